@@ -1,0 +1,36 @@
+# What CI runs, on one keypress. `just` alone lists the recipes.
+
+default:
+    @just --list
+
+# Everything that must be green before a commit.
+check: fmt clippy test doc deny
+
+# Is everything formatted?
+fmt:
+    cargo fmt --check
+
+# Lints, warnings denied.
+clippy:
+    cargo clippy --all-targets -- -D warnings
+
+# Unit and integration tests, then the examples in the documentation.
+test:
+    cargo nextest run
+    cargo test --doc
+
+# The documentation builds without a warning.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+# Licences, banned crates, sources (and advisories, where the network is there).
+deny:
+    cargo deny check
+
+# Look at changed snapshots and accept or reject them.
+snapshots:
+    cargo insta review
+
+# The benchmarks.
+bench:
+    cargo bench

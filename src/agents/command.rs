@@ -1,0 +1,450 @@
+//! The `command` agent: a process, in a process group of its own.
+//!
+//! What its first process says is the outcome: exit 0 is success unless its result says otherwise. What is left of it then is stopped.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::future::poll_fn;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::{ExitStatus, Stdio};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::time::Instant;
+
+use crate::plan::{AgentSpec, CommandLine, CommandProtocol};
+use crate::run::{AgentResult, Outcome, OutcomeStatus, ResultStatus};
+
+use super::group::{Group, Leftovers};
+use super::jsonl::{self, Lines, Message};
+use super::live::LiveSink;
+use super::masking::{MaskStream, Masker};
+use super::output::Stream;
+use super::sink::{OutputReport, OutputSink, make_folder_of};
+use super::stop::{Stop, StopSignal};
+use super::{Agent, AttemptContext, env, result};
+
+/// After all its processes are gone, somebody outside may still hold an attempt's output open; nobody waits longer than this for them.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+/// The smallest and the largest buffer for reading.
+const READ: (usize, usize) = (8 * 1024, 64 * 1024);
+
+struct CommandAgent {
+    command: CommandLine,
+    protocol: CommandProtocol,
+    env: BTreeMap<String, String>,
+    working_dir: Option<String>,
+}
+
+/// Makes the agent, if the specification is of this kind.
+pub(super) fn bind(spec: &AgentSpec) -> Option<Box<dyn Agent>> {
+    let AgentSpec::Command { command, protocol, env, working_dir } = spec else { return None };
+    Some(Box::new(CommandAgent {
+        command: command.clone(),
+        protocol: protocol.unwrap_or(CommandProtocol::Plain),
+        env: env.clone(),
+        working_dir: working_dir.clone(),
+    }))
+}
+
+impl Agent for CommandAgent {
+    fn attempt(&self, context: AttemptContext) -> BoxFuture<'_, Outcome> {
+        async move { self.run(context).await.unwrap_or_else(Outcome::failed) }.boxed()
+    }
+}
+
+/// How the attempt's first process ended.
+struct Ended {
+    status: io::Result<ExitStatus>,
+    /// TERM or KILL was sent before it ended.
+    stopped: bool,
+    leftovers: Leftovers,
+}
+
+impl CommandAgent {
+    async fn run(&self, mut context: AttemptContext) -> Result<Outcome, String> {
+        context.warden.ready().await?;
+        if context.stop.level() > Stop::None {
+            return Ok(Outcome::stopped());
+        }
+        // Absolute, because the command runs in another folder.
+        let result_path = std::path::absolute(context.output_path.with_extension("result.json"));
+        let result_path = result_path.map_err(|error| format!("the folder for output has no path: {error}"))?;
+        // The folder is there from the second attempt of a run on, and then this costs next to nothing.
+        make_folder_of(&result_path).map_err(|error| format!("the folder for output could not be made: {error}"))?;
+
+        let jsonl = self.protocol == CommandProtocol::Jsonl;
+        let (mut child, group) = self.start(&context, &result_path).await?;
+        let input = child.stdin.take().map(|stdin| feed(stdin, jsonl::request(&context)));
+        let mut intake = Intake::new(&context.secrets, context.live.clone(), jsonl);
+        let mut sink = OutputSink::new(context.output_path.clone(), context.live.clone());
+        let ended = {
+            let mut pipes = Pipes::of(&mut child);
+            let pump = pump(&mut pipes, &mut intake, &mut sink);
+            let ended = see_through(&mut child, group, &mut context.stop, context.grace);
+            tokio::pin!(pump, ended);
+            let mut input = input.map(Box::pin);
+            let (mut pumped, mut fed) = (false, input.is_none());
+            let ended = loop {
+                tokio::select! {
+                    () = &mut pump, if !pumped => pumped = true,
+                    () = async { if let Some(input) = &mut input { input.await } }, if !fed => fed = true,
+                    ended = &mut ended => break ended,
+                }
+            };
+            if !pumped {
+                let _ = tokio::time::timeout(LAST_WORDS, &mut pump).await;
+            }
+            ended
+        };
+        intake.finish(&mut sink);
+        if !ended.leftovers.strays.is_empty() {
+            sink.remark(&ended.leftovers.in_words());
+        }
+        let output = sink.finish().await;
+        let result = if ended.stopped {
+            result::remove_file(&result_path);
+            None
+        } else {
+            intake.result.or(take_result(result_path).await)
+        };
+        Ok(judge(ended, result.map(|result| result.map(|result| mask(&context.secrets, result))), output))
+    }
+
+    async fn start(&self, context: &AttemptContext, result_path: &Path) -> Result<(Child, Group), String> {
+        let folder = [context.step.working_dir.as_deref(), self.working_dir.as_deref()].into_iter().flatten().next();
+        let folder = context.working_dir.join(folder.unwrap_or_default());
+        let mut command = match &self.command {
+            CommandLine::Shell(line) => {
+                let mut command = Command::new("sh");
+                command.arg("-c").arg(line);
+                command
+            }
+            CommandLine::Argv(words) => {
+                let (program, arguments) =
+                    words.split_first().ok_or("the command is an empty list; it must name a program")?;
+                let mut command = Command::new(program);
+                command.args(arguments);
+                command
+            }
+        };
+        let variables: [(&str, OsString); 7] = [
+            (env::RUN_ID, context.run_id.to_string().into()),
+            (env::STEP_ID, context.step.step_id.clone().into()),
+            (env::ATTEMPT, context.attempt.to_string().into()),
+            (env::ATTEMPT_KEY, context.key.clone().into()),
+            (env::PLAN_DIR, context.plan_dir.clone().into()),
+            (env::RESULT, result_path.into()),
+            (env::ENGINE, context.warden.engine().to_string().into()),
+        ];
+        command.envs(&self.env).envs(&context.step.env).envs(variables).current_dir(&folder);
+        let stdin = if self.protocol == CommandProtocol::Jsonl { Stdio::piped() } else { Stdio::null() };
+        // Not `pre_exec`, which would make starting a process several times slower.
+        command.process_group(0).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let turn = context.warden.turn().await;
+        let child = command.spawn().map_err(|error| self.not_started(&error, &folder))?;
+        let leader = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or("the process has no id")?;
+        let group = Group::new(&context.warden, leader, &context.key);
+        drop(turn);
+        Ok((child, group))
+    }
+
+    fn not_started(&self, error: &io::Error, folder: &Path) -> String {
+        let place = folder.display();
+        match folder.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return format!("the working directory {place} does not exist");
+            }
+            Err(error) => return format!("the working directory {place} cannot be used: {error}"),
+            Ok(metadata) if !metadata.is_dir() => return format!("the working directory {place} is not a directory"),
+            Ok(_) => {}
+        }
+        let program = match &self.command {
+            CommandLine::Shell(_) => "sh",
+            CommandLine::Argv(words) => words.first().map_or("", String::as_str),
+        };
+        match error.kind() {
+            io::ErrorKind::NotFound if program.contains('/') => {
+                format!("the program `{program}` does not exist (or the interpreter named in its first line does not)")
+            }
+            io::ErrorKind::NotFound => format!("the program `{program}` was not found; PATH has no such program"),
+            io::ErrorKind::PermissionDenied => format!("the program `{program}` may not be executed: {error}"),
+            _ => format!("the program `{program}` could not be started: {error}"),
+        }
+    }
+}
+
+/// Gives a jsonl agent its line, then the end of the file. An agent that does not read is none of our business.
+async fn feed(mut stdin: ChildStdin, line: Vec<u8>) {
+    let _ = stdin.write_all(&line).await;
+}
+
+/// Waits for the first process, stops it when asked, and then clears away what it left.
+async fn see_through(child: &mut Child, group: Group, stop: &mut StopSignal, grace: Duration) -> Ended {
+    let mut level = Stop::None;
+    let mut kill_at = None;
+    let status = loop {
+        let kill_due = async {
+            match kill_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            status = child.wait() => break status,
+            asked = stop.above(level) => {
+                // One that has ended by itself was not stopped.
+                if let Ok(Some(status)) = child.try_wait() {
+                    break Ok(status);
+                }
+                level = asked;
+                if asked == Stop::Kill {
+                    group.kill();
+                } else {
+                    group.term();
+                    kill_at = Some(Instant::now() + grace);
+                }
+            }
+            () = kill_due => {
+                group.kill();
+                level = Stop::Kill;
+                kill_at = None;
+            }
+        }
+    };
+    let stopped = level > Stop::None;
+    let kill_at = if level == Stop::Kill { Some(Instant::now()) } else { kill_at };
+    Ended { status, stopped, leftovers: group.clear(kill_at, grace, stop).await }
+}
+
+/// Reads and removes the result's file.
+async fn take_result(path: PathBuf) -> Option<Result<AgentResult, String>> {
+    // Most attempts write none, and asking is cheaper than handing the question to another thread.
+    path.symlink_metadata().ok()?;
+    let read = tokio::task::spawn_blocking(move || result::take_file(&path)).await;
+    read.unwrap_or_else(|error| Some(Err(error.to_string())))
+}
+
+fn mask(secrets: &Masker, mut result: AgentResult) -> AgentResult {
+    if secrets.is_empty() {
+        return result;
+    }
+    result.data = result.data.map(|data| secrets.value(data));
+    result.error = result.error.map(|error| secrets.text(&error).into_owned());
+    result.sources = result.sources.map(|sources| sources.into_iter().map(|source| secrets.value(source)).collect());
+    result.metadata = result.metadata.map(|metadata| {
+        metadata.into_iter().map(|(name, value)| (secrets.text(&name).into_owned(), secrets.value(value))).collect()
+    });
+    result.quality_details = result
+        .quality_details
+        .map(|details| details.into_iter().map(|(name, score)| (secrets.text(&name).into_owned(), score)).collect());
+    result
+}
+
+/// What follows from how the process ended and what it said.
+fn judge(ended: Ended, result: Option<Result<AgentResult, String>>, output: OutputReport) -> Outcome {
+    let mut outcome = Outcome { output_bytes: output.bytes, ..Outcome::default() };
+    outcome.strays = u32::try_from(ended.leftovers.strays.len()).unwrap_or(u32::MAX);
+    let mut errors = Vec::new();
+    let mut succeeded = false;
+    match ended.status {
+        Ok(status) => {
+            outcome.exit_code = status.code();
+            outcome.signal = status.signal();
+            succeeded = status.success();
+        }
+        Err(error) => errors.push(format!("the process could not be waited for: {error}")),
+    }
+    match result {
+        Some(Ok(result)) => {
+            if result.status == Some(ResultStatus::Failed) {
+                if succeeded && result.error.is_none() {
+                    errors.push("its result says `failed`".into());
+                }
+                succeeded = false;
+            }
+            if !succeeded && let Some(error) = &result.error {
+                errors.push(error.clone());
+            }
+            outcome.result = Some(result);
+        }
+        Some(Err(error)) => {
+            if !succeeded && errors.is_empty() {
+                errors.push(outcome_in_words(&outcome));
+            }
+            succeeded = false;
+            errors.push(format!("its result cannot be used: {error}"));
+        }
+        None => {}
+    }
+    outcome.status = match (ended.stopped, succeeded) {
+        (true, _) => OutcomeStatus::Stopped,
+        (false, true) => OutcomeStatus::Succeeded,
+        (false, false) => OutcomeStatus::Failed,
+    };
+    let remarks = [
+        output.trouble,
+        (!ended.leftovers.unkillable.is_empty())
+            .then(|| format!("processes that cannot be killed are left: {:?}", ended.leftovers.unkillable)),
+    ];
+    for remark in remarks.into_iter().flatten() {
+        if errors.is_empty() && outcome.status != OutcomeStatus::Succeeded {
+            errors.push(outcome_in_words(&outcome));
+        }
+        errors.push(remark);
+    }
+    outcome.error = (!errors.is_empty()).then(|| errors.join("; "));
+    outcome
+}
+
+/// How the process ended, for a message that goes on.
+fn outcome_in_words(outcome: &Outcome) -> String {
+    let status = if outcome.status == OutcomeStatus::Stopped { OutcomeStatus::Stopped } else { OutcomeStatus::Failed };
+    Outcome { status, error: None, ..outcome.clone() }.in_words()
+}
+
+/// Carries output from the pipes to the file until both have ended.
+async fn pump(pipes: &mut Pipes, intake: &mut Intake, sink: &mut OutputSink) {
+    loop {
+        tokio::select! {
+            biased;
+            () = sink.work() => {}
+            piece = pipes.next(), if !sink.is_full() => match piece {
+                Some((stream, bytes)) => intake.push(stream, bytes, sink),
+                None => return,
+            }
+        }
+    }
+}
+
+/// stdout and stderr, read in turns.
+struct Pipes {
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    buffer: Vec<u8>,
+    stderr_first: bool,
+}
+
+impl Pipes {
+    fn of(child: &mut Child) -> Self {
+        Self { stdout: child.stdout.take(), stderr: child.stderr.take(), buffer: vec![0; READ.0], stderr_first: false }
+    }
+
+    /// The next piece that comes; `None` when both have ended. Safe to cancel.
+    async fn next(&mut self) -> Option<(Stream, &[u8])> {
+        let (stream, count) = poll_fn(|context| self.poll(context)).await?;
+        Some((stream, &self.buffer[..count]))
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<(Stream, usize)>> {
+        self.stderr_first = !self.stderr_first;
+        for turn in [self.stderr_first, !self.stderr_first] {
+            let (stream, read) = if turn {
+                (Stream::Stderr, poll_pipe(&mut self.stderr, &mut self.buffer, context))
+            } else {
+                (Stream::Stdout, poll_pipe(&mut self.stdout, &mut self.buffer, context))
+            };
+            if let Poll::Ready(count) = read {
+                return Poll::Ready(Some((stream, count)));
+            }
+        }
+        if self.stdout.is_none() && self.stderr.is_none() { Poll::Ready(None) } else { Poll::Pending }
+    }
+}
+
+/// Reads what is there; a pipe that has ended, or cannot be read, is closed and has nothing more.
+fn poll_pipe<P: AsyncRead + Unpin>(
+    pipe: &mut Option<P>,
+    buffer: &mut Vec<u8>,
+    context: &mut Context<'_>,
+) -> Poll<usize> {
+    let Some(open) = pipe else { return Poll::Pending };
+    let size = buffer.len();
+    let mut into = ReadBuf::new(buffer);
+    match Pin::new(open).poll_read(context, &mut into) {
+        Poll::Ready(Ok(())) if !into.filled().is_empty() => {
+            let count = into.filled().len();
+            if count == size && size < READ.1 {
+                buffer.resize(READ.1, 0);
+            }
+            Poll::Ready(count)
+        }
+        Poll::Ready(_) => {
+            *pipe = None;
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// What output goes through on its way to the file.
+struct Intake {
+    secrets: Masker,
+    stdout: MaskStream,
+    stderr: MaskStream,
+    lines: Option<Lines>,
+    live: LiveSink,
+    result: Option<Result<AgentResult, String>>,
+}
+
+impl Intake {
+    fn new(secrets: &Masker, live: LiveSink, jsonl: bool) -> Self {
+        Self {
+            secrets: secrets.clone(),
+            stdout: secrets.stream(),
+            stderr: secrets.stream(),
+            lines: jsonl.then(Lines::default),
+            live,
+            result: None,
+        }
+    }
+
+    fn push(&mut self, stream: Stream, bytes: &[u8], sink: &mut OutputSink) {
+        match (stream, self.lines.take()) {
+            (Stream::Stdout, Some(mut lines)) => {
+                lines.push(bytes, |message| self.take(message, sink));
+                self.lines = Some(lines);
+            }
+            (Stream::Stdout, None) => self.stdout.push(bytes, |shown| sink.push(stream, shown)),
+            (_, lines) => {
+                self.lines = lines;
+                self.stderr.push(bytes, |shown| sink.push(stream, shown));
+            }
+        }
+    }
+
+    fn finish(&mut self, sink: &mut OutputSink) {
+        if let Some(mut lines) = self.lines.take() {
+            lines.finish(|message| self.take(message, sink));
+        }
+        self.stdout.finish(|shown| sink.push(Stream::Stdout, shown));
+        self.stderr.finish(|shown| sink.push(Stream::Stderr, shown));
+    }
+
+    fn take(&mut self, message: Message, sink: &mut OutputSink) {
+        match message {
+            Message::Progress { value, message } => {
+                self.live.progress(value, message.as_deref().map(|text| self.secrets.text(text)).as_deref());
+            }
+            Message::Log(text) => {
+                let text = self.secrets.text(&text);
+                sink.push(Stream::Stdout, format!("{text}\n").as_bytes());
+            }
+            Message::Result(result) => self.result = Some(result),
+            Message::Plain { bytes, why } => {
+                if let Some(why) = why {
+                    sink.remark(&why);
+                }
+                self.stdout.push(&bytes, |shown| sink.push(Stream::Stdout, shown));
+            }
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! What may be typed: the subcommands and their options.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::plan::FailurePolicy;
+use crate::run::Durability;
+
+/// Marks the process in the background that `--detach` starts.
+pub const DETACHED: &str = "--detached";
+
+/// Where runs lie unless it is said otherwise.
+pub const DEFAULT_CHECKPOINTS: &str = "checkpoints";
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 completed or fine · 1 failed or refused · 2 wrong usage or invalid plan · 3 cancelled · 4 paused and waiting for a person ·
+5 no such live run (ctl, attach)
+
+RUN is a run id, a part of one that only one run has, a plan id (its newest run), or `latest`.
+PLAN is a file, or the name of one in the folder of plans.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "holdpoint",
+    version,
+    about = "Run plans, watch them live, stop and steer them, trust what they say",
+    long_about = "Holdpoint runs plans (JSON) and lets an operator watch, stop and steer them.\n\
+                  Without a subcommand it opens the console; with a PLAN, that plan is opened and started.",
+    after_help = EXIT_CODES,
+    disable_help_subcommand = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// Options of every subcommand.
+    #[command(flatten)]
+    pub global: Global,
+    /// Options of the console.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of every subcommand.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Where plans are looked for
+    #[arg(long, global = true, value_name = "DIR", env = "HOLDPOINT_PLANS", hide_env_values = true, default_value = "plans", value_hint = ValueHint::DirPath)]
+    pub plans: PathBuf,
+    /// Where runs lie, one folder each
+    #[arg(long, global = true, value_name = "DIR", env = "HOLDPOINT_CHECKPOINTS", hide_env_values = true, default_value = DEFAULT_CHECKPOINTS, value_hint = ValueHint::DirPath)]
+    pub checkpoints: PathBuf,
+    /// Who acts; without it the login name
+    #[arg(long, global = true, value_name = "NAME", env = "HOLDPOINT_USER", hide_env_values = true)]
+    pub user: Option<String>,
+    /// No colours (also NO_COLOR)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// Options of the console.
+#[derive(Debug, Clone, Args)]
+pub struct ConsoleArgs {
+    /// Opens this plan and starts it
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub plan: Option<PathBuf>,
+    /// Steps whose agent is not bound are simulated; the console says so for as long as it lasts
+    #[arg(long)]
+    pub simulate: bool,
+}
+
+/// The definition of the whole command line, with the words of the console's table of actions.
+pub fn command() -> clap::Command {
+    Cli::command().mut_subcommand("ctl", super::ctl::described)
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs a plan: in the console on a terminal, else as lines of text
+    Run(RunArgs),
+    /// Says all that is wrong with plans; 0 fine, 2 not
+    Check {
+        /// The plans
+        #[arg(required = true, value_name = "PLAN", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+        /// Take steps whose agent is not bound for simulated
+        #[arg(long)]
+        simulate: bool,
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Lists the plans
+    Plans {
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Lists the runs, newest first
+    Runs {
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Shows where a run stands and what it waits for
+    Show {
+        /// The run
+        run: String,
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Prints a run's journal as JSON Lines, byte for byte
+    Events {
+        /// The run
+        run: String,
+        /// Go on printing while an engine has the run open
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Prints the output of a step's attempt
+    Output {
+        /// The run
+        run: String,
+        /// The step
+        step: String,
+        /// Which attempt; without it the newest
+        #[arg(long, value_name = "N")]
+        attempt: Option<u32>,
+        /// Go on printing while the attempt runs
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Lists a run's checkpoints
+    Checkpoints {
+        /// The run
+        run: String,
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Looks at one checkpoint
+    #[command(subcommand, arg_required_else_help = true)]
+    Checkpoint(CheckpointCommand),
+    /// Goes on with a run after a stop or a crash
+    Resume(ResumeArgs),
+    /// Opens a console on a run that is live in another process
+    Attach {
+        /// The run
+        run: String,
+    },
+    /// Acts on a run that is live in another process
+    Ctl(super::ctl::CtlArgs),
+    /// Goes back to a checkpoint; shows first what would run again
+    Restore {
+        /// The run
+        run: String,
+        /// The checkpoint, for example cp-42
+        checkpoint: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Why, for the log
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Says what a step waits for, since when, and who can change that
+    Why {
+        /// The run
+        run: String,
+        /// The step
+        step: String,
+    },
+    /// Checks a run's journal, hashes and checkpoints; 0 whole, 1 not
+    Verify {
+        /// The run
+        run: String,
+        /// The head hash that was printed when the run stopped
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
+    /// Removes old runs; shows first what would go. Runs that are open or have not ended stay
+    Prune(PruneArgs),
+    /// Prints the JSON Schema of plans, for editors
+    Schema,
+    /// Prints completions for a shell
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page
+    Man,
+}
+
+/// What to do with one checkpoint.
+#[derive(Debug, Subcommand)]
+pub enum CheckpointCommand {
+    /// Prints a checkpoint in full, as JSON
+    Show {
+        /// The run
+        run: String,
+        /// The checkpoint, for example cp-42
+        id: String,
+    },
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The plan
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub plan: PathBuf,
+    /// How it is run and told
+    #[command(flatten)]
+    pub how: HeadlessArgs,
+    /// What happens when a step fails for good and does not say itself; without it the plan's, else pause in the console and fail headless
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub on_failure: Option<OnFailure>,
+    /// How many steps may run at the same time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::run::MAX_PARALLEL_LIMIT)))]
+    pub max_parallel: Option<u32>,
+    /// Steps whose agent is not bound are simulated
+    #[arg(long)]
+    pub simulate: bool,
+    /// relaxed: a power cut may lose the newest events
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub durability: DurabilityArg,
+    /// In the background, without a terminal; says how to attach to it
+    #[arg(long, conflicts_with_all = ["headless", "format"])]
+    pub detach: bool,
+    /// The process in the background that --detach starts
+    #[arg(long, hide = true, conflicts_with_all = ["headless", "format", "detach"])]
+    pub detached: bool,
+}
+
+/// How a run without a console is told.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct HeadlessArgs {
+    /// No console, also on a terminal
+    #[arg(long)]
+    pub headless: bool,
+    /// jsonl: the journal's lines on stdout and nothing else (implies --headless)
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub format: Option<RunFormat>,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run
+    pub run: String,
+    /// How it is run and told
+    #[command(flatten)]
+    pub how: HeadlessArgs,
+    /// Run these steps again
+    #[arg(long, value_name = "STEP", num_args = 1..)]
+    pub retry: Vec<String>,
+    /// Do not run these steps; what depends on them goes on
+    #[arg(long, value_name = "STEP", num_args = 1..)]
+    pub skip: Vec<String>,
+    /// You have done the work of these steps by hand
+    #[arg(long, value_name = "STEP", num_args = 1..)]
+    pub complete: Vec<String>,
+    /// Release these steps from their hold points
+    #[arg(long, value_name = "STEP", num_args = 1..)]
+    pub release: Vec<String>,
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Options of `prune`: a run goes when one of the rules lets it go.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  holdpoint prune --older-than 30d\n  holdpoint prune --keep 50 --max-size 2G --yes"
+)]
+pub struct PruneArgs {
+    /// Runs that ended longer ago than this: 90m, 12h, 30d, 8w
+    #[arg(long, value_name = "AGE", value_parser = super::prune::parse_age)]
+    pub older_than: Option<chrono::TimeDelta>,
+    /// All but so many of the newest that have ended
+    #[arg(long, value_name = "N")]
+    pub keep: Option<usize>,
+    /// The oldest, until all runs together take no more than this: 500M, 2G
+    #[arg(long, value_name = "SIZE", value_parser = super::prune::parse_size)]
+    pub max_size: Option<u64>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// How it is said; json removes nothing without --yes
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// How a list is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// How a run is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// Lines for people
+    Text,
+    /// The journal's lines
+    Jsonl,
+}
+
+/// The failure policies of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnFailure {
+    /// The run pauses and waits for an operator
+    Pause,
+    /// The run fails when the steps that are running have ended
+    Fail,
+    /// What does not depend on the failed step goes on; then the run fails
+    Continue,
+}
+
+impl From<OnFailure> for FailurePolicy {
+    fn from(given: OnFailure) -> Self {
+        match given {
+            OnFailure::Pause => FailurePolicy::Pause,
+            OnFailure::Fail => FailurePolicy::Fail,
+            OnFailure::Continue => FailurePolicy::Continue,
+        }
+    }
+}
+
+/// How durable the journal is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum DurabilityArg {
+    /// Nobody sees an event before it is on the disk
+    #[default]
+    Full,
+    /// Events are written, the disk gets them when the system likes
+    Relaxed,
+}
+
+impl From<DurabilityArg> for Durability {
+    fn from(given: DurabilityArg) -> Self {
+        match given {
+            DurabilityArg::Full => Durability::Full,
+            DurabilityArg::Relaxed => Durability::Relaxed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_plan_alone_is_for_the_console() {
+        let cli = Cli::try_parse_from(["holdpoint", "plans/x.json"]).unwrap();
+        assert_eq!(cli.console.plan.unwrap(), PathBuf::from("plans/x.json"));
+        assert!(cli.command.is_none());
+    }
+
+    #[test]
+    fn a_command_goes_before_a_plan_of_that_name() {
+        let cli = Cli::try_parse_from(["holdpoint", "--plans", "x", "plans"]).unwrap();
+        assert!(cli.console.plan.is_none() && matches!(cli.command, Some(Command::Plans { .. })));
+    }
+
+    #[test]
+    fn global_options_may_stand_anywhere() {
+        for line in [["holdpoint", "--checkpoints", "x", "runs"], ["holdpoint", "runs", "--checkpoints", "x"]] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.global.checkpoints, PathBuf::from("x"));
+            assert!(matches!(cli.command, Some(Command::Runs { .. })));
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Acting on a live run from another terminal: the same commands as the console's keys, decided by the same engine.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::console::actions::TABLE;
+use crate::console::text::clean;
+use crate::console::words;
+use crate::engine::EngineHandle;
+use crate::run::{
+    Command, InterventionStatus, Place, Rejection, RejectionCode, Request, parse_checkpoint_id, short_id,
+};
+
+use super::Context;
+use super::args::Format;
+use super::failure::{Exit, Failure};
+
+/// Options of `ctl`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  \
+        holdpoint ctl latest pause --reason \"disk is filling up\"\n  \
+        holdpoint ctl latest retry verify\n  \
+        holdpoint ctl nightly modify ship '{\"timeout_seconds\": 600}' --preview\n  \
+        holdpoint ctl nightly add '{\"step_id\": \"check\", \"run\": \"./check\"}' --after dump\n\n\
+        Exit codes: 0 applied · 1 refused · 2 wrong usage · 5 the run is not live"
+)]
+pub struct CtlArgs {
+    /// The run
+    pub run: String,
+    /// What to do
+    #[command(subcommand)]
+    pub action: CtlAction,
+    /// How it is asked
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How a command is asked and answered.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Why, for the log
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Say what it would do, and do nothing
+    #[arg(long, global = true)]
+    pub preview: bool,
+    /// Refuse it if the plan has changed since this version
+    #[arg(long, global = true, value_name = "N")]
+    pub expected_version: Option<u64>,
+    /// An id of your own: the same id twice applies once
+    #[arg(long, global = true, value_name = "ID")]
+    pub command_id: Option<String>,
+    /// How it is answered
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// The actions. What one does is said once, in the console's table of actions; only what has no key has its words here.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each is described where it is named, and by the table of actions")]
+pub enum CtlAction {
+    Start,
+    Pause,
+    Resume,
+    Cancel,
+    Retry {
+        /// The step
+        step: String,
+        /// And everything after it
+        #[arg(long)]
+        downstream: bool,
+    },
+    Skip {
+        /// The step
+        step: String,
+    },
+    Complete {
+        /// The step
+        step: String,
+        /// Its result, as JSON; @FILE or - for stdin
+        #[arg(long, value_name = "JSON")]
+        result: Option<String>,
+    },
+    /// change the step's definition
+    Modify {
+        /// The step
+        step: String,
+        /// A JSON merge patch (RFC 7396), a field is removed by null; @FILE or - for stdin
+        patch: String,
+    },
+    /// put a step in
+    Add {
+        /// The step, as a plan would say it; @FILE or - for stdin
+        definition: String,
+        /// Behind this step; without it at the end
+        #[arg(long, value_name = "STEP", conflicts_with = "before")]
+        after: Option<String>,
+        /// In front of this step
+        #[arg(long, value_name = "STEP")]
+        before: Option<String>,
+        /// What depends on the step it is put behind then depends on the new one instead
+        #[arg(long, requires = "after")]
+        rewire: bool,
+    },
+    /// take the step out of the plan; what depends on it inherits what it depends on
+    Remove {
+        /// The step
+        step: String,
+    },
+    /// put steps into this order, in the places they have among themselves
+    Reorder {
+        /// The steps
+        #[arg(required = true, num_args = 2.., value_name = "STEP")]
+        steps: Vec<String>,
+    },
+    Hold {
+        /// The step
+        step: String,
+    },
+    Unhold {
+        /// The step
+        step: String,
+    },
+    Release {
+        /// The step
+        step: String,
+    },
+    /// how many attempts may run at the same time
+    SetParallel {
+        /// How many
+        value: u32,
+    },
+    /// undo the newest change of the plan
+    Undo {
+        /// The version that is undone; without it the newest change
+        #[arg(long, value_name = "N")]
+        version: Option<u64>,
+    },
+    /// bring an older version of the plan back
+    UseVersion {
+        /// The version
+        version: u64,
+    },
+    /// go back to a checkpoint; the run has to be paused or ended
+    Restore {
+        /// The checkpoint, for example cp-42
+        checkpoint: String,
+    },
+}
+
+/// Puts the words of the console's table of actions to the actions that stand there.
+pub fn described(ctl: clap::Command) -> clap::Command {
+    let names: Vec<String> = ctl.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    names.iter().fold(ctl, |ctl, name| match TABLE.iter().find(|entry| entry.name == *name) {
+        Some(entry) => ctl.mut_subcommand(name, |one| one.about(words_of(entry.doc))),
+        None => ctl,
+    })
+}
+
+/// What an action does, without what only the console does about it: nothing here asks first.
+fn words_of(doc: &'static str) -> &'static str {
+    doc.split(" (asks").next().unwrap_or(doc)
+}
+
+/// `holdpoint ctl`
+pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
+    let command = args.action.command()?;
+    let how = args.how;
+    let (engine, run_id) = live(context, &args.run).await?;
+    let request = Request {
+        command_id: how.command_id,
+        expected_plan_version: how.expected_version,
+        ..Request::new(command.clone(), &context.user).because(how.reason.unwrap_or_default())
+    };
+    let answer = if how.preview {
+        engine.preview(run_id, request).await.map(|preview| {
+            let lines = preview.in_words();
+            (json!({"would_apply": true, "preview": preview, "in_words": lines}), lines)
+        })
+    } else {
+        engine.send(run_id, request).await.map(|ack| {
+            let mut line = match ack.status {
+                InterventionStatus::Pending => {
+                    format!("accepted: {}, when its attempt has stopped", words::asked(&command))
+                }
+                _ => format!("applied: {}", words::done(&command)),
+            };
+            if ack.duplicate {
+                line = "nothing was done: this command id was applied before".into();
+            }
+            (json!({"applied": true, "answer": ack}), vec![line])
+        })
+    };
+    let (document, lines, exit) = match answer {
+        Ok((document, lines)) => (document, lines, Exit::Fine),
+        Err(rejection) if rejection.code == RejectionCode::Gone => return Err(not_live(rejection.to_string())),
+        Err(rejection) => (refusal(&rejection, run_id), vec![format!("refused: {rejection}")], Exit::Failed),
+    };
+    match how.format {
+        Format::Json => {
+            let mut out = std::io::stdout().lock();
+            serde_json::to_writer(&mut out, &document).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Text if exit == Exit::Fine => {
+            let mut out = std::io::stdout().lock();
+            for line in &lines {
+                writeln!(out, "{}", clean(line))?;
+            }
+        }
+        Format::Text => return Err(Failure::Said { message: lines.join("\n"), exit }),
+    }
+    Ok(exit)
+}
+
+fn refusal(rejection: &Rejection, run_id: Uuid) -> Value {
+    json!({"applied": false, "run_id": run_id, "error": rejection})
+}
+
+/// The engine of a run that is open in another process.
+///
+/// # Errors
+/// There is no such run, or nobody has it open; said with what would help.
+pub async fn live(context: &Context, name: &str) -> Result<(EngineHandle, Uuid), Failure> {
+    let (store, run_id, dir) = context.run(name)?;
+    let short = short_id(run_id);
+    let resume = context.command(&format!("resume {short}"));
+    let Some(owner) = store.owner(&dir) else {
+        let status = store.list_run(&dir)?.summary.status;
+        return Err(not_live(if status.is_ended() {
+            format!("run {short} is not live: it is {}", status.word())
+        } else {
+            format!("run {short} is not live: no process has it open. To go on with it: {resume}")
+        }));
+    };
+    let pid = owner.pid.map_or("another process".to_owned(), |pid| format!("process {pid}"));
+    let Some(address) = owner.address else {
+        return Err(not_live(format!("run {short} is open in {pid}, which listens to nobody")));
+    };
+    let engine = EngineHandle::connect(&address, store).await.map_err(|error| {
+        not_live(format!("run {short} is open in {pid}: {error}. When that process has ended: {resume}"))
+    })?;
+    Ok((engine, run_id))
+}
+
+fn not_live(message: String) -> Failure {
+    Failure::Said { message, exit: Exit::NotLive }
+}
+
+impl CtlAction {
+    fn command(self) -> Result<Command, Failure> {
+        Ok(match self {
+            CtlAction::Start => Command::Start,
+            CtlAction::Pause => Command::Pause,
+            CtlAction::Resume => Command::Resume,
+            CtlAction::Cancel => Command::Cancel,
+            CtlAction::Retry { step, downstream } => Command::Retry { step, downstream },
+            CtlAction::Skip { step } => Command::Skip { step },
+            CtlAction::Complete { step, result } => {
+                Command::Complete { step, result: result.map(|text| read_json("the result", &text)).transpose()? }
+            }
+            CtlAction::Modify { step, patch } => Command::Modify { step, patch: read_json("the patch", &patch)? },
+            CtlAction::Add { definition, after, before, rewire } => {
+                let place = match (after, before) {
+                    (Some(step), _) => Place::After(step),
+                    (None, Some(step)) => Place::Before(step),
+                    (None, None) => Place::End,
+                };
+                Command::Add { step: read_json("the step", &definition)?, place, rewire }
+            }
+            CtlAction::Remove { step } => Command::Remove { step },
+            CtlAction::Reorder { steps } => Command::Reorder { steps },
+            CtlAction::Hold { step } => Command::Hold { step },
+            CtlAction::Unhold { step } => Command::Unhold { step },
+            CtlAction::Release { step } => Command::Release { step },
+            CtlAction::SetParallel { value } => Command::SetParallel { value },
+            CtlAction::Undo { version } => Command::Undo { version },
+            CtlAction::UseVersion { version } => Command::UseVersion { version },
+            CtlAction::Restore { checkpoint } => {
+                let place = parse_checkpoint_id(&checkpoint).ok_or_else(|| {
+                    Failure::usage(format!("`{checkpoint}` is no checkpoint; they are called like cp-42"))
+                })?;
+                Command::Restore { checkpoint: place }
+            }
+        })
+    }
+}
+
+/// JSON from the command line, from a file (`@FILE`) or from stdin (`-`).
+fn read_json(what: &str, given: &str) -> Result<Value, Failure> {
+    let cannot = |from: &str, error: &dyn std::fmt::Display| {
+        Failure::usage(format!("{what} cannot be read from {from}: {error}"))
+    };
+    let text = if given == "-" {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).map_err(|error| cannot("stdin", &error))?;
+        text
+    } else if let Some(path) = given.strip_prefix('@').map(PathBuf::from) {
+        std::fs::read_to_string(&path).map_err(|error| cannot(&path.to_string_lossy(), &error))?
+    } else {
+        given.to_owned()
+    };
+    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{what} is not JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::actions::Kind;
+
+    /// Everything a key can do to a run, a command can do.
+    #[test]
+    fn every_command_of_the_table_is_an_action_here() {
+        let ctl = super::super::args::command();
+        let ctl = ctl.find_subcommand("ctl").unwrap();
+        let alias = |name: &'static str| match name {
+            "retry-downstream" => "retry",
+            "more" | "fewer" => "set-parallel",
+            "move-up" | "move-down" => "reorder",
+            other => other,
+        };
+        for entry in TABLE.iter().filter(|entry| matches!(entry.kind, Kind::Command(_))) {
+            let name = alias(entry.name);
+            let action = ctl.find_subcommand(name).unwrap_or_else(|| panic!("ctl has no `{name}`"));
+            let about = action.get_about().map(ToString::to_string);
+            assert!(name != entry.name || about.as_deref() == Some(words_of(entry.doc)), "{name}: {about:?}");
+        }
+        for action in ctl.get_subcommands() {
+            assert!(action.get_about().is_some(), "`ctl {}` is not described", action.get_name());
+        }
+    }
+}

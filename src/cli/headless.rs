@@ -1,0 +1,236 @@
+//! A run without a console: the same engine, lines instead of a screen, and an exit code.
+
+use std::io::Write;
+
+use tokio::sync::broadcast::error::RecvError;
+use uuid::Uuid;
+
+use crate::engine::{EngineHandle, NewRun, Published};
+use crate::run::{Command, Durability, Input, Moment, PauseReason, Request, RunState, RunStatus, advance, short_id};
+
+use super::args::{ResumeArgs, RunFormat};
+use super::failure::{Exit, Failure};
+use super::narrate::{Beginning, Teller};
+use super::say::Paint;
+use super::signals::{Asked, Signals};
+use super::{Context, show, start};
+
+/// Runs a plan to its end, or to where it waits for a person.
+pub async fn run(context: &Context, new: NewRun, format: RunFormat) -> Result<Exit, Failure> {
+    // From here on a signal waits to be asked for, instead of ending the program.
+    let signals = Signals::listen()?;
+    let headline = new.plan.headline().to_owned();
+    let mut marks = String::new();
+    if new.options.simulate {
+        marks.push_str(" · agents that are not bound are simulated");
+    }
+    if new.options.durability == Durability::Relaxed {
+        marks.push_str(" · relaxed durability: a power cut may lose the newest events");
+    }
+    let (engine, _server) = start::engine(context)?;
+    let run_id = engine.register(new).await?;
+    let dir = engine.store().dir(run_id);
+    let teller = Teller::start(
+        engine.store(),
+        Beginning { dir, from: 1, state: None },
+        format,
+        Paint::stdout(context.no_color),
+    )?;
+    announce(format, &format!("run {run_id} · {headline}{marks}"));
+    let session = Session { context, engine, run_id, format, teller, signals };
+    session.engine.send(run_id, Request::new(Command::Start, &context.user)).await?;
+    session.watch().await
+}
+
+/// Goes on with a run on disk.
+pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failure> {
+    let signals = Signals::listen()?;
+    let (store, run_id, dir) = context.run(&args.run)?;
+    let before = store.load(&dir)?;
+    if let Some(damage) = &before.damage {
+        return Err(Failure::failed(damage.to_string()));
+    }
+    let (engine, _server) = start::engine(context)?;
+    let opened = start::open(context, &engine, run_id, true).await?;
+    let format = args.how.format.unwrap_or(RunFormat::Text);
+    let beginning = Beginning { dir, from: before.state.seq + 1, state: Some(before.state) };
+    let teller = Teller::start(engine.store(), beginning, format, Paint::stdout(context.no_color))?;
+    announce(format, &format!("run {run_id} · {}", opened.summary.headline));
+    for note in &opened.notes {
+        teller.note(note.clone());
+    }
+    let session = Session { context, engine, run_id, format, teller, signals };
+    let requests = answers(context, args);
+    match go_on(context, &session.engine, run_id, &requests).await {
+        Ok(()) => session.watch().await,
+        Err(failure) => {
+            let state = RunState::clone(&session.engine.subscribe(run_id).await?.state);
+            session.engine.shutdown().await;
+            session.teller.durable(state.seq);
+            session.teller.finish();
+            match failure {
+                // It stands where it stood, and still waits for an answer.
+                Failure::Said { message, .. } if state.status == RunStatus::Paused && requests.is_empty() => {
+                    let ways: String =
+                        show::ways_on(context, &state).iter().map(|way| format!("\nto go on: {way}")).collect();
+                    Err(Failure::Said { message: message + &ways, exit: Exit::Paused })
+                }
+                other => Err(other),
+            }
+        }
+    }
+}
+
+/// What `resume` was told about steps, in the order in which it is asked for.
+pub fn answers(context: &Context, args: &ResumeArgs) -> Vec<Request> {
+    let retry = args.retry.iter().map(|step| Command::Retry { step: step.clone(), downstream: false });
+    let skip = args.skip.iter().map(|step| Command::Skip { step: step.clone() });
+    let complete = args.complete.iter().map(|step| Command::Complete { step: step.clone(), result: None });
+    let release = args.release.iter().map(|step| Command::Release { step: step.clone() });
+    let reason = args.reason.clone().unwrap_or_default();
+    retry
+        .chain(skip)
+        .chain(complete)
+        .chain(release)
+        .map(|command| Request::new(command, &context.user).because(reason.clone()))
+        .collect()
+}
+
+/// Gives the answers and lets the run go on.
+pub async fn go_on(
+    context: &Context,
+    engine: &EngineHandle,
+    run_id: Uuid,
+    requests: &[Request],
+) -> Result<(), Failure> {
+    // All answers or none, and nothing is asked for that would be refused: it is tried on a copy first.
+    let mut copy = RunState::clone(&engine.subscribe(run_id).await?.state);
+    let moment = Moment { now: chrono::Utc::now(), entropy: 0 };
+    for request in requests {
+        advance(&mut copy, &Input::Request(request.clone()), &moment)?;
+    }
+    let last = match copy.status {
+        RunStatus::Idle => Some(Command::Start),
+        RunStatus::Paused => {
+            // What was paused only for the answered steps goes on by itself as far as it can.
+            let by_word = |reason: &PauseReason| matches!(reason, PauseReason::Operator | PauseReason::Recovered);
+            (requests.is_empty() || copy.paused.iter().any(by_word)).then_some(Command::Resume)
+        }
+        RunStatus::Running => None,
+        _ if !requests.is_empty() => None,
+        status => return Err(ended(context, &copy, status)),
+    };
+    let last = last.map(|command| Request::new(command, &context.user));
+    if let Some(request) = &last {
+        advance(&mut copy, &Input::Request(request.clone()), &moment)?;
+    }
+    for request in requests.iter().chain(&last) {
+        engine.send(run_id, request.clone()).await?;
+    }
+    Ok(())
+}
+
+/// Why a run that has ended does not go on, and what would make it.
+fn ended(context: &Context, state: &RunState, status: RunStatus) -> Failure {
+    let run = short_id(state.run_id);
+    if status == RunStatus::Completed {
+        let message = format!("run {run} is completed: there is nothing to go on with");
+        return Failure::Said { message, exit: Exit::Fine };
+    }
+    let ways: Vec<String> = show::ways_on(context, state).iter().map(|way| format!("`{way}`")).collect();
+    let hint = if ways.is_empty() { String::new() } else { format!("; to go on: {}", ways.join(", or ")) };
+    Failure::failed(format!("run {run} is {}{hint}", status.word()))
+}
+
+/// Says something that is no part of the run's story: where people read it, and never between the journal's lines.
+fn announce(format: RunFormat, text: &str) {
+    let text = crate::console::text::clean(text);
+    // A closed pipe is noticed by the teller.
+    let _ = match format {
+        RunFormat::Text => writeln!(std::io::stdout().lock(), "{text}"),
+        RunFormat::Jsonl => writeln!(std::io::stderr().lock(), "{text}"),
+    };
+}
+
+struct Session<'a> {
+    context: &'a Context,
+    engine: EngineHandle,
+    run_id: Uuid,
+    format: RunFormat,
+    teller: Teller,
+    signals: Signals,
+}
+
+impl Session<'_> {
+    /// Follows the run until it has ended or only a person can make it go on.
+    async fn watch(mut self) -> Result<Exit, Failure> {
+        let mut subscription = self.engine.subscribe(self.run_id).await?;
+        let mut state = RunState::clone(&subscription.state);
+        let mut asked = 0;
+        self.teller.durable(state.seq);
+        while !stands(&state) {
+            tokio::select! {
+                received = subscription.events.recv() => match received {
+                    Ok(Published::Batch(batch)) => {
+                        for recorded in batch.iter() {
+                            if recorded.seq > state.seq {
+                                state.apply(recorded);
+                            }
+                        }
+                        self.teller.durable(state.seq);
+                    }
+                    Ok(Published::Storage(Some(trouble))) => {
+                        self.teller.note(format!("the disk does not take the journal: {}; nothing starts until it does", trouble.error));
+                    }
+                    Ok(Published::Storage(None)) => self.teller.note("the disk takes the journal again"),
+                    Ok(Published::Missed(_)) | Err(RecvError::Lagged(_)) => {
+                        subscription = self.engine.subscribe(self.run_id).await?;
+                        state = RunState::clone(&subscription.state);
+                        self.teller.durable(state.seq);
+                    }
+                    Err(RecvError::Closed) => return Err(Failure::failed("the engine has ended before the run")),
+                },
+                signal = self.signals.next() => match signal {
+                    Asked::Stop(name) => {
+                        asked += 1;
+                        self.stop(name, asked, &state).await;
+                    }
+                    Asked::HangUp => self.teller.note("the terminal is gone; the run goes on"),
+                },
+            }
+        }
+        self.engine.shutdown().await;
+        self.teller.finish();
+        let summary = show::summary(self.context, &self.engine, &state);
+        for line in summary {
+            // Whoever does not read any more misses nothing that is not on disk.
+            let _ = match self.format {
+                RunFormat::Text => writeln!(std::io::stdout().lock(), "{line}"),
+                RunFormat::Jsonl => writeln!(std::io::stderr().lock(), "{line}"),
+            };
+        }
+        Ok(Exit::of(state.status))
+    }
+
+    /// Nothing new starts, running attempts are stopped and become interrupted, the run is paused. Asking again changes nothing: what still
+    /// runs is killed when its time is over, and no state is lost on the way.
+    async fn stop(&self, signal: &str, asked: u32, state: &RunState) {
+        let grace = state.options.grace_seconds;
+        if asked > 1 {
+            self.teller
+                .note(format!("{signal}: already stopping; what has not ended {grace} s after the first is killed"));
+            return;
+        }
+        self.teller.note(format!("{signal}: stopping; running attempts get TERM, and KILL after {grace} s"));
+        let request = Request::new(Command::Interrupt, &self.context.user).because(signal);
+        // Refused only when the run has just ended by itself.
+        if let Err(rejection) = self.engine.send(self.run_id, request).await {
+            self.teller.note(rejection.to_string());
+        }
+    }
+}
+
+/// Whether nothing more will happen without a person.
+fn stands(state: &RunState) -> bool {
+    state.status.is_ended() || (state.status == RunStatus::Paused && !state.cancelling && state.counts().live() == 0)
+}

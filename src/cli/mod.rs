@@ -1,0 +1,278 @@
+//! Subcommands and the headless run. Everything a key can do here a command can do, through the same engine and the same validation.
+//!
+//! - `args`: what may be typed; `failure`: exit codes and errors; `say`: printing.
+//! - `start`: from a plan's file to a run; `headless`: a run without a console; `narrate`: its events as lines.
+//! - `screen`: the console and what it needs to know.
+//! - `ctl`: acting on a run in another process; `detach`: runs without a terminal.
+//! - `plans`, `runs`, `show`, `read`, `restore`, `prune`, `why`: one subcommand each, or a few that belong together.
+
+pub mod args;
+pub mod ctl;
+mod detach;
+mod failure;
+mod headless;
+mod narrate;
+mod plans;
+mod prune;
+mod read;
+mod restore;
+mod runs;
+mod say;
+mod screen;
+mod show;
+mod signals;
+mod start;
+mod why;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::FromArgMatches;
+use uuid::Uuid;
+
+use crate::engine::NewRun;
+use crate::journal::Store;
+use crate::plan::FailurePolicy;
+
+use args::{CheckpointCommand, Cli, Command, ConsoleArgs, DEFAULT_CHECKPOINTS, Global, HeadlessArgs, RunFormat};
+pub use failure::{Exit, Failure};
+use start::Wishes;
+
+/// What every subcommand knows.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where plans are looked for.
+    pub plans: PathBuf,
+    /// Where runs lie.
+    pub checkpoints: PathBuf,
+    /// Who acts.
+    pub user: String,
+    /// No colours are wanted.
+    pub no_color: bool,
+}
+
+impl Context {
+    fn new(global: Global) -> Self {
+        let user = global.user.filter(|user| !user.trim().is_empty()).unwrap_or_else(login_name);
+        Self { plans: global.plans, checkpoints: global.checkpoints, user, no_color: global.no_color }
+    }
+
+    /// A command line that does something with the same runs as this one.
+    fn command(&self, rest: &str) -> String {
+        let usual = self.checkpoints.as_os_str() == DEFAULT_CHECKPOINTS;
+        if usual || std::env::var_os("HOLDPOINT_CHECKPOINTS").is_some_and(|set| set == self.checkpoints.as_os_str()) {
+            return format!("holdpoint {rest}");
+        }
+        format!("holdpoint --checkpoints {} {rest}", shell_word(&self.checkpoints.to_string_lossy()))
+    }
+
+    /// A path as people would type it from here.
+    fn shown(&self, path: &Path) -> PathBuf {
+        let here = std::env::current_dir().ok();
+        here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
+    }
+
+    fn store(&self) -> Store {
+        Store::at(&self.checkpoints)
+    }
+
+    /// The run that is meant.
+    fn run(&self, name: &str) -> Result<(Store, Uuid, PathBuf), Failure> {
+        let store = self.store();
+        let (run_id, dir) = store.resolve(name).map_err(|error| runs::with_candidates(&store, error))?;
+        Ok((store, run_id, dir))
+    }
+}
+
+/// Reads the command line, does what it says and gives the exit code. Problems are said on stderr.
+pub fn main() -> Exit {
+    let parsed = args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come this way too, and are fine.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Fine };
+            let _ = error.print();
+            return exit;
+        }
+    };
+    match dispatch(cli) {
+        Ok(exit) => exit,
+        Err(Failure::ClosedPipe) => Exit::Fine,
+        Err(Failure::Silent(exit)) => exit,
+        Err(Failure::Said { message, exit }) => {
+            // Line by line: a message may list things, and quotes names that others chose.
+            let mut stderr = std::io::stderr().lock();
+            for (number, line) in crate::console::text::clean_lines(&message).enumerate() {
+                let lead = if number == 0 { "holdpoint: " } else { "" };
+                let _ = writeln!(stderr, "{lead}{line}");
+            }
+            exit
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let context = Context::new(cli.global);
+    let ConsoleArgs { plan, simulate } = cli.console;
+    if let (Some(plan), Some(_)) = (&plan, &cli.command) {
+        let shown = plan.to_string_lossy();
+        return Err(Failure::usage(format!("`{shown}` stands before a subcommand: give a plan after it, or alone")));
+    }
+    if simulate && cli.command.is_some() {
+        return Err(Failure::usage("--simulate belongs behind the subcommand: `holdpoint run PLAN --simulate`"));
+    }
+    match cli.command {
+        None => console(&context, plan, simulate),
+        Some(Command::Run(args)) if args.detach => detach::detach(&context),
+        Some(Command::Run(args)) if args.detached => {
+            let (path, plan) = start::load_to_run(&context, &args.plan, args.simulate)?;
+            let options = Wishes::of_run(&args, FailurePolicy::Pause)?.options(&plan, &path);
+            let new = NewRun { plan, options, user: context.user.clone(), fork: None };
+            block_on(detach::detached(&context, new))
+        }
+        Some(Command::Run(args)) if is_headless(args.how) => {
+            let (path, plan) = start::load_to_run(&context, &args.plan, args.simulate)?;
+            let options = Wishes::of_run(&args, FailurePolicy::Fail)?.options(&plan, &path);
+            let new = NewRun { plan, options, user: context.user.clone(), fork: None };
+            block_on(headless::run(&context, new, args.how.format.unwrap_or(RunFormat::Text)))
+        }
+        Some(Command::Run(args)) => {
+            let (path, plan) = start::load_to_run(&context, &args.plan, args.simulate)?;
+            block_on(screen::open(
+                &context,
+                Wishes::of_run(&args, FailurePolicy::Pause)?,
+                screen::First::Plan(path, plan),
+            ))
+        }
+        Some(Command::Check { files, simulate, format }) => plans::check(&context, &files, simulate, format),
+        Some(Command::Plans { format }) => plans::list(&context, format),
+        Some(Command::Runs { format }) => runs::list(&context, format),
+        Some(Command::Show { run, format }) => show::show(&context, &run, format),
+        Some(Command::Events { run, follow }) => read::events(&context, &run, follow),
+        Some(Command::Output { run, step, attempt, follow }) => read::output(&context, &run, &step, attempt, follow),
+        Some(Command::Checkpoints { run, format }) => read::checkpoints(&context, &run, format),
+        Some(Command::Checkpoint(CheckpointCommand::Show { run, id })) => read::checkpoint(&context, &run, &id),
+        Some(Command::Resume(args)) if is_headless(args.how) => block_on(headless::resume(&context, &args)),
+        Some(Command::Resume(args)) => {
+            let wishes = Wishes::new(false, FailurePolicy::Pause)?;
+            block_on(screen::open(&context, wishes, screen::First::Run(Box::new(args))))
+        }
+        Some(Command::Ctl(args)) => block_on(ctl::ctl(&context, args)),
+        Some(Command::Attach { run }) => {
+            if !std::io::stdout().is_terminal() {
+                return Err(Failure::usage(
+                    "a console needs a terminal: `holdpoint ctl RUN ACTION` acts without one, `holdpoint events RUN --follow` watches",
+                ));
+            }
+            block_on(screen::attach(&context, &run))
+        }
+        Some(Command::Restore { run, checkpoint, yes, reason }) => {
+            block_on(restore::restore(&context, &run, &checkpoint, yes, reason.as_deref()))
+        }
+        Some(Command::Why { run, step }) => why::why(&context, &run, &step),
+        Some(Command::Verify { run, head }) => read::verify(&context, &run, head.as_deref()),
+        Some(Command::Prune(args)) => prune::prune(&context, &args),
+        Some(Command::Schema) => plans::schema(),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut args::command(), "holdpoint", &mut script);
+            Ok(std::io::stdout().lock().write_all(&script).map(|()| Exit::Fine)?)
+        }
+        Some(Command::Man) => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(args::command()).render(&mut page)?;
+            Ok(std::io::stdout().lock().write_all(&page).map(|()| Exit::Fine)?)
+        }
+    }
+}
+
+/// No console: it was asked for, or there is no terminal to show one on.
+fn is_headless(how: HeadlessArgs) -> bool {
+    how.headless || how.format.is_some() || !std::io::stdout().is_terminal()
+}
+
+fn console(context: &Context, plan: Option<PathBuf>, simulate: bool) -> Result<Exit, Failure> {
+    let terminal = std::io::stdout().is_terminal();
+    let Some(given) = plan else {
+        if !terminal {
+            return Err(Failure::usage(
+                "the console needs a terminal: `holdpoint run PLAN --headless` runs a plan without one, `holdpoint runs` lists what \
+                 has run, `holdpoint --help` says what else there is",
+            ));
+        }
+        return block_on(screen::open(context, Wishes::new(simulate, FailurePolicy::Pause)?, screen::First::Nothing));
+    };
+    let (path, plan) =
+        start::load_to_run(context, &given, simulate).map_err(|failure| not_a_command(&given, failure))?;
+    if terminal {
+        let wishes = Wishes::new(simulate, FailurePolicy::Pause)?;
+        return block_on(screen::open(context, wishes, screen::First::Plan(path, plan)));
+    }
+    let options = Wishes::new(simulate, FailurePolicy::Fail)?.options(&plan, &path);
+    block_on(headless::run(context, NewRun { plan, options, user: context.user.clone(), fork: None }, RunFormat::Text))
+}
+
+/// A word that is neither a plan nor a command was probably meant as one of them.
+fn not_a_command(given: &Path, failure: Failure) -> Failure {
+    let Failure::Said { message, exit } = failure else { return failure };
+    let word = given.to_string_lossy();
+    let commands: Vec<String> = args::command().get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    match crate::plan::suggest(&word, commands.iter().map(String::as_str)) {
+        Some(near) if !given.exists() => Failure::Said {
+            message: format!("there is neither a command nor a plan `{word}`: did you mean `{near}`?"),
+            exit,
+        },
+        _ => Failure::Said { message, exit },
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    let ended = runtime.block_on(work);
+    // A thread that is stuck in a read of a dead file system must not keep the program.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    ended
+}
+
+/// The login name: of this process's user, not of whoever happened to set `$USER`.
+fn login_name() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let of_uid = |passwd: String| {
+        passwd.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let (name, _, id) = (fields.next()?, fields.next()?, fields.next()?);
+            (id.parse() == Ok(uid)).then(|| name.to_owned())
+        })
+    };
+    std::fs::read_to_string("/etc/passwd")
+        .ok()
+        .and_then(of_uid)
+        .or_else(|| std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| format!("uid-{uid}"))
+}
+
+/// A word as a shell takes it for one.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(shell_word("a/b-c.json"), "a/b-c.json");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
+}

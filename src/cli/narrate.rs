@@ -1,0 +1,301 @@
+//! Tells a run as it goes: its events as lines for people, or the journal's lines as they are on disk.
+//!
+//! A thread of its own reads the journal and writes to stdout, so that a slow reader holds up neither the engine nor the run. It is told
+//! which events are durable, tells no later ones, and keeps nothing in memory for a reader that does not read.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::console::log::{Log, Weight};
+use crate::console::text::{Ansi, Colors, clean};
+use crate::console::words::Zone;
+use crate::engine::output_path;
+use crate::journal::{Events, JOURNAL, JournalError, JournalLine, Store};
+use crate::run::{Event, Recorded, RunState, Then};
+
+use super::args::RunFormat;
+use super::say::{Ink, Paint};
+
+/// Lines of output shown below a failure.
+pub const TAIL_LINES: usize = 10;
+/// How much of the end of an output is looked at for them, in bytes.
+const TAIL_BYTES: u64 = 16 << 10;
+/// Lines of the journal read at once.
+const AT_ONCE: usize = 500;
+
+/// Where the telling begins.
+pub struct Beginning {
+    /// The run's folder.
+    pub dir: PathBuf,
+    /// The first event that is told; 1 for all, with the journal's first line.
+    pub from: u64,
+    /// The state before it; `None` when it is the first.
+    pub state: Option<RunState>,
+}
+
+/// Tells a run from a thread of its own.
+pub struct Teller {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    orders: Mutex<Orders>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Orders {
+    durable: u64,
+    notes: Vec<String>,
+    end: bool,
+}
+
+impl Shared {
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        // Orders are plain values: whoever panicked has left them whole.
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Teller {
+    /// Starts to tell.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or the system has no thread.
+    pub fn start(store: &Store, beginning: Beginning, format: RunFormat, paint: Paint) -> Result<Self, JournalError> {
+        let events = store.read_events(&beginning.dir, beginning.from)?;
+        let shared = Arc::new(Shared::default());
+        let mut voice = Voice {
+            format,
+            paint,
+            root: store.root().to_owned(),
+            dir: beginning.dir,
+            header_is_due: format == RunFormat::Jsonl && beginning.from <= 1,
+            state: beginning.state,
+            log: Log::default(),
+            deaf: false,
+        };
+        let orders = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("teller".into())
+            .spawn(move || voice.tell_all(events, &orders))
+            .map_err(|error| JournalError::Io { what: "follow", path: voice_path(store), error })?;
+        Ok(Self { shared, thread })
+    }
+
+    /// Events up to this number are durable.
+    pub fn durable(&self, seq: u64) {
+        let mut orders = self.shared.orders();
+        orders.durable = orders.durable.max(seq);
+        self.shared.changed.notify_one();
+    }
+
+    /// Something to say that is no event; goes to stderr.
+    pub fn note(&self, text: impl Into<String>) {
+        self.shared.orders().notes.push(text.into());
+        self.shared.changed.notify_one();
+    }
+
+    /// Tells the rest and ends.
+    pub fn finish(self) {
+        self.shared.orders().end = true;
+        self.shared.changed.notify_one();
+        // Had it panicked, the hook has said so; the run itself is not touched by it.
+        let _ = self.thread.join();
+    }
+}
+
+fn voice_path(store: &Store) -> PathBuf {
+    store.root().to_owned()
+}
+
+struct Voice {
+    format: RunFormat,
+    paint: Paint,
+    root: PathBuf,
+    dir: PathBuf,
+    header_is_due: bool,
+    state: Option<RunState>,
+    log: Log,
+    /// Nobody reads stdout any more.
+    deaf: bool,
+}
+
+impl Voice {
+    fn tell_all(&mut self, mut events: Events, shared: &Shared) {
+        let mut read: VecDeque<JournalLine> = VecDeque::new();
+        let mut told = 0;
+        loop {
+            let (durable, notes, end) = {
+                let mut orders = shared.orders();
+                while orders.durable <= told && orders.notes.is_empty() && !orders.end {
+                    orders = shared.changed.wait(orders).unwrap_or_else(PoisonError::into_inner);
+                }
+                (orders.durable, std::mem::take(&mut orders.notes), orders.end)
+            };
+            while told < durable {
+                if read.is_empty() {
+                    match events.read(AT_ONCE) {
+                        Ok(batches) if batches.is_empty() => break,
+                        Ok(batches) => read.extend(batches.into_iter().flatten()),
+                        Err(error) => {
+                            complain(&format!("the journal cannot be followed: {error}"));
+                            return;
+                        }
+                    }
+                }
+                // What is in the file may be some milliseconds ahead of what is durable.
+                while let Some(line) = read.pop_front_if(|line| line.recorded.seq <= durable) {
+                    told = told.max(line.recorded.seq);
+                    self.tell(&line);
+                }
+                if read.front().is_some_and(|line| line.recorded.seq > durable) {
+                    break;
+                }
+            }
+            told = told.max(durable);
+            for note in notes {
+                complain(&note);
+            }
+            if end {
+                return;
+            }
+        }
+    }
+
+    fn tell(&mut self, line: &JournalLine) {
+        let told = match self.format {
+            RunFormat::Jsonl => self.tell_line(&line.text),
+            RunFormat::Text => self.tell_event(&line.recorded),
+        };
+        if told.is_err() && !self.deaf {
+            self.deaf = true;
+            complain("nobody reads the output any more; the run goes on");
+        }
+    }
+
+    fn tell_line(&mut self, line: &str) -> io::Result<()> {
+        if self.deaf {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        if std::mem::take(&mut self.header_is_due) {
+            out.write_all(&first_line(&self.dir)?)?;
+        }
+        out.write_all(line.as_bytes())?;
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+
+    fn tell_event(&mut self, recorded: &Recorded) -> io::Result<()> {
+        match &mut self.state {
+            Some(state) => state.apply(recorded),
+            none => *none = RunState::from_registration(recorded),
+        }
+        let Some(state) = &self.state else { return Ok(()) };
+        let before = self.log.lines().len();
+        if before > 1000 {
+            self.log = Log::default();
+        }
+        let before = self.log.lines().len();
+        self.log.push(recorded, state);
+        if self.deaf {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        for line in self.log.lines().iter().skip(before) {
+            let ink = match line.weight {
+                Weight::Quiet => Ink::Plain,
+                Weight::Person => Ink::Strong,
+                Weight::Good => Ink::Good,
+                Weight::Attention => Ink::Attention,
+                Weight::Bad => Ink::Bad,
+            };
+            let clock = self.paint.ink(Ink::Dim, &Zone::Local.clock(line.time));
+            writeln!(out, "{clock}  {}", self.paint.ink(ink, &line.text))?;
+        }
+        if let Event::AttemptEnded { step, attempt, then: Then::Fail { .. } | Then::Retry { .. }, .. } = &recorded.event
+        {
+            for line in tail(&output_path(&self.root, state.run_id, step, *attempt)) {
+                writeln!(out, "{}", self.paint.ink(Ink::Dim, &format!("          │ {line}")))?;
+            }
+        }
+        out.flush()
+    }
+}
+
+/// Says something on stderr; a stderr that nobody reads is no reason to stop.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "holdpoint: {}", clean(text));
+}
+
+/// The journal's first line, which says what the file is, with its line feed.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn first_line(dir: &Path) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    BufReader::new(std::fs::File::open(dir.join(JOURNAL))?).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
+/// The last lines of an output, neutralised and without colours; none when there is no output.
+pub fn tail(path: &Path) -> Vec<String> {
+    use std::io::{Read, Seek, SeekFrom};
+    let read = || -> io::Result<(bool, Vec<u8>)> {
+        let mut file = std::fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        let start = length.saturating_sub(TAIL_BYTES);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+        Ok((start > 0, bytes))
+    };
+    let Ok((cut, bytes)) = read() else { return Vec::new() };
+    let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+    if lines.last().is_some_and(|line| line.is_empty()) {
+        lines.pop();
+    }
+    // The first may be the end of a longer one.
+    let from = lines.len().saturating_sub(TAIL_LINES).max(usize::from(cut && lines.len() > 1));
+    lines[from..].iter().map(|line| plain(line)).collect()
+}
+
+/// A line of output as plain text: control sequences are gone, what is left is harmless.
+fn plain(line: &[u8]) -> String {
+    const LONGEST: usize = 400;
+    let mut text: String = Ansi::new(Colors::Strip).line(line).to_string();
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_short_and_harmless() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let mut text = String::new();
+        for number in 0..5000 {
+            text.push_str(&format!("line {number}\n"));
+        }
+        text.push_str("\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}and \u{1b}[2Jgone");
+        std::fs::write(&path, text).unwrap();
+        let lines = tail(&path);
+        assert_eq!(lines.len(), TAIL_LINES);
+        assert_eq!(lines[0], "line 4991");
+        let last = lines.last().unwrap();
+        assert!(last.contains("red") && last.contains("gone") && !last.contains('\u{1b}'), "{last:?}");
+        assert!(tail(&dir.path().join("none")).is_empty());
+    }
+}

@@ -1,0 +1,127 @@
+//! The list of runs, and which of them is meant.
+
+use std::io::Write;
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use crate::console::text::clean;
+use crate::console::words::{self, Zone};
+use crate::journal::{ListedRun, ResolveError, Store};
+use crate::run::{RunStatus, RunSummary};
+
+use super::Context;
+use super::args::Format;
+use super::failure::{Exit, Failure};
+use super::say::{Cell, Ink, Paint, cell, table};
+
+/// `holdpoint runs`
+pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
+    let list = context.store().list_runs()?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    match format {
+        Format::Json => {
+            let mut shown: Vec<Value> = list.runs.iter().map(as_json).collect();
+            shown.extend(
+                list.unreadable
+                    .iter()
+                    .map(|(dir, error)| json!({"folder": dir.to_string_lossy(), "error": error.to_string()})),
+            );
+            serde_json::to_writer_pretty(&mut out, &shown).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Text => {
+            if list.runs.is_empty() && list.unreadable.is_empty() {
+                writeln!(out, "no runs in {}", clean(&context.checkpoints.to_string_lossy()))?;
+            }
+            let rows: Vec<Vec<Cell>> = list.runs.iter().map(row).collect();
+            table(&mut out, Paint::stdout(context.no_color), "", &rows)?;
+            out.flush()?;
+            for (dir, error) in &list.unreadable {
+                let line = format!("{}: {error}", dir.display());
+                let _ = writeln!(std::io::stderr().lock(), "holdpoint: cannot be read: {}", clean(&line));
+            }
+        }
+    }
+    out.flush()?;
+    Ok(Exit::Fine)
+}
+
+fn as_json(run: &ListedRun) -> Value {
+    let mut shown = serde_json::to_value(&run.summary).unwrap_or_default();
+    if let Value::Object(fields) = &mut shown {
+        let counts = run.summary.counts;
+        let named = crate::run::STEP_STATUSES.into_iter().filter(|status| counts.of(*status) > 0);
+        let named: serde_json::Map<String, Value> =
+            named.map(|status| (status.word().to_owned(), counts.of(status).into())).collect();
+        fields.insert("counts".into(), named.into());
+        fields.insert("short_id".into(), run.summary.short_id().into());
+        fields.insert("steps".into(), counts.total().into());
+        fields.insert("done".into(), counts.done().into());
+        fields.insert("owned".into(), run.owner.is_some().into());
+        fields.insert("owner_pid".into(), run.owner.as_ref().and_then(|owner| owner.pid).into());
+        fields.insert("damaged".into(), run.damaged.into());
+        fields.insert("folder".into(), run.dir.to_string_lossy().into());
+    }
+    shown
+}
+
+fn row(run: &ListedRun) -> Vec<Cell> {
+    let summary = &run.summary;
+    let counts = summary.counts;
+    let mut marks: Vec<String> = summary.paused.iter().map(|reason| reason.word().replace('_', " ")).collect();
+    if run.damaged {
+        marks.push("damaged: `holdpoint verify` says where".into());
+    }
+    match &run.owner {
+        Some(owner) => marks.push(owner.pid.map_or("open elsewhere".into(), |pid| format!("open in process {pid}"))),
+        None if summary.status == RunStatus::Running => marks.push("its engine ended: resume it".into()),
+        None => {}
+    }
+    if summary.simulate {
+        marks.push("simulated".into());
+    }
+    vec![
+        cell(summary.short_id()).ink(Ink::Dim),
+        cell(word(summary)).ink(Ink::of_run(summary.status)),
+        cell(format!("{}/{}", counts.done(), counts.total())).right(),
+        cell(Zone::Local.moment(summary.created_at, Utc::now())).ink(Ink::Dim),
+        cell(took(summary)).right(),
+        cell(&summary.plan_id).ink(Ink::Strong),
+        cell(&summary.user),
+        cell(marks.join(" · ")).ink(Ink::Dim),
+    ]
+}
+
+fn word(summary: &RunSummary) -> &'static str {
+    if summary.cancelling { "cancelling" } else { summary.status.word() }
+}
+
+fn took(summary: &RunSummary) -> String {
+    let Some(started) = summary.started_at else { return String::new() };
+    let until = summary.ended_at.unwrap_or(summary.updated_at);
+    words::duration((until - started).as_seconds_f64())
+}
+
+/// Turns "several are meant" into a list to choose from.
+pub fn with_candidates(store: &Store, error: ResolveError) -> Failure {
+    let ResolveError::Ambiguous { name, found } = &error else { return error.into() };
+    const SHOWN: usize = 10;
+    let mut message = format!("`{name}` fits {} runs; give more of the id:", found.len());
+    for run_id in found.iter().take(SHOWN) {
+        let line = match store.list_run(&store.dir(*run_id)) {
+            Ok(run) => format!(
+                "{}  {}  {}",
+                run.summary.plan_id,
+                word(&run.summary),
+                Zone::Local.moment(run.summary.created_at, Utc::now())
+            ),
+            Err(_) => "cannot be read".into(),
+        };
+        message.push_str(&format!("\n  {run_id}  {line}"));
+    }
+    if found.len() > SHOWN {
+        message.push_str(&format!("\n  and {} more (`holdpoint runs` lists them)", found.len() - SHOWN));
+    }
+    Failure::usage(message)
+}

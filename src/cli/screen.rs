@@ -1,0 +1,140 @@
+//! Opens the console: the engine it works on, and what it has to know of this machine and of the command line.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use etcetera::BaseStrategy;
+
+use crate::agents::output::{self, OutputIndex};
+use crate::console::output::{Stamps, Stream};
+use crate::console::text::Charset;
+use crate::console::theme::{Depth, Theme};
+use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left};
+use crate::engine::NewRun;
+use crate::plan::{self, FailurePolicy, Plan};
+use crate::run::{RunState, short_id};
+
+use super::args::ResumeArgs;
+use super::failure::{Exit, Failure};
+use super::signals::Signals;
+use super::start::{self, Wishes};
+use super::{Context, ctl, detach, headless};
+
+/// What the console shows first.
+#[derive(Debug)]
+pub enum First {
+    /// The list of runs and plans.
+    Nothing,
+    /// A plan that was loaded from a file, opened as a new run and started.
+    Plan(PathBuf, Arc<Plan>),
+    /// A run on disk, which goes on once what was said about its steps is done.
+    Run(Box<ResumeArgs>),
+}
+
+/// Opens a console on a run that another process owns. Leaving it leaves that process alone.
+pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
+    let (engine, run_id) = ctl::live(context, name).await?;
+    let wishes = Wishes::new(false, FailurePolicy::Pause)?;
+    let options = options(context, wishes, Some(Initial::Attach(run_id)));
+    let left = crate::console::run(engine.clone(), options).await;
+    let Left { summary, .. } = left.map_err(|error: ConsoleError| Failure::failed(error.to_string()))?;
+    let mut out = std::io::stdout().lock();
+    let _ = write!(out, "{}", summary.text);
+    let goes_on = context.store().owner(&engine.store().dir(run_id)).is_some();
+    if goes_on {
+        let again = context.command(&format!("attach {}", short_id(run_id)));
+        let _ = writeln!(out, "it stays in process {}; to come back: {again}", engine.process());
+    }
+    Ok(Exit::Fine)
+}
+
+/// Opens the console and gives back how it ended: with a plan or a run, as that run stands then.
+pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exit, Failure> {
+    let asked_for_a_run = !matches!(first, First::Nothing);
+    let (engine, server) = start::engine(context)?;
+    let initial = match first {
+        First::Nothing => None,
+        First::Plan(path, plan) => {
+            let new = new_run(&wishes, &context.user, plan, &path).map_err(Failure::failed)?;
+            Some(Initial::New(Box::new(new)))
+        }
+        First::Run(args) => {
+            let (_, run_id, _) = context.run(&args.run)?;
+            Some(Initial::GoOn(run_id, headless::answers(context, &args)))
+        }
+    };
+    let left = crate::console::run(engine.clone(), options(context, wishes, initial)).await;
+    let left = match left {
+        Ok(left) => left,
+        Err(error) => {
+            engine.shutdown().await;
+            return Err(Failure::failed(error.to_string()));
+        }
+    };
+    if left.hung_up {
+        // The terminal is gone, the runs are not: a console can be attached to them from another one.
+        detach::stay(&engine, server.as_ref(), Signals::listen()?).await;
+    }
+    engine.shutdown().await;
+    let ExitSummary { text, runs } = left.summary;
+    let _ = write!(std::io::stdout().lock(), "{text}");
+    let exit = |state: &Arc<RunState>| Exit::of(state.status);
+    Ok(runs.first().filter(|_| asked_for_a_run).map_or(Exit::Fine, exit))
+}
+
+fn new_run(wishes: &Wishes, user: &str, plan: Arc<Plan>, path: &Path) -> Result<NewRun, String> {
+    // A plan that was chosen from the list is held to the same as one that was named.
+    if let Some(refused) = plan::unsupported(&plan).first() {
+        return Err(refused.message.clone());
+    }
+    let options = wishes.options(&plan, path);
+    Ok(NewRun { plan, options, user: user.to_owned(), fork: None })
+}
+
+fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> ConsoleOptions {
+    let environment = Theme::from_env();
+    let theme = if context.no_color { Theme::new(environment.name(), Depth::None) } else { environment };
+    let user = context.user.clone();
+    let simulate = wishes.simulate;
+    ConsoleOptions {
+        plans_dir: context.plans.clone(),
+        user: context.user.clone(),
+        initial,
+        new_run: Arc::new(move |plan, path| new_run(&wishes, &user, plan, path)),
+        simulate,
+        theme,
+        charset: Charset::from_env(),
+        alerts: true,
+        title: true,
+        state_dir: state_dir(),
+        stamps: stamps_of,
+    }
+}
+
+/// Where the console may keep files of its own.
+fn state_dir() -> PathBuf {
+    let base = etcetera::choose_base_strategy().ok();
+    let base = base.and_then(|strategy| strategy.state_dir().or_else(|| Some(strategy.cache_dir())));
+    base.unwrap_or_else(std::env::temp_dir).join("holdpoint")
+}
+
+/// The console knows outputs only as files with stamps; the index that agents write beside them has the stamps.
+struct IndexStamps(OutputIndex);
+
+impl Stamps for IndexStamps {
+    fn at(&mut self, offset: u64) -> Option<(DateTime<Utc>, Stream)> {
+        let (time, stream) = self.0.time_and_stream_at(offset).ok()??;
+        let stream = match stream {
+            output::Stream::Stdout => Stream::Stdout,
+            output::Stream::Stderr => Stream::Stderr,
+            output::Stream::Remark => Stream::Remark,
+        };
+        Some((time, stream))
+    }
+}
+
+fn stamps_of(path: &Path) -> Option<Box<dyn Stamps>> {
+    Some(Box::new(IndexStamps(OutputIndex::of(path).ok()?)))
+}

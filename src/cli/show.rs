@@ -1,0 +1,354 @@
+//! Where a run stands: on one screen, as the older system's snapshot, and as the summary at the end of a run.
+
+use std::io::Write;
+
+use chrono::{DateTime, Utc};
+
+use crate::console::text::clean;
+use crate::console::words::{self, Zone};
+use crate::engine::{EngineHandle, output_path};
+use crate::journal::{Loaded, Store};
+use crate::run::{PauseReason, RunState, RunStatus, StepStatus, open_questions, short_id, snapshot};
+
+use super::Context;
+use super::args::Format;
+use super::failure::{Exit, Failure};
+use super::narrate::tail;
+use super::say::{Cell, Ink, Paint, cell, table};
+
+/// So many steps are shown one by one.
+const STEPS_SHOWN: usize = 30;
+/// So many interventions are shown.
+const LOG_SHOWN: usize = 5;
+
+/// `holdpoint show`
+pub fn show(context: &Context, name: &str, format: Format) -> Result<Exit, Failure> {
+    let (store, _, dir) = context.run(name)?;
+    let loaded = store.load(&dir)?;
+    let now = Utc::now();
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    match format {
+        Format::Json => {
+            let mut shown = snapshot(&loaded.state, now);
+            if let Some(fields) = shown.as_object_mut() {
+                fields.insert("owner_pid".into(), loaded.owner.as_ref().and_then(|owner| owner.pid).into());
+                fields.insert("owned".into(), loaded.owner.is_some().into());
+                fields.insert("head".into(), loaded.place.hash.to_string().into());
+                fields.insert("folder".into(), loaded.dir.to_string_lossy().into());
+                fields.insert("damage".into(), loaded.damage.as_ref().map(ToString::to_string).into());
+            }
+            serde_json::to_writer_pretty(&mut out, &shown).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Text => text(&mut out, context, &loaded, &store, now)?,
+    }
+    out.flush()?;
+    Ok(Exit::Fine)
+}
+
+fn text(
+    out: &mut impl Write,
+    context: &Context,
+    loaded: &Loaded,
+    store: &Store,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let state = &loaded.state;
+    let paint = Paint::stdout(context.no_color);
+    let plan = &state.plan;
+    let headline =
+        if plan.headline() == plan.plan_id { String::new() } else { format!("  {}", clean(plan.headline())) };
+    writeln!(out, "{}{headline}", paint.ink(Ink::Strong, &clean(&plan.plan_id)))?;
+    writeln!(out, "{}", paint.ink(Ink::of_run(state.status), &headline_of_state(state)))?;
+    let mut marks = vec![
+        format!("run {}", state.run_id),
+        format!("opened by {} {}", clean(&state.user), moment(state.created_at, now)),
+    ];
+    marks.extend(state.started_at.map(|started| {
+        format!(
+            "{} {}",
+            words::duration((state.ended_at.unwrap_or(now) - started).as_seconds_f64()),
+            if state.status.is_ended() { "in all" } else { "since its start" }
+        )
+    }));
+    marks.push(format!("plan v{}", state.plan_version));
+    if state.options.simulate {
+        marks.push("simulated".into());
+    }
+    if state.options.durability == crate::run::Durability::Relaxed {
+        marks.push("relaxed durability".into());
+    }
+    writeln!(out, "{}", paint.ink(Ink::Dim, &marks.join(" · ")))?;
+    writeln!(out, "{}", paint.ink(Ink::Dim, &owner_line(loaded)))?;
+    writeln!(out)?;
+    table(out, paint, "  ", &step_rows(state, now))?;
+    let mut questions = open_questions(state);
+    // A thousand failures are not a thousand lines.
+    let more = questions.len().saturating_sub(8);
+    questions.truncate(8);
+    if !questions.is_empty() {
+        writeln!(out, "\nIt waits for a person:")?;
+        for question in questions {
+            writeln!(out, "  {}", paint.ink(Ink::Attention, &clean(&question)))?;
+        }
+        if more > 0 {
+            writeln!(out, "  and {more} more")?;
+        }
+    }
+    for position in state.failed().take(2) {
+        last_lines(out, paint, store, state, position)?;
+    }
+    if !state.interventions.is_empty() {
+        writeln!(out, "\nLast interventions:")?;
+        let from = state.interventions.len().saturating_sub(LOG_SHOWN);
+        let rows: Vec<Vec<Cell>> = state.interventions[from..]
+            .iter()
+            .map(|one| {
+                let what = match &one.target_step_id {
+                    Some(step) => format!("{} {step}", one.intervention_type),
+                    None => one.intervention_type.clone(),
+                };
+                let note = match (&one.error, &one.reason) {
+                    (Some(error), _) => format!("refused: {error}"),
+                    (None, Some(reason)) => format!("\"{reason}\""),
+                    (None, None) => String::new(),
+                };
+                vec![
+                    cell(moment(one.timestamp, now)).ink(Ink::Dim),
+                    cell(&one.user),
+                    cell(what),
+                    cell(note).ink(Ink::Dim),
+                ]
+            })
+            .collect();
+        table(out, paint, "  ", &rows)?;
+    }
+    let ways = if loaded.owner.is_some() { Vec::new() } else { ways_on(context, state) };
+    if let Some(damage) = &loaded.damage {
+        writeln!(out, "\n{}", paint.ink(Ink::Bad, &clean(&damage.to_string())))?;
+    } else if !ways.is_empty() {
+        writeln!(out, "\nTo go on:")?;
+        for way in ways {
+            writeln!(out, "  {way}")?;
+        }
+    }
+    Ok(())
+}
+
+/// The state, and why it is so.
+fn headline_of_state(state: &RunState) -> String {
+    let counts = state.counts();
+    let mut said = vec![words::run_word(state).to_owned()];
+    said.push(clean(&words::run_reason(state)).into_owned());
+    said.push(format!(
+        "{} of {} steps done",
+        words::thousands(counts.done() as usize),
+        words::thousands(counts.total() as usize)
+    ));
+    for status in [
+        StepStatus::Running,
+        StepStatus::Stopping,
+        StepStatus::Waiting,
+        StepStatus::Failed,
+        StepStatus::Interrupted,
+        StepStatus::Held,
+    ] {
+        let number = counts.of(status);
+        if number > 0 {
+            said.push(format!("{} {}", words::thousands(number as usize), status.word()));
+        }
+    }
+    said.retain(|part| !part.is_empty());
+    said.join(" · ")
+}
+
+fn owner_line(loaded: &Loaded) -> String {
+    let dir = clean(&loaded.dir.to_string_lossy()).into_owned();
+    match &loaded.owner {
+        Some(owner) => match owner.pid {
+            Some(pid) => format!("open in process {pid} · {dir}"),
+            None => format!("open in another process · {dir}"),
+        },
+        None if loaded.state.status == RunStatus::Running => {
+            format!("nobody has it open: its engine ended while it was running · {dir}")
+        }
+        None => dir,
+    }
+}
+
+fn step_rows(state: &RunState, now: DateTime<Utc>) -> Vec<Vec<Cell>> {
+    let all = state.steps.len();
+    let quiet = |status| matches!(status, StepStatus::Completed | StepStatus::Pending | StepStatus::Skipped);
+    let mut rows = Vec::new();
+    let mut left_out = 0;
+    for (position, step) in state.steps.iter().enumerate() {
+        if all > STEPS_SHOWN && (quiet(step.status) || rows.len() >= STEPS_SHOWN) {
+            left_out += 1;
+            continue;
+        }
+        rows.push(step_row(state, position, now));
+    }
+    if left_out > 0 {
+        let counts = state.counts();
+        let said: Vec<String> = [StepStatus::Completed, StepStatus::Skipped, StepStatus::Pending]
+            .into_iter()
+            .filter(|status| counts.of(*status) > 0)
+            .map(|status| format!("{} {}", words::thousands(counts.of(status) as usize), status.word()))
+            .collect();
+        rows.push(vec![cell(format!("… {}", said.join(", "))).ink(Ink::Dim)]);
+    }
+    rows
+}
+
+fn step_row(state: &RunState, position: usize, now: DateTime<Utc>) -> Vec<Cell> {
+    let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
+    let attempts = if step.attempts.len() > 1 { format!("×{}", step.attempts.len()) } else { String::new() };
+    let took = step.seconds(now).map(words::duration).unwrap_or_default();
+    vec![
+        cell(step.status.word()).ink(Ink::of_step(step.status)),
+        cell(&definition.step_id),
+        cell(definition.agent_label()).ink(Ink::Dim),
+        cell(attempts),
+        cell(took).right(),
+        cell(remark(state, position, now)),
+    ]
+}
+
+/// What there is to say of a step beside its state.
+fn remark(state: &RunState, position: usize, now: DateTime<Utc>) -> String {
+    let step = &state.steps[position];
+    let outcome = || {
+        step.attempt()
+            .and_then(|attempt| attempt.outcome.as_ref())
+            .map(|outcome| outcome.in_words())
+            .unwrap_or_default()
+    };
+    match step.status {
+        StepStatus::Failed | StepStatus::Interrupted => outcome(),
+        StepStatus::Held => state.hold_reason(position).unwrap_or_default().to_owned(),
+        StepStatus::Waiting => match step.due {
+            Some(due) => format!("{} · tries again in {}", outcome(), words::span((due - now).as_seconds_f64())),
+            None => outcome(),
+        },
+        StepStatus::Skipped => step
+            .skip
+            .as_ref()
+            .map(|skip| {
+                let who = skip.user.as_deref().map(|user| format!("by {user}")).unwrap_or_default();
+                let why = skip.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                format!("{who}{why}")
+            })
+            .unwrap_or_default(),
+        StepStatus::Completed => step.by_hand.as_ref().map(|by| format!("by hand, {}", by.user)).unwrap_or_default(),
+        StepStatus::Pending if state.is_hold_point(position) => {
+            format!("hold point{}", state.hold_reason(position).map(|reason| format!(": {reason}")).unwrap_or_default())
+        }
+        _ => String::new(),
+    }
+}
+
+fn last_lines(
+    out: &mut impl Write,
+    paint: Paint,
+    store: &Store,
+    state: &RunState,
+    position: usize,
+) -> Result<(), Failure> {
+    let Some(attempt) = state.steps[position].attempt() else { return Ok(()) };
+    let id = &state.plan.steps[position].step_id;
+    let lines = tail(&output_path(store.root(), state.home_of(attempt), id, attempt.number));
+    if !lines.is_empty() {
+        writeln!(out, "\nLast output of {} (attempt {}):", clean(id), attempt.number)?;
+        for line in lines {
+            writeln!(out, "{}", paint.ink(Ink::Dim, &format!("  │ {line}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn moment(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    Zone::Local.moment(time, now)
+}
+
+/// The commands that would let a run go on, the likeliest first; none when nothing is left to do.
+pub fn ways_on(context: &Context, state: &RunState) -> Vec<String> {
+    const NAMED: usize = 20;
+    let base = context.command(&format!("resume {}", short_id(state.run_id)));
+    let of = |wanted: &[StepStatus]| -> Vec<&str> {
+        let found = state.plan.steps.iter().zip(&state.steps).filter(|(_, step)| wanted.contains(&step.status));
+        found.map(|(definition, _)| definition.step_id.as_str()).take(NAMED).collect()
+    };
+    let broken = of(&[StepStatus::Failed, StepStatus::Interrupted, StepStatus::Cancelled]);
+    let held = of(&[StepStatus::Held]);
+    let mut ways = Vec::new();
+    if !broken.is_empty() {
+        ways.push(format!("{base} --retry {}", broken.join(" ")));
+        ways.push(format!("{base} --skip {}", broken.join(" ")));
+    }
+    if !held.is_empty() {
+        ways.push(format!("{base} --release {}", held.join(" ")));
+    }
+    let asks = |reason| state.paused.contains(&reason);
+    let by_word = asks(PauseReason::Operator) || asks(PauseReason::Recovered);
+    match state.status {
+        RunStatus::Completed => Vec::new(),
+        RunStatus::Idle | RunStatus::Running => vec![base],
+        RunStatus::Paused if ways.is_empty() && by_word => vec![base],
+        _ => ways,
+    }
+}
+
+/// What there is to say when a run without a console stops: what ran, what failed and why, where things lie, how to go on.
+pub fn summary(context: &Context, engine: &EngineHandle, state: &RunState) -> Vec<String> {
+    let paint = Paint::stdout(context.no_color);
+    let counts = state.counts();
+    let mut lines = vec![String::new()];
+    let took = state.started_at.map(|started| (state.ended_at.unwrap_or(state.updated_at) - started).as_seconds_f64());
+    lines.push(format!(
+        "{}  {} · run {} · {}",
+        paint.ink(Ink::of_run(state.status), words::run_word(state)),
+        clean(&state.plan.plan_id),
+        short_id(state.run_id),
+        took.map(words::duration).unwrap_or_default()
+    ));
+    let ran: Vec<String> = crate::run::STEP_STATUSES
+        .into_iter()
+        .filter(|status| counts.of(*status) > 0)
+        .map(|status| format!("{} {}", words::thousands(counts.of(status) as usize), status.word()))
+        .collect();
+    lines.push(format!("steps     {}", ran.join(", ")));
+    for position in state.failed().take(5) {
+        let step = &state.steps[position];
+        let Some(attempt) = step.attempt() else { continue };
+        let why = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).unwrap_or_default();
+        let id = &state.plan.steps[position].step_id;
+        lines.push(format!(
+            "failed    {} (attempt {}): {}",
+            paint.ink(Ink::Bad, &clean(id)),
+            attempt.number,
+            clean(&why)
+        ));
+        let output = tail(&engine.output_path(state.home_of(attempt), id, attempt.number));
+        lines.extend(
+            output.iter().rev().take(3).rev().map(|line| paint.ink(Ink::Dim, &format!("            │ {line}"))),
+        );
+    }
+    if state.status == RunStatus::Paused {
+        let reasons: Vec<&str> = state.paused.iter().map(|reason| reason.word()).collect();
+        lines.push(format!("paused    {}", reasons.join(", ")));
+        lines.extend(open_questions(state).iter().take(8).map(|question| format!("waits     {}", clean(question))));
+    }
+    let dir = engine.store().dir(state.run_id);
+    lines.push(format!(
+        "folder    {} (output/, checkpoints, journal.jsonl)",
+        clean(&context.shown(&dir).to_string_lossy())
+    ));
+    // The journal's last word; whoever keeps it elsewhere can tell later whether the journal was rewritten or cut.
+    if let Ok(loaded) = engine.store().load(&dir) {
+        lines.push(format!("head      {}", loaded.place.hash));
+    }
+    for (number, way) in ways_on(context, state).iter().enumerate() {
+        lines.push(format!("{}{way}", if number == 0 { "go on     " } else { "       or " }));
+    }
+    lines
+}

@@ -1,0 +1,243 @@
+//! From a plan's file to a run: finding it, checking it, and the options the run gets.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::console::text::clean;
+use crate::engine::remote::{Listener, Server};
+use crate::engine::{EngineConfig, EngineHandle, Opened};
+use crate::plan::{self, DEFAULT_MAX_PARALLEL, Diagnostic, FailurePolicy, Plan};
+use crate::run::{DEFAULT_GRACE_SECONDS, Durability, RunOptions, short_id};
+
+use super::Context;
+use super::args::RunArgs;
+use super::failure::{Exit, Failure};
+use super::say::Paint;
+
+/// How long the lock of a process that is gone is waited for.
+const LINGERS: Duration = Duration::from_secs(2);
+
+/// The generated schema lies beside the plans and is none.
+pub const SCHEMA_FILE: &str = "plan.schema.json";
+
+/// The file of a plan: a path, or the name of a plan in the folder of plans.
+///
+/// # Errors
+/// There is no such file; the message names what comes near.
+pub fn find(plans: &Path, given: &Path) -> Result<PathBuf, Failure> {
+    if given.is_file() {
+        return Ok(given.to_owned());
+    }
+    let is_name = given.components().count() == 1 && given.extension().is_none_or(|extension| extension == "json");
+    if is_name {
+        let named = plans.join(given).with_extension("json");
+        if named.is_file() {
+            return Ok(named);
+        }
+    }
+    let shown = clean(&given.to_string_lossy()).into_owned();
+    if given.is_dir() {
+        return Err(Failure::usage(format!(
+            "{shown} is a folder; a plan is a JSON file (`holdpoint plans` lists them)"
+        )));
+    }
+    let known = names(plans);
+    let stem = given.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let near = plan::suggest(&stem, known.iter().map(String::as_str));
+    let hint = match near {
+        Some(near) => format!("did you mean `{}`?", clean(near)),
+        None => format!("`holdpoint plans` lists what is in {}", clean(&plans.to_string_lossy())),
+    };
+    Err(Failure::usage(format!("there is no plan `{shown}`: {hint}")))
+}
+
+/// The plans in a folder by file name without `.json`, sorted; none when the folder cannot be read.
+pub fn names(plans: &Path) -> Vec<String> {
+    let mut found: Vec<String> = std::fs::read_dir(plans)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name != SCHEMA_FILE && !name.starts_with('.'))
+        .filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// A plan's file as read.
+pub struct Read {
+    /// How the file is called in messages.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// What the loader says of it.
+    pub loaded: plan::Loaded,
+}
+
+impl Read {
+    /// Reads and checks a plan's file.
+    ///
+    /// # Errors
+    /// The file cannot be read. A plan that is wrong is no error here.
+    pub fn file(path: &Path, simulate: bool) -> Result<Self, Failure> {
+        let name = path.to_string_lossy().into_owned();
+        let too_large = std::fs::metadata(path).is_ok_and(|found| found.len() > plan::MAX_BYTES as u64);
+        if too_large {
+            return Err(Failure::usage(format!("{} is larger than a plan may be (64 MiB)", clean(&name))));
+        }
+        let bytes = std::fs::read(path)
+            .map_err(|error| Failure::usage(format!("the plan {} cannot be read: {error}", clean(&name))))?;
+        let loaded = plan::check_bytes(&name, &bytes, simulate);
+        Ok(Self { name, text: String::from_utf8_lossy(&bytes).into_owned(), loaded })
+    }
+
+    /// The diagnostics as a picture of the places.
+    pub fn render(&self, diagnostics: &[Diagnostic], paint: Paint) -> String {
+        plan::render_text(&self.name, &self.text, diagnostics, paint.is_on())
+    }
+}
+
+/// Loads a plan that is to run; what is wrong with it goes to stderr.
+///
+/// # Errors
+/// It cannot be read, is wrong, or asks for what this version cannot do. Nothing was written.
+pub fn load_to_run(context: &Context, given: &Path, simulate: bool) -> Result<(PathBuf, Arc<Plan>), Failure> {
+    let path = find(&context.plans, given)?;
+    let read = Read::file(&path, simulate)?;
+    let mut stderr = std::io::stderr().lock();
+    let paint = Paint::stderr(context.no_color);
+    let _ = write!(stderr, "{}", read.render(&read.loaded.diagnostics, paint));
+    let name = clean(&read.name);
+    let Some(plan) = read.loaded.plan else {
+        let count = read.loaded.diagnostics.iter().filter(|one| one.is_error()).count();
+        let what = if count == 1 { "an error".to_owned() } else { format!("{count} errors") };
+        return Err(Failure::Said { message: format!("{name} has {what}; nothing was started"), exit: Exit::Usage });
+    };
+    // In a simulated run unbound agents are simulated; all else must be possible.
+    let refused = plan::unsupported(&plan);
+    if !refused.is_empty() {
+        return Err(Failure::usage(format!(
+            "{name} asks for what this version of holdpoint cannot do (the warnings above say what); nothing was started"
+        )));
+    }
+    Ok((path, Arc::new(plan)))
+}
+
+/// What the command line says about how plans are run.
+#[derive(Debug, Clone)]
+pub struct Wishes {
+    /// `--on-failure`
+    pub on_failure: Option<FailurePolicy>,
+    /// `--max-parallel`
+    pub max_parallel: Option<u32>,
+    /// `--simulate`
+    pub simulate: bool,
+    /// `--durability`
+    pub durability: Durability,
+    /// What happens when a step fails for good and neither the command line nor the plan says.
+    pub default_policy: FailurePolicy,
+    working_dir: String,
+}
+
+impl Wishes {
+    /// Nothing but `--simulate` was said.
+    ///
+    /// # Errors
+    /// The working directory cannot be used.
+    pub fn new(simulate: bool, default_policy: FailurePolicy) -> Result<Self, Failure> {
+        let working_dir = std::env::current_dir()
+            .map_err(|error| Failure::failed(format!("the working directory cannot be used: {error}")))?;
+        Ok(Self {
+            on_failure: None,
+            max_parallel: None,
+            simulate,
+            durability: Durability::Full,
+            default_policy,
+            working_dir: utf8(&working_dir)?,
+        })
+    }
+
+    /// What `run` was told.
+    ///
+    /// # Errors
+    /// The working directory cannot be used.
+    pub fn of_run(args: &RunArgs, default_policy: FailurePolicy) -> Result<Self, Failure> {
+        Ok(Self {
+            on_failure: args.on_failure.map(FailurePolicy::from),
+            max_parallel: args.max_parallel,
+            durability: args.durability.into(),
+            ..Self::new(args.simulate, default_policy)?
+        })
+    }
+
+    /// The options of a plan's run: the command line's, else the plan's, else the defaults.
+    pub fn options(&self, plan: &Plan, path: &Path) -> RunOptions {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        RunOptions {
+            on_failure: self.on_failure.or(plan.on_failure).unwrap_or(self.default_policy),
+            max_parallel: self.max_parallel.or(plan.max_parallel).unwrap_or(DEFAULT_MAX_PARALLEL),
+            simulate: self.simulate,
+            durability: self.durability,
+            grace_seconds: DEFAULT_GRACE_SECONDS,
+            working_dir: self.working_dir.clone(),
+            plan_path: absolute.into_os_string().into_string().ok(),
+        }
+    }
+}
+
+fn utf8(path: &Path) -> Result<String, Failure> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        let shown = path.to_string_lossy();
+        Failure::usage(format!("holdpoint cannot run in {}: the folder's name is not UTF-8", clean(&shown)))
+    })
+}
+
+/// Starts an engine on the folder of runs, and listens for those who want to attach or to act on its runs.
+///
+/// # Errors
+/// The folder cannot be made or used.
+pub fn engine(context: &Context) -> Result<(EngineHandle, Option<Server>), Failure> {
+    // Absolute: a run's files must not move when something changes the working directory.
+    let root = std::path::absolute(&context.checkpoints).unwrap_or_else(|_| context.checkpoints.clone());
+    // A run is worth more than that others can reach it.
+    let unreachable = |error: std::io::Error| tracing::warn!("other processes cannot reach this one: {error}");
+    let listener = Listener::bind().map_err(unreachable).ok();
+    let address = listener.as_ref().map(|listener| listener.path().to_owned());
+    let engine = crate::engine::start(EngineConfig { address, ..EngineConfig::new(root) })?;
+    let server = listener.and_then(|listener| listener.serve(engine.clone()).map_err(unreachable).ok());
+    Ok((engine, server))
+}
+
+/// Takes a run over; see [`EngineHandle::open`].
+///
+/// # Errors
+/// Another process has it open, or it cannot be opened.
+pub async fn open(context: &Context, engine: &EngineHandle, run_id: Uuid, go_on: bool) -> Result<Opened, Failure> {
+    let dir = engine.store().dir(run_id);
+    let until = tokio::time::Instant::now() + LINGERS;
+    while let Some(owner) = engine.store().owner(&dir) {
+        let alive = owner.pid.is_none_or(is_alive);
+        // A process that the owner was about to start when it was killed holds the lock until it has started.
+        if !alive && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        }
+        let who = owner.pid.map_or("another process".to_owned(), |pid| format!("another process ({pid})"));
+        return Err(Failure::failed(format!(
+            "run {run} is open in {who}: `{attach}` shows it and lets you act on it",
+            run = short_id(run_id),
+            attach = context.command(&format!("attach {}", short_id(run_id)))
+        )));
+    }
+    Ok(engine.open(run_id, go_on).await?)
+}
+
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // Refused for want of rights means that it is there.
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}

@@ -1,0 +1,318 @@
+//! The one table of actions. Keymap, footer and help are made from it, and so can be a palette and commands of the command line: nothing
+//! about an action stands twice. What an action does to the console is in `update`, whether it is possible now in `availability`; nothing
+//! here knows the screen.
+
+use crate::run::Command;
+
+/// What an operator can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is described by its line in the table")]
+pub enum Action {
+    Start,
+    Pause,
+    Resume,
+    Cancel,
+    Retry,
+    RetryDownstream,
+    Skip,
+    Complete,
+    Release,
+    Hold,
+    Unhold,
+    Modify,
+    Add,
+    Remove,
+    MoveUp,
+    MoveDown,
+    Undo,
+    MoreParallel,
+    FewerParallel,
+    Checkpoints,
+    Versions,
+    Interventions,
+    Restore,
+    Fork,
+    UseVersion,
+    Mark,
+    Export,
+    Why,
+    NextNeedingMe,
+    Open,
+    Back,
+    Zoom,
+    NextPane,
+    PreviousPane,
+    PreviousTab,
+    NextTab,
+    Down,
+    Up,
+    First,
+    Last,
+    PageDown,
+    PageUp,
+    HalfPageDown,
+    HalfPageUp,
+    Filter,
+    NextMatch,
+    PreviousMatch,
+    Follow,
+    Wrap,
+    Times,
+    Copy,
+    Refresh,
+    Help,
+    Quit,
+}
+
+/// Where an action works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// In every place.
+    Everywhere,
+    /// In the list of runs and plans.
+    Runs,
+    /// In an open run.
+    Run,
+    /// In the checkpoints, versions and interventions of an open run.
+    History,
+    /// In an open run and in its history.
+    OfRun,
+}
+
+/// Under which heading the help lists an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// About the whole run.
+    Run,
+    /// About the selected step.
+    Step,
+    /// About what was.
+    History,
+    /// About what is looked at.
+    Look,
+    /// Moving about.
+    Move,
+    /// About the output.
+    Output,
+    /// About the console.
+    Console,
+}
+
+/// The headings in the order in which the help shows them.
+pub const GROUPS: [(Group, &str); 7] = [
+    (Group::Run, "The run"),
+    (Group::Step, "The selected step"),
+    (Group::History, "Looking back"),
+    (Group::Look, "Looking"),
+    (Group::Output, "Output"),
+    (Group::Move, "Moving"),
+    (Group::Console, "The console"),
+];
+
+/// What an action is about, for building its command.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The selected step.
+    pub step: Option<&'a str>,
+    /// The limit of attempts at the same time, as it stands.
+    pub max_parallel: u32,
+    /// The selected checkpoint.
+    pub checkpoint: Option<u64>,
+    /// The selected version of the plan.
+    pub version: Option<u64>,
+}
+
+/// What kind of action it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// A command to the engine, and how it is built; `None` when there is no step it could be about.
+    Command(fn(Target<'_>) -> Option<Command>),
+    /// Something the console does by itself.
+    Local,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Which action.
+    pub action: Action,
+    /// Its name, for a file of keys, a palette, the command line.
+    pub name: &'static str,
+    /// What it does, on one line.
+    pub doc: &'static str,
+    /// The word or two beside its key in the footer.
+    pub label: &'static str,
+    /// Its keys unless changed; the first one is shown.
+    pub keys: &'static [&'static str],
+    /// Where it works.
+    pub scope: Scope,
+    /// Heading in the help.
+    pub group: Group,
+    /// Place in the footer, smallest first; 0: not in the footer. Actions with the same rank are alternatives of the same key: the one that
+    /// is possible is shown.
+    pub rank: u8,
+    /// What kind of action.
+    pub kind: Kind,
+}
+
+macro_rules! command {
+    ($($build:tt)+) => { Kind::Command($($build)+) };
+}
+
+#[rustfmt::skip]
+/// The table. Actions that share a key are alternatives of which at most one is possible at a time; the first possible one is taken.
+pub const TABLE: &[Entry] = &[
+    entry(Action::Start, "start", "start a run that is idle", "start", &["p", "Enter"], Scope::Run, Group::Run, 1, command!(|_| Some(Command::Start))),
+    entry(Action::Pause, "pause", "pause: nothing new starts, what runs may finish", "pause", &["p"], Scope::Run, Group::Run, 1, command!(|_| Some(Command::Pause))),
+    entry(Action::Resume, "resume", "resume: go on, or take over a run whose engine is gone", "resume", &["p"], Scope::Run, Group::Run, 1, command!(|_| Some(Command::Resume))),
+    entry(Action::Cancel, "cancel", "cancel the run: stop every attempt and end it (asks first)", "cancel", &["c"], Scope::Run, Group::Run, 2, command!(|_| Some(Command::Cancel))),
+    entry(Action::MoreParallel, "more", "let one more attempt run at the same time", "more", &["+"], Scope::Run, Group::Run, 0,
+        command!(|target| Some(Command::SetParallel { value: target.max_parallel.saturating_add(1) }))),
+    entry(Action::FewerParallel, "fewer", "let one attempt fewer run at the same time", "fewer", &["-"], Scope::Run, Group::Run, 0,
+        command!(|target| Some(Command::SetParallel { value: target.max_parallel.saturating_sub(1) }))),
+    entry(Action::Retry, "retry", "run the step again (asks before it stops an attempt)", "retry", &["r"], Scope::Run, Group::Step, 3,
+        command!(|target| Some(Command::Retry { step: target.step?.into(), downstream: false }))),
+    entry(Action::RetryDownstream, "retry-downstream", "run the step again, and everything after it", "retry with the rest", &["R"], Scope::Run, Group::Step, 8,
+        command!(|target| Some(Command::Retry { step: target.step?.into(), downstream: true }))),
+    entry(Action::Skip, "skip", "do not run the step; what depends on it goes on", "skip", &["s"], Scope::Run, Group::Step, 4,
+        command!(|target| Some(Command::Skip { step: target.step?.into() }))),
+    entry(Action::Complete, "complete", "the step's work was done by hand: count it as completed", "done by hand", &["m"], Scope::Run, Group::Step, 5,
+        command!(|target| Some(Command::Complete { step: target.step?.into(), result: None }))),
+    entry(Action::Release, "release", "release the hold: the step may start", "release", &["o"], Scope::Run, Group::Step, 6,
+        command!(|target| Some(Command::Release { step: target.step?.into() }))),
+    entry(Action::Hold, "hold", "set a hold point: the run stops before this step", "hold point", &["b"], Scope::Run, Group::Step, 9,
+        command!(|target| Some(Command::Hold { step: target.step?.into() }))),
+    entry(Action::Unhold, "unhold", "take the hold point off the step", "no hold point", &["b"], Scope::Run, Group::Step, 9,
+        command!(|target| Some(Command::Unhold { step: target.step?.into() }))),
+    entry(Action::Modify, "modify", "change the step: its fields, or its JSON", "edit", &["e"], Scope::Run, Group::Step, 7, Kind::Local),
+    entry(Action::Add, "add", "add a step after it, before it, or at the end", "add", &["a"], Scope::Run, Group::Step, 0, Kind::Local),
+    entry(Action::Remove, "remove", "take the step out of the plan (asks first)", "remove", &["d"], Scope::Run, Group::Step, 0,
+        command!(|target| Some(Command::Remove { step: target.step?.into() }))),
+    entry(Action::MoveUp, "move-up", "move the step up in the order", "move up", &["K"], Scope::Run, Group::Step, 0, Kind::Local),
+    entry(Action::MoveDown, "move-down", "move the step down in the order", "move down", &["J"], Scope::Run, Group::Step, 0, Kind::Local),
+    entry(Action::Undo, "undo", "undo the newest change of the plan (asks first)", "undo", &["u"], Scope::Run, Group::Run, 0,
+        command!(|_| Some(Command::Undo { version: None }))),
+    entry(Action::Checkpoints, "checkpoints", "the places to go back to, and what changed between them", "checkpoints", &["C"], Scope::OfRun, Group::History, 0, Kind::Local),
+    entry(Action::Versions, "versions", "the versions of the plan, and what changed between them", "versions", &["V"], Scope::OfRun, Group::History, 0, Kind::Local),
+    entry(Action::Interventions, "interventions", "who did what, when and why, and what was refused", "interventions", &["I"], Scope::OfRun, Group::History, 0, Kind::Local),
+    entry(Action::Restore, "restore", "go back to the selected checkpoint (asks first)", "go back to it", &["Enter"], Scope::History, Group::History, 1,
+        command!(|target| Some(Command::Restore { checkpoint: target.checkpoint? }))),
+    entry(Action::UseVersion, "use-version", "bring the selected version of the plan back (asks first)", "bring it back", &["Enter"], Scope::History, Group::History, 1,
+        command!(|target| Some(Command::UseVersion { version: target.version? }))),
+    entry(Action::Fork, "fork", "make a new run that begins at the selected checkpoint", "fork", &["f"], Scope::History, Group::History, 2, Kind::Local),
+    entry(Action::Mark, "mark", "compare other versions with the selected one", "compare with", &["Space"], Scope::History, Group::History, 2, Kind::Local),
+    entry(Action::Export, "export", "write the run's snapshot, or the list of interventions, to a file", "export", &["X"], Scope::OfRun, Group::History, 9, Kind::Local),
+    entry(Action::Why, "why", "why is it not running?", "why not running", &["W"], Scope::Run, Group::Look, 11, Kind::Local),
+    entry(Action::NextNeedingMe, "next-needing-me", "go to the next thing that waits for a person", "needs me", &["!"], Scope::Everywhere, Group::Look, 12, Kind::Local),
+    entry(Action::Open, "open", "open what is selected", "open", &["Enter"], Scope::Everywhere, Group::Look, 10, Kind::Local),
+    entry(Action::Back, "back", "back, out of what was opened", "back", &["Esc"], Scope::Everywhere, Group::Look, 0, Kind::Local),
+    entry(Action::Zoom, "zoom", "give the pane the whole screen, and back", "zoom", &["z"], Scope::Run, Group::Look, 0, Kind::Local),
+    entry(Action::Filter, "filter", "show only what contains a text; in the output: search", "filter", &["/"], Scope::Everywhere, Group::Look, 13, Kind::Local),
+    entry(Action::NextMatch, "next-match", "next match", "next", &["n"], Scope::Everywhere, Group::Look, 0, Kind::Local),
+    entry(Action::PreviousMatch, "previous-match", "previous match", "previous", &["N"], Scope::Everywhere, Group::Look, 0, Kind::Local),
+    entry(Action::PreviousTab, "previous-tab", "previous tab of the detail", "tab", &["[", "Left", "h"], Scope::Run, Group::Look, 0, Kind::Local),
+    entry(Action::NextTab, "next-tab", "next tab of the detail: output, result, definition, attempts", "tab", &["]", "Right", "l"], Scope::Run, Group::Look, 0, Kind::Local),
+    entry(Action::Follow, "follow", "follow the output as it grows, or stay where you are", "follow", &["f"], Scope::Run, Group::Output, 0, Kind::Local),
+    entry(Action::Wrap, "wrap", "wrap long lines, or cut them", "wrap", &["w"], Scope::Run, Group::Output, 0, Kind::Local),
+    entry(Action::Times, "times", "show the time of each line, or hide it", "times", &["t"], Scope::Run, Group::Output, 0, Kind::Local),
+    entry(Action::Copy, "copy", "copy the pane's text", "copy", &["y"], Scope::Everywhere, Group::Output, 0, Kind::Local),
+    entry(Action::Down, "down", "down", "down", &["j", "Down"], Scope::Everywhere, Group::Move, 0, Kind::Local),
+    entry(Action::Up, "up", "up", "up", &["k", "Up"], Scope::Everywhere, Group::Move, 0, Kind::Local),
+    entry(Action::First, "first", "to the beginning", "first", &["g", "Home"], Scope::Everywhere, Group::Move, 0, Kind::Local),
+    entry(Action::Last, "last", "to the end", "last", &["G", "End"], Scope::Everywhere, Group::Move, 0, Kind::Local),
+    entry(Action::PageDown, "page-down", "a page down", "page", &["PgDn", "Space"], Scope::Everywhere, Group::Move, 0, Kind::Local),
+    entry(Action::PageUp, "page-up", "a page up", "page", &["PgUp"], Scope::Everywhere, Group::Move, 0, Kind::Local),
+    entry(Action::HalfPageDown, "half-page-down", "half a page down", "half page", &["Ctrl-d"], Scope::Everywhere, Group::Move, 0, Kind::Local),
+    entry(Action::HalfPageUp, "half-page-up", "half a page up", "half page", &["Ctrl-u"], Scope::Everywhere, Group::Move, 0, Kind::Local),
+    entry(Action::NextPane, "next-pane", "next pane", "pane", &["Tab"], Scope::Run, Group::Move, 0, Kind::Local),
+    entry(Action::PreviousPane, "previous-pane", "previous pane", "pane", &["Shift-Tab"], Scope::Run, Group::Move, 0, Kind::Local),
+    entry(Action::Refresh, "refresh", "read plans and runs again, and draw the screen anew", "refresh", &["F5", "Ctrl-l"], Scope::Everywhere, Group::Console, 0, Kind::Local),
+    entry(Action::Help, "help", "every key that works here, and why some do not now", "help", &["?", "F1"], Scope::Everywhere, Group::Console, 20, Kind::Local),
+    entry(Action::Quit, "quit", "leave the console (asks when runs are active)", "quit", &["q", "Ctrl-c"], Scope::Everywhere, Group::Console, 21, Kind::Local),
+];
+
+#[expect(clippy::too_many_arguments, reason = "a line of the table above is read across, column by column")]
+const fn entry(
+    action: Action,
+    name: &'static str,
+    doc: &'static str,
+    label: &'static str,
+    keys: &'static [&'static str],
+    scope: Scope,
+    group: Group,
+    rank: u8,
+    kind: Kind,
+) -> Entry {
+    Entry { action, name, doc, label, keys, scope, group, rank, kind }
+}
+
+impl Scope {
+    /// Whether an action of this scope works in a place, given as the scope of that place.
+    pub fn covers(self, place: Scope) -> bool {
+        self == Scope::Everywhere
+            || self == place
+            || (self == Scope::OfRun && matches!(place, Scope::Run | Scope::History))
+    }
+}
+
+impl Action {
+    /// Its line in the table.
+    pub fn entry(self) -> &'static Entry {
+        // Every action has its line: a test goes through them.
+        TABLE.iter().find(|entry| entry.action == self).unwrap_or(&TABLE[0])
+    }
+
+    /// The key to show for it.
+    pub fn key(self) -> &'static str {
+        self.entry().keys.first().copied().unwrap_or("")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::console::keys::Key;
+
+    #[test]
+    fn names_are_unique_and_every_key_parses() {
+        let mut names = HashSet::new();
+        for entry in TABLE {
+            assert!(names.insert(entry.name), "{} stands twice", entry.name);
+            assert_eq!(entry.action.entry().name, entry.name);
+            assert!(!entry.doc.is_empty() && !entry.label.is_empty() && !entry.keys.is_empty(), "{}", entry.name);
+            for key in entry.keys {
+                assert_eq!(key.parse::<Key>().unwrap().to_string(), *key);
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_means_one_thing_at_a_time() {
+        // The only keys with alternatives: which of them is meant follows from the state that was drawn.
+        let alternatives: &[&[Action]] = &[
+            &[Action::Start, Action::Pause, Action::Resume],
+            &[Action::Hold, Action::Unhold],
+            &[Action::Start, Action::Open],
+            &[Action::Restore, Action::UseVersion, Action::Open],
+            &[Action::Mark, Action::PageDown],
+        ];
+        for (place, first) in TABLE.iter().enumerate() {
+            for second in &TABLE[place + 1..] {
+                let meet = first.scope.covers(second.scope) || second.scope.covers(first.scope);
+                let shared = first.keys.iter().any(|key| second.keys.contains(key));
+                let allowed =
+                    alternatives.iter().any(|group| group.contains(&first.action) && group.contains(&second.action));
+                assert!(!(meet && shared) || allowed, "{} and {} share a key", first.name, second.name);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_what_comes_later_are_free() {
+        for key in ["T", "D", "M", ":", "x"] {
+            assert!(TABLE.iter().all(|entry| !entry.keys.contains(&key)), "{key} is taken");
+        }
+    }
+}

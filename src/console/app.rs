@@ -1,0 +1,596 @@
+//! The state of the console and its update: events in, effects out. No I/O, no clock, no locks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::engine::{Notice, RunUpdate};
+use crate::run::{Command, InterventionStatus, Recorded, RunState, RunStatus, RunSummary, StepStatus};
+
+pub use super::event::{Effect, Event};
+
+use super::actions::Scope;
+use super::form::Form;
+use super::history::{History, Line, Subject};
+use super::input::Input;
+use super::mouse::Drag;
+use super::moving::Move;
+use super::output::{Pane as OutputPane, Request as OutputRequest, Source};
+use super::popups::{Layer, Leaving, Popup};
+use super::run_model::{OpenRun, Ownership, Pane, Progress, Tab};
+use super::runs_model::{RowId, RunsList};
+use super::theme::{Glyphs, Role, Theme};
+use super::words::{self, Zone};
+use super::{document, text, views};
+
+/// Where an attempt's output lies: known by the engine, asked by the viewer.
+pub type OutputPath = Arc<dyn Fn(Uuid, &str, u32) -> PathBuf + Send + Sync>;
+
+/// What does not change while the console runs.
+#[derive(Clone)]
+pub struct Settings {
+    /// Who acts.
+    pub user: String,
+    /// Where plans are looked for.
+    pub plans_dir: PathBuf,
+    /// Where runs lie.
+    pub checkpoints_dir: PathBuf,
+    /// Unbound agents of plans that are opened are simulated.
+    pub simulate: bool,
+    /// Bell and desktop notification when a run fails or waits for a person.
+    pub alerts: bool,
+    /// In which zone times are shown.
+    pub zone: Zone,
+    /// The process of the engine, where that is another one: leaving the console leaves it alone.
+    pub attached: Option<u32>,
+    /// Where outputs lie.
+    pub output_path: OutputPath,
+}
+
+/// The places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Runs and plans.
+    Runs,
+    /// An open run.
+    Run,
+    /// What was: the open run's checkpoints, the versions of its plan, its interventions.
+    History,
+}
+
+/// So long good news is shown.
+const GOOD_NEWS: TimeDelta = TimeDelta::seconds(5);
+
+/// A line of news for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What it says, neutralised.
+    pub text: String,
+    /// Whether something was refused or went wrong.
+    pub bad: bool,
+    /// When it was said.
+    pub since: DateTime<Utc>,
+}
+
+/// What was on the screen when the operator pressed a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drawn {
+    /// Status of the open run.
+    pub status: Option<RunStatus>,
+    /// Whether this engine owned it.
+    pub live: bool,
+    /// The selected step and its status.
+    pub step: Option<(String, StepStatus)>,
+}
+
+/// Which list a filter is typed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterOf {
+    /// Runs and plans.
+    Runs,
+    /// Steps.
+    Steps,
+    /// A search in the output.
+    Output,
+    /// What was.
+    History,
+}
+
+/// The whole state of the console.
+pub struct App {
+    /// What does not change.
+    pub settings: Settings,
+    /// Colours.
+    pub theme: Theme,
+    /// Glyphs.
+    pub glyphs: Glyphs,
+    /// The time.
+    pub now: DateTime<Utc>,
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// Where the operator is.
+    pub place: Place,
+    /// Runs and plans.
+    pub runs: RunsList,
+    /// The open run.
+    pub run: Option<OpenRun>,
+    /// What of the open run's past is looked at.
+    pub history: Option<History>,
+    /// The run that is being opened.
+    pub opening: Option<Uuid>,
+    /// What lies over the place.
+    pub layers: Vec<Layer>,
+    /// The filter while it is being typed.
+    pub typing: Option<(FilterOf, Input)>,
+    /// News.
+    pub message: Option<Message>,
+    /// How far leaving has come.
+    pub leaving: Option<Leaving>,
+    /// The viewer of the output of the attempt that is looked at.
+    pub output: OutputPane,
+    /// Runs that were open in this console, for the summary at the end.
+    pub visited: Vec<Uuid>,
+    /// Forms that were closed with something typed in them.
+    pub drafts: Vec<Form>,
+    /// The step under the mouse's pressed button.
+    pub drag: Option<Drag>,
+    /// A move of a step that is on its way.
+    pub moving: Option<Move>,
+    /// What of the past has to be read.
+    pub wanted: Option<Subject>,
+    drawn: Drawn,
+}
+
+impl App {
+    /// A console with nothing read yet.
+    pub fn new(settings: Settings, theme: Theme, glyphs: Glyphs, now: DateTime<Utc>, size: (u16, u16)) -> Self {
+        Self {
+            settings,
+            theme,
+            glyphs,
+            now,
+            size,
+            place: Place::Runs,
+            runs: RunsList::default(),
+            run: None,
+            history: None,
+            opening: None,
+            layers: Vec::new(),
+            typing: None,
+            message: None,
+            leaving: None,
+            output: OutputPane::new(super::output_colors(&theme)),
+            visited: Vec::new(),
+            drafts: Vec::new(),
+            drag: None,
+            moving: None,
+            wanted: None,
+            drawn: Drawn::default(),
+        }
+    }
+
+    /// The place as a scope of actions.
+    pub fn scope(&self) -> Scope {
+        match self.place {
+            Place::Runs => Scope::Runs,
+            Place::Run => Scope::Run,
+            Place::History => Scope::History,
+        }
+    }
+
+    /// What was on the screen.
+    pub fn drawn(&self) -> &Drawn {
+        &self.drawn
+    }
+
+    /// Whether the list, or the output, that has the keys is filtered or searched.
+    pub fn has_filter(&self) -> bool {
+        match (self.place, &self.run) {
+            (Place::Run, Some(run)) if run.focus == Pane::Detail && run.tab == Tab::Output => {
+                self.output.searched().is_some()
+            }
+            (Place::Run, Some(run)) => !run.list.filter.is_empty(),
+            (Place::History, _) => self.history.as_ref().is_some_and(|history| !history.filter.is_empty()),
+            _ => !self.runs.filter.is_empty(),
+        }
+    }
+
+    /// Says something in the message line.
+    pub fn say(&mut self, said: impl AsRef<str>) {
+        self.message = Some(Message { text: text::clean(said.as_ref()).into_owned(), bad: false, since: self.now });
+    }
+
+    /// Says that something was refused or went wrong.
+    pub fn complain(&mut self, said: impl AsRef<str>) {
+        self.message = Some(Message { text: text::clean(said.as_ref()).into_owned(), bad: true, since: self.now });
+    }
+
+    /// Puts a popup over everything.
+    pub fn push(&mut self, popup: Popup) {
+        self.layers.push(Layer { popup, drawn: false });
+    }
+
+    /// Whether a popup has not been on the screen yet: what is typed now is not meant for it.
+    pub fn has_new_layer(&self) -> bool {
+        self.layers.last().is_some_and(|layer| !layer.drawn)
+    }
+
+    /// Whether a clock on the screen moves: then, and only then, a tick a second is needed.
+    pub fn ticks(&self) -> bool {
+        if self.foretold_is_old() {
+            return true;
+        }
+        match (self.place, &self.run) {
+            (Place::Run | Place::History, Some(run)) => run.ticks(),
+            _ => self.runs.active().next().is_some(),
+        }
+    }
+
+    /// Brings what is seen up to date. Called once before a frame, however many events came before it.
+    pub fn prepare(&mut self) {
+        self.runs.prepare();
+        // Good news is soon overtaken by what the screen shows; a refusal stays until the next key.
+        let old = |message: &Message| !message.bad && self.now - message.since > GOOD_NEWS;
+        if self.message.as_ref().is_some_and(old) {
+            self.message = None;
+        }
+        self.refresh_question();
+        self.refresh_form();
+        self.refresh_drag();
+        let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
+        let height = views::runs::list_area(area).height as usize;
+        if let Some(line) = self.runs.selected_line() {
+            // The heading above the first row is to be seen with it.
+            let top = if line <= 1 { 0 } else { line };
+            self.runs.offset = scrolled(self.runs.offset, top, line, height, self.runs.lines().len());
+        }
+        let output_path = Arc::clone(&self.settings.output_path);
+        if let Some(run) = &mut self.run {
+            if !run.list.filter.is_empty() {
+                run.refilter();
+            }
+            run.follow_selection();
+            let layout = views::layout::run(area, run);
+            let rows = run.row_count();
+            let height = layout.steps.height as usize;
+            let dragged = self.drag.as_ref().map(|drag| drag.to);
+            if let Some(row) = dragged.or_else(|| run.selected_row()) {
+                run.list.offset = scrolled(run.list.offset, row, row, height, rows);
+            }
+            document::refresh(run);
+            let source = run.shown_attempt().and_then(|attempt| {
+                let step = run.list.selected.as_deref()?;
+                let live = attempt.ended_at.is_none() && run.ownership != Ownership::Nobody;
+                Some((output_path(run.state.home_of(attempt), step, attempt.number), live))
+            });
+            self.output.open(source.map(|(path, live)| Source { path, live }));
+            let body = views::detail::body(layout.detail);
+            self.output.set_size(body.width, body.height);
+            run.log_back = run.log_back.min(run.log.lines().len().saturating_sub(layout.log.height.max(1) as usize));
+            if let Some(history) = &mut self.history {
+                self.wanted = history.refresh(&run.state, self.settings.zone).or(self.wanted.take());
+                let height = views::history::areas(area).list.height as usize;
+                let row = history.selected_row(&run.state);
+                history.offset = scrolled(history.offset, row, row, height, history.rows(&run.state));
+                history.scroll = history.scroll.min(views::history::longest_scroll(history, area));
+            }
+        }
+    }
+
+    /// What the reader of the output is to be asked.
+    pub fn output_requests(&mut self) -> Vec<OutputRequest> {
+        self.output.take_requests()
+    }
+
+    /// The frame is on the screen: from now on keys mean what it shows.
+    pub fn mark_drawn(&mut self) {
+        for layer in &mut self.layers {
+            layer.drawn = true;
+        }
+        self.drawn = self.to_be_drawn();
+    }
+
+    /// What the next frame says of the run and the selected step.
+    pub fn to_be_drawn(&self) -> Drawn {
+        let run = self.run.as_ref().filter(|_| self.place != Place::Runs);
+        let steps = self.place == Place::Run;
+        run.map_or_else(Drawn::default, |run| Drawn {
+            status: Some(run.state.status),
+            live: run.ownership == Ownership::Ours,
+            step: run.list.selected.clone().filter(|_| steps).zip(run.step().map(|step| step.status)),
+        })
+    }
+
+    /// The title of the terminal's window.
+    pub fn title(&self) -> String {
+        let waiting = self.runs.waiting_count();
+        match (self.place, &self.run) {
+            (Place::Run | Place::History, Some(run)) => {
+                let counts = run.state.counts();
+                let state = views::header::word(run);
+                format!(
+                    "{state} {}/{} {} · holdpoint",
+                    counts.done(),
+                    counts.total(),
+                    text::clean(&run.state.plan.plan_id)
+                )
+            }
+            _ if waiting > 0 => format!(
+                "{} for you · holdpoint",
+                if waiting == 1 { "1 waits".into() } else { format!("{waiting} wait") }
+            ),
+            _ => "holdpoint".into(),
+        }
+    }
+
+    /// Takes an event in.
+    pub fn update(&mut self, event: Event, now: DateTime<Utc>) -> Vec<Effect> {
+        self.now = now;
+        match event {
+            Event::Key(key) => self.key(key),
+            Event::Mouse(event) => self.mouse(event),
+            Event::Paste(pasted) => self.paste(&pasted),
+            Event::Resize(columns, rows) => {
+                self.size = (columns, rows);
+                Vec::new()
+            }
+            Event::Tick => self.followed(),
+            Event::Output(answer) => {
+                self.output.apply(answer);
+                Vec::new()
+            }
+            Event::Storage { run, trouble } => {
+                if let Some(open) = self.run.as_mut().filter(|open| open.id() == run) {
+                    open.storage = trouble.map(|trouble| text::clean(&trouble.error).into_owned());
+                }
+                Vec::new()
+            }
+            Event::Terminate => vec![Effect::Quit],
+            Event::EngineEnded => self.engine_ended(),
+            Event::RunsListed(Ok((listed, unreadable))) => {
+                self.runs.error = match unreadable.as_slice() {
+                    [] => None,
+                    [one] => Some(text::clean(one).into_owned()),
+                    [one, rest @ ..] => Some(format!("{} (and {} more)", text::clean(one), rest.len())),
+                };
+                self.runs.set_runs(listed);
+                Vec::new()
+            }
+            Event::RunsListed(Err(error)) => {
+                self.runs.error = Some(text::clean(&error).into_owned());
+                self.runs.loaded.0 = true;
+                Vec::new()
+            }
+            Event::PlansListed(plans) => {
+                self.runs.set_plans(plans);
+                Vec::new()
+            }
+            Event::Summary(summary) => self.summary(&summary),
+            Event::Registered { result: Ok(run), name, start } => {
+                let mut effects = self.open(run, true);
+                if start {
+                    effects.push(self.request(run, Command::Start, None, None));
+                } else {
+                    self.say(format!("{name} is open and has not started"));
+                }
+                effects
+            }
+            Event::Registered { result: Err(rejection), name, .. } => {
+                self.complain(format!("{name} could not be opened: {rejection}"));
+                Vec::new()
+            }
+            Event::Subscribed { state, recent, storage } => {
+                let run = state.run_id;
+                self.opened(Arc::unwrap_or_clone(state), &recent, Ownership::Ours);
+                self.update(Event::Storage { run, trouble: storage }, now)
+            }
+            Event::Loaded { state, recent, owned, damage } => {
+                let ownership = match damage {
+                    Some(damage) => Ownership::Damaged(text::clean(&damage).into_owned()),
+                    None if owned => Ownership::Elsewhere,
+                    None => Ownership::Nobody,
+                };
+                self.opened(Arc::unwrap_or_clone(state), &recent, ownership);
+                Vec::new()
+            }
+            Event::NotOpened { run, error } => {
+                if self.opening == Some(run) {
+                    self.opening = None;
+                }
+                self.complain(error);
+                Vec::new()
+            }
+            Event::TakenOver { run, notes } => {
+                if !notes.is_empty() {
+                    self.say(notes.join("; "));
+                }
+                let here = self.run.as_ref().is_some_and(|open| open.id() == run);
+                if here { vec![Effect::Subscribe(run), Effect::ListRuns] } else { vec![Effect::ListRuns] }
+            }
+            Event::Batch { run, events } => {
+                if let Some(open) = self.run.as_mut().filter(|open| open.id() == run) {
+                    open.apply(&events);
+                }
+                self.followed()
+            }
+            Event::FellBehind { missed } => {
+                self.say(format!(
+                    "the screen fell behind by {}; it shows the newest state again",
+                    words::count(missed as usize, "change")
+                ));
+                Vec::new()
+            }
+            Event::Notice(notice) => {
+                self.notice(notice);
+                Vec::new()
+            }
+            Event::Previewed { request, result } => {
+                self.foretell(request, result.map(|preview| *preview));
+                Vec::new()
+            }
+            Event::Answered { command, result } => {
+                self.moved(&command, &result);
+                self.form_answered(&command, &result);
+                match result {
+                    Ok(ack) if ack.status == InterventionStatus::Pending => {
+                        self.say(format!("{}: accepted, as soon as the attempt has stopped", words::asked(&command)));
+                    }
+                    Ok(_) => self.say(words::done(&command)),
+                    Err(rejection) => self.complain(format!("{}: not done, {rejection}", words::asked(&command))),
+                }
+                self.followed()
+            }
+            Event::Told { run, subject, result } => {
+                let open = self.run.as_ref().is_some_and(|open| open.id() == run);
+                if let Some(history) = self.history.as_mut().filter(|_| open) {
+                    history.answer(subject, result.unwrap_or_else(|error| vec![Line::new(error, Role::Error)]));
+                }
+                Vec::new()
+            }
+            Event::Forked(result) => match result {
+                Ok(run) => {
+                    self.history = None;
+                    self.place = Place::Runs;
+                    self.say("forked: this is the new run");
+                    let mut effects = vec![Effect::Unsubscribe, Effect::ListRuns];
+                    effects.extend(self.open(run, true));
+                    effects
+                }
+                Err(rejection) => {
+                    self.complain(format!("fork: not done, {rejection}"));
+                    Vec::new()
+                }
+            },
+            Event::Complain(said) => {
+                self.complain(said);
+                Vec::new()
+            }
+            Event::Edited(result) => {
+                self.edited(result);
+                Vec::new()
+            }
+            Event::Say(said) => {
+                self.say(said);
+                Vec::new()
+            }
+        }
+    }
+
+    /// What follows when the run, or the time, has gone on.
+    fn followed(&mut self) -> Vec<Effect> {
+        let mut effects = self.move_on();
+        effects.extend(self.foresee_again());
+        effects.extend(self.form_follow());
+        effects
+    }
+
+    fn opened(&mut self, state: RunState, recent: &[Arc<Recorded>], ownership: Ownership) {
+        let id = state.run_id;
+        let now = self.now;
+        match &mut self.run {
+            Some(run) if run.id() == id => run.replace(state, recent, ownership, now),
+            _ if self.opening == Some(id) => self.run = Some(OpenRun::new(state, recent, ownership, now)),
+            // Left again before it was there.
+            _ => return,
+        }
+        if self.opening.take() == Some(id) {
+            self.place = Place::Run;
+            self.typing = None;
+        }
+        if !self.visited.contains(&id) {
+            self.visited.push(id);
+        }
+    }
+
+    /// Opens a run; `ours`: this engine owns it.
+    pub fn open(&mut self, run: Uuid, ours: bool) -> Vec<Effect> {
+        self.opening = Some(run);
+        self.runs.selected = Some(RowId::Run(run));
+        if self.run.as_ref().is_some_and(|open| open.id() != run) {
+            self.run = None;
+        }
+        vec![if ours { Effect::Subscribe(run) } else { Effect::Load(run) }]
+    }
+
+    /// Nothing more comes of the runs: what is shown is read from the disk once more.
+    fn engine_ended(&mut self) -> Vec<Effect> {
+        let what =
+            self.settings.attached.map_or("the engine has ended".to_owned(), |pid| format!("process {pid} has ended"));
+        self.complain(format!("{what}; what you see is what is on the disk"));
+        let mut effects = vec![Effect::Unsubscribe, Effect::ListRuns];
+        effects.extend(self.run.as_ref().map(|run| Effect::Load(run.id())));
+        effects
+    }
+
+    fn summary(&mut self, update: &RunUpdate) -> Vec<Effect> {
+        let summary = &update.summary;
+        let before = self.runs.run(summary.run_id).map(|run| run.summary.clone());
+        if before.as_ref().is_some_and(|before| before.seq > summary.seq && self.runs.is_ours(summary.run_id)) {
+            return Vec::new();
+        }
+        self.runs.summary(update);
+        let mut effects = Vec::new();
+        if self.settings.alerts
+            && let Some(alert) = alert(before.as_ref(), summary)
+        {
+            effects.push(Effect::Alert(alert));
+        }
+        if self.leaving.is_some_and(|leaving| leaving != Leaving::Asking) && self.runs.active().next().is_none() {
+            effects.push(Effect::Quit);
+        }
+        effects
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        let Some(open) = &mut self.run else { return };
+        match notice {
+            Notice::Progress { run_id, step, attempt, value, message } if open.id() == run_id => {
+                let known = open.progress.get(&step).filter(|known| known.attempt == attempt);
+                let value = value.or(known.and_then(|known| known.value)).map(|value| value.clamp(0.0, 1.0));
+                let message = message.map(|message| text::clean(&message).into_owned());
+                open.progress.insert(step, Progress { attempt, value, message });
+            }
+            Notice::Output { run_id, step, attempt, bytes } if open.id() == run_id => {
+                let shown = open.shown_attempt().map(|shown| shown.number);
+                if open.list.selected.as_deref() == Some(&step) && shown == Some(attempt) {
+                    self.output.grown(bytes);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The first row to show so that `top..=row` is seen, changing as little as possible.
+fn scrolled(offset: usize, top: usize, row: usize, height: usize, rows: usize) -> usize {
+    let height = height.max(1);
+    let offset = offset.min(rows.saturating_sub(height));
+    if top < offset {
+        top
+    } else if row >= offset + height {
+        row + 1 - height
+    } else {
+        offset
+    }
+}
+
+/// What to ring the bell for: a run that has come to fail or to wait for a person, and was not paused by one.
+fn alert(before: Option<&RunSummary>, now: &RunSummary) -> Option<String> {
+    let before = before?;
+    let name = text::clean(&now.plan_id);
+    let of = |status| now.counts.of(status) > before.counts.of(status);
+    if now.status == RunStatus::Failed && before.status != RunStatus::Failed {
+        return Some(format!("{name} failed"));
+    }
+    let own = [crate::run::PauseReason::Operator].into();
+    if now.status == RunStatus::Paused && before.status != RunStatus::Paused && now.paused != own {
+        let reasons: Vec<&str> = now.paused.iter().map(|reason| reason.word()).collect();
+        return Some(format!("{name} is paused and waits for you ({})", reasons.join(", ").replace('_', " ")));
+    }
+    if of(StepStatus::Held) {
+        return Some(format!("{name} is held and waits for you"));
+    }
+    None
+}

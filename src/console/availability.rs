@@ -1,0 +1,182 @@
+//! What is possible now, and why the rest is not: for the footer, the help and for every key.
+//!
+//! For commands the answer comes from the same `decide` that the engine asks, not applied: there is no second list of rules.
+
+use crate::run::{
+    Command, Input, Moment, Request, RunState, RunStatus, StepStatus, decide, newest_change, restorable, still_open,
+};
+
+use super::actions::{Action, Kind, Target};
+use super::app::{App, Drawn, Place};
+use super::history::Kind as HistoryKind;
+use super::run_model::{OpenRun, Ownership, Pane, Tab};
+
+/// Whether an action can be taken now; if not, why not and what would make it possible.
+///
+/// # Errors
+/// The reason, in a sentence for the operator.
+pub fn availability(app: &App, action: Action) -> Result<(), String> {
+    if !action.entry().scope.covers(app.scope()) {
+        return Err(match app.place {
+            Place::Runs => "this works in an open run: Enter opens the one that is selected",
+            Place::Run => "this works in the run's checkpoints and versions: C and V show them",
+            Place::History => "this works among the steps: Esc goes back to them",
+        }
+        .into());
+    }
+    if let Kind::Command(build) = action.entry().kind {
+        let run = app.run.as_ref().ok_or("no run is open")?;
+        return command(app, run, action, build);
+    }
+    let run = app.run.as_ref().filter(|_| app.place == Place::Run);
+    let kind = app.history.as_ref().map(|history| history.kind);
+    match action {
+        Action::Fork | Action::Restore if kind != Some(HistoryKind::Checkpoints) => {
+            Err("this is about a checkpoint: C lists them".into())
+        }
+        Action::Fork => match app.run.as_ref().map(|run| (run, app.target(run, None).checkpoint)) {
+            Some((_, None)) | None => Err("no checkpoint is selected".into()),
+            Some((OpenRun { ownership: Ownership::Damaged(_), .. }, _)) => {
+                Err("its journal is damaged: `holdpoint verify` says where, and which checkpoint is good".into())
+            }
+            Some(_) => Ok(()),
+        },
+        Action::Mark if kind != Some(HistoryKind::Versions) => Err("this compares versions: V lists them".into()),
+        Action::Open if app.place == Place::Runs && app.runs.selected.is_none() => {
+            Err("there is nothing to open".into())
+        }
+        Action::NextNeedingMe => {
+            let here = run.is_some_and(|run| !run.state.needs_person().is_empty());
+            if here || app.runs.waits() { Ok(()) } else { Err("nothing waits for you".into()) }
+        }
+        Action::NextMatch | Action::PreviousMatch if !app.has_filter() => Err("there is no filter: / sets one".into()),
+        Action::Follow | Action::Wrap | Action::Times if run.is_none_or(|run| run.tab != Tab::Output) => {
+            Err("this works in the output: ] and [ change the tab".into())
+        }
+        Action::Why => {
+            let run = run.ok_or("no run is open")?;
+            run.position().map(|_| ()).ok_or_else(|| "no step is selected".into())
+        }
+        Action::Modify | Action::MoveUp | Action::MoveDown => {
+            let run = run.ok_or("no run is open")?;
+            steerable(run)?;
+            let id = run.list.selected.as_deref().ok_or("no step is selected")?;
+            still_open(&run.state, id, false).map_err(|rejection| rejection.to_string())
+        }
+        Action::Add => {
+            let run = run.ok_or("no run is open")?;
+            steerable(run)?;
+            match run.state.status {
+                _ if run.state.cancelling => Err("the run is being cancelled".into()),
+                RunStatus::Completed => Err("the run is completed; retrying a step with everything after it, or going back to a checkpoint, reopens it".into()),
+                _ => run.position().map(|_| ()).ok_or_else(|| "no step is selected".into()),
+            }
+        }
+        Action::Copy if run.is_none() => Err("there is nothing to copy here: open a run first".into()),
+        Action::Copy if run.is_some_and(|run| run.focus == Pane::Steps && run.position().is_none()) => {
+            Err("no step is selected".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Which action a key means among those that share it: decided by what was drawn, so that a run that has meanwhile paused by itself is not
+/// resumed by a key that said "pause".
+pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> {
+    let has = |action| candidates.contains(&action);
+    if has(Action::Pause) {
+        return Some(match drawn.status {
+            Some(RunStatus::Idle) => Action::Start,
+            Some(RunStatus::Running) if drawn.live => Action::Pause,
+            _ => Action::Resume,
+        });
+    }
+    if has(Action::Start) && has(Action::Open) {
+        let idle = drawn.status == Some(RunStatus::Idle) && app.place == Place::Run;
+        return Some(if idle { Action::Start } else { Action::Open });
+    }
+    if has(Action::Restore) {
+        let versions = app.history.as_ref().is_some_and(|history| history.kind == HistoryKind::Versions);
+        return Some(if versions { Action::UseVersion } else { Action::Restore });
+    }
+    if has(Action::Mark) || has(Action::Fork) {
+        let versions = app.history.as_ref().is_some_and(|history| history.kind == HistoryKind::Versions);
+        let page = candidates.iter().find(|action| **action != Action::Mark).copied();
+        return if versions && has(Action::Mark) { Some(Action::Mark) } else { page };
+    }
+    if has(Action::Hold) {
+        let run = app.run.as_ref()?;
+        let point = run.position().is_some_and(|position| run.state.is_hold_point(position));
+        return Some(if point { Action::Unhold } else { Action::Hold });
+    }
+    candidates.first().copied()
+}
+
+fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Option<Command>) -> Result<(), String> {
+    steerable(run)?;
+    if run.ownership == Ownership::Nobody && action == Action::Resume && !run.state.status.is_ended() {
+        return Ok(());
+    }
+    let state = &run.state;
+    let target = app.target(run, run.list.selected.as_deref());
+    let Some(command) = build(target) else {
+        return Err(match action {
+            Action::Restore => "no checkpoint is selected",
+            Action::UseVersion => "no version is selected",
+            _ => "no step is selected",
+        }
+        .into());
+    };
+    match command {
+        // Where it leads is read from the disk when it is asked for.
+        Command::Restore { checkpoint } => restorable(state, checkpoint).map_err(|rejection| rejection.to_string()),
+        Command::UseVersion { .. } if state.cancelling => Err("the run is being cancelled".into()),
+        Command::UseVersion { version } if version == state.plan_version => Err("this is the plan as it is".into()),
+        Command::UseVersion { .. } => Ok(()),
+        // Whether the steps after it are idle costs a walk over them: the engine answers that when it is asked.
+        Command::Retry { step, downstream: true } => retry_downstream(app, state, step),
+        // What a change of the plan leads to costs a walk over it: said when the key is pressed. Here only what is known at once.
+        Command::Remove { step } => still_open(state, &step, true).map_err(|rejection| rejection.to_string()),
+        Command::Undo { .. } if newest_change(state).is_some() && !state.cancelling => Ok(()),
+        command => ask(app, state, command),
+    }
+}
+
+/// Whether a command would be taken, whatever that costs; `Ok` for those that [`availability`] knows already.
+///
+/// # Errors
+/// The engine's own refusal, in words.
+pub fn allowed(app: &App, run: &OpenRun, command: &Command) -> Result<(), String> {
+    match command {
+        Command::Remove { .. } | Command::Undo { .. } | Command::UseVersion { .. } | Command::Reorder { .. } => {
+            ask(app, &run.state, command.clone())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the run takes commands from here at all.
+fn steerable(run: &OpenRun) -> Result<(), String> {
+    match &run.ownership {
+        Ownership::Ours | Ownership::Nobody => Ok(()),
+        Ownership::Elsewhere => Err("another process runs this; it can be steered only there".into()),
+        Ownership::Damaged(_) => Err("its journal is damaged: it can be read, but not go on".into()),
+    }
+}
+
+fn retry_downstream(app: &App, state: &RunState, step: String) -> Result<(), String> {
+    let completed = state.step(&step).is_some_and(|(_, found)| found.status == StepStatus::Completed);
+    if completed && !state.cancelling && state.status != RunStatus::Idle {
+        return Ok(());
+    }
+    if state.status == RunStatus::Completed {
+        return Ok(());
+    }
+    ask(app, state, Command::Retry { step, downstream: false })
+}
+
+fn ask(app: &App, state: &RunState, command: Command) -> Result<(), String> {
+    let request = Request { id: uuid::Uuid::nil(), ..Request::new(command, &app.settings.user) };
+    let moment = Moment { now: app.now, entropy: 0 };
+    decide(state, &Input::Request(request), &moment).map(|_| ()).map_err(|rejection| rejection.to_string())
+}

@@ -1,0 +1,215 @@
+//! What comes into the console and what it asks to be done outside.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossterm::event::{KeyEvent, MouseEvent};
+use uuid::Uuid;
+
+use crate::engine::{Ack, ListedRun, Notice, RunUpdate, StorageTrouble};
+use crate::run::{Command, Preview, Recorded, Rejection, Request, RunState};
+
+use super::history::{Line, Subject};
+use super::output::Answer;
+use super::runs_model::PlanEntry;
+
+/// What comes in.
+#[derive(Debug)]
+pub enum Event {
+    /// A key.
+    Key(KeyEvent),
+    /// The mouse.
+    Mouse(MouseEvent),
+    /// Pasted text.
+    Paste(String),
+    /// The terminal has another size.
+    Resize(u16, u16),
+    /// A second has passed.
+    Tick,
+    /// A signal asks the console to end.
+    Terminate,
+    /// What was asked for of the past has been read.
+    Told {
+        /// Of which run.
+        run: Uuid,
+        /// What it is about.
+        subject: Subject,
+        /// The text, or why there is none.
+        result: Result<Vec<Line>, String>,
+    },
+    /// A run was forked.
+    Forked(Result<Uuid, Rejection>),
+    /// Something did not work.
+    Complain(String),
+    /// The engine has ended, by itself or with the process it is in.
+    EngineEnded,
+    /// The runs were read.
+    RunsListed(Result<(Vec<ListedRun>, Vec<String>), String>),
+    /// The plans were read.
+    PlansListed(Vec<PlanEntry>),
+    /// A run of this engine has changed.
+    Summary(Arc<RunUpdate>),
+    /// The disk does not take a run's journal, or takes it again.
+    Storage {
+        /// Which run.
+        run: Uuid,
+        /// What is wrong.
+        trouble: Option<Arc<StorageTrouble>>,
+    },
+    /// A plan was opened as a run, which is started at once if asked.
+    Registered {
+        /// The run, or why not.
+        result: Result<Uuid, Rejection>,
+        /// What was opened.
+        name: String,
+        /// Start it.
+        start: bool,
+    },
+    /// A run of this engine is subscribed to.
+    Subscribed {
+        /// Its state.
+        state: Arc<RunState>,
+        /// Its newest events.
+        recent: Vec<Arc<Recorded>>,
+        /// Whether the disk takes its journal.
+        storage: Option<Arc<StorageTrouble>>,
+    },
+    /// A run was read from disk.
+    Loaded {
+        /// Its state.
+        state: Arc<RunState>,
+        /// Its newest events.
+        recent: Vec<Arc<Recorded>>,
+        /// Whether another process owns it.
+        owned: bool,
+        /// What is wrong with its journal.
+        damage: Option<String>,
+    },
+    /// A run could not be opened, read or subscribed to.
+    NotOpened {
+        /// Which.
+        run: Uuid,
+        /// Why.
+        error: String,
+    },
+    /// A run was taken over by this engine.
+    TakenOver {
+        /// Which.
+        run: Uuid,
+        /// What was found and mended.
+        notes: Vec<String>,
+    },
+    /// Something durable happened to the open run.
+    Batch {
+        /// Which.
+        run: Uuid,
+        /// The events.
+        events: Arc<Vec<Arc<Recorded>>>,
+    },
+    /// The console fell behind and missed events; it has subscribed again.
+    FellBehind {
+        /// How many batches it missed.
+        missed: u64,
+    },
+    /// Progress, output, trouble with the disk.
+    Notice(Notice),
+    /// A command was answered.
+    Answered {
+        /// What was asked.
+        command: Command,
+        /// The answer.
+        result: Result<Ack, Rejection>,
+    },
+    /// What a command would do.
+    Previewed {
+        /// The request that was asked about.
+        request: Uuid,
+        /// The answer.
+        result: Result<Box<Preview>, Rejection>,
+    },
+    /// The operator's editor has ended: the text, or why there is none.
+    Edited(Result<String, String>),
+    /// Something to say in the message line.
+    Say(String),
+    /// The reader of the output has something.
+    Output(Answer),
+}
+
+/// What is to be done outside.
+#[derive(Debug)]
+pub enum Effect {
+    /// Read the runs.
+    ListRuns,
+    /// Read the plans.
+    ListPlans,
+    /// Open a plan as a new run, as its file is now.
+    OpenPlan {
+        /// Its file.
+        path: PathBuf,
+        /// A run that has not started: opened instead, if it is of exactly this plan.
+        idle: Option<Uuid>,
+    },
+    /// Subscribe to a run of this engine; the subscription before it ends.
+    Subscribe(Uuid),
+    /// Read a run that this engine does not own.
+    Load(Uuid),
+    /// The open run was left.
+    Unsubscribe,
+    /// Take a run over; with `go_on`, let it run if it may.
+    TakeOver {
+        /// Which.
+        run: Uuid,
+        /// Let it go on.
+        go_on: bool,
+        /// Sent when it is ours; a resume only if the run does not go on by itself and could.
+        then: Box<Request>,
+    },
+    /// Send a command.
+    Send {
+        /// To which run.
+        run: Uuid,
+        /// The command.
+        request: Box<Request>,
+    },
+    /// Ask what a command would do, without doing it.
+    Preview {
+        /// On which run.
+        run: Uuid,
+        /// The command.
+        request: Box<Request>,
+    },
+    /// Open a text in the operator's editor.
+    Edit {
+        /// The text.
+        text: String,
+        /// What it is, for the file's name.
+        name: String,
+    },
+    /// Put text on the clipboard.
+    Copy {
+        /// The text.
+        text: String,
+        /// What it is.
+        what: String,
+    },
+    /// Make a new run that begins at a checkpoint.
+    Fork {
+        /// Of which run.
+        run: Uuid,
+        /// Its place.
+        checkpoint: u64,
+    },
+    /// Write what is known of a run to a file.
+    Export {
+        /// Of which run.
+        run: Uuid,
+        /// Only its interventions.
+        interventions: bool,
+    },
+    /// Bell and desktop notification.
+    Alert(String),
+    /// Draw the whole screen anew.
+    Repaint,
+    /// Leave the console.
+    Quit,
+}

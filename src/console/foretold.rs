@@ -1,0 +1,119 @@
+//! What the engine says a command would do, shown in the question before it is sent.
+//!
+//! The answer comes when it comes: drawing and keys never wait for it. While the question is open and the run goes on, it is asked again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::run::{Preview, Rejection, Request};
+
+use super::app::{App, Effect};
+use super::popups::{Ask, Popup};
+use super::text;
+
+/// Not asked more often than this: a preview costs as much as the plan is long.
+const PAUSE: TimeDelta = TimeDelta::milliseconds(500);
+
+/// A preview, or the wait for it.
+#[derive(Debug, Clone, Default)]
+pub struct Foretold {
+    /// What is known.
+    pub told: Told,
+    /// First line that is seen.
+    pub offset: usize,
+    /// The request that was asked about, while its answer is under way.
+    asked: Option<Uuid>,
+    /// When it was asked.
+    asked_at: DateTime<Utc>,
+    /// The state it was asked of.
+    seq: u64,
+}
+
+/// What is known of the effect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing yet.
+    #[default]
+    Asking,
+    /// What it would do.
+    Does(Vec<Line>),
+    /// It would be refused.
+    Refused(String),
+}
+
+/// A line of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// What it says, neutralised.
+    pub text: String,
+    /// Whether it is about work that is lost or done twice.
+    pub loud: bool,
+}
+
+impl Told {
+    fn new(result: Result<Preview, Rejection>) -> Self {
+        match result {
+            Ok(preview) => {
+                // They come first in words.
+                let loud = usize::from(!preview.stops.is_empty())
+                    + usize::from(!preview.runs_again.is_empty())
+                    + preview.lost_inputs.len();
+                let lines = preview.in_words().into_iter().enumerate();
+                Told::Does(lines.map(|(place, line)| Line { text: clean(&line), loud: place < loud }).collect())
+            }
+            Err(rejection) => Told::Refused(clean(&rejection.to_string())),
+        }
+    }
+}
+
+fn clean(line: &str) -> String {
+    text::clean(line).into_owned()
+}
+
+impl App {
+    /// Opens a question, and asks the engine what the command would do.
+    pub(super) fn ask(&mut self, ask: Ask) -> Vec<Effect> {
+        self.push(Popup::Ask(Box::new(ask)));
+        self.foresee().into_iter().collect()
+    }
+
+    /// Whether the open question tells of a state that is no longer the run's.
+    pub(super) fn foretold_is_old(&self) -> bool {
+        match (self.layers.last().map(|layer| &layer.popup), &self.run) {
+            (Some(Popup::Ask(ask)), Some(run)) => ask.foretold.seq != run.state.seq && ask.foretold.asked.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Asks again when the run has gone on since.
+    pub(super) fn foresee_again(&mut self) -> Option<Effect> {
+        let Some(Popup::Ask(ask)) = self.layers.last().map(|layer| &layer.popup) else { return None };
+        let due = self.foretold_is_old() && self.now - ask.foretold.asked_at >= PAUSE;
+        if due { self.foresee() } else { None }
+    }
+
+    fn foresee(&mut self) -> Option<Effect> {
+        let seq = self.run.as_ref().map_or(0, |run| run.state.seq);
+        let (now, user) = (self.now, self.settings.user.clone());
+        let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return None };
+        let mut request = Request::new(ask.command.clone(), user);
+        request.seen = ask.seen;
+        ask.foretold.asked = Some(request.id);
+        ask.foretold.asked_at = now;
+        ask.foretold.seq = seq;
+        Some(Effect::Preview { run: ask.run, request: Box::new(request) })
+    }
+
+    /// The answer to [`Effect::Preview`]; one to a question that is gone is ignored.
+    pub(super) fn foretell(&mut self, request: Uuid, result: Result<Preview, Rejection>) {
+        for layer in &mut self.layers {
+            if let Popup::Ask(ask) = &mut layer.popup
+                && ask.foretold.asked == Some(request)
+            {
+                ask.foretold.asked = None;
+                ask.foretold.told = Told::new(result);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The fields of the form: what an operator changes at night, one line each, made from a step's JSON and written back into it.
+//!
+//! Only what was typed is written back, so that a field cannot lose what it does not show.
+
+use serde_json::{Map, Value};
+
+use super::super::input::Input;
+use super::{Facts, NewStep, Where};
+
+/// One line of the form.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// Its name.
+    pub label: String,
+    /// What it is about.
+    pub at: At,
+    /// How its text and its JSON belong together.
+    pub kind: Kind,
+    /// What was typed.
+    pub input: Input,
+    /// What stood there when the field was made.
+    shown: String,
+    /// What the step has had since before the form was opened; `None`: the same as what was shown.
+    pub was: Option<String>,
+    /// What it is for, and what would be right.
+    pub help: String,
+    /// What it means to leave it empty.
+    pub empty: &'static str,
+    /// Why it cannot be typed here.
+    pub fixed: Option<&'static str>,
+}
+
+/// What a field is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// A value of the step, by the names that lead to it.
+    Json(Vec<String>),
+    /// Where a new step is put.
+    Place,
+    /// Whether what follows is made to depend on it.
+    Rewire,
+}
+
+/// How text and JSON belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A string; empty: not there.
+    Text,
+    /// A string that may be empty.
+    Plain,
+    /// A number; empty: not there.
+    Number,
+    /// Any JSON.
+    Json,
+    /// Names with commas between; empty: an empty list.
+    Names,
+    /// A hold point: empty for none, `yes`, or its reason.
+    Hold,
+    /// One of these; the first stands for "not there".
+    Choice(Vec<String>),
+}
+
+impl Field {
+    fn new(label: &str, at: At, kind: Kind, value: Option<&Value>, help: impl Into<String>) -> Self {
+        let shown = shown(&kind, value);
+        let input = Input::holding(&shown);
+        Self {
+            label: label.to_owned(),
+            at,
+            kind,
+            fixed: input.is_none().then_some("one line does not hold it as it is: F2 shows it as JSON"),
+            input: input.unwrap_or_default(),
+            shown,
+            was: None,
+            help: help.into(),
+            empty: "",
+        }
+    }
+
+    /// Whether something else was typed than what stood there.
+    pub fn is_typed(&self) -> bool {
+        self.fixed.is_none() && self.input.text() != self.shown
+    }
+
+    /// What is to be seen of it.
+    pub fn text(&self) -> String {
+        if self.fixed.is_some() { self.shown.clone() } else { self.input.text() }
+    }
+
+    /// What stands in it while it is empty, in brackets: it is no text of its own.
+    pub fn when_empty(&self) -> String {
+        if self.empty.is_empty() { String::new() } else { format!("({})", self.empty) }
+    }
+
+    /// Whether it differs from what the step has.
+    pub fn is_changed(&self) -> bool {
+        self.was.as_ref().is_some_and(|was| *was != self.text())
+    }
+
+    /// Goes to the next choice, or the one before.
+    pub fn turn(&mut self, back: bool) -> bool {
+        let Kind::Choice(choices) = &self.kind else { return false };
+        let now = self.input.text();
+        let place = choices.iter().position(|choice| *choice == now).unwrap_or(0);
+        let next = if back { place + choices.len() - 1 } else { place + 1 } % choices.len();
+        self.input = Input::holding(&choices[next]).unwrap_or_default();
+        true
+    }
+
+    /// What was typed, as JSON; `None`: the field is not to be there. `Err`: it cannot be read, and why.
+    pub fn value(&self) -> Result<Option<Value>, &'static str> {
+        let text = self.input.text();
+        let trimmed = text.trim();
+        Ok(match &self.kind {
+            Kind::Text => (!trimmed.is_empty()).then(|| text.into()),
+            Kind::Plain => Some(text.into()),
+            Kind::Number if trimmed.is_empty() => None,
+            Kind::Number => match serde_json::from_str(trimmed) {
+                Ok(Value::Number(number)) => Some(Value::Number(number)),
+                _ => return Err("this is not a number"),
+            },
+            Kind::Json if trimmed.is_empty() => None,
+            Kind::Json => match serde_json::from_str(trimmed) {
+                Ok(value) => Some(value),
+                Err(_) => return Err("this is not JSON; text stands in double quotes"),
+            },
+            Kind::Names => {
+                let names = text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
+                Some(names.map(Value::from).collect())
+            }
+            Kind::Hold => match trimmed {
+                "" | "no" => None,
+                "yes" => Some(true.into()),
+                _ => Some(text.into()),
+            },
+            Kind::Choice(choices) if choices.first() == Some(&text) => None,
+            Kind::Choice(_) if text == "yes" => Some(true.into()),
+            Kind::Choice(_) => Some(text.into()),
+        })
+    }
+}
+
+/// A value as a field shows it.
+fn shown(kind: &Kind, value: Option<&Value>) -> String {
+    let value = value.filter(|value| !value.is_null());
+    match (kind, value) {
+        (Kind::Choice(choices), Some(Value::Bool(false)) | None) => choices[0].clone(),
+        (Kind::Hold, Some(Value::Bool(false))) | (_, None) => String::new(),
+        (Kind::Hold | Kind::Choice(_), Some(Value::Bool(true))) => "yes".to_owned(),
+        (Kind::Json, Some(value)) => value.to_string(),
+        (Kind::Names, Some(Value::Array(names))) => {
+            names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        (_, Some(Value::String(text))) => text.clone(),
+        (_, Some(value)) => value.to_string(),
+    }
+}
+
+/// The fields of a step's JSON.
+pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Vec<Field> {
+    let mut fields = Vec::new();
+    let json = |path: &[&str]| At::Json(path.iter().map(|name| (*name).to_owned()).collect());
+    let value = |path: &[&str]| {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(step.get(*first)?, |value, name| value.get(*name))
+    };
+    let mut push = |label: &str, path: &[&str], kind: Kind, help: &str, empty: &'static str| {
+        fields.push(Field { empty, ..Field::new(label, json(path), kind, value(path), help) });
+    };
+    if new.is_some() {
+        push("step_id", &["step_id"], Kind::Text, "its id in the plan: letters, digits, - and _", "it needs one");
+    }
+    push("name", &["name"], Kind::Text, "what people call it", "none");
+    let names_agent = ["agent_type", "agent_name", "action"].iter().any(|name| step.contains_key(*name));
+    if !names_agent {
+        push("command", &["run"], Kind::Text, "a shell command", "none");
+    }
+    if names_agent || new.is_some() {
+        let agents = match facts.agents.as_slice() {
+            [] => "which agent does the work".to_owned(),
+            agents => format!("which agent does the work: {}", agents.join(", ")),
+        };
+        let name = if step.contains_key("agent_name") { "agent_name" } else { "agent_type" };
+        push("agent", &[name], Kind::Text, &agents, "none");
+        push("action", &["action"], Kind::Text, "what the agent is to do", "none");
+    }
+    for group in ["parameters", "env"] {
+        for (name, held) in step.get(group).and_then(Value::as_object).into_iter().flatten() {
+            let kind = if held.is_string() { Kind::Plain } else { Kind::Json };
+            let help = match (group, held.is_string()) {
+                ("env", _) => "a variable of its environment; F2 adds and removes them",
+                (_, true) => "a parameter, as text; F2 adds and removes them",
+                (_, false) => "a parameter, as JSON; F2 adds and removes them",
+            };
+            push(&format!("{group}.{name}"), &[group, name], kind, help, "empty text");
+        }
+    }
+    push("timeout", &["timeout_seconds"], Kind::Number, "seconds for one attempt", "no limit");
+    push("retries", &["max_retries"], Kind::Number, "attempts that follow a failed one by themselves", "none");
+    push("retry after", &["retry", "delay_seconds"], Kind::Number, "seconds before the first of them", "1");
+    let signed = step.get("hold").is_some_and(Value::is_object);
+    push(
+        "hold",
+        &["hold"],
+        if signed { Kind::Json } else { Kind::Hold },
+        "a hold point: yes, or the reason to show",
+        "none",
+    );
+    if facts.is_graph {
+        push(
+            "depends on",
+            &["depends_on"],
+            Kind::Names,
+            "steps that must be done before, with commas between",
+            "nothing",
+        );
+    } else {
+        push("parallel", &["parallel_group"], Kind::Text, "neighbours with the same group run side by side", "alone");
+    }
+    let policies = ["as the plan says", "pause", "fail", "continue"].map(str::to_owned).to_vec();
+    push("on failure", &["on_failure"], Kind::Choice(policies), "what the run does when it fails for good", "");
+    let flag = ["no", "yes"].map(str::to_owned).to_vec();
+    push(
+        "idempotent",
+        &["idempotent"],
+        Kind::Choice(flag),
+        "running it twice does no harm: after a crash it runs again by itself",
+        "",
+    );
+    push("priority", &["priority"], Kind::Number, "higher goes first among the steps that are ready", "0");
+    if let Some(new) = new {
+        let choices = new.choices();
+        let at = choices[new.place as usize].clone();
+        let mut place = Field::new("put it", At::Place, Kind::Choice(choices), None, "where in the plan");
+        place.input = Input::holding(&at).unwrap_or_default();
+        place.shown = at;
+        fields.insert(1, place);
+        if facts.is_graph {
+            let flag = vec!["no".to_owned(), "yes".to_owned()];
+            let help = "whether what depends on the step before it then depends on the new one instead";
+            let mut rewire = Field::new("rewire", At::Rewire, Kind::Choice(flag), Some(&Value::Bool(new.rewire)), help);
+            rewire.fixed = (new.place != Where::After).then_some("only for a step that is put after another");
+            fields.insert(2, rewire);
+        }
+    }
+    fields
+}
+
+/// Writes what was typed into a step's JSON. A field that cannot be read is written as the text that it is: the check says so at its place.
+pub fn write(fields: &[Field], step: &mut Map<String, Value>) {
+    for field in fields.iter().filter(|field| field.is_typed()) {
+        let At::Json(path) = &field.at else { continue };
+        let value = field.value().unwrap_or_else(|_| Some(field.input.text().into()));
+        set(step, path, value);
+    }
+}
+
+fn set(object: &mut Map<String, Value>, path: &[String], value: Option<Value>) {
+    match path {
+        [] => {}
+        [name] => match value {
+            Some(value) => {
+                object.insert(name.clone(), value);
+            }
+            None => {
+                object.shift_remove(name);
+            }
+        },
+        [name, rest @ ..] => {
+            let there = object.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            if !there.is_object() {
+                *there = Value::Object(Map::new());
+            }
+            if let Some(inner) = there.as_object_mut() {
+                set(inner, rest, value);
+                if inner.is_empty() {
+                    object.shift_remove(name);
+                }
+            }
+        }
+    }
+}

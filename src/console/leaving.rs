@@ -1,0 +1,76 @@
+//! Leaving the console while runs are active: pause and drain, stop, cancel, or stay.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use uuid::Uuid;
+
+use crate::run::{Command, Request, RunStatus};
+
+use super::app::{App, Effect};
+use super::keys::Key;
+use super::popups::{Leaving, Popup};
+
+impl App {
+    pub(super) fn quit(&mut self) -> Vec<Effect> {
+        if self.settings.attached.is_some() || self.runs.active().next().is_none() {
+            return vec![Effect::Quit];
+        }
+        self.leaving.get_or_insert(Leaving::Asking);
+        let leaving = self.leaving.unwrap_or(Leaving::Asking);
+        self.push(Popup::Quit(leaving));
+        Vec::new()
+    }
+
+    pub(super) fn quit_key(&mut self, event: KeyEvent) -> Vec<Effect> {
+        let control_c = Key::from(event) == Key::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        let state = self.leaving.unwrap_or(Leaving::Asking);
+        let next = match event.code {
+            KeyCode::Char('p' | 'q') => Some(pause_further(state)),
+            _ if control_c => Some(pause_further(state)),
+            KeyCode::Char('c') => Some(Leaving::Cancelling),
+            KeyCode::Esc | KeyCode::Char('s' | 'n') => {
+                self.layers.pop();
+                if self.leaving.take().is_some_and(|leaving| leaving != Leaving::Asking) {
+                    self.say("you stay; what was paused or stopped stays so");
+                }
+                return Vec::new();
+            }
+            _ => None,
+        };
+        let Some(next) = next else { return Vec::new() };
+        let again = next == state;
+        self.leaving = Some(next);
+        if let Some(layer) = self.layers.last_mut() {
+            layer.popup = Popup::Quit(next);
+        }
+        let active: Vec<_> = self.runs.active().cloned().collect();
+        if active.is_empty() {
+            return vec![Effect::Quit];
+        }
+        let send = |run: Uuid, command: Command| Effect::Send {
+            run,
+            request: Box::new(Request::new(command, &self.settings.user).because("leaving the console")),
+        };
+        active
+            .iter()
+            .filter_map(|run| match next {
+                Leaving::Asking => None,
+                Leaving::Draining if run.status == RunStatus::Running && !run.cancelling => {
+                    Some(send(run.run_id, Command::Pause))
+                }
+                Leaving::Draining => None,
+                Leaving::Stopping if !run.cancelling && !again => Some(send(run.run_id, Command::Interrupt)),
+                Leaving::Stopping => None,
+                Leaving::Cancelling if !run.cancelling || again => Some(send(run.run_id, Command::Cancel)),
+                Leaving::Cancelling => None,
+            })
+            .collect()
+    }
+}
+
+fn pause_further(state: Leaving) -> Leaving {
+    match state {
+        Leaving::Asking => Leaving::Draining,
+        Leaving::Draining | Leaving::Stopping => Leaving::Stopping,
+        Leaving::Cancelling => Leaving::Cancelling,
+    }
+}

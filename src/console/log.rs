@@ -1,0 +1,212 @@
+//! The log of a run: its events as sentences. Bounded; the journal has them all.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+
+use crate::run::{Event, Intervention, InterventionStatus, PauseReason, Recorded, RunState, SkipReason, Then};
+
+use super::{text, words};
+
+/// How many lines are kept.
+const KEPT: usize = 2000;
+
+/// How much a line is to catch the eye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// The ordinary course of things.
+    Quiet,
+    /// Somebody did something.
+    Person,
+    /// Something good ended.
+    Good,
+    /// Something waits for a person.
+    Attention,
+    /// Something went wrong.
+    Bad,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// When.
+    pub time: DateTime<Utc>,
+    /// What, in one sentence, neutralised.
+    pub text: String,
+    /// How loud.
+    pub weight: Weight,
+}
+
+/// The newest lines, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    lines: VecDeque<Line>,
+}
+
+impl Log {
+    /// The lines, oldest first.
+    pub fn lines(&self) -> &VecDeque<Line> {
+        &self.lines
+    }
+
+    /// Takes an event in; `state` is the state after it.
+    pub fn push(&mut self, recorded: &Recorded, state: &RunState) {
+        let Some((text, weight)) = sentence(recorded, state) else { return };
+        let line = Line { time: recorded.time, text: text::clean(&text).into_owned(), weight };
+        if self.lines.len() == KEPT {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+}
+
+/// An event in words; `None` for what another event of the same batch says better.
+fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
+    let quiet = |text: String| Some((text, Weight::Quiet));
+    match &recorded.event {
+        Event::RunRegistered(registration) => quiet(format!("{} opened the plan", registration.user)),
+        Event::EngineOpened { epoch: 1, .. } => None,
+        Event::EngineOpened { .. } => quiet("the run was taken over".into()),
+        Event::RunPaused { reasons } => {
+            let said = reasons.iter().find_map(|reason| match reason {
+                // The intervention says who; the failure, the hold say it themselves.
+                PauseReason::Operator | PauseReason::StepFailed => None,
+                PauseReason::Hold => Some("nothing more can run until the hold is released: paused"),
+                PauseReason::Review => Some("nothing more can run until the review: paused"),
+                PauseReason::Recovered => Some("the engine had ended while the run was going: paused"),
+            })?;
+            Some((said.into(), Weight::Attention))
+        }
+        Event::RunCompleted => Some(("the run is completed".into(), Weight::Good)),
+        Event::RunFailed { error } => Some((format!("the run failed: {error}"), Weight::Bad)),
+        Event::RunCancelled => Some(("the run is cancelled".into(), Weight::Attention)),
+        Event::StepHeld { step, reason } => Some((
+            match reason {
+                Some(reason) => format!("{step} is held: {reason}"),
+                None => format!("{step} is held"),
+            },
+            Weight::Attention,
+        )),
+        Event::AttemptStarted { step, attempt: 1, .. } => quiet(format!("{step} started")),
+        Event::AttemptStarted { step, attempt, .. } => quiet(format!("{step} started (attempt {attempt})")),
+        Event::AttemptEnded { step, attempt, outcome, then } => {
+            let why = outcome.in_words();
+            let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+            let number = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+            let took = state
+                .step(step)
+                .and_then(|(_, step)| step.attempts.iter().rev().find(|one| one.number == *attempt))
+                .map(|attempt| words::duration(attempt.seconds(attempt.started_at)))
+                .unwrap_or_default();
+            match then {
+                Then::Complete => quiet(format!("{step} completed{number} in {took}")),
+                Then::Fail { .. } => Some((format!("{step} failed{number}{why}"), Weight::Bad)),
+                Then::Retry { due } => {
+                    let wait = words::span((*due - recorded.time).as_seconds_f64());
+                    Some((format!("{step} failed{number}{why} · tries again in {wait}"), Weight::Attention))
+                }
+                Then::Stop => quiet(format!("{step} stopped{number}")),
+                Then::Interrupt => Some((format!("{step} was interrupted{number}{why}"), Weight::Attention)),
+                Then::Requeue => quiet(format!("{step} was interrupted{number}; it is idempotent and runs again")),
+            }
+        }
+        Event::StepSkipped { step, why: SkipReason::Condition, .. } => {
+            quiet(format!("{step} skipped: its condition is false"))
+        }
+        Event::StepSkipped { step, why: SkipReason::Upstream, .. } => {
+            quiet(format!("{step} skipped: what it needs was skipped"))
+        }
+        Event::StepsReset { steps } => {
+            let names: Vec<&str> = steps.iter().take(50).map(String::as_str).collect();
+            let verb = if steps.len() == 1 { "runs" } else { "run" };
+            let shown =
+                if steps.len() > names.len() { words::count(steps.len(), "step") } else { words::list(&names, 3) };
+            quiet(format!("{shown} {verb} again as well"))
+        }
+        Event::Intervention(record) => Some(intervention(record)),
+        Event::InterventionSettled { intervention_id, status, error } => {
+            let record = state.interventions.iter().rev().find(|one| one.intervention_id == *intervention_id)?;
+            let asked = asked(record);
+            match status {
+                InterventionStatus::Failed => {
+                    let why = error.as_deref().unwrap_or("it was overtaken");
+                    Some((format!("{} {asked}: not done, {why}", record.user), Weight::Attention))
+                }
+                _ => Some((format!("{} {asked}: done", record.user), Weight::Person)),
+            }
+        }
+        Event::PlanChanged(change) => {
+            let what = change.in_words();
+            let shown = what.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(" · ");
+            let more = if what.len() > 3 { format!(" · and {} more", what.len() - 3) } else { String::new() };
+            quiet(format!("plan v{}: {shown}{more}", change.version))
+        }
+        // Each is said by the intervention it comes from, with who and why.
+        Event::RunStarted
+        | Event::RunResumed
+        | Event::RunReopened
+        | Event::CancelRequested { .. }
+        | Event::HoldReleased { .. }
+        | Event::HoldSet { .. }
+        | Event::HoldCleared { .. }
+        | Event::StopRequested { .. }
+        | Event::StepQueued { .. }
+        | Event::StepSkipped { .. }
+        | Event::StepCompletedByHand { .. }
+        | Event::MaxParallelSet { .. }
+        | Event::Restored { .. } => None,
+    }
+}
+
+fn intervention(record: &Intervention) -> (String, Weight) {
+    let asked = asked(record);
+    let reason = record.reason.as_deref().map(|reason| format!(" · \"{reason}\"")).unwrap_or_default();
+    let user = &record.user;
+    match record.status {
+        InterventionStatus::Failed => {
+            let why = record.error.as_deref().unwrap_or("not possible");
+            (format!("{user} {asked}: refused, {why}"), Weight::Attention)
+        }
+        InterventionStatus::Pending => {
+            (format!("{user} {asked}{reason} · when the attempt has stopped"), Weight::Person)
+        }
+        InterventionStatus::Applied => (format!("{user} {asked}{reason}"), Weight::Person),
+    }
+}
+
+/// What was asked, as a verb.
+fn asked(record: &Intervention) -> String {
+    let step = record.target_step_id.as_deref().unwrap_or("the run");
+    let parameters = &record.parameters;
+    match record.intervention_type.as_str() {
+        "start" => "started the run".into(),
+        "pause" => "paused the run".into(),
+        "resume" => "resumed the run".into(),
+        "cancel" => "cancelled the run".into(),
+        "interrupt" => "stopped the attempts and paused the run".into(),
+        "retry_step" if parameters["downstream"] == true => format!("retried {step} with everything after it"),
+        "retry_step" => format!("retried {step}"),
+        "skip_step" if parameters["completed_by_hand"] == true => format!("completed {step} by hand"),
+        "skip_step" => format!("skipped {step}"),
+        "hold" => format!("set a hold point on {step}"),
+        "unhold" => format!("took the hold point off {step}"),
+        "release" => format!("released {step}"),
+        "set_parallel" => format!("set {} at the same time", parameters["value"].as_u64().unwrap_or_default()),
+        "modify_step" => format!("changed {step}"),
+        "add_step" => format!("added {step}"),
+        "remove_step" => format!("removed {step}"),
+        "reorder_steps" => "changed the order".into(),
+        "undo" => match parameters["version"].as_u64() {
+            Some(version) => format!("undid the change to version {version} of the plan"),
+            None => "undid the newest change of the plan".into(),
+        },
+        "use_version" => {
+            format!("brought version {} of the plan back", parameters["version"].as_u64().unwrap_or_default())
+        }
+        "restore" => match parameters["checkpoint"].as_str() {
+            Some(id) => format!("went back to {id}"),
+            None => "went back to an earlier checkpoint".into(),
+        },
+        other => format!("asked for {other} on {step}"),
+    }
+}

@@ -1,0 +1,62 @@
+//! The terminal user interface: what the operator sees and presses.
+//!
+//! Everything on the screen is a function of [`app::App`], and everything that happens comes in as an [`app::Event`]:
+//!
+//! ```text
+//! key ──> Action ──> update(&mut App) ──> Effect ──> runtime ──> EngineHandle ──> events
+//! terminal <── draw(&App) <────────────────────────────────────────────┘
+//! ```
+//!
+//! - [`actions`]: the one table of what can be asked for; keymap, footer and help are made from it.
+//! - [`app`]: the state and its update: no I/O, no clock. `run_model` is the open run, `runs_model` the list of runs and plans, `popups` what
+//!   lies over them, `availability` what is possible now.
+//! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
+//! - [`views`]: the drawing of each place. Never locks, waits or reads a file.
+//! - [`runtime`]: the event loop; carries the effects out.
+//! - [`text`], [`theme`], [`output`]: what makes foreign text harmless, colours and glyphs, the viewer of an attempt's output.
+
+pub mod actions;
+pub mod app;
+pub mod availability;
+pub mod clipboard;
+pub mod document;
+mod editor;
+pub mod event;
+mod export;
+mod feed;
+mod filter;
+pub mod foretold;
+pub mod form;
+pub mod history;
+mod input;
+pub mod keys;
+mod leaving;
+pub mod log;
+mod mouse;
+pub mod moving;
+pub mod output;
+pub mod plans;
+pub mod popups;
+mod questions;
+pub mod run_model;
+pub mod runs_model;
+pub mod runtime;
+pub mod summary;
+pub mod terminal;
+pub mod text;
+pub mod theme;
+mod update;
+pub mod views;
+pub mod why;
+pub mod words;
+
+pub use runtime::{ConsoleError, ConsoleOptions, Initial, Left, MakeRun, run};
+pub use summary::ExitSummary;
+
+/// Whether the colours of output are kept: not where the operator wants none.
+fn output_colors(theme: &theme::Theme) -> text::Colors {
+    if theme.depth() == theme::Depth::None { text::Colors::Strip } else { text::Colors::Keep }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Drawing the pane. Reads nothing but the pane.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::pane::{Pane, breaks};
+use super::reader::{Row, Stream};
+use crate::console::text::{fit, width};
+use crate::console::theme::{Glyphs, Role, Theme};
+
+impl Pane {
+    /// Draws the pane. The area should have the size that [`Pane::set_size`] was told.
+    pub fn draw(&self, buffer: &mut Buffer, area: Rect, theme: &Theme, glyphs: &Glyphs) {
+        let area = area.intersection(buffer.area);
+        if area.is_empty() {
+            return;
+        }
+        if let Some(message) = self.message() {
+            let text = fit(&message, usize::from(area.width.saturating_sub(1)));
+            buffer.set_string(area.x + area.width.min(2) - 1, area.y, text, theme.style(Role::Muted));
+            return;
+        }
+        let mut time_above = None;
+        for ((row, part), y) in self.shown().zip(area.y..area.bottom()) {
+            let mut x = area.x;
+            let mark = match row.stamp {
+                _ if part > 0 || row.continued => (glyphs.wrapped, Role::Faint),
+                Some((_, Stream::Stderr)) => (glyphs.stderr, Role::Stderr),
+                Some((_, Stream::Remark)) => (glyphs.dot, Role::Accent),
+                _ => (" ", Role::Text),
+            };
+            buffer.set_string(x, y, mark.0, theme.style(mark.1));
+            x += 1;
+            if self.times {
+                let time = row
+                    .stamp
+                    .filter(|_| part == 0 && !row.continued)
+                    .map(|(time, _)| time.with_timezone(&chrono::Local).format("%H:%M:%S").to_string());
+                if let Some(time) = time {
+                    // The same second again says nothing new; the eye finds changes faster when it is faint.
+                    let role = if time_above.as_ref() == Some(&time) { Role::Faint } else { Role::Muted };
+                    buffer.set_stringn(x, y, &time, usize::from(area.right().saturating_sub(x)), theme.style(role));
+                    time_above = Some(time);
+                }
+                x = (x + 9).min(area.right());
+            }
+            let text = Rect { x, y, width: area.right().saturating_sub(x).min(self.text_width()), height: 1 };
+            if !text.is_empty() {
+                self.draw_row(buffer, text, row, part, theme, glyphs);
+            }
+        }
+    }
+
+    fn draw_row(&self, buffer: &mut Buffer, area: Rect, row: &Row, part: usize, theme: &Theme, glyphs: &Glyphs) {
+        let cells = usize::from(area.width);
+        // A row that is wrapped is shown from a byte on; one that is scrolled from a cell on.
+        let first_byte = match part {
+            0 => 0,
+            _ => breaks(row, cells).nth(part - 1).unwrap_or(0),
+        };
+        let first_cell = if self.wrap { 0 } else { self.column };
+        let highlights = self.highlights(row);
+        let found = theme.style(if self.holds_current_match(row) { Role::MatchCurrent } else { Role::Match });
+
+        let mut byte = 0;
+        let mut cell = 0;
+        let mut more = false;
+        'spans: for span in &row.line.spans {
+            if byte + span.content.len() <= first_byte {
+                byte += span.content.len();
+                continue;
+            }
+            let base = theme.depth().adapt(span.style);
+            for g in span.content.graphemes(true) {
+                let here = byte;
+                byte += g.len();
+                if here < first_byte {
+                    continue;
+                }
+                let w = width(g);
+                let at = cell;
+                cell += w;
+                if at < first_cell {
+                    continue;
+                }
+                if at - first_cell + w > cells {
+                    more = !self.wrap;
+                    break 'spans;
+                }
+                let lit = highlights.iter().any(|(start, end)| (*start..*end).contains(&here));
+                let style: Style = if lit { found } else { base };
+                buffer.set_stringn(area.x + (at - first_cell) as u16, area.y, g, w, style);
+            }
+        }
+        let faint = theme.style(Role::Faint);
+        if more {
+            // The last cell may be the second half of a wide character: its first half goes too.
+            let x = area.right() - 1;
+            if x > area.x && width(buffer[(x - 1, area.y)].symbol()) > 1 {
+                buffer[(x - 1, area.y)].reset();
+            }
+            buffer[(x, area.y)].reset();
+            buffer.set_string(x, area.y, glyphs.more_right, faint);
+        }
+        if first_cell > 0 && row.width > 0 {
+            if width(buffer[(area.x, area.y)].symbol()) > 1 && area.width > 1 {
+                buffer[(area.x + 1, area.y)].reset();
+            }
+            buffer[(area.x, area.y)].reset();
+            buffer.set_string(area.x, area.y, glyphs.more_left, faint);
+        }
+    }
+
+    fn highlights(&self, row: &Row) -> Vec<(usize, usize)> {
+        if self.searched().is_none() {
+            return Vec::new();
+        }
+        let text: String = row.line.spans.iter().map(|span| span.content.as_ref()).collect();
+        self.matches_in(&text)
+    }
+}

@@ -1,0 +1,355 @@
+//! The pane on a made-up reader: what is asked for, and what is drawn.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use chrono::DateTime;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::super::{Reader, Stamps, Stream};
+use super::*;
+use crate::console::theme::{Depth, Glyphs, Theme, ThemeName};
+
+/// A pane with a real reader on a real file.
+struct Desk {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+    pane: Pane,
+    reader: Reader,
+    answers: Receiver<Answer>,
+}
+
+/// Stamps for tests: everything from the 20th byte on is standard error, a second a byte.
+struct Every;
+
+impl Stamps for Every {
+    fn at(&mut self, offset: u64) -> Option<(DateTime<chrono::Utc>, Stream)> {
+        let time = DateTime::from_timestamp(i64::try_from(offset).unwrap(), 0)?;
+        Some((time, if offset >= 20 { Stream::Stderr } else { Stream::Stdout }))
+    }
+}
+
+impl Desk {
+    fn new(bytes: &[u8], live: bool) -> Desk {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.1.log");
+        fs::write(&path, bytes).unwrap();
+        Desk::at(dir, path, live)
+    }
+
+    fn at(dir: tempfile::TempDir, path: PathBuf, live: bool) -> Desk {
+        let (send, answers) = sync_channel(16);
+        let reader = Reader::spawn(|_| Some(Box::new(Every)), move |answer| send.send(answer).is_ok()).unwrap();
+        let mut pane = Pane::new(Colors::Keep);
+        pane.set_size(21, 4);
+        pane.open(Some(Source { path: path.clone(), live }));
+        Desk { _dir: dir, path, pane, reader, answers }
+    }
+
+    /// Lets pane and reader talk until the condition holds and nothing is missing.
+    #[track_caller]
+    fn until(&mut self, condition: impl Fn(&Pane) -> bool) -> &mut Desk {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            for request in self.pane.take_requests() {
+                if !self.reader.request(request.clone()) {
+                    self.pane.refused(request);
+                }
+            }
+            if self.pane.waiting.is_none() && condition(&self.pane) {
+                return self;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.answers.recv_timeout(left) {
+                Ok(answer) => self.pane.apply(answer),
+                Err(_) => panic!("waited in vain; the pane shows:\n{}\n{:?}", self.screen(), self.pane),
+            };
+        }
+    }
+
+    /// Asks what the pane asks until this answer comes, which the pane does not get.
+    fn ask_until(&mut self, wanted: impl Fn(&Answer) -> bool) -> Option<Answer> {
+        loop {
+            for request in self.pane.take_requests() {
+                assert!(self.reader.request(request));
+            }
+            let answer = self.answers.recv_timeout(Duration::from_secs(30)).ok()?;
+            if wanted(&answer) {
+                return Some(answer);
+            }
+            self.pane.apply(answer);
+        }
+    }
+
+    fn ready(&mut self) -> &mut Desk {
+        self.until(|pane| pane.known && (pane.len.unwrap_or(0) == 0 || pane.counted))
+    }
+
+    fn screen(&self) -> String {
+        let area = Rect::new(0, 0, self.pane.width, self.pane.height);
+        let mut buffer = Buffer::empty(area);
+        self.pane.draw(&mut buffer, area, &Theme::new(ThemeName::Dark, Depth::True), &Glyphs::UNICODE);
+        let rows = buffer.content.chunks(usize::from(area.width)).map(|row| {
+            let mut skip = 0;
+            let mut text = String::new();
+            for cell in row {
+                if skip == 0 {
+                    text.push_str(cell.symbol());
+                    skip = text::width(cell.symbol());
+                }
+                skip = skip.saturating_sub(1);
+            }
+            text.trim_end().to_owned()
+        });
+        rows.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn numbered(n: usize) -> Vec<u8> {
+    (1..=n).map(|i| format!("line {i}\n")).collect::<String>().into_bytes()
+}
+
+#[test]
+fn nothing_is_said_plainly() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("none.log");
+    let mut desk = Desk::at(dir, path, false);
+    assert_eq!(desk.ready().screen().trim(), "no output");
+    let mut desk = Desk::new(b"", true);
+    assert_eq!(desk.ready().screen().trim(), "no output yet");
+    assert_eq!(Pane::new(Colors::Keep).take_requests(), []);
+}
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_path_buf();
+    let mut desk = Desk::at(dir, path, false);
+    desk.until(|pane| pane.message().is_some_and(|m| m.starts_with("the output cannot be read")));
+}
+
+#[test]
+fn it_opens_at_the_end_and_scrolls() {
+    let mut desk = Desk::new(&numbered(100_000), false);
+    desk.ready();
+    assert_eq!(desk.screen(), "▎line 99997\n▎line 99998\n▎line 99999\n▎line 100000");
+    assert_eq!(desk.pane.status(), "line 100,000 of 100,000");
+    desk.pane.scroll(-2);
+    desk.ready();
+    assert_eq!(desk.screen(), "▎line 99995\n▎line 99996\n▎line 99997\n▎line 99998");
+    desk.pane.scroll(50);
+    assert_eq!(desk.ready().screen(), "▎line 99997\n▎line 99998\n▎line 99999\n▎line 100000");
+    for _ in 0..10 {
+        desk.pane.page(-1);
+        desk.ready();
+    }
+    assert_eq!(desk.screen().lines().next(), Some("▎line 99977"));
+    desk.pane.home();
+    assert_eq!(desk.ready().screen(), " line 1\n line 2\n line 3\n▎line 4");
+    desk.pane.go_to_line(77_777);
+    desk.until(|pane| pane.shown().next().is_some_and(|(row, _)| row.number == Some(77_777)));
+    assert_eq!(desk.screen().lines().next(), Some("▎line 77777"));
+    desk.pane.end();
+    assert_eq!(desk.ready().screen().lines().last(), Some("▎line 100000"));
+}
+
+#[test]
+fn what_grows_is_followed_until_someone_scrolls_up() {
+    let mut desk = Desk::new(&numbered(10), true);
+    desk.ready();
+    assert_eq!(desk.pane.status(), "line 10 of 10 · follow");
+    let mut file = OpenOptions::new().append(true).open(&desk.path).unwrap();
+    // Nobody tells; the reader looks by itself.
+    file.write_all(b"more\nand a pro").unwrap();
+    desk.until(|pane| pane.visible_text().ends_with("and a pro"));
+    file.write_all(b"mpt").unwrap();
+    desk.pane.grown(desk.pane.len.unwrap() + 3);
+    desk.until(|pane| pane.visible_text().ends_with("and a prompt"));
+    desk.pane.scroll(-1);
+    let shown = desk.ready().screen();
+    file.write_all(b"\nunseen\n").unwrap();
+    let len = fs::metadata(&desk.path).unwrap().len();
+    desk.until(|pane| pane.len == Some(len));
+    assert_eq!(desk.screen(), shown);
+    assert!(!desk.pane.is_following());
+    desk.pane.toggle_follow();
+    desk.until(|pane| pane.visible_text().ends_with("unseen"));
+    assert!(desk.pane.visible_text().contains("and a prompt"));
+}
+
+#[test]
+fn a_notice_ahead_of_the_file_does_not_make_it_ask_for_ever() {
+    let mut desk = Desk::new(&numbered(10), true);
+    desk.ready();
+    desk.pane.grown(1_000_000);
+    desk.ready();
+    assert_eq!(desk.pane.take_requests(), []);
+}
+
+#[test]
+fn a_file_that_became_shorter_is_shown_as_it_is() {
+    let mut desk = Desk::new(&numbered(1000), true);
+    desk.ready();
+    File::create(&desk.path).unwrap().write_all(b"new\n").unwrap();
+    desk.until(|pane| pane.visible_text() == "new");
+}
+
+#[test]
+fn a_file_that_comes_later_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("later.log");
+    let mut desk = Desk::at(dir, path.clone(), true);
+    desk.ready();
+    fs::write(path, "there\n").unwrap();
+    desk.until(|pane| pane.visible_text() == "there");
+}
+
+#[test]
+fn long_lines_are_scrolled_or_wrapped() {
+    let mut desk = Desk::new("0123456789abcdefghijklmnopqrstuvwxyz\n漢字漢字漢字漢字漢字漢字\n".as_bytes(), false);
+    desk.ready();
+    assert_eq!(desk.screen(), " 0123456789abcdefghi›\n▎漢字漢字漢字漢字漢 ›\n\n");
+    desk.pane.scroll_sideways(5);
+    assert_eq!(desk.screen(), " ‹6789abcdefghijklmn›\n▎‹字漢字漢字漢字漢字\n\n");
+    desk.pane.scroll_sideways(500);
+    assert!(desk.screen().starts_with(" ‹"));
+    assert!(desk.screen().lines().next().unwrap().ends_with('z'));
+    desk.pane.toggle_wrap();
+    assert_eq!(desk.screen(), " 0123456789abcdefghij\n↳klmnopqrstuvwxyz\n▎漢字漢字漢字漢字漢字\n↳漢字");
+    desk.pane.set_size(21, 2);
+    assert_eq!(desk.screen(), "▎漢字漢字漢字漢字漢字\n↳漢字");
+    desk.pane.scroll(-1);
+    assert_eq!(desk.screen(), "↳klmnopqrstuvwxyz\n▎漢字漢字漢字漢字漢字");
+    assert_eq!(desk.pane.visible_text(), "0123456789abcdefghijklmnopqrstuvwxyz\n漢字漢字漢字漢字漢字漢字");
+}
+
+#[test]
+fn times_are_shown_on_demand() {
+    let mut desk = Desk::new(&numbered(4), false);
+    desk.ready();
+    desk.pane.toggle_times();
+    let time = |offset| DateTime::from_timestamp(offset, 0).unwrap().with_timezone(&chrono::Local).format("%H:%M:%S");
+    assert_eq!(
+        desk.screen(),
+        format!(" {} line 1\n {} line 2\n {} line 3\n▎{} line 4", time(0), time(7), time(14), time(21))
+    );
+}
+
+#[test]
+fn a_line_of_ten_megabytes_costs_little_and_can_be_read_to_its_end() {
+    let mut bytes = numbered(5);
+    bytes.extend(std::iter::repeat_n(b'x', 10_000_000));
+    bytes.extend_from_slice(b"END\nlast\n");
+    let mut desk = Desk::new(&bytes, false);
+    let start = Instant::now();
+    desk.until(|pane| !pane.rows.is_empty());
+    for _ in 0..100 {
+        desk.screen();
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let kept: u64 = desk.pane.rows.iter().map(|row| row.end - row.start).sum();
+    assert!(kept <= MAX_BYTES, "{kept}");
+    desk.ready();
+    assert_eq!(desk.pane.status(), "line 7 of 7");
+    desk.pane.search("END");
+    desk.until(|pane| pane.search.as_ref().is_some_and(|s| s.counted && !s.waiting));
+    assert_eq!(desk.pane.search.as_ref().unwrap().current, Some(bytes.len() as u64 - 9));
+    desk.pane.home();
+    assert!(desk.ready().screen().starts_with(" line 1\n"));
+}
+
+#[test]
+fn a_gigabyte_opens_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("huge.log");
+    let mut file = File::create(&path).unwrap();
+    // A hole: one line of zeros, the worst of lines.
+    file.set_len(1 << 30).unwrap();
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).unwrap();
+    file.write_all(b"\nthe end\n").unwrap();
+    let mut desk = Desk::at(dir, path, true);
+    // The first answer has what is seen; no more than it may hold was read for it.
+    let Some(Answer::Rows { rows, .. }) = desk.ask_until(|answer| matches!(answer, Answer::Rows { .. })) else {
+        panic!("no rows");
+    };
+    assert_eq!(rows.last().unwrap().line.to_string(), "the end");
+    assert!(rows.iter().map(|row| row.end - row.start).sum::<u64>() <= 5 * 32 * 1024);
+    desk.pane.apply(Answer::Rows { view: 1, place: Place::End, rows, len: (1 << 30) + 9 });
+    desk.pane.jump(1 << 29);
+    desk.until(|pane| pane.shown().next().is_some_and(|(row, _)| row.start == 1 << 29));
+    let kept: u64 = desk.pane.rows.iter().map(|row| row.end - row.start).sum();
+    assert!(kept <= MAX_BYTES, "{kept}");
+}
+
+#[test]
+fn memory_is_bounded_while_scrolling_through_everything() {
+    let mut desk = Desk::new(&numbered(50_000), false);
+    desk.ready();
+    desk.pane.home();
+    desk.ready();
+    for _ in 0..3_000 {
+        desk.pane.scroll(3);
+        desk.ready();
+        assert!(desk.pane.rows.len() <= MAX_ROWS + 200, "{}", desk.pane.rows.len());
+    }
+    assert_eq!(desk.screen().lines().next(), Some("▎line 9001"));
+}
+
+#[test]
+fn matches_are_found_counted_and_gone_round() {
+    let mut bytes = numbered(30_000);
+    bytes.extend_from_slice(b"a Needle here\n");
+    bytes.extend(numbered(30_000));
+    bytes.extend_from_slice(b"a needle there\n");
+    let mut desk = Desk::new(&bytes, false);
+    desk.ready();
+    desk.pane.home();
+    desk.ready();
+    let done = |pane: &Pane| pane.search.as_ref().is_some_and(|s| s.counted && !s.waiting) && pane.message().is_none();
+    desk.pane.search("needle");
+    desk.until(|pane| done(pane) && pane.visible_text().contains("Needle here"));
+    assert!(desk.pane.status().starts_with("\"needle\" 2 matches · line "), "{}", desk.pane.status());
+    desk.pane.search_next();
+    desk.until(|pane| done(pane) && pane.visible_text().contains("needle there"));
+    desk.pane.search_next();
+    desk.until(|pane| done(pane) && pane.visible_text().contains("Needle here"));
+    assert!(desk.pane.status().contains("from the other end"));
+    desk.pane.search_previous();
+    desk.until(|pane| done(pane) && pane.visible_text().contains("needle there"));
+    desk.pane.search_previous();
+    desk.until(|pane| done(pane) && pane.visible_text().contains("Needle here"));
+    desk.pane.search("Needle");
+    desk.until(|pane| done(pane) && pane.search.as_ref().unwrap().count == 1);
+    desk.pane.search("nowhere");
+    desk.until(done);
+    assert!(desk.pane.status().starts_with("\"nowhere\" is not there"), "{}", desk.pane.status());
+    desk.pane.search("");
+    assert_eq!(desk.pane.searched(), None);
+}
+
+#[test]
+fn colours_come_from_before_the_window() {
+    let mut bytes = b"\x1b[31mred from here\n".to_vec();
+    bytes.extend(numbered(1000));
+    let mut desk = Desk::new(&bytes, false);
+    desk.ready();
+    let (row, _) = desk.pane.shown().last().unwrap();
+    assert_eq!(row.line.spans[0].style.fg, Some(ratatui::style::Color::Red));
+}
+
+#[test]
+fn answers_for_another_output_are_ignored() {
+    let mut desk = Desk::new(&numbered(10), false);
+    let requests = desk.pane.take_requests();
+    desk.pane.open(Some(Source { path: "/nonexistent/b.log".into(), live: false }));
+    for request in requests {
+        desk.reader.request(request);
+    }
+    let answer = desk.answers.recv().unwrap();
+    assert!(!desk.pane.apply(answer));
+    assert_eq!(desk.ready().screen().trim(), "no output");
+}

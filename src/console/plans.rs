@@ -1,0 +1,80 @@
+//! Plan files: found and checked, in a task that may wait.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::plan;
+
+use super::runs_model::PlanEntry;
+
+/// Reads a plan file and checks it.
+pub async fn read(path: PathBuf, simulate: bool) -> PlanEntry {
+    let name = path.clone();
+    let read = tokio::task::spawn_blocking(move || load(&path, simulate)).await;
+    read.unwrap_or_else(|error| unreadable(&name, &error.to_string()))
+}
+
+/// Reads every plan of a folder, by name. A folder that is not there holds none.
+pub async fn list(folder: PathBuf, simulate: bool) -> Vec<PlanEntry> {
+    let read = tokio::task::spawn_blocking(move || {
+        let Ok(entries) = std::fs::read_dir(&folder) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            // The schema lies beside the plans.
+            .filter(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".schema.json")))
+            .collect();
+        paths.sort();
+        paths.iter().map(|path| load(path, simulate)).collect()
+    });
+    // A panic in a check is a plan that is not listed, not a console that is gone.
+    read.await.unwrap_or_default()
+}
+
+fn load(path: &Path, simulate: bool) -> PlanEntry {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return unreadable(path, &error.to_string()),
+    };
+    let name = path.display().to_string();
+    let loaded = plan::check_bytes(&name, &bytes, simulate);
+    let problems = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let report = plan::render_text(&name, &String::from_utf8_lossy(&bytes), &loaded.diagnostics, false);
+    // What changes the run and cannot be honoured is a reason not to run it, though the plan is right.
+    let refused = loaded.plan.as_ref().map_or(0, |plan| plan::unsupported(plan).len());
+    let problems = problems + refused;
+    let plan = loaded.plan.filter(|_| problems == 0).map(Arc::new);
+    let plan_id = plan.as_ref().map_or_else(|| stem(path), |plan| plan.plan_id.clone());
+    PlanEntry { path: path.to_path_buf(), plan, plan_id, problems, report }
+}
+
+fn unreadable(path: &Path, error: &str) -> PlanEntry {
+    let report = format!("{} cannot be read: {error}", path.display());
+    PlanEntry { path: path.to_path_buf(), plan: None, plan_id: stem(path), problems: 1, report }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn plans_are_listed_by_name_and_bad_ones_say_what_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("b.json", r#"{"plan_id": "good", "steps": [{"step_id": "one", "run": "true"}]}"#);
+        write("a.json", r#"{"plan_id": "bad", "stpes": []}"#);
+        write("plan.schema.json", "{}");
+        write("notes.txt", "no plan");
+        let found = list(folder.path().to_path_buf(), false).await;
+        let names: Vec<&str> = found.iter().map(|entry| entry.plan_id.as_str()).collect();
+        assert_eq!(names, ["a", "good"]);
+        assert!(found[0].plan.is_none() && found[0].problems > 0 && found[0].report.contains("stpes"));
+        assert!(found[1].plan.is_some());
+        assert!(list(folder.path().join("nowhere"), false).await.is_empty());
+        assert!(read(folder.path().join("nowhere.json"), false).await.report.contains("cannot be read"));
+    }
+}

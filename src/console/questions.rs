@@ -1,0 +1,220 @@
+//! What is asked before a command is sent: what stops an attempt, runs a completed step again or is hard to undo.
+
+use crate::run::{Command, PlanVersion, StepStatus, newest_change};
+
+use super::app::App;
+use super::foretold::Foretold;
+use super::history::what_made;
+use super::input::Input;
+use super::popups::{Ask, Care, Focus, Popup};
+use super::{text, words};
+
+impl App {
+    /// The question to ask before a command, if it is one that asks.
+    pub(super) fn question(&self, command: &Command, seen: Option<StepStatus>, by_enter: bool) -> Option<Ask> {
+        let run = self.run.as_ref()?;
+        let state = &run.state;
+        let ask = |title: String, effect: Vec<String>, yes: &str, no: &str, care: Care| Ask {
+            title,
+            effect,
+            yes: yes.into(),
+            no: no.into(),
+            care,
+            focus: if care == Care::Plain { Focus::Reason } else { Focus::No },
+            reason: Some(Input::default()),
+            run: state.run_id,
+            command: command.clone(),
+            foretold: Foretold::default(),
+            seen,
+        };
+        let live = seen.is_some_and(StepStatus::is_live);
+        let grace = words::span(state.options.grace_seconds);
+        let stops = || format!("Its attempt is stopped first: TERM, and KILL after {grace}.");
+        let plan = &state.plan.plan_id;
+        match command {
+            Command::Start if by_enter => {
+                let mut effect = vec![format!(
+                    "{}, at most {} at the same time.",
+                    words::count(state.steps.len(), "step"),
+                    state.options.max_parallel
+                )];
+                effect.push(match state.options.simulate {
+                    true => "Unbound agents are simulated; everything else is real.".into(),
+                    false => "The steps are carried out for real.".into(),
+                });
+                Some(Ask {
+                    reason: None,
+                    focus: Focus::Yes,
+                    ..ask(format!("Start {plan}?"), effect, "start", "not yet", Care::Plain)
+                })
+            }
+            Command::Cancel => {
+                let counts = state.counts();
+                let (running, pending) = (counts.live() as usize, counts.total() - counts.done() - counts.live());
+                let pending = pending.saturating_sub(counts.of(StepStatus::Failed)) as usize;
+                let mut effect = Vec::new();
+                if state.cancelling {
+                    effect.push(format!("{} killed at once (KILL).", is_are(running, "attempt")));
+                    return Some(ask(
+                        format!("Kill what still runs of {plan}?"),
+                        effect,
+                        "kill now",
+                        "wait",
+                        Care::Careful,
+                    ));
+                }
+                if running > 0 {
+                    effect.push(format!("{} stopped: TERM, and KILL after {grace}.", is_are(running, "attempt")));
+                }
+                if pending > 0 {
+                    effect.push(format!("{} not run.", is_are(pending, "step")));
+                }
+                effect.push("The run ends as cancelled. A retry or a skip opens it again.".into());
+                Some(ask(format!("Cancel {plan}?"), effect, "cancel the run", "let it be", Care::Careful))
+            }
+            Command::Retry { step, downstream } => {
+                let mut effect = Vec::new();
+                if live {
+                    effect.push(stops());
+                }
+                if *downstream {
+                    let again =
+                        state.position(step).map(|position| state.order().downstream(position)).unwrap_or_default();
+                    let done =
+                        again.iter().filter(|place| state.steps[**place].status == StepStatus::Completed).count();
+                    let completed = seen == Some(StepStatus::Completed);
+                    if !live && done == 0 && !completed {
+                        return None;
+                    }
+                    if completed {
+                        effect.push(format!("{step} is completed; what it did outside is done a second time."));
+                    }
+                    if done > 0 {
+                        let (have, again) = if done == 1 { ("has", "it runs") } else { ("have", "they run") };
+                        effect
+                            .push(format!("{} after it {have} completed; {again} again.", words::count(done, "step")));
+                    }
+                    return Some(ask(
+                        format!("Run {step} and everything after it again?"),
+                        effect,
+                        "run again",
+                        "let it be",
+                        Care::Careful,
+                    ));
+                }
+                live.then(|| {
+                    ask(format!("Stop {step} and run it again?"), effect, "stop and retry", "let it run", Care::Careful)
+                })
+            }
+            Command::Skip { step } if live => {
+                let effect = vec![stops(), "What depends on it goes on without it.".into()];
+                Some(ask(format!("Stop {step} and skip it?"), effect, "stop and skip", "let it run", Care::Careful))
+            }
+            Command::Skip { step } => {
+                let effect = vec!["It is not run. What depends on it goes on without it.".into()];
+                Some(ask(format!("Skip {step}?"), effect, "skip", "let it be", Care::Plain))
+            }
+            Command::Complete { step, .. } => {
+                let mut effect = vec!["You did its work: it counts as completed and is not run again.".into()];
+                if live {
+                    effect.insert(0, stops());
+                    return Some(ask(
+                        format!("Stop {step}: done by hand?"),
+                        effect,
+                        "stop, it is done",
+                        "let it run",
+                        Care::Careful,
+                    ));
+                }
+                Some(ask(format!("Is {step} done by hand?"), effect, "it is done", "no", Care::Plain))
+            }
+            Command::Hold { step } => {
+                let effect = vec!["The run stops before it, until somebody releases it.".into()];
+                Some(ask(format!("Set a hold point on {step}?"), effect, "set it", "let it be", Care::Plain))
+            }
+            Command::Release { step } => {
+                let why = state.position(step).and_then(|position| state.hold_reason(position));
+                let mut effect: Vec<String> =
+                    why.map(|why| format!("Held for: {}", text::clean(why))).into_iter().collect();
+                effect.push("It starts as soon as the run lets it.".into());
+                Some(ask(format!("Release {step}?"), effect, "release", "keep it held", Care::Plain))
+            }
+            Command::Remove { step } => {
+                let mut effect = vec![
+                    "It is taken out of the plan; u brings it back, until what follows it has started.".to_owned(),
+                ];
+                let attempts = state.step(step).map_or(0, |(_, step)| step.attempts.len());
+                if attempts > 0 {
+                    effect.push(format!("It has had {}; what they printed stays.", words::count(attempts, "attempt")));
+                }
+                Some(ask(format!("Remove {step} from the plan?"), effect, "remove", "let it be", Care::Plain))
+            }
+            Command::Restore { checkpoint } => {
+                let mark = state.checkpoints.iter().find(|mark| mark.seq == *checkpoint)?;
+                let when = self.settings.zone.moment(mark.time, self.now);
+                let effect = vec![
+                    format!("Plan, steps and results are as they were {when}, {}.", what_made(state, mark)),
+                    "What came after stays readable; the run is paused then.".into(),
+                ];
+                let id = crate::run::checkpoint_id(*checkpoint);
+                Some(ask(format!("Go back to {id}?"), effect, "go back", "stay", Care::Careful))
+            }
+            Command::UseVersion { version } => {
+                let effect = vec!["The plan becomes what it was then, as a new version.".to_owned()];
+                Some(ask(
+                    format!("Bring version {version} of the plan back?"),
+                    effect,
+                    "bring it back",
+                    "let it be",
+                    Care::Plain,
+                ))
+            }
+            Command::Undo { version: None } => {
+                let newest = newest_change(state)?;
+                let version = newest.change.version;
+                let effect = self.undone(newest);
+                let question =
+                    ask(format!("Undo version {version} of the plan?"), effect, "undo", "let it be", Care::Plain);
+                // What is undone is what was shown, whatever else is changed meanwhile.
+                Some(Ask { command: Command::Undo { version: Some(version) }, ..question })
+            }
+            _ => None,
+        }
+    }
+
+    /// Who made a version of the plan, when, why, and what it changed.
+    fn undone(&self, version: &PlanVersion) -> Vec<String> {
+        let change = &version.change;
+        let when = self.settings.zone.moment(version.time, self.now);
+        let why = change.reason.as_deref().map(|reason| format!(": \"{}\"", text::clean(reason))).unwrap_or_default();
+        let mut told = vec![format!("{} changed the plan at {when}{why}", text::clean(&change.user))];
+        let lines = change.in_words();
+        told.extend(lines.iter().take(4).map(|line| format!("  {}", text::clean(line))));
+        if lines.len() > 4 {
+            told.push(format!("  and {} more", lines.len() - 4));
+        }
+        told
+    }
+
+    /// Attempts start and end while the question whether to cancel is open: it says what would be stopped now.
+    pub(super) fn refresh_question(&mut self) {
+        let Some(Popup::Ask(ask)) = self.layers.last().map(|layer| &layer.popup) else { return };
+        if ask.command != Command::Cancel {
+            return;
+        }
+        let fresh = self.question(&Command::Cancel, None, false);
+        let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return };
+        match fresh {
+            Some(fresh) if fresh.title == ask.title => ask.effect = fresh.effect,
+            // Somebody else has cancelled it, or it is gone: the same answer would now do something else.
+            _ => {
+                self.layers.pop();
+                self.complain("what was asked is overtaken: look again");
+            }
+        }
+    }
+}
+
+fn is_are(number: usize, one: &str) -> String {
+    format!("{} {}", words::count(number, one), if number == 1 { "is" } else { "are" })
+}

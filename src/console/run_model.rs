@@ -1,0 +1,409 @@
+//! The open run as the console knows it: its state, folded with the same `apply` as everywhere, and what the operator looks at.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::run::{
+    Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, StepStatus, Then, advance,
+};
+
+use super::document::Document;
+use super::log::Log;
+use super::text;
+
+/// Who owns the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ownership {
+    /// This engine: what is shown is live.
+    Ours,
+    /// Another process: shown as it was when it was read.
+    Elsewhere,
+    /// Nobody: shown as it lies on disk.
+    Nobody,
+    /// Nobody, and its journal is damaged: it can be read up to the damage and not be opened.
+    Damaged(String),
+}
+
+/// The panes of an open run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pane {
+    /// The list of steps.
+    Steps,
+    /// The selected step.
+    Detail,
+    /// The log.
+    Log,
+}
+
+/// The tabs of the detail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tab {
+    /// What the attempt printed.
+    Output,
+    /// What it gave back.
+    Result,
+    /// What the plan says.
+    Definition,
+    /// Every attempt.
+    Attempts,
+}
+
+/// The tabs in their order, with their titles.
+pub const TABS: [(Tab, &str); 4] =
+    [(Tab::Output, "Output"), (Tab::Result, "Result"), (Tab::Definition, "Definition"), (Tab::Attempts, "Attempts")];
+
+/// How far an attempt says it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// Which attempt.
+    pub attempt: u32,
+    /// 0..1, if it says.
+    pub value: Option<f64>,
+    /// What it is doing, neutralised.
+    pub message: Option<String>,
+}
+
+/// The list of steps: what is selected, what is seen of it.
+#[derive(Debug, Clone, Default)]
+pub struct StepList {
+    /// Id of the selected step: a place would mean another step when the list changes.
+    pub selected: Option<String>,
+    /// Whether the operator chose it; until then the selection goes along with what happens.
+    pub chosen: bool,
+    /// First row that is seen.
+    pub offset: usize,
+    /// The filter, lower case; empty: none.
+    pub filter: String,
+    /// Positions that pass the filter; `None`: all.
+    pub matches: Option<Vec<usize>>,
+}
+
+/// An open run.
+#[derive(Debug)]
+pub struct OpenRun {
+    /// The durable state.
+    pub state: RunState,
+    /// Who owns it.
+    pub ownership: Ownership,
+    /// Its engine ended before it was through: what is shown is what taking it over finds.
+    pub halted: bool,
+    /// Its events as sentences.
+    pub log: Log,
+    /// The list of steps.
+    pub list: StepList,
+    /// Which pane has the keys.
+    pub focus: Pane,
+    /// Whether it has the whole screen.
+    pub zoom: bool,
+    /// Which tab of the detail is seen.
+    pub tab: Tab,
+    /// The chosen attempt; `None`: the newest.
+    pub attempt: Option<u32>,
+    /// What attempts say of their progress, by step.
+    pub progress: HashMap<String, Progress>,
+    /// What the system said when the disk did not take the journal.
+    pub storage: Option<String>,
+    /// The text of the result or the definition.
+    pub document: Document,
+    /// Lines scrolled back in the log.
+    pub log_back: usize,
+    /// A step that is selected as soon as it is there.
+    awaited: Option<String>,
+    /// Sum and number of the durations of completed attempts, for the estimate.
+    spent: (f64, u32),
+}
+
+impl OpenRun {
+    /// A run that was just opened or read.
+    pub fn new(state: RunState, recent: &[std::sync::Arc<Recorded>], ownership: Ownership, now: DateTime<Utc>) -> Self {
+        let mut run = Self {
+            halted: false,
+            log: Log::default(),
+            list: StepList::default(),
+            focus: Pane::Steps,
+            zoom: false,
+            tab: Tab::Output,
+            attempt: None,
+            progress: HashMap::new(),
+            storage: None,
+            document: Document::default(),
+            log_back: 0,
+            awaited: None,
+            spent: (0.0, 0),
+            ownership,
+            state,
+        };
+        run.adopt(recent, now);
+        run.list.selected = run.watched().or_else(|| run.state.plan.steps.first().map(|step| step.step_id.clone()));
+        run
+    }
+
+    /// Takes over a state that was read anew (after falling behind, after taking the run over); what the operator looks at stays.
+    pub fn replace(
+        &mut self,
+        state: RunState,
+        recent: &[std::sync::Arc<Recorded>],
+        ownership: Ownership,
+        now: DateTime<Utc>,
+    ) {
+        self.state = state;
+        self.ownership = ownership;
+        self.adopt(recent, now);
+        self.keep_selection();
+    }
+
+    fn adopt(&mut self, recent: &[std::sync::Arc<Recorded>], now: DateTime<Utc>) {
+        self.log = Log::default();
+        for recorded in recent {
+            self.log.push(recorded, &self.state);
+        }
+        self.spent = (0.0, 0);
+        for step in &self.state.steps {
+            if step.status == StepStatus::Completed
+                && step.by_hand.is_none()
+                && let Some(attempt) = step.attempt()
+            {
+                self.spent.0 += attempt.seconds(now);
+                self.spent.1 += 1;
+            }
+        }
+        let unfinished = self.state.status == RunStatus::Running || self.state.counts().live() > 0;
+        self.halted = self.ownership == Ownership::Nobody && unfinished;
+        if self.halted {
+            // Nothing of it runs any more. The core says what an engine that takes it over will find; nothing is written.
+            let opened = RunInput::Opened { version: String::new(), pid: 0, go_on: false };
+            let moment = Moment { now: self.state.updated_at, entropy: 0 };
+            let _ = advance(&mut self.state, &opened, &moment);
+        }
+    }
+
+    /// Folds a batch.
+    pub fn apply(&mut self, batch: &[std::sync::Arc<Recorded>]) {
+        let place = self.position();
+        for recorded in batch {
+            // What a fresh state already holds comes once more when a subscription was renewed.
+            if recorded.seq <= self.state.seq {
+                continue;
+            }
+            self.state.apply(recorded);
+            self.log.push(recorded, &self.state);
+            match &recorded.event {
+                Event::AttemptEnded { step, then, attempt, .. } => {
+                    self.progress.remove(step);
+                    if *then == Then::Complete
+                        && let Some((_, step)) = self.state.step(step)
+                        && let Some(attempt) = step.attempts.iter().rev().find(|one| one.number == *attempt)
+                    {
+                        self.spent.0 += attempt.seconds(recorded.time);
+                        self.spent.1 += 1;
+                    }
+                }
+                Event::AttemptStarted { step, .. } => {
+                    self.progress.remove(step);
+                }
+                _ => {}
+            }
+        }
+        let awaited = self.awaited.as_ref().and_then(|id| self.state.position(id));
+        if let Some(position) = awaited {
+            self.awaited = None;
+            self.select(position);
+        }
+        self.keep_place(place);
+        if self.log_back > 0 {
+            self.log_back += batch.len().min(self.log.lines().len());
+        }
+    }
+
+    /// What to look at while the operator has not chosen: what waits for a person, then the newest that runs, then what is next.
+    fn watched(&self) -> Option<String> {
+        let state = &self.state;
+        let current = self.list.selected.as_deref().and_then(|id| state.position(id));
+        let place = state.needs_person().first().copied().or_else(|| {
+            let still = current.filter(|place| state.steps[*place].status.is_live());
+            still.or_else(|| state.live().next())
+        });
+        place.map(|place| state.plan.steps[place].step_id.clone())
+    }
+
+    /// Lets the selection go along with what happens, until the operator chooses. Done once before a frame.
+    pub fn follow_selection(&mut self) {
+        if !self.list.chosen
+            && let Some(watched) = self.watched()
+            && self.list.selected.as_ref() != Some(&watched)
+        {
+            self.list.selected = Some(watched);
+            self.attempt = None;
+        }
+    }
+
+    /// A selected step that was removed leaves the selection to the one that stands there now.
+    fn keep_place(&mut self, place: Option<usize>) {
+        if let Some(place) = place.filter(|_| self.position().is_none()) {
+            let place = place.min(self.state.plan.steps.len().saturating_sub(1));
+            self.list.selected = self.state.plan.steps.get(place).map(|step| step.step_id.clone());
+            self.attempt = None;
+        }
+    }
+
+    fn keep_selection(&mut self) {
+        let known = self.list.selected.as_deref().is_some_and(|id| self.state.position(id).is_some());
+        if !known {
+            self.list.selected = self.state.plan.steps.first().map(|step| step.step_id.clone());
+        }
+    }
+
+    /// The run's id.
+    pub fn id(&self) -> Uuid {
+        self.state.run_id
+    }
+
+    /// Position of the selected step.
+    pub fn position(&self) -> Option<usize> {
+        self.state.position(self.list.selected.as_deref()?)
+    }
+
+    /// State of the selected step.
+    pub fn step(&self) -> Option<&StepState> {
+        self.state.steps.get(self.position()?)
+    }
+
+    /// The attempt that is looked at: the chosen one, else the newest.
+    pub fn shown_attempt(&self) -> Option<&crate::run::Attempt> {
+        let step = self.step()?;
+        let chosen = self.attempt.and_then(|number| step.attempts.iter().find(|one| one.number == number));
+        chosen.or_else(|| step.attempts.last()).map(|attempt| attempt.as_ref())
+    }
+
+    /// How many rows the list of steps has.
+    pub fn row_count(&self) -> usize {
+        self.list.matches.as_ref().map_or(self.state.steps.len(), Vec::len)
+    }
+
+    /// Position of the step in a row.
+    pub fn row(&self, row: usize) -> Option<usize> {
+        match &self.list.matches {
+            Some(matches) => matches.get(row).copied(),
+            None => (row < self.state.steps.len()).then_some(row),
+        }
+    }
+
+    /// The row of the selected step; `None` when the filter hides it.
+    pub fn selected_row(&self) -> Option<usize> {
+        let position = self.position()?;
+        match &self.list.matches {
+            Some(matches) => matches.binary_search(&position).ok(),
+            None => Some(position),
+        }
+    }
+
+    /// Positions of the steps in rows.
+    pub fn rows(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> + '_ {
+        rows.filter_map(|row| Some((row, self.row(row)?)))
+    }
+
+    /// Selects the step in a row, as the operator's choice.
+    pub fn select_row(&mut self, row: usize) {
+        let row = row.min(self.row_count().saturating_sub(1));
+        if let Some(position) = self.row(row) {
+            self.select(position);
+        }
+    }
+
+    /// Selects a step, as the operator's choice.
+    pub fn select(&mut self, position: usize) {
+        let Some(step) = self.state.plan.steps.get(position) else { return };
+        self.list.chosen = true;
+        if self.list.selected.as_deref() != Some(&step.step_id) {
+            self.list.selected = Some(step.step_id.clone());
+            self.attempt = None;
+        }
+    }
+
+    /// Finds anew what passes the filter. Cost: the number of steps, so it is done once before a frame and only while there is a filter.
+    pub fn refilter(&mut self) {
+        if self.list.filter.is_empty() {
+            self.list.matches = None;
+            return;
+        }
+        let wanted: Vec<&str> = self.list.filter.split_whitespace().collect();
+        let found = (0..self.state.steps.len()).filter(|place| {
+            let (step, status) = (&self.state.plan.steps[*place], self.state.steps[*place].status);
+            wanted.iter().all(|word| {
+                let has = |text: &str| contains(text, word);
+                has(&step.step_id)
+                    || step.name.as_deref().is_some_and(has)
+                    || has(step.agent_label())
+                    || has(status.word())
+                    || has(super::theme::step_word(status))
+            })
+        });
+        self.list.matches = Some(found.collect());
+        if self.selected_row().is_none()
+            && let Some(first) = self.row(0)
+        {
+            self.list.selected = Some(self.state.plan.steps[first].step_id.clone());
+            self.attempt = None;
+        }
+    }
+
+    /// Selects a step that may not be there yet.
+    pub fn select_when_there(&mut self, id: &str) {
+        match self.state.position(id) {
+            Some(position) => self.select(position),
+            None => self.awaited = Some(id.to_owned()),
+        }
+    }
+
+    /// Seconds since the start during which the run was not over or standing still.
+    pub fn elapsed(&self, now: DateTime<Utc>) -> Option<f64> {
+        let state = &self.state;
+        let until = match state.status {
+            _ if self.ownership != Ownership::Ours => state.updated_at,
+            RunStatus::Running => now,
+            RunStatus::Paused if state.counts().live() > 0 => now,
+            _ => state.ended_at.unwrap_or(state.updated_at),
+        };
+        Some((until - state.started_at?).as_seconds_f64().max(0.0))
+    }
+
+    /// About how many seconds are left: the mean of what is done, for what is not, over what runs side by side. `None` when there is nothing to
+    /// go by, or when a person has to act first.
+    pub fn remaining(&self) -> Option<f64> {
+        let counts = self.state.counts();
+        let (seconds, number) = self.spent;
+        let waits = counts.of(StepStatus::Held) + counts.of(StepStatus::Failed) + counts.of(StepStatus::InReview) > 0;
+        if number < 2 || self.state.status != RunStatus::Running || self.state.cancelling || waits {
+            return None;
+        }
+        let left = counts.total().saturating_sub(counts.done());
+        let lanes = counts.live().max(1);
+        Some(seconds / f64::from(number) * f64::from(left) / f64::from(lanes))
+    }
+
+    /// Whether a clock on the screen moves.
+    pub fn ticks(&self) -> bool {
+        self.ownership == Ownership::Ours
+            && (self.state.status == RunStatus::Running || self.state.cancelling || self.state.counts().live() > 0)
+    }
+}
+
+/// Whether a text contains a lower-case word, whatever its case.
+pub fn contains(text: &str, word: &str) -> bool {
+    if text.is_ascii() && word.is_ascii() {
+        return word.is_empty()
+            || text.as_bytes().windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()));
+    }
+    text.to_lowercase().contains(word)
+}
+
+/// The name of a step on the screen: its id, and its name where that says more.
+pub fn step_title(step: &crate::plan::Step) -> String {
+    match step.name.as_deref() {
+        Some(name) if name != step.step_id => text::clean(&format!("{}  {name}", step.step_id)).into_owned(),
+        _ => text::clean(&step.step_id).into_owned(),
+    }
+}

@@ -1,0 +1,297 @@
+//! The list of runs and plans as the console knows it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::engine::{ListedRun, RunUpdate};
+use crate::plan::Plan;
+use crate::run::{RunStatus, RunSummary, StepStatus};
+
+use super::run_model::contains;
+
+/// A plan file as it was found.
+#[derive(Debug, Clone)]
+pub struct PlanEntry {
+    /// The file.
+    pub path: PathBuf,
+    /// The plan, if it may be run.
+    pub plan: Option<Arc<Plan>>,
+    /// The id to show: the plan's, else the file's name.
+    pub plan_id: String,
+    /// How many problems it has.
+    pub problems: usize,
+    /// The problems as text, and warnings.
+    pub report: String,
+}
+
+/// What a row is, whatever its place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RowId {
+    /// A run.
+    Run(Uuid),
+    /// A plan's file.
+    Plan(PathBuf),
+}
+
+/// The groups of the list, most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// Paused: a person must do something.
+    Waiting,
+    /// Running, or being cancelled.
+    Active,
+    /// Opened, not started.
+    Idle,
+    /// Plans to open.
+    Plans,
+    /// Over.
+    Ended,
+}
+
+impl Section {
+    /// Its heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Section::Waiting => "Waiting for you",
+            Section::Active => "Active",
+            Section::Idle => "Opened, not started",
+            Section::Plans => "Plans",
+            Section::Ended => "Ended",
+        }
+    }
+}
+
+/// A line of the list as it is drawn: a heading, or a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// An empty line before a heading.
+    Gap,
+    /// A heading.
+    Heading(Section, usize),
+    /// A row.
+    Row(RowId),
+}
+
+/// Runs and plans, and what the operator looks at.
+#[derive(Debug, Default)]
+pub struct RunsList {
+    runs: HashMap<Uuid, ListedRun>,
+    plans: Vec<PlanEntry>,
+    /// The lines, in order.
+    lines: Vec<Line>,
+    waiting: usize,
+    stale: bool,
+    /// What is selected.
+    pub selected: Option<RowId>,
+    /// First line that is seen.
+    pub offset: usize,
+    /// The filter, lower case; empty: none.
+    pub filter: String,
+    /// Whether both lists have been read once.
+    pub loaded: (bool, bool),
+    /// Why the runs could not be read.
+    pub error: Option<String>,
+}
+
+impl RunsList {
+    /// The runs were read.
+    pub fn set_runs(&mut self, listed: Vec<ListedRun>) {
+        let known = std::mem::take(&mut self.runs);
+        for mut run in listed {
+            // A summary that came while the list was being read is newer than what was read.
+            if let Some(newer) = known.get(&run.summary.run_id).filter(|one| one.summary.seq > run.summary.seq) {
+                run.summary = newer.summary.clone();
+            }
+            self.runs.insert(run.summary.run_id, run);
+        }
+        for (id, run) in known {
+            if run.ours {
+                self.runs.entry(id).or_insert(run);
+            }
+        }
+        self.loaded.0 = true;
+        self.stale = true;
+    }
+
+    /// The plans were read.
+    pub fn set_plans(&mut self, plans: Vec<PlanEntry>) {
+        self.plans = plans;
+        self.loaded.1 = true;
+        self.stale = true;
+    }
+
+    /// Something of a run of this engine is durable.
+    pub fn summary(&mut self, update: &RunUpdate) {
+        let (summary, open) = (update.summary.clone(), update.open);
+        self.runs.insert(summary.run_id, ListedRun { summary, owned: open, ours: open });
+        self.stale = true;
+    }
+
+    /// A run.
+    pub fn run(&self, id: Uuid) -> Option<&ListedRun> {
+        self.runs.get(&id)
+    }
+
+    /// Every run.
+    pub fn runs(&self) -> impl Iterator<Item = &ListedRun> {
+        self.runs.values()
+    }
+
+    /// The plans.
+    pub fn plans(&self) -> &[PlanEntry] {
+        &self.plans
+    }
+
+    /// A plan.
+    pub fn plan(&self, path: &Path) -> Option<&PlanEntry> {
+        self.plans.iter().find(|plan| plan.path == path)
+    }
+
+    /// Runs of this engine in which something runs or may start.
+    pub fn active(&self) -> impl Iterator<Item = &RunSummary> {
+        self.runs.values().filter(|run| run.ours && is_active(&run.summary)).map(|run| &run.summary)
+    }
+
+    /// An idle run of this engine of exactly this plan: opening the plan again opens it, instead of making one more.
+    pub fn idle_run_of(&self, plan_id: &str) -> Option<Uuid> {
+        let idle = |run: &&ListedRun| {
+            run.ours
+                && run.summary.status == RunStatus::Idle
+                && !run.summary.cancelling
+                && run.summary.plan_id == plan_id
+        };
+        self.runs.values().filter(idle).max_by_key(|run| run.summary.created_at).map(|run| run.summary.run_id)
+    }
+
+    /// The lines.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// Whether a run is owned by this engine.
+    pub fn is_ours(&self, id: Uuid) -> bool {
+        self.runs.get(&id).is_some_and(|run| run.ours)
+    }
+
+    /// Whether any run waits for a person.
+    pub fn waits(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// How many runs wait for a person.
+    pub fn waiting_count(&self) -> usize {
+        self.waiting
+    }
+
+    /// Runs that wait for a person, the newest first.
+    pub fn waiting(&self) -> Vec<Uuid> {
+        let mut found: Vec<&RunSummary> =
+            self.runs.values().filter(|run| section(run) == Section::Waiting).map(|run| &run.summary).collect();
+        found.sort_by_key(|run| std::cmp::Reverse((run.updated_at, run.run_id)));
+        found.into_iter().map(|run| run.run_id).collect()
+    }
+
+    /// Sorts anew what has changed. Done once before a frame.
+    pub fn prepare(&mut self) {
+        if !std::mem::take(&mut self.stale) {
+            return;
+        }
+        self.waiting = self.runs.values().filter(|run| section(run) == Section::Waiting).count();
+        let words: Vec<&str> = self.filter.split_whitespace().collect();
+        let mut rows: Vec<(Section, std::cmp::Reverse<i64>, String, RowId)> = Vec::new();
+        for run in self.runs.values() {
+            let summary = &run.summary;
+            let shown = words.iter().all(|word| {
+                contains(&summary.plan_id, word)
+                    || contains(&summary.headline, word)
+                    || contains(&summary.user, word)
+                    || contains(summary.status.word(), word)
+                    || contains(&summary.short_id(), word)
+            });
+            if shown {
+                let newest = summary.started_at.unwrap_or(summary.created_at).timestamp_micros();
+                let id = summary.run_id;
+                rows.push((section(run), std::cmp::Reverse(newest), id.to_string(), RowId::Run(id)));
+            }
+        }
+        for plan in &self.plans {
+            let headline = plan.plan.as_ref().map_or("", |plan| plan.headline());
+            if words.iter().all(|word| contains(&plan.plan_id, word) || contains(headline, word)) {
+                let key = plan.plan_id.to_lowercase();
+                rows.push((Section::Plans, std::cmp::Reverse(0), key, RowId::Plan(plan.path.clone())));
+            }
+        }
+        rows.sort();
+        let mut sizes: HashMap<Section, usize> = HashMap::new();
+        for (section, ..) in &rows {
+            *sizes.entry(section.to_owned()).or_insert(0) += 1;
+        }
+        self.lines.clear();
+        let mut current = None;
+        for (section, _, _, id) in rows {
+            if current != Some(section) {
+                if current.is_some() {
+                    self.lines.push(Line::Gap);
+                }
+                current = Some(section);
+                self.lines.push(Line::Heading(section, sizes.get(&section).copied().unwrap_or(0)));
+            }
+            self.lines.push(Line::Row(id));
+        }
+        if self.selected_line().is_none() {
+            self.selected = self.lines.iter().find_map(row_id);
+        }
+    }
+
+    /// Has the list made anew before the next frame.
+    pub fn touch(&mut self) {
+        self.stale = true;
+    }
+
+    /// The line of the selected row.
+    pub fn selected_line(&self) -> Option<usize> {
+        let selected = self.selected.as_ref()?;
+        self.lines.iter().position(|line| matches!(line, Line::Row(id) if id == selected))
+    }
+
+    /// Moves the selection by a number of rows; headings are passed over.
+    pub fn step(&mut self, by: isize) {
+        let rows: Vec<&RowId> =
+            self.lines.iter().filter_map(|line| if let Line::Row(id) = line { Some(id) } else { None }).collect();
+        if rows.is_empty() {
+            return;
+        }
+        let current =
+            self.selected.as_ref().and_then(|selected| rows.iter().position(|id| *id == selected)).unwrap_or(0);
+        let next = current.saturating_add_signed(by).min(rows.len() - 1);
+        self.selected = Some(rows[next].clone());
+    }
+}
+
+fn row_id(line: &Line) -> Option<RowId> {
+    if let Line::Row(id) = line { Some(id.clone()) } else { None }
+}
+
+fn is_active(run: &RunSummary) -> bool {
+    run.status == RunStatus::Running || run.cancelling || run.counts.live() > 0
+}
+
+/// In which group a run stands.
+pub fn section(listed: &ListedRun) -> Section {
+    let run = &listed.summary;
+    match run.status {
+        // On disk it says it runs, and no engine runs it: somebody must take it over.
+        RunStatus::Running if !listed.owned => Section::Waiting,
+        _ if run.cancelling => Section::Active,
+        RunStatus::Paused => Section::Waiting,
+        RunStatus::Running if run.counts.of(StepStatus::Held) + run.counts.of(StepStatus::InReview) > 0 => {
+            Section::Waiting
+        }
+        RunStatus::Running => Section::Active,
+        RunStatus::Idle => Section::Idle,
+        RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => Section::Ended,
+    }
+}

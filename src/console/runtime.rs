@@ -1,0 +1,580 @@
+//! The event loop: reads keys and what the engine says, carries effects out in tasks that report back, and draws when something has changed.
+//!
+//! What is pending is taken in first, then one frame is drawn, at most sixty a second; after a key at once. While nothing happens nothing is
+//! drawn, and there is no clock unless one on the screen moves.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use crossterm::event::Event as TerminalEvent;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::engine::{EngineHandle, NewRun};
+use crate::plan::Plan;
+use crate::run::{Command, Input, Moment, Rejection, RejectionCode, Request, RunStatus, decide};
+
+use super::app::{App, Effect, Event, Settings};
+use super::clipboard::Clipboard;
+use super::editor;
+use super::output::{OpenStamps, Reader};
+use super::plans;
+use super::summary::{self, ExitSummary};
+use super::terminal::{EnterError, Guard, Keys, Options as TerminalOptions, Signal, Signals, Typed};
+use super::text::Charset;
+use super::theme::{Glyphs, Theme};
+use super::words::Zone;
+use super::{export, feed};
+
+/// No more frames than this.
+const FRAME: Duration = Duration::from_millis(16);
+/// Events on their way to the loop: whoever has more to say waits.
+const QUEUE: usize = 256;
+/// So many are taken in before a frame, so that a flood cannot keep the screen from being drawn.
+const BATCH: usize = 256;
+
+/// Makes a new run of a checked plan and its file, or says why not.
+pub type MakeRun = Arc<dyn Fn(Arc<Plan>, &Path) -> Result<NewRun, String> + Send + Sync>;
+
+/// How the console is to be.
+#[derive(Clone)]
+pub struct ConsoleOptions {
+    /// Where plans are looked for.
+    pub plans_dir: PathBuf,
+    /// Who acts.
+    pub user: String,
+    /// What is opened at the start.
+    pub initial: Option<Initial>,
+    /// Makes a new run of a checked plan and its file.
+    pub new_run: MakeRun,
+    /// Unbound agents of plans that are opened are simulated.
+    pub simulate: bool,
+    /// Colours.
+    pub theme: Theme,
+    /// What the terminal can show.
+    pub charset: Charset,
+    /// Bell and desktop notification when a run fails or waits for a person.
+    pub alerts: bool,
+    /// The window's title may be set.
+    pub title: bool,
+    /// Where a copy goes that the terminal does not take.
+    pub state_dir: PathBuf,
+    /// Finds the times and streams of an output's lines.
+    pub stamps: OpenStamps,
+}
+
+/// How a console was left.
+#[derive(Debug)]
+pub struct Left {
+    /// What is said when the console ends.
+    pub summary: ExitSummary,
+    /// The terminal went away (the line dropped, its window was closed, or it failed): nobody has said that anything should end.
+    pub hung_up: bool,
+}
+
+/// What is opened at the start.
+#[derive(Debug, Clone)]
+pub enum Initial {
+    /// A new run, started.
+    New(Box<NewRun>),
+    /// A run on disk, only looked at until the first command.
+    Look(Uuid),
+    /// A run that the engine has open.
+    Attach(Uuid),
+    /// A run on disk that goes on, after these answers to what it waits for.
+    GoOn(Uuid, Vec<Request>),
+}
+
+/// Why there is no console.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    /// The terminal cannot be had.
+    #[error(transparent)]
+    Terminal(#[from] EnterError),
+    /// Reading keys or writing the screen failed.
+    #[error("the terminal failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Runs the console until the operator leaves it or the terminal goes away. The terminal is given back in every case.
+///
+/// # Errors
+/// There is no terminal.
+pub async fn run(handle: EngineHandle, options: ConsoleOptions) -> Result<Left, ConsoleError> {
+    let signals = Signals::listen()?;
+    let terminal = TerminalOptions { title: options.title, charset: options.charset, ..TerminalOptions::from_env() };
+    let guard = Guard::enter(terminal)?;
+    let state_dir = options.state_dir.clone();
+    let (app, hung_up) = Loop::new(handle.clone(), options, guard)?.go(signals).await;
+    let mut ended = summary::collect(&handle, &app.visited).await;
+    for line in editor::keep(&state_dir, &app.unsent(), Utc::now()) {
+        ended.text.push_str(&format!("{}\n", super::text::clean(&line)));
+    }
+    Ok(Left { summary: ended, hung_up })
+}
+
+/// Everything the loop holds. Dropping it gives the terminal back.
+struct Loop {
+    handle: EngineHandle,
+    options: ConsoleOptions,
+    app: App,
+    guard: Guard,
+    reader: Reader,
+    sender: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+    /// Forwards what happens to the open run.
+    feed: Option<JoinHandle<()>>,
+    title: String,
+    clipboard: Clipboard,
+    /// Keys from before answer nothing: what they would answer was not on the screen.
+    answers_from: std::time::Instant,
+    /// What the operator's editor is to be opened on, at the next turn of the loop.
+    editing: Option<(String, String)>,
+    quit: bool,
+    hung_up: bool,
+}
+
+impl Loop {
+    fn new(handle: EngineHandle, options: ConsoleOptions, guard: Guard) -> Result<Self, ConsoleError> {
+        let (sender, events) = mpsc::channel(QUEUE);
+        let answers = sender.clone();
+        let reader = Reader::spawn(options.stamps, move |answer| answers.blocking_send(Event::Output(answer)).is_ok())?;
+        let outputs = handle.clone();
+        let settings = Settings {
+            user: options.user.clone(),
+            plans_dir: options.plans_dir.clone(),
+            checkpoints_dir: handle.root().to_path_buf(),
+            simulate: options.simulate,
+            alerts: options.alerts,
+            zone: Zone::Local,
+            attached: handle.is_remote().then(|| handle.process()),
+            output_path: Arc::new(move |run, step, attempt| outputs.output_path(run, step, attempt)),
+        };
+        let size = guard.size()?;
+        let size = (size.width, size.height);
+        let app = App::new(settings, options.theme, Glyphs::new(options.charset), Utc::now(), size);
+        let clipboard = Clipboard::from_env(options.state_dir.clone());
+        Ok(Self {
+            handle,
+            options,
+            app,
+            guard,
+            reader,
+            sender,
+            events,
+            feed: None,
+            title: String::new(),
+            clipboard,
+            answers_from: std::time::Instant::now(),
+            editing: None,
+            quit: false,
+            hung_up: false,
+        })
+    }
+
+    /// What the operator left behind, and whether it was the terminal that left.
+    async fn go(mut self, signals: Signals) -> (App, bool) {
+        let watch = feed::watch(self.handle.clone(), self.sender.clone());
+        let (engine, sender) = (self.handle.clone(), self.sender.clone());
+        let ended = tokio::spawn(async move {
+            engine.ended().await;
+            // The console may have ended as well.
+            let _ = sender.send(Event::EngineEnded).await;
+        });
+        if let Err(error) = self.turns(signals).await {
+            // A terminal that takes nothing any more is as good as one that was closed: no run ends for it.
+            tracing::warn!("the terminal failed: {error}");
+            self.hung_up = true;
+        }
+        watch.abort();
+        ended.abort();
+        if let Some(feed) = self.feed.take() {
+            feed.abort();
+        }
+        (self.app, self.hung_up)
+    }
+
+    async fn turns(&mut self, mut signals: Signals) -> Result<(), ConsoleError> {
+        let mut keys = Keys::read()?;
+        self.carry_out(vec![Effect::ListRuns, Effect::ListPlans]);
+        self.open_initial();
+        let mut drawn_at = Instant::now();
+        let mut dirty = true;
+        let mut urgent = true;
+        while !self.quit && !self.hung_up {
+            if let Some((text, name)) = self.editing.take() {
+                self.edit(&text, &name, &mut keys, &mut signals).await?;
+                (dirty, urgent) = (true, true);
+            }
+            if dirty && (urgent || drawn_at.elapsed() >= FRAME) {
+                let new_layer = self.app.has_new_layer();
+                self.draw()?;
+                (dirty, urgent, drawn_at) = (false, false, Instant::now());
+                if new_layer {
+                    self.answers_from = std::time::Instant::now();
+                }
+                continue;
+            }
+            let tick = self.app.ticks();
+            let until_second = Duration::from_millis(1000 - u64::from(Utc::now().timestamp_subsec_millis().min(999)));
+            tokio::select! {
+                biased;
+                signal = signals.next() => {
+                    self.signal(signal, &mut keys).await?;
+                    (dirty, urgent) = (true, true);
+                }
+                event = keys.next() => {
+                    match event {
+                        Some(Ok(event)) => {
+                            if self.terminal_event(event, &mut keys).await? {
+                                (dirty, urgent) = (true, true);
+                            }
+                        }
+                        // The terminal is gone: the runs are not, and whoever called us decides about them.
+                        Some(Err(_)) | None => self.hung_up = true,
+                    }
+                }
+                () = tokio::time::sleep_until(drawn_at + FRAME), if dirty => {}
+                event = self.events.recv() => {
+                    let Some(event) = event else { break };
+                    self.take(event);
+                    for _ in 0..BATCH {
+                        match self.events.try_recv() {
+                            Ok(event) => self.take(event),
+                            Err(_) => break,
+                        }
+                    }
+                    dirty = true;
+                }
+                () = tokio::time::sleep(until_second), if tick => {
+                    self.take(Event::Tick);
+                    dirty = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open_initial(&mut self) {
+        let (handle, sender) = (self.handle.clone(), self.sender.clone());
+        match self.options.initial.take() {
+            None => {}
+            Some(Initial::New(new)) => self.register(*new, true),
+            Some(Initial::Look(run)) => {
+                // A run that this engine does not own yet is read from disk.
+                let effects = self.app.open(run, false);
+                self.carry_out(effects);
+            }
+            Some(Initial::Attach(run)) => {
+                self.app.say(format!("attached to process {}; q leaves it running", self.handle.process()));
+                let effects = self.app.open(run, true);
+                self.carry_out(effects);
+            }
+            Some(Initial::GoOn(run, answers)) => {
+                let user = self.options.user.clone();
+                // It is shown as it lies on disk until it is ours.
+                let effects = self.app.open(run, false);
+                self.carry_out(effects);
+                tokio::spawn(async move {
+                    let event = match go_on(&handle, run, &user, answers, &sender).await {
+                        Ok(()) => Event::Say("the run goes on".into()),
+                        Err(rejection) => Event::Answered { command: Command::Resume, result: Err(rejection) },
+                    };
+                    // The console may have ended meanwhile.
+                    let _ = sender.send(event).await;
+                });
+            }
+        }
+    }
+
+    fn register(&self, new: NewRun, start: bool) {
+        let handle = self.handle.clone();
+        self.report(async move {
+            let name = new.plan.plan_id.clone();
+            let result = handle.register(new).await;
+            Event::Registered { result, name, start }
+        });
+    }
+
+    fn take(&mut self, event: Event) {
+        let effects = self.app.update(event, Utc::now());
+        self.carry_out(effects);
+    }
+
+    fn draw(&mut self) -> Result<(), ConsoleError> {
+        self.app.prepare();
+        for request in self.app.output_requests() {
+            if !self.reader.request(request.clone()) {
+                self.app.output.refused(request);
+            }
+        }
+        if let (Some(subject), Some(run)) = (self.app.wanted.take(), self.app.run.as_ref().map(|run| run.id())) {
+            let handle = self.handle.clone();
+            self.report(async move {
+                Event::Told { run, subject, result: super::history::tell(&handle, run, subject).await }
+            });
+        }
+        let app = &self.app;
+        self.guard.draw(|frame| super::views::draw(app, frame))?;
+        self.app.mark_drawn();
+        let title = self.app.title();
+        if title != self.title {
+            self.guard.set_title(&title)?;
+            self.title = title;
+        }
+        Ok(())
+    }
+
+    /// Says whether something may have changed.
+    async fn terminal_event(&mut self, typed: Typed, keys: &mut Keys) -> Result<bool, ConsoleError> {
+        match typed.event {
+            // What was typed before the question was on the screen is no answer to it.
+            TerminalEvent::Key(_) | TerminalEvent::Paste(_) if typed.at < self.answers_from => return Ok(false),
+            TerminalEvent::Key(key) => {
+                let stop = crossterm::event::KeyEvent::new(
+                    crossterm::event::KeyCode::Char('z'),
+                    crossterm::event::KeyModifiers::CONTROL,
+                );
+                if key == stop {
+                    self.suspend(keys).await?;
+                } else {
+                    self.take(Event::Key(key));
+                }
+            }
+            TerminalEvent::Paste(text) => self.take(Event::Paste(text)),
+            TerminalEvent::Resize(columns, rows) => self.take(Event::Resize(columns, rows)),
+            TerminalEvent::Mouse(event) => self.take(Event::Mouse(event)),
+            TerminalEvent::FocusGained | TerminalEvent::FocusLost => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Ctrl-Z: the terminal goes back to the shell, and comes again.
+    async fn suspend(&mut self, keys: &mut Keys) -> Result<(), ConsoleError> {
+        keys.rest().await;
+        let stopped = self.guard.stop().await;
+        keys.go_on();
+        stopped?;
+        self.resized()
+    }
+
+    /// The operator's editor has the terminal; the runs go on.
+    async fn edit(
+        &mut self,
+        text: &str,
+        name: &str,
+        keys: &mut Keys,
+        signals: &mut Signals,
+    ) -> Result<(), ConsoleError> {
+        keys.rest().await;
+        let edited = self.guard.suspend_with(|| editor::edit(text, name));
+        keys.go_on();
+        let edited = edited?;
+        // What the terminal sent to the editor's process group was not meant for the console.
+        signals.forget_keys();
+        self.resized()?;
+        self.take(Event::Edited(edited));
+        Ok(())
+    }
+
+    fn resized(&mut self) -> Result<(), ConsoleError> {
+        let size = self.guard.size()?;
+        self.take(Event::Resize(size.width, size.height));
+        Ok(())
+    }
+
+    async fn signal(&mut self, signal: Signal, keys: &mut Keys) -> Result<(), ConsoleError> {
+        match signal {
+            Signal::Hangup => self.hung_up = true,
+            Signal::Terminate | Signal::Interrupt => self.take(Event::Terminate),
+            Signal::Stop => self.suspend(keys).await?,
+            Signal::Continued => {
+                self.guard.continued()?;
+                self.resized()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            if let Err(error) = self.effect(effect) {
+                self.app.complain(format!("the terminal: {error}"));
+            }
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) -> std::io::Result<()> {
+        let (handle, sender) = (self.handle.clone(), self.sender.clone());
+        match effect {
+            Effect::ListRuns => {
+                self.report(async move { Event::RunsListed(handle.list().await.map_err(|error| error.to_string())) })
+            }
+            Effect::ListPlans => {
+                let (folder, simulate) = (self.options.plans_dir.clone(), self.options.simulate);
+                self.report(async move { Event::PlansListed(plans::list(folder, simulate).await) });
+            }
+            Effect::OpenPlan { path, idle } => {
+                let (new_run, simulate) = (Arc::clone(&self.options.new_run), self.options.simulate);
+                self.report(open_plan(handle, new_run, path, simulate, idle));
+            }
+            Effect::Subscribe(run) => {
+                self.end_feed();
+                self.feed = Some(feed::follow(handle, run, sender));
+            }
+            Effect::Unsubscribe => self.end_feed(),
+            Effect::Load(run) => {
+                self.end_feed();
+                self.report(async move {
+                    match handle.load(run).await {
+                        Ok(stored) => Event::Loaded {
+                            state: stored.state,
+                            recent: stored.recent,
+                            owned: stored.owned,
+                            damage: stored.damage,
+                        },
+                        Err(error) => Event::NotOpened { run, error: error.to_string() },
+                    }
+                });
+            }
+            Effect::Send { run, request } => {
+                self.report(async move {
+                    let command = request.command.clone();
+                    Event::Answered { command, result: handle.send(run, *request).await }
+                });
+            }
+            Effect::Preview { run, request } => self.report(async move {
+                let id = request.id;
+                Event::Previewed { request: id, result: handle.preview(run, *request).await.map(Box::new) }
+            }),
+            Effect::TakeOver { run, go_on, then } => {
+                self.report(async move {
+                    let command = then.command.clone();
+                    match take_over(&handle, run, go_on, *then, &sender).await {
+                        Ok(Some(ack)) => Event::Answered { command, result: Ok(ack) },
+                        Ok(None) => Event::Say("the run is taken over".into()),
+                        Err(rejection) => Event::Answered { command, result: Err(rejection) },
+                    }
+                });
+            }
+            Effect::Edit { text, name } => self.editing = Some((text, name)),
+            Effect::Copy { text, what } => {
+                let guard = &mut self.guard;
+                match self.clipboard.copy(&text, |bytes| guard.send_bytes(bytes)) {
+                    Ok(copied) => self.app.say(format!("{copied} ({what})")),
+                    Err(error) => self.app.complain(format!("{what} could not be copied: {error}")),
+                }
+            }
+            Effect::Fork { run, checkpoint } => {
+                let user = self.options.user.clone();
+                self.report(async move { Event::Forked(handle.fork(run, checkpoint, &user).await) });
+            }
+            Effect::Export { run, interventions } => {
+                self.report(async move {
+                    match export::write(&handle, run, interventions).await {
+                        Ok(path) => Event::Say(format!("written to {}", path.display())),
+                        Err(error) => Event::Complain(format!("export: {error}")),
+                    }
+                });
+            }
+            Effect::Alert(text) => {
+                self.guard.bell()?;
+                self.guard.notify(&text)?;
+            }
+            Effect::Repaint => self.guard.repaint()?,
+            Effect::Quit => self.quit = true,
+        }
+        Ok(())
+    }
+
+    /// Runs something that may wait, in a task of its own; what it finds comes back as an event.
+    fn report(&self, work: impl Future<Output = Event> + Send + 'static) {
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let event = work.await;
+            // The console may have ended meanwhile.
+            let _ = sender.send(event).await;
+        });
+    }
+
+    fn end_feed(&mut self) {
+        if let Some(feed) = self.feed.take() {
+            feed.abort();
+        }
+    }
+}
+
+/// Takes a run over, answers what it waits for, and lets it go on.
+async fn go_on(
+    handle: &EngineHandle,
+    run: Uuid,
+    user: &str,
+    answers: Vec<Request>,
+    sender: &mpsc::Sender<Event>,
+) -> Result<(), Rejection> {
+    let opened = handle.open(run, true).await?;
+    if sender.send(Event::TakenOver { run, notes: opened.notes }).await.is_err() {
+        return Ok(());
+    }
+    for answer in answers {
+        handle.send(run, Request { user: user.to_owned(), ..answer }).await?;
+    }
+    let status = handle.subscribe(run).await?.state.status;
+    match status {
+        RunStatus::Paused => handle.send(run, Request::new(Command::Resume, user)).await.map(|_| ()),
+        RunStatus::Idle => handle.send(run, Request::new(Command::Start, user)).await.map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a run of a plan's file as it is now: it may have been edited since it was listed. An idle run of exactly that plan is opened instead.
+async fn open_plan(handle: EngineHandle, new_run: MakeRun, path: PathBuf, simulate: bool, idle: Option<Uuid>) -> Event {
+    let entry = plans::read(path.clone(), simulate).await;
+    let name = entry.plan_id;
+    let invalid = |text: String| Err(Rejection::new(RejectionCode::Invalid, text));
+    let result = match entry.plan {
+        None => {
+            invalid(format!("it has {} now; F5 reads the plans again", super::words::count(entry.problems, "problem")))
+        }
+        Some(plan) => {
+            let same = match idle {
+                Some(idle) => handle.subscribe(idle).await.is_ok_and(|found| found.state.plan == plan),
+                None => false,
+            };
+            match (idle.filter(|_| same), new_run(plan, &path)) {
+                (Some(idle), _) => Ok(idle),
+                (None, Ok(new)) => handle.register(new).await,
+                (None, Err(error)) => invalid(error),
+            }
+        }
+    };
+    Event::Registered { result, name, start: false }
+}
+
+/// Takes a run over and sends what was asked; a resume only if the run does not go on by itself.
+async fn take_over(
+    handle: &EngineHandle,
+    run: Uuid,
+    go_on: bool,
+    request: Request,
+    sender: &mpsc::Sender<Event>,
+) -> Result<Option<crate::engine::Ack>, Rejection> {
+    let opened = handle.open(run, go_on).await?;
+    if sender.send(Event::TakenOver { run, notes: opened.notes }).await.is_err() {
+        return Err(Rejection::new(RejectionCode::Gone, "the console has ended"));
+    }
+    if request.command == Command::Resume {
+        // Nobody has asked to resume against what the run waits for: a refusal would only stand in its log.
+        let state = handle.subscribe(run).await?.state;
+        let moment = Moment { now: Utc::now(), entropy: 0 };
+        let possible = decide(&state, &Input::Request(request.clone()), &moment).is_ok();
+        if state.status == RunStatus::Running || !possible {
+            return Ok(None);
+        }
+    }
+    handle.send(run, request).await.map(Some)
+}

@@ -1,0 +1,84 @@
+//! What is said when the console ends: what ran, what failed and why, where everything is, and how to go on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::engine::EngineHandle;
+use crate::run::{RunState, RunStatus, StepStatus, short_id};
+
+use super::{text, words};
+
+/// What is said when the console ends.
+#[derive(Debug, Clone, Default)]
+pub struct ExitSummary {
+    /// Lines to print after the terminal was given back; empty when nothing was open.
+    pub text: String,
+    /// The last states of the runs that were open here.
+    pub runs: Vec<Arc<RunState>>,
+}
+
+/// Reads the last states of the runs that were open and puts them in words.
+pub async fn collect(handle: &EngineHandle, visited: &[Uuid]) -> ExitSummary {
+    let mut runs = Vec::new();
+    for run in visited {
+        let state = match handle.subscribe(*run).await {
+            Ok(subscription) => Some(subscription.state),
+            Err(_) => handle.load(*run).await.ok().map(|stored| stored.state),
+        };
+        runs.extend(state);
+    }
+    let text = runs.iter().map(|state| describe(state, handle.root())).collect::<Vec<_>>().join("\n");
+    ExitSummary { text, runs }
+}
+
+/// A run's end, in a few lines.
+pub fn describe(state: &RunState, root: &Path) -> String {
+    const NAMED: usize = 5;
+    let counts = state.counts();
+    let id = short_id(state.run_id);
+    let reason = words::run_reason(state);
+    let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
+    let mut lines = vec![format!(
+        "{}  run {id}  {}{reason}: {} of {}{}",
+        state.plan.plan_id,
+        words::run_word(state).to_lowercase(),
+        words::thousands(counts.done() as usize),
+        words::count(counts.total() as usize, "step"),
+        match counts.of(StepStatus::Skipped) {
+            0 => String::new(),
+            skipped => format!(", {} skipped", words::thousands(skipped as usize)),
+        }
+    )];
+    let folder = root.join(state.run_id.to_string());
+    let trouble: Vec<usize> = state
+        .needs_person()
+        .into_iter()
+        .filter(|place| matches!(state.steps[*place].status, StepStatus::Failed | StepStatus::Interrupted))
+        .collect();
+    for place in trouble.iter().take(NAMED) {
+        let (definition, step) = (&state.plan.steps[*place], &state.steps[*place]);
+        let Some(attempt) = step.attempt() else { continue };
+        let why = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).unwrap_or_default();
+        let word = step.status.word();
+        lines.push(format!("  {} {word}: {why}", definition.step_id));
+        let output = folder.join("output").join(format!("{}.{}.log", definition.step_id, attempt.number));
+        lines.push(format!("    output       {}", output.display()));
+    }
+    if trouble.len() > NAMED {
+        lines.push(format!("  and {} more failed or were interrupted", words::thousands(trouble.len() - NAMED)));
+    }
+    lines.push(format!("  checkpoints  {}", folder.display()));
+    match state.status {
+        RunStatus::Completed | RunStatus::Cancelled => {}
+        RunStatus::Idle => lines.push(format!("  start it     holdpoint resume {id}")),
+        _ => lines.push(format!("  go on        holdpoint resume {id}")),
+    }
+    let mut out = String::new();
+    for line in lines {
+        out.push_str(&text::clean(&line));
+        out.push('\n');
+    }
+    out
+}

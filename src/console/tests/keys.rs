@@ -1,0 +1,431 @@
+//! Keys: what they send, what they refuse, and what they never do.
+
+use super::*;
+use crate::console::actions::{Action, TABLE};
+use crate::console::app::Place;
+use crate::console::popups::Popup;
+use crate::console::run_model::Tab;
+use crate::engine::Ack;
+use crate::run::{InterventionStatus, Rejection, RejectionCode, RunStatus};
+
+const SIZE: (u16, u16) = (100, 30);
+
+fn select(app: &mut App, id: &str) {
+    let position = app.run.as_ref().unwrap().state.position(id).unwrap();
+    app.run.as_mut().unwrap().select(position);
+    screen(app);
+}
+
+/// Gives the console what has happened to a run since it was opened, without drawing.
+fn catch_up(app: &mut App, sim: &Sim) {
+    let run = sim.state.run_id;
+    app.update(Event::Batch { run, events: Arc::new(sim.events.clone()) }, sim.now);
+    app.update(update_of(sim), sim.now);
+}
+
+#[test]
+fn p_starts_pauses_and_resumes_by_what_is_drawn() {
+    let idle = Sim::new(backup());
+    assert_eq!(sent(&press(&mut open(&idle, SIZE), "p")).0, &Command::Start);
+    assert_eq!(sent(&press(&mut open(&running(), SIZE), "p")).0, &Command::Pause);
+    let paused = running().ask(Command::Pause);
+    assert_eq!(sent(&press(&mut open(&paused, SIZE), "p")).0, &Command::Resume);
+    let mut app = open(&completed(), SIZE);
+    assert!(press(&mut app, "p").is_empty());
+    assert!(said(&app).contains("completed"), "{}", said(&app));
+}
+
+#[test]
+fn pausing_a_run_that_has_just_paused_by_itself_does_not_resume_it() {
+    let mut app = open(&running(), SIZE);
+    let paused = running().ask(Command::Pause);
+    catch_up(&mut app, &paused);
+    assert_eq!(app.run.as_ref().unwrap().state.status, RunStatus::Paused);
+    // The pause is not on the screen yet: the key still means "pause".
+    let effects = press_unseen(&mut app, "p");
+    assert!(effects.is_empty());
+    assert!(said(&app).contains("already paused"), "{}", said(&app));
+}
+
+#[test]
+fn a_key_is_about_the_step_that_was_drawn_and_carries_its_status() {
+    // Drawn as failed; retried by somebody else since. The engine gets the status that was seen and refuses.
+    let mut app = open(&failed(), SIZE);
+    select(&mut app, "verify");
+    catch_up(&mut app, &failed().ask(Command::Retry { step: "verify".into(), downstream: false }));
+    assert_eq!(app.run.as_ref().unwrap().step().unwrap().status, StepStatus::Running);
+    assert_eq!(sent(&press_unseen(&mut app, "r")).1, Some(StepStatus::Failed));
+    // The selection goes along with what happens until the operator chooses; a key never hits a step that was not drawn as selected.
+    let mut app = open(&running(), SIZE);
+    assert_eq!(app.drawn().step, Some(("verify".to_string(), StepStatus::Running)));
+    catch_up(&mut app, &running().done("verify").wait(1));
+    app.prepare();
+    assert_eq!(app.run.as_ref().unwrap().list.selected.as_deref(), Some("stats"), "it has gone along");
+    assert!(press_unseen(&mut app, "s").is_empty());
+    assert!(said(&app).starts_with("skip: `verify` is completed already"), "{}", said(&app));
+}
+
+#[test]
+fn what_stops_an_attempt_asks_first_and_enter_alone_does_not_do_it() {
+    for (key, command) in [
+        ("r", Command::Retry { step: "verify".into(), downstream: false }),
+        ("s", skip("verify")),
+        ("m", Command::Complete { step: "verify".into(), result: None }),
+        ("c", Command::Cancel),
+    ] {
+        let mut app = open(&running(), SIZE);
+        select(&mut app, "verify");
+        assert!(press(&mut app, key).is_empty(), "{key} must not act at once");
+        assert!(press(&mut app, "Enter").is_empty(), "Enter must leave it as it is");
+        assert!(app.layers.is_empty());
+        assert!(press(&mut app, &format!("{key} n")).is_empty());
+        assert!(press(&mut app, &format!("{key} Esc")).is_empty());
+        let effects = press(&mut app, &format!("{key} y"));
+        let (asked, seen, _) = sent(&effects);
+        assert_eq!(asked, &command);
+        assert_eq!(seen, command.target().map(|_| StepStatus::Running));
+    }
+}
+
+#[test]
+fn a_question_takes_no_key_before_it_was_drawn() {
+    let mut app = open(&running(), SIZE);
+    press_unseen(&mut app, "c");
+    assert!(press_unseen(&mut app, "y").is_empty(), "typed before the question was there");
+    assert!(app.has_new_layer());
+    screen(&mut app);
+    assert!(!app.has_new_layer());
+    assert_eq!(sent(&press(&mut app, "y")).0, &Command::Cancel);
+}
+
+#[test]
+fn a_reason_goes_with_the_command() {
+    let mut app = open(&running(), SIZE);
+    select(&mut app, "notify");
+    press(&mut app, "s d o w n");
+    let now = app.now;
+    app.update(Event::Paste(" since\nnoon\u{1b}[A".into()), now);
+    let effects = press(&mut app, "Enter");
+    let (command, seen, reason) = sent(&effects);
+    assert_eq!((command, seen), (&skip("notify"), Some(StepStatus::Pending)));
+    let reason = reason.unwrap();
+    assert!(reason.starts_with("down since") && !reason.chars().any(char::is_control), "{reason:?}");
+    // In a careful question the letters of the reason are no answers.
+    press(&mut app, "c Tab");
+    assert!(press(&mut app, "y n").is_empty());
+    assert_eq!(sent(&press(&mut app, "Enter")).2, Some("yn"));
+}
+
+#[test]
+fn retry_of_a_failed_step_is_one_key_and_with_completed_steps_after_it_asks() {
+    let mut app = open(&failed(), SIZE);
+    select(&mut app, "verify");
+    let effects = press(&mut app, "r");
+    assert_eq!(sent(&effects).0, &Command::Retry { step: "verify".into(), downstream: false });
+    assert_eq!(sent(&effects).1, Some(StepStatus::Failed));
+    let effects = press(&mut app, "R");
+    assert_eq!(sent(&effects).0, &Command::Retry { step: "verify".into(), downstream: true });
+    let mut app = open(&completed(), SIZE);
+    select(&mut app, "compress");
+    assert!(press(&mut app, "R").is_empty());
+    assert!(screen(&mut app).contains("5 steps after it have completed; they run again"), "{}", screen(&mut app));
+    assert_eq!(sent(&press(&mut app, "y")).0, &Command::Retry { step: "compress".into(), downstream: true });
+}
+
+#[test]
+fn b_sets_and_takes_off_a_hold_point_and_o_releases() {
+    let mut app = open(&running(), SIZE);
+    select(&mut app, "prune");
+    press(&mut app, "b");
+    assert_eq!(sent(&press(&mut app, "Enter")).0, &Command::Hold { step: "prune".into() });
+    select(&mut app, "ship");
+    assert_eq!(sent(&press(&mut app, "b")).0, &Command::Unhold { step: "ship".into() });
+    assert!(press(&mut app, "o").is_empty() && said(&app).contains("not held"), "{}", said(&app));
+    let mut app = open(&held(), SIZE);
+    press(&mut app, "o");
+    assert!(screen(&mut app).contains("Held for: second pair of eyes"));
+    assert_eq!(sent(&press(&mut app, "Enter")).0, &Command::Release { step: "ship".into() });
+}
+
+#[test]
+fn more_and_fewer_at_the_same_time() {
+    let mut app = open(&running(), SIZE);
+    assert_eq!(sent(&press(&mut app, "+")).0, &Command::SetParallel { value: 5 });
+    assert_eq!(sent(&press(&mut app, "-")).0, &Command::SetParallel { value: 3 });
+    let one = Sim::new(Plan { max_parallel: Some(1), ..backup() }).ask(Command::Start);
+    let mut app = open(&one, SIZE);
+    assert!(press(&mut app, "-").is_empty());
+    assert!(said(&app).contains("cannot be set"), "{}", said(&app));
+}
+
+#[test]
+fn enter_on_an_idle_run_asks_before_it_starts() {
+    let mut app = open(&Sim::new(backup()), SIZE);
+    assert!(press(&mut app, "Enter").is_empty());
+    assert!(screen(&mut app).contains("Start nightly-backup?"));
+    assert!(press(&mut app, "Esc").is_empty());
+    assert_eq!(sent(&press(&mut app, "Enter Enter")).0, &Command::Start);
+}
+
+#[test]
+fn answers_are_said_in_plain_words() {
+    let mut app = open(&running(), SIZE);
+    let now = app.now;
+    let ack = Ack { run_id: Uuid::nil(), seq: 9, status: InterventionStatus::Pending, duplicate: false };
+    app.update(Event::Answered { command: skip("verify"), result: Ok(ack) }, now);
+    assert!(said(&app).contains("as soon as the attempt has stopped"));
+    let no = Rejection::new(RejectionCode::Stale, "it has changed").possible("look again");
+    app.update(Event::Answered { command: skip("verify"), result: Err(no) }, now);
+    assert_eq!(said(&app), "skip verify: not done, it has changed; look again");
+    assert!(screen(&mut app).contains("not done, it has changed"));
+}
+
+#[test]
+fn leaving_with_nothing_active_is_at_once_and_otherwise_asks() {
+    assert!(matches!(press(&mut open(&completed(), SIZE), "q")[..], [Effect::Quit]));
+    let mut app = open(&running(), SIZE);
+    app.update(update_of(&running()), running().now);
+    for keys in ["q", "Ctrl-c"] {
+        assert!(press(&mut app, keys).is_empty());
+        assert!(matches!(app.layers.last().unwrap().popup, Popup::Quit(_)));
+        assert!(press(&mut app, "Esc").is_empty());
+        assert!(app.layers.is_empty());
+    }
+}
+
+#[test]
+fn pause_and_quit_drains_then_stops_and_the_console_ends_when_nothing_runs() {
+    let sim = running();
+    let mut app = open(&sim, SIZE);
+    assert_eq!(sent(&press(&mut app, "q p")).0, &Command::Pause);
+    let sim = sim.ask(Command::Pause);
+    assert!(app.update(update_of(&sim), sim.now).is_empty(), "attempts are still finishing");
+    screen(&mut app);
+    assert_eq!(sent(&press(&mut app, "p")).0, &Command::Interrupt);
+    assert!(press(&mut app, "p").is_empty(), "asked once");
+    let mut sim = sim.ask(Command::Interrupt);
+    for step in ["verify", "stats", "report"] {
+        sim = sim.end(step, Outcome::stopped());
+    }
+    let effects = app.update(update_of(&sim), sim.now);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Quit)), "{effects:?}");
+}
+
+#[test]
+fn cancel_and_quit_waits_for_the_end_and_again_kills() {
+    let sim = running();
+    let mut app = open(&sim, SIZE);
+    assert_eq!(sent(&press(&mut app, "q c")).0, &Command::Cancel);
+    let sim = sim.ask(Command::Cancel);
+    assert!(app.update(update_of(&sim), sim.now).is_empty());
+    screen(&mut app);
+    assert_eq!(sent(&press(&mut app, "c")).0, &Command::Cancel);
+    // Staying is possible at any time.
+    assert!(press(&mut app, "Esc").is_empty());
+    let ended = cancelled();
+    let effects = app.update(update_of(&ended), ended.now);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Quit)));
+}
+
+#[test]
+fn a_run_that_nobody_owns_is_taken_over_by_the_first_command() {
+    let sim = running();
+    let mut app = open_as(&sim, SIZE, Ownership::Nobody);
+    assert!(screen(&mut app).contains("NOT RUNNING"));
+    assert!(screen(&mut app).contains("interrupted"), "nothing of it can be running");
+    let effects = press(&mut app, "p");
+    assert!(matches!(effects[..], [Effect::TakeOver { go_on: true, .. }]), "{effects:?}");
+    let mut app = open_as(&sim, SIZE, Ownership::Nobody);
+    select(&mut app, "stats");
+    let effects = press(&mut app, "r");
+    assert!(matches!(effects[..], [Effect::TakeOver { go_on: false, .. }]), "{effects:?}");
+    assert_eq!(sent(&effects).1, Some(StepStatus::Interrupted));
+    let mut app = open_as(&sim, SIZE, Ownership::Elsewhere);
+    for key in ["p", "c", "r", "s", "+"] {
+        assert!(press(&mut app, key).is_empty());
+        assert!(said(&app).contains("another process"), "{}", said(&app));
+    }
+    let mut app = open_as(&sim, SIZE, Ownership::Damaged("line 4".into()));
+    assert!(press(&mut app, "p").is_empty() && said(&app).contains("damaged"));
+}
+
+#[test]
+fn the_next_thing_that_needs_me_is_found_here_and_in_other_runs() {
+    let sim = failed();
+    let mut app = open(&sim, SIZE);
+    select(&mut app, "dump");
+    assert!(press(&mut app, "!").is_empty());
+    assert_eq!(app.run.as_ref().unwrap().list.selected.as_deref(), Some("verify"));
+    let mut other = Sim::numbered(backup(), 7).ask(Command::Start).failed("dump", 2);
+    other.now = sim.now;
+    app.update(update_of(&other), sim.now);
+    screen(&mut app);
+    let effects = press(&mut app, "!");
+    assert!(matches!(effects[..], [Effect::Subscribe(run)] if run == other.state.run_id), "{effects:?}");
+    let mut app = open(&running(), SIZE);
+    assert!(press(&mut app, "!").is_empty() && said(&app).contains("nothing waits for you"));
+}
+
+#[test]
+fn a_filter_hides_the_rest_and_n_goes_round() {
+    let mut app = open(&failed(), SIZE);
+    press(&mut app, "/ p r Enter");
+    let run = app.run.as_ref().unwrap();
+    assert_eq!(run.row_count(), 2);
+    let first = run.list.selected.clone();
+    press(&mut app, "n");
+    assert_ne!(app.run.as_ref().unwrap().list.selected, first);
+    press(&mut app, "n");
+    assert_eq!(app.run.as_ref().unwrap().list.selected, first);
+    press(&mut app, "Esc");
+    assert_eq!(app.run.as_ref().unwrap().row_count(), 8);
+    // A status is a word to look for as well, and what passes changes with it.
+    press(&mut app, "/ f a i l Enter");
+    assert_eq!(app.run.as_ref().unwrap().row_count(), 1);
+}
+
+#[test]
+fn attempts_are_chosen_and_their_output_is_shown() {
+    let mut app = open(&failed(), SIZE);
+    select(&mut app, "verify");
+    let shown = |app: &App| app.output.source().unwrap().path.clone();
+    assert!(shown(&app).ends_with("output/verify.2.log"));
+    press(&mut app, "] ] ] Tab j");
+    assert!(shown(&app).ends_with("output/verify.1.log"));
+    press(&mut app, "Enter");
+    assert_eq!(app.run.as_ref().unwrap().tab, Tab::Output);
+    assert!(shown(&app).ends_with("output/verify.1.log"));
+    select(&mut app, "stats");
+    assert!(shown(&app).ends_with("output/stats.1.log"));
+}
+
+#[test]
+fn opening_a_plan_registers_it_once_and_one_with_problems_shows_them() {
+    let mut app = console(SIZE);
+    app.update(Event::RunsListed(Ok((vec![], vec![]))), start());
+    let bad = PlanEntry {
+        plan: None,
+        problems: 1,
+        report: "error: no steps\n  --> x.json:1:1".into(),
+        ..plan_entry(many(1))
+    };
+    app.update(Event::PlansListed(vec![plan_entry(backup()), bad]), start());
+    screen(&mut app);
+    let effects = press(&mut app, "Enter");
+    assert!(matches!(&effects[..], [Effect::OpenPlan { idle: None, .. }]), "{effects:?}");
+    // The run it became is opened when it is there, and opening the plan again opens that run.
+    let sim = Sim::new(backup());
+    let name = "nightly-backup".to_string();
+    let effects = app.update(Event::Registered { result: Ok(sim.state.run_id), name, start: false }, start());
+    assert!(matches!(effects[..], [Effect::Subscribe(_)]));
+    app.update(update_of(&sim), start());
+    let state = Arc::new(sim.state.clone());
+    app.update(Event::Subscribed { state, recent: vec![], storage: None }, start());
+    assert_eq!(app.place, Place::Run);
+    press(&mut app, "Esc");
+    assert_eq!(app.place, Place::Runs);
+    press(&mut app, "j");
+    let effects = press(&mut app, "Enter");
+    assert!(matches!(effects[..], [Effect::OpenPlan { idle: Some(_), .. }]), "{effects:?}");
+    press(&mut app, "j j");
+    assert!(press(&mut app, "Enter").is_empty());
+    assert!(screen(&mut app).contains("error: no steps"));
+}
+
+#[test]
+fn a_run_that_comes_to_need_a_person_rings() {
+    let mut app = open(&running(), SIZE);
+    let sim = running().failed("verify", 1).wait(2).failed("verify", 1);
+    let effects = app.update(update_of(&sim), sim.now);
+    assert!(matches!(&effects[..], [Effect::Alert(text)] if text.contains("step failed")), "{effects:?}");
+    assert!(app.update(update_of(&sim), sim.now).is_empty(), "once");
+    let mut app = open(&running(), SIZE);
+    let paused = running().ask(Command::Pause);
+    assert!(app.update(update_of(&paused), paused.now).is_empty(), "an operator did it and knows");
+}
+
+#[test]
+fn help_names_every_action_of_the_place_and_why_some_do_not_work_now() {
+    let mut app = open(&running(), (100, 200));
+    press(&mut app, "?");
+    let text = screen(&mut app);
+    for entry in TABLE.iter().filter(|entry| entry.scope.covers(app.scope())) {
+        assert!(text.contains(entry.doc), "{}", entry.name);
+    }
+    assert!(text.contains("not now: `verify` is running, not held"), "{text}");
+    assert!(press(&mut app, "p").is_empty(), "help has the keys");
+    press(&mut app, "Esc");
+    assert!(app.layers.is_empty());
+}
+
+#[test]
+fn no_clock_where_nothing_moves() {
+    assert!(open(&running(), SIZE).ticks());
+    assert!(open(&failed(), SIZE).ticks(), "a sibling is still running");
+    for sim in [completed(), cancelled(), Sim::new(backup())] {
+        assert!(!open(&sim, SIZE).ticks());
+    }
+    assert!(!open_as(&running(), SIZE, Ownership::Nobody).ticks());
+}
+
+#[test]
+fn the_title_says_the_state() {
+    assert_eq!(open(&failed(), SIZE).title(), "PAUSED 3/8 nightly-backup · holdpoint");
+    assert_eq!(console(SIZE).title(), "holdpoint");
+}
+
+#[test]
+fn every_action_can_be_pressed_in_every_state_without_harm() {
+    for (_, sim) in statuses() {
+        for entry in TABLE {
+            let mut app = open(&sim, SIZE);
+            let now = app.now;
+            for name in entry.keys {
+                let key = match *name {
+                    "Enter" | "Esc" | "Tab" | "Down" => name,
+                    one if one.len() == 1 => name,
+                    _ => continue,
+                };
+                let effects = press(&mut app, key);
+                let harmful = effects.iter().any(|effect| match effect {
+                    Effect::Send { request, .. } => matches!(request.command, Command::Cancel | Command::Interrupt),
+                    _ => false,
+                });
+                assert!(!harmful, "{name} acted at once");
+                app.update(Event::Tick, now);
+            }
+        }
+    }
+    assert!(!Action::Cancel.entry().doc.is_empty());
+}
+
+#[test]
+fn the_question_whether_to_cancel_counts_what_runs_now() {
+    let mut app = open(&running(), SIZE);
+    press(&mut app, "c");
+    assert!(screen(&mut app).contains("3 attempts are stopped"));
+    catch_up(&mut app, &running().done("verify").done("report"));
+    assert!(screen(&mut app).contains("1 attempt is stopped"));
+}
+
+#[test]
+fn good_news_goes_by_itself_and_a_refusal_stays() {
+    let mut app = open(&running(), SIZE);
+    let later = app.now + TimeDelta::seconds(10);
+    app.say("done");
+    app.update(Event::Tick, later);
+    assert!(!screen(&mut app).contains("─ done ─"));
+    app.complain("not possible");
+    app.update(Event::Tick, later + TimeDelta::seconds(10));
+    assert!(screen(&mut app).contains("─ not possible ─"));
+}
+
+#[test]
+fn a_question_that_somebody_else_has_answered_goes_away() {
+    let mut app = open(&running(), SIZE);
+    press(&mut app, "c");
+    catch_up(&mut app, &running().ask(Command::Cancel));
+    // The same `y` would kill now.
+    screen(&mut app);
+    assert!(app.layers.is_empty() && said(&app).contains("overtaken"), "{}", said(&app));
+}

@@ -1,0 +1,244 @@
+//! Every place, in the states that matter, as text at 80×24 and 160×45.
+
+use super::*;
+
+const SIZES: [(u16, u16); 2] = [(80, 24), (160, 45)];
+
+/// Shows a console made by `make` at both sizes.
+pub(super) fn shown(name: &str, make: impl Fn((u16, u16)) -> App) {
+    for size in SIZES {
+        let mut app = make(size);
+        let text = screen(&mut app);
+        insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true, snapshot_path => "../snapshots"}, {
+            insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), text);
+        });
+    }
+}
+
+const LINES: [&str; 5] = [
+    "checking dump.sql",
+    "182,331 rows",
+    "\u{1b}[31mchecksum mismatch\u{1b}[0m in table orders",
+    "\u{1b}]0;not a title\u{7}expected 9f2c, found 11d0",
+    "exit status 1",
+];
+
+#[test]
+fn run_in_every_state() {
+    for (name, sim) in statuses() {
+        shown(&format!("run_{name}"), |size| {
+            let mut app = open(&sim, size);
+            progress(&mut app, sim.state.run_id, "stats", 0.62, "table 5 of 8");
+            output(&mut app, &LINES);
+            app
+        });
+    }
+}
+
+#[test]
+fn run_idle() {
+    let sim = Sim::new(backup());
+    shown("run_idle", |size| open(&sim, size));
+    shown("run_start_question", |size| {
+        let mut app = open(&sim, size);
+        press(&mut app, "Enter");
+        app
+    });
+}
+
+#[test]
+fn run_paused_by_operator_with_one_finishing() {
+    let sim = running().done("verify").done("report").because(Command::Pause, "lunch").wait(3);
+    shown("run_paused_finishing", |size| {
+        let mut app = open(&sim, size);
+        output(&mut app, &LINES);
+        app
+    });
+}
+
+#[test]
+fn run_cancelling() {
+    let sim = running().ask(Command::Cancel).wait(2);
+    shown("run_cancelling", |size| open(&sim, size));
+}
+
+#[test]
+fn run_of_nobody_and_of_others() {
+    let sim = running();
+    shown("run_of_nobody", |size| open_as(&sim, size, Ownership::Nobody));
+    shown("run_elsewhere", |size| open_as(&sim, size, Ownership::Elsewhere));
+    shown("run_damaged", |size| open_as(&sim, size, Ownership::Damaged("line 41: the hash does not fit".into())));
+}
+
+#[test]
+fn detail_tabs() {
+    for (tab, keys) in [("result", "k k ]"), ("definition", "k k ] ]"), ("attempts", "] ] ]")] {
+        let sim = failed();
+        shown(&format!("tab_{tab}"), |size| {
+            let mut app = open(&sim, size);
+            press(&mut app, keys);
+            app
+        });
+    }
+}
+
+#[test]
+fn filter_active() {
+    let sim = failed();
+    shown("filter_typing", |size| {
+        let mut app = open(&sim, size);
+        press(&mut app, "/ p r");
+        app
+    });
+    shown("filter_nothing", |size| {
+        let mut app = open(&sim, size);
+        press(&mut app, "/ x x x Enter");
+        app
+    });
+}
+
+#[test]
+fn popups() {
+    let sim = failed();
+    for (name, keys) in
+        [("help", "?"), ("cancel_question", "c"), ("skip_question", "s"), ("why", "j j j W"), ("stop_question", "j s")]
+    {
+        shown(name, |size| {
+            let mut app = open(&sim, size);
+            press(&mut app, keys);
+            app
+        });
+    }
+    let sim = running();
+    shown("quit_asking", |size| {
+        let mut app = open(&sim, size);
+        press(&mut app, "q");
+        app
+    });
+    shown("quit_draining", |size| {
+        let mut app = open(&sim, size);
+        press(&mut app, "q p");
+        app
+    });
+}
+
+#[test]
+fn a_refusal_stands_in_the_rule() {
+    let sim = running();
+    shown("refusal", |size| {
+        let mut app = open(&sim, size);
+        press(&mut app, "k k k k s");
+        app
+    });
+}
+
+fn full_list(size: (u16, u16)) -> App {
+    let mut app = console(size);
+    let mut runs = Vec::new();
+    for (number, (_, sim)) in statuses().into_iter().enumerate() {
+        let mut listed = sim.listed();
+        listed.summary.run_id = Uuid::from_u128(number as u128 + 1);
+        listed.summary.plan_id = ["nightly-backup", "host-checkup", "reindex", "release", "rotate-keys"][number].into();
+        app.now = app.now.max(sim.now);
+        runs.push(listed);
+    }
+    let mut stopped = running().listed();
+    stopped.summary.run_id = Uuid::from_u128(99);
+    stopped.summary.plan_id = "sweep".into();
+    (stopped.owned, stopped.ours) = (false, false);
+    runs.push(stopped);
+    let mut idle = Sim::new(backup()).listed();
+    idle.summary.run_id = Uuid::from_u128(98);
+    runs.push(idle);
+    let now = app.now;
+    app.update(Event::RunsListed(Ok((runs, vec![]))), now);
+    let broken =
+        PlanEntry { plan: None, problems: 2, report: "error: unknown field `stpes`".into(), ..plan_entry(many(2)) };
+    let broken = PlanEntry { plan_id: "broken".into(), path: "plans/broken.json".into(), ..broken };
+    app.update(Event::PlansListed(vec![plan_entry(backup()), plan_entry(many(3)), broken]), now);
+    app
+}
+
+#[test]
+fn runs() {
+    shown("runs", full_list);
+    shown("runs_filter", |size| {
+        let mut app = full_list(size);
+        screen(&mut app);
+        press(&mut app, "/ s w e");
+        app
+    });
+    shown("runs_empty", |size| {
+        let mut app = console(size);
+        app.update(Event::RunsListed(Ok((vec![], vec![]))), start());
+        app.update(Event::PlansListed(vec![]), start());
+        app
+    });
+    shown("runs_problems", |size| {
+        let mut app = full_list(size);
+        screen(&mut app);
+        press(&mut app, "/ b r o k Enter Enter");
+        app
+    });
+}
+
+#[test]
+fn hostile_text_is_harmless() {
+    let sim = Sim::new(hostile()).ask(Command::Start).wait(1).failed("clear", 1).wait(1);
+    shown("hostile", |size| {
+        let mut app = open(&sim, size);
+        press(&mut app, "] ]");
+        app
+    });
+    let mut app = open(&sim, (160, 45));
+    let text = screen(&mut app);
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+    assert!(!app.title().chars().any(char::is_control));
+}
+
+#[test]
+fn a_hundred_thousand_steps_scroll_as_ten_do() {
+    let large = Sim::new(many(100_000)).ask(Command::Start).wait(2);
+    shown("many_steps", |size| {
+        let mut app = open(&large, size);
+        press(&mut app, "G");
+        app
+    });
+    // Cost of a frame, by counting what is looked at: time is compared over many frames, with a wide margin for a busy machine.
+    let small = Sim::new(many(50)).ask(Command::Start).wait(2);
+    let cost = |sim: &Sim| {
+        let mut app = open(sim, (160, 45));
+        press(&mut app, "j j j");
+        (0..5)
+            .map(|_| {
+                let began = std::time::Instant::now();
+                for _ in 0..10 {
+                    screen(&mut app);
+                }
+                began.elapsed()
+            })
+            .min()
+            .unwrap()
+    };
+    let (few, lots) = (cost(&small), cost(&large));
+    assert!(lots < few * 4, "10 frames of 50 steps took {few:?}, of 100,000 {lots:?}");
+}
+
+#[test]
+fn other_sizes_and_terminals() {
+    let sim = failed();
+    for size in [(59, 24), (80, 15), (1, 1), (0, 0), (12, 60), (250, 70), (60, 16)] {
+        let mut app = open(&sim, size);
+        for keys in ["?", "Esc", "c", "Esc", "z", "Tab", "z", "W"] {
+            press(&mut app, keys);
+        }
+        let text = screen(&mut app);
+        assert_eq!(text.lines().count(), size.1 as usize);
+    }
+    let mut app = open(&sim, (59, 24));
+    assert!(screen(&mut app).contains("59 × 24 is too small"));
+    let mut app = open(&sim, (100, 30));
+    app.glyphs = Glyphs::new(Charset::Ascii);
+    app.theme = Theme::new(ThemeName::Dark, Depth::None);
+    assert!(screen(&mut app).is_ascii(), "{}", screen(&mut app));
+}

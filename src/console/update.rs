@@ -1,0 +1,540 @@
+//! Keys: what each does to the console, and which command it sends. What is asked first is in `questions`, leaving in `leaving`, the filter in
+//! `filter`.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use uuid::Uuid;
+
+use crate::run::{Command, Request, RunState, StepStatus};
+
+use super::actions::{Action, Group, Kind, TABLE, Target};
+use super::app::{App, Effect, Place};
+use super::availability::{self, availability, meant};
+use super::foretold::Told;
+use super::history::{History, Kind as HistoryKind};
+use super::input::Input;
+use super::keys::Key;
+use super::popups::{Focus, Layer, Popup};
+use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
+use super::runs_model::RowId;
+use super::{text, views, why, words};
+
+impl App {
+    /// A key was pressed.
+    pub(super) fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
+        if event.kind == KeyEventKind::Release {
+            return Vec::new();
+        }
+        if self.leave_drag() {
+            return Vec::new();
+        }
+        if let Some(layer) = self.layers.last() {
+            return if layer.drawn { self.popup_key(event) } else { Vec::new() };
+        }
+        if self.typing.is_some() {
+            return self.filter_key(event);
+        }
+        self.message = None;
+        let key = Key::from(event);
+        let scope = self.scope();
+        let candidates: Vec<Action> = TABLE
+            .iter()
+            .filter(|entry| entry.scope.covers(scope))
+            .filter(|entry| entry.keys.iter().any(|name| name.parse() == Ok(key)))
+            .map(|entry| entry.action)
+            .collect();
+        match meant(self, self.drawn(), &candidates) {
+            Some(action) => self.take(action, event),
+            None => Vec::new(),
+        }
+    }
+
+    /// Text was pasted: into a field, or nowhere. It is never taken for keys.
+    pub(super) fn paste(&mut self, pasted: &str) -> Vec<Effect> {
+        if matches!(self.layers.last(), Some(Layer { popup: Popup::Form(_), drawn: true })) {
+            self.form_paste(pasted);
+        } else if let Some(layer) = self.layers.last_mut() {
+            if let Popup::Ask(ask) = &mut layer.popup
+                && layer.drawn
+                && ask.focus == Focus::Reason
+                && let Some(reason) = &mut ask.reason
+            {
+                reason.insert(pasted);
+            }
+        } else if let Some((_, input)) = &mut self.typing {
+            input.insert(pasted);
+            self.filter_typed();
+        }
+        Vec::new()
+    }
+
+    fn take(&mut self, action: Action, event: KeyEvent) -> Vec<Effect> {
+        self.keep_drawn_selection(action);
+        if let Err(why) = availability(self, action) {
+            self.complain(format!("{}: {why}", action.entry().label));
+            return Vec::new();
+        }
+        if let Kind::Command(build) = action.entry().kind {
+            return self.command(action, build, event.code == KeyCode::Enter);
+        }
+        match action {
+            Action::Quit => return self.quit(),
+            Action::Help => self.push(Popup::Help { offset: 0 }),
+            Action::Refresh => {
+                let mut effects = vec![Effect::Repaint, Effect::ListRuns, Effect::ListPlans];
+                let elsewhere = |run: &&OpenRun| self.place == Place::Run && run.ownership != Ownership::Ours;
+                effects.extend(self.run.as_ref().filter(elsewhere).map(|run| Effect::Load(run.id())));
+                return effects;
+            }
+            Action::Filter => self.start_filter(),
+            Action::NextNeedingMe => return self.next_needing_me(),
+            Action::Open => return self.open_selected(),
+            Action::Back => return self.back(),
+            Action::Why => self.explain(),
+            Action::Copy => return self.copy(),
+            Action::Modify => return self.open_modify(),
+            Action::Add => return self.open_add(),
+            Action::MoveUp => return self.move_step(-1),
+            Action::MoveDown => return self.move_step(1),
+            Action::NextMatch | Action::PreviousMatch => self.next_match(action == Action::NextMatch),
+            Action::Checkpoints => self.look_back(HistoryKind::Checkpoints),
+            Action::Versions => self.look_back(HistoryKind::Versions),
+            Action::Interventions => self.look_back(HistoryKind::Interventions),
+            Action::Mark => self.in_history(History::mark),
+            Action::Fork => return self.fork(),
+            Action::Export => return self.export(),
+            _ => match self.place {
+                Place::Runs => self.move_in_runs(action),
+                Place::Run => self.move_in_run(action),
+                Place::History => self.move_in_history(action),
+            },
+        }
+        Vec::new()
+    }
+
+    // ---- commands
+
+    /// A command is about the step that was on the screen, also when the selection has gone along with events since; and it stays there.
+    fn keep_drawn_selection(&mut self, action: Action) {
+        let Some((step, _)) = self.drawn().step.clone().filter(|_| action.entry().group == Group::Step) else { return };
+        let Some(run) = self.run.as_mut().filter(|_| self.place == Place::Run) else { return };
+        if let Some(position) = run.state.position(&step) {
+            run.select(position);
+        }
+    }
+
+    /// Sends a command, or asks first.
+    fn command(&mut self, action: Action, build: fn(Target<'_>) -> Option<Command>, by_enter: bool) -> Vec<Effect> {
+        let Some(run) = &self.run else { return Vec::new() };
+        let (step, seen) = match self.drawn().step.clone() {
+            Some((step, status)) => (Some(step), Some(status)),
+            None => (None, None),
+        };
+        let target = self.target(run, step.as_deref());
+        let Some(command) = build(target) else { return Vec::new() };
+        let seen = seen.filter(|_| command.target().is_some());
+        let id = run.id();
+        if let Err(why) = availability::allowed(self, run, &command) {
+            self.complain(format!("{}: {why}", action.entry().label));
+            return Vec::new();
+        }
+        if action == Action::Resume && run.ownership == Ownership::Nobody {
+            let request = Request::new(Command::Resume, &self.settings.user);
+            self.say("taking the run over");
+            return vec![Effect::TakeOver { run: id, go_on: true, then: Box::new(request) }];
+        }
+        match self.question(&command, seen, by_enter) {
+            Some(ask) => self.ask(ask),
+            None => vec![self.request(id, command, seen, None)],
+        }
+    }
+
+    /// The effect that sends a command; a run that nobody owns is taken over first, without letting it go on by itself.
+    pub(super) fn request(
+        &self,
+        run: Uuid,
+        command: Command,
+        seen: Option<StepStatus>,
+        reason: Option<&Input>,
+    ) -> Effect {
+        let mut request = Request::new(command, &self.settings.user);
+        if let Some(reason) = reason {
+            request = request.because(reason.text());
+        }
+        request.seen = seen;
+        let request = Box::new(request);
+        let nobody = self.run.as_ref().is_some_and(|open| open.id() == run && open.ownership == Ownership::Nobody);
+        if nobody { Effect::TakeOver { run, go_on: false, then: request } } else { Effect::Send { run, request } }
+    }
+
+    // ---- popups
+
+    fn popup_key(&mut self, event: KeyEvent) -> Vec<Effect> {
+        let key = Key::from(event);
+        let pressed = |name: &str| name.parse() == Ok(key);
+        let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
+        let page = views::popups::text_height(area) as isize;
+        let furthest = views::popups::longest_offset(self, area);
+        let Some(layer) = self.layers.last_mut() else { return Vec::new() };
+        match &mut layer.popup {
+            Popup::Help { offset } | Popup::Text { offset, .. } => {
+                let by = match event.code {
+                    KeyCode::Char('j') | KeyCode::Down => 1,
+                    KeyCode::Char('k') | KeyCode::Up => -1,
+                    KeyCode::PageDown | KeyCode::Char(' ') => page,
+                    KeyCode::PageUp => -page,
+                    KeyCode::Home | KeyCode::Char('g') => isize::MIN / 2,
+                    KeyCode::End | KeyCode::Char('G') => isize::MAX / 2,
+                    _ if pressed("Ctrl-d") => page / 2,
+                    _ if pressed("Ctrl-u") => -page / 2,
+                    KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q' | '?' | 'W') | KeyCode::F(1) => {
+                        self.layers.pop();
+                        return Vec::new();
+                    }
+                    _ if pressed("Ctrl-c") => {
+                        self.layers.pop();
+                        return Vec::new();
+                    }
+                    _ => 0,
+                };
+                *offset = offset.saturating_add_signed(by).min(furthest);
+                Vec::new()
+            }
+            Popup::Ask(ask) => {
+                let closes = event.code == KeyCode::Esc || pressed("Ctrl-c");
+                if closes {
+                    self.layers.pop();
+                    return Vec::new();
+                }
+                match event.code {
+                    // No further than the text goes: drawing knows how long it is.
+                    KeyCode::PageDown => ask.foretold.offset = ask.foretold.offset.saturating_add(5).min(furthest),
+                    KeyCode::PageUp => ask.foretold.offset = ask.foretold.offset.saturating_sub(5),
+                    KeyCode::Tab | KeyCode::Down => ask.turn(false),
+                    KeyCode::BackTab | KeyCode::Up => ask.turn(true),
+                    KeyCode::Left | KeyCode::Right if ask.focus != Focus::Reason => {
+                        ask.focus = if ask.focus == Focus::Yes { Focus::No } else { Focus::Yes };
+                    }
+                    KeyCode::Enter => return self.answer(),
+                    _ if ask.focus == Focus::Reason => {
+                        if let Some(reason) = &mut ask.reason {
+                            reason.key(event);
+                        }
+                    }
+                    KeyCode::Char('y') => {
+                        ask.focus = Focus::Yes;
+                        return self.answer();
+                    }
+                    KeyCode::Char('n' | 'q') => {
+                        self.layers.pop();
+                    }
+                    _ => {}
+                }
+                Vec::new()
+            }
+            Popup::Form(_) => self.form_key(event),
+            Popup::Quit(_) => self.quit_key(event),
+        }
+    }
+
+    /// Enter in a question: the answer that has the keys; in the reason, the one that does it.
+    fn answer(&mut self) -> Vec<Effect> {
+        let Some(layer) = self.layers.pop() else { return Vec::new() };
+        let Popup::Ask(ask) = layer.popup else { return Vec::new() };
+        let refused = match &ask.foretold.told {
+            Told::Refused(why) if ask.focus != Focus::No => Some(why.clone()),
+            _ => None,
+        };
+        let Ok(version) = self.form_answer(&ask, refused.as_deref()) else { return Vec::new() };
+        if ask.focus == Focus::No {
+            return Vec::new();
+        }
+        if let Some(why) = refused {
+            self.complain(format!("{}: not done, {why}", words::asked(&ask.command)));
+            return Vec::new();
+        }
+        let mut effect = self.request(ask.run, ask.command, ask.seen, ask.reason.as_ref());
+        if let Effect::Send { request, .. } | Effect::TakeOver { then: request, .. } = &mut effect {
+            request.expected_plan_version = version;
+        }
+        vec![effect]
+    }
+
+    // ---- moving about
+
+    fn move_in_runs(&mut self, action: Action) {
+        let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
+        let page = isize::from(views::runs::list_area(area).height as i16).max(2);
+        if let Some(by) = distance(action, page) {
+            self.runs.step(by);
+        }
+    }
+
+    fn move_in_run(&mut self, action: Action) {
+        let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
+        let Some(run) = &mut self.run else { return };
+        let layout = views::layout::run(area, run);
+        match action {
+            Action::Zoom => run.zoom = !run.zoom,
+            Action::NextPane | Action::PreviousPane => {
+                let ring: &[Pane] = if layout.has_log || run.zoom {
+                    &[Pane::Steps, Pane::Detail, Pane::Log]
+                } else {
+                    &[Pane::Steps, Pane::Detail]
+                };
+                let place = ring.iter().position(|pane| *pane == run.focus).unwrap_or(0);
+                let step = if action == Action::NextPane { 1 } else { ring.len() - 1 };
+                run.focus = ring[(place + step) % ring.len()];
+            }
+            Action::NextTab | Action::PreviousTab => {
+                let place = TABS.iter().position(|(tab, _)| *tab == run.tab).unwrap_or(0);
+                let step = if action == Action::NextTab { 1 } else { TABS.len() - 1 };
+                run.tab = TABS[(place + step) % TABS.len()].0;
+            }
+            Action::Follow => self.output.toggle_follow(),
+            Action::Wrap => self.output.toggle_wrap(),
+            Action::Times => self.output.toggle_times(),
+            _ => {
+                let height = match run.focus {
+                    Pane::Steps => layout.steps.height,
+                    Pane::Detail => layout.detail.height,
+                    Pane::Log => layout.log.height,
+                };
+                let Some(by) = distance(action, isize::from(height as i16).max(2)) else { return };
+                match (run.focus, run.tab) {
+                    (Pane::Steps, _) => {
+                        let row = run.selected_row().unwrap_or(0).saturating_add_signed(by);
+                        run.select_row(row);
+                    }
+                    (Pane::Log, _) => run.log_back = run.log_back.saturating_add_signed(-by),
+                    (Pane::Detail, Tab::Output) => match action {
+                        Action::First => self.output.home(),
+                        Action::Last => self.output.end(),
+                        Action::PageDown => self.output.page(1),
+                        Action::PageUp => self.output.page(-1),
+                        _ => self.output.scroll(by),
+                    },
+                    (Pane::Detail, Tab::Attempts) => {
+                        let Some(step) = run.step() else { return };
+                        let shown = run.shown_attempt().map(|attempt| attempt.number);
+                        let place = step.attempts.iter().position(|one| Some(one.number) == shown).unwrap_or(0);
+                        let last = step.attempts.len().saturating_sub(1);
+                        // The newest stands on top, so down goes back in time.
+                        let place = place.saturating_add_signed(-by).min(last);
+                        run.attempt = step.attempts.get(place).filter(|_| place != last).map(|one| one.number);
+                    }
+                    (Pane::Detail, Tab::Result | Tab::Definition) => {
+                        run.document.scroll(by, layout.detail.height as usize);
+                    }
+                }
+            }
+        }
+    }
+
+    fn open_selected(&mut self) -> Vec<Effect> {
+        if self.place == Place::Run {
+            if let Some(run) = &mut self.run {
+                match run.focus {
+                    // An attempt is opened by looking at what it printed.
+                    Pane::Detail if run.tab == Tab::Attempts => run.tab = Tab::Output,
+                    Pane::Steps => {
+                        run.focus = Pane::Detail;
+                        run.zoom = views::layout::is_narrow(self.size);
+                    }
+                    Pane::Detail | Pane::Log => run.zoom = !run.zoom,
+                }
+            }
+            return Vec::new();
+        }
+        match self.runs.selected.clone() {
+            Some(RowId::Run(id)) => {
+                let ours = self.runs.is_ours(id);
+                self.open(id, ours)
+            }
+            Some(RowId::Plan(path)) => {
+                let Some(entry) = self.runs.plan(&path) else { return Vec::new() };
+                let Some(plan) = entry.plan.clone() else {
+                    let title = format!("{} in {}", words::count(entry.problems, "problem"), entry.plan_id);
+                    let lines = text::clean_lines(&entry.report).map(|line| line.into_owned()).collect();
+                    self.push(Popup::Text { title, lines, offset: 0 });
+                    return Vec::new();
+                };
+                vec![Effect::OpenPlan { path, idle: self.runs.idle_run_of(&plan.plan_id) }]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// What an action is about, as it was drawn.
+    pub(super) fn target<'a>(&self, run: &OpenRun, step: Option<&'a str>) -> Target<'a> {
+        let history = self.history.as_ref().filter(|_| self.place == Place::History);
+        Target {
+            step,
+            max_parallel: run.state.options.max_parallel,
+            checkpoint: history.and_then(|history| history.checkpoint(&run.state)),
+            version: history.and_then(|history| history.version(&run.state)),
+        }
+    }
+
+    // ---- looking back
+
+    fn look_back(&mut self, kind: HistoryKind) {
+        let same = self.place == Place::History && self.history.as_ref().is_some_and(|history| history.kind == kind);
+        if !same {
+            self.history = Some(History::new(kind));
+            self.place = Place::History;
+        }
+    }
+
+    fn in_history(&mut self, change: impl FnOnce(&mut History, &RunState)) {
+        if let (Some(history), Some(run)) = (&mut self.history, &self.run) {
+            change(history, &run.state);
+        }
+    }
+
+    fn fork(&mut self) -> Vec<Effect> {
+        let (Some(history), Some(run)) = (&self.history, &self.run) else { return Vec::new() };
+        let Some(checkpoint) = history.checkpoint(&run.state) else { return Vec::new() };
+        vec![Effect::Fork { run: run.id(), checkpoint }]
+    }
+
+    fn export(&mut self) -> Vec<Effect> {
+        let Some(run) = &self.run else { return Vec::new() };
+        let interventions = self.place == Place::History
+            && self.history.as_ref().is_some_and(|history| history.kind == HistoryKind::Interventions);
+        vec![Effect::Export { run: run.id(), interventions }]
+    }
+
+    fn move_in_history(&mut self, action: Action) {
+        let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
+        let areas = views::history::areas(area);
+        let page = isize::from(areas.list.height as i16).max(2);
+        let half = isize::from(areas.text.height as i16) / 2;
+        self.in_history(|history, state| match action {
+            // The list has the keys that move; the text has these two.
+            Action::HalfPageDown => {
+                let furthest = views::history::longest_scroll(history, area);
+                history.scroll = history.scroll.saturating_add_signed(half).min(furthest);
+            }
+            Action::HalfPageUp => history.scroll = history.scroll.saturating_add_signed(-half),
+            _ => {
+                if let Some(by) = distance(action, page) {
+                    history.select_row(state, history.selected_row(state).saturating_add_signed(by));
+                }
+            }
+        });
+    }
+
+    fn back(&mut self) -> Vec<Effect> {
+        if self.place == Place::History {
+            match &mut self.history {
+                Some(history) if !history.filter.is_empty() => history.set_filter(""),
+                _ => {
+                    self.history = None;
+                    self.place = Place::Run;
+                }
+            }
+            return Vec::new();
+        }
+        let Some(run) = self.run.as_mut().filter(|_| self.place == Place::Run) else {
+            if !self.runs.filter.is_empty() {
+                self.runs.filter.clear();
+                self.runs.touch();
+            }
+            return Vec::new();
+        };
+        if run.zoom {
+            run.zoom = false;
+            run.focus = Pane::Steps;
+        } else if run.focus != Pane::Steps {
+            run.focus = Pane::Steps;
+        } else if !run.list.filter.is_empty() {
+            run.list.filter.clear();
+            run.refilter();
+        } else {
+            self.place = Place::Runs;
+            self.run = None;
+            return vec![Effect::Unsubscribe, Effect::ListRuns, Effect::ListPlans];
+        }
+        Vec::new()
+    }
+
+    /// The next step that waits for a person, in this run or else in the next run that waits.
+    fn next_needing_me(&mut self) -> Vec<Effect> {
+        let here = self.run.as_mut().filter(|_| self.place == Place::Run);
+        let current = here.as_ref().map(|run| run.id());
+        if let Some(run) = here {
+            let needing = run.state.needs_person();
+            let after = run.position().and_then(|now| needing.iter().find(|place| **place > now).copied());
+            let another = after.or_else(|| needing.first().copied().filter(|place| Some(*place) != run.position()));
+            if let Some(position) = another {
+                if !run.list.filter.is_empty() {
+                    run.list.filter.clear();
+                    run.refilter();
+                }
+                run.select(position);
+                run.focus = Pane::Steps;
+                return Vec::new();
+            }
+        }
+        let waiting = self.runs.waiting();
+        let place = current.and_then(|current| waiting.iter().position(|id| *id == current));
+        let next = match place {
+            Some(place) => waiting.get((place + 1) % waiting.len()),
+            None => waiting.first(),
+        };
+        match next.copied() {
+            Some(next) if Some(next) != current => {
+                let ours = self.runs.is_ours(next);
+                self.open(next, ours)
+            }
+            _ => {
+                self.say("this is the only thing that waits for you");
+                Vec::new()
+            }
+        }
+    }
+
+    fn explain(&mut self) {
+        let Some(run) = &self.run else { return };
+        let Some(position) = run.position() else { return };
+        let title = format!("Why is {} not running?", run.state.plan.steps[position].step_id);
+        let lines = why::why(run, position, self.settings.zone, self.now);
+        let lines = lines.iter().map(|line| text::clean(line).into_owned()).collect();
+        self.push(Popup::Text { title, lines, offset: 0 });
+    }
+
+    fn copy(&mut self) -> Vec<Effect> {
+        let Some(run) = &mut self.run else { return Vec::new() };
+        let (text, what) = match (run.focus, run.tab) {
+            (Pane::Log, _) => {
+                let zone = self.settings.zone;
+                let lines: Vec<String> =
+                    run.log.lines().iter().map(|line| format!("{}  {}", zone.clock(line.time), line.text)).collect();
+                (lines.join("\n"), "the log")
+            }
+            (_, Tab::Output) => (self.output.visible_text(), "the output that is seen"),
+            (_, Tab::Result) => (run.document.lines.join("\n"), "the result"),
+            (_, Tab::Definition) => (run.document.lines.join("\n"), "the definition"),
+            (_, Tab::Attempts) => (views::detail::attempts_text(run, self.settings.zone, self.now), "the attempts"),
+        };
+        if text.is_empty() {
+            self.complain("there is nothing to copy");
+            return Vec::new();
+        }
+        vec![Effect::Copy { text, what: what.into() }]
+    }
+}
+
+fn distance(action: Action, page: isize) -> Option<isize> {
+    Some(match action {
+        Action::Down => 1,
+        Action::Up => -1,
+        Action::PageDown => page - 1,
+        Action::PageUp => 1 - page,
+        Action::HalfPageDown => page / 2,
+        Action::HalfPageUp => -(page / 2),
+        Action::First => isize::MIN / 2,
+        Action::Last => isize::MAX / 2,
+        _ => return None,
+    })
+}

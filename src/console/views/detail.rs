@@ -1,0 +1,301 @@
+//! The selected step: its state in one line, and its tabs.
+
+use chrono::{DateTime, Utc};
+use ratatui::layout::{Position, Rect};
+
+use crate::run::{Attempt, OutcomeStatus, RunStatus, StepStatus};
+
+use super::super::app::{App, FilterOf};
+use super::super::run_model::{OpenRun, Pane, TABS, Tab};
+use super::super::text;
+use super::super::theme::{Role, step_role, step_word};
+use super::super::words::{self, Zone};
+use super::paint::Brush;
+
+/// Draws heading, facts and tab.
+pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    let Some(position) = run.position() else {
+        brush.text(title.x + 1, title.y, title.width, "no step is selected", Role::Muted);
+        return;
+    };
+    heading(run, brush, title, position);
+    facts(app, run, brush, title, position, cursor);
+    let body = body(area);
+    match run.tab {
+        Tab::Output => match run.shown_attempt() {
+            Some(_) => app.output.draw(brush.buffer, body, &brush.theme, &brush.glyphs),
+            None => empty(brush, body, "it has not run yet, so there is no output"),
+        },
+        Tab::Result if run.document.lines.is_empty() => {
+            let ended = run.shown_attempt().is_some_and(|attempt| attempt.ended_at.is_some());
+            empty(brush, body, if ended { "it gave no result" } else { "there is no result yet" });
+        }
+        Tab::Result | Tab::Definition => document(run, brush, body),
+        Tab::Attempts => attempts(app, run, brush, body),
+    }
+}
+
+/// The inside of the tab.
+pub fn body(area: Rect) -> Rect {
+    Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }
+}
+
+fn empty(brush: &mut Brush<'_>, area: Rect, said: &str) {
+    brush.text(area.x, area.y, area.width, said, Role::Muted);
+}
+
+/// The tabs and their places.
+fn tabs(title: Rect) -> impl Iterator<Item = (Tab, &'static str, Rect)> {
+    let width = |name: &str| text::width(name) as u16;
+    let all: u16 = TABS.iter().map(|(_, name)| width(name) + 2).sum::<u16>() - 2;
+    let mut x = title.right().saturating_sub(1).saturating_sub(all);
+    TABS.into_iter().map(move |(tab, name)| {
+        let place = Rect { x, y: title.y, width: width(name), height: 1 };
+        x += place.width + 2;
+        (tab, name, place)
+    })
+}
+
+/// The tab at a place of the screen.
+pub fn tab_at(title: Rect, at: Position) -> Option<Tab> {
+    tabs(title).find(|(_, _, place)| place.contains(at) && !title.is_empty()).map(|(tab, ..)| tab)
+}
+
+fn heading(run: &OpenRun, brush: &mut Brush<'_>, title: Rect, position: usize) {
+    let tabs_at = tabs(title).next().map_or(title.right(), |(_, _, place)| place.x);
+    for (tab, name, Rect { x, width, .. }) in tabs(title) {
+        if tab == run.tab {
+            let role = if run.focus == Pane::Detail { Role::Accent } else { Role::Strong };
+            let style = brush.theme.style(role).add_modifier(ratatui::style::Modifier::UNDERLINED);
+            brush.text(x, title.y, width, name, style);
+        } else {
+            brush.text(x, title.y, width, name, Role::Muted);
+        }
+    }
+    let (definition, step) = (&run.state.plan.steps[position], &run.state.steps[position]);
+    let focus = if run.focus == Pane::Detail { Role::Accent } else { Role::Strong };
+    let attempt = run.shown_attempt().map(|attempt| {
+        let newest = step.attempts.last().is_some_and(|newest| newest.number == attempt.number);
+        let of = if newest { String::new() } else { format!(" of {}", step.last_attempt) };
+        format!("attempt {}{of}", attempt.number)
+    });
+    let role = step_role(step.status);
+    let limit = tabs_at.saturating_sub(2);
+    let left = |at: u16| limit.saturating_sub(at);
+    let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(step.status), role) + 1;
+    let mut at = brush.text(at, title.y, left(at), &definition.step_id, focus);
+    // What does not fit is left out whole: a word that is cut is no word.
+    let more = [Some((step_word(step.status).to_string(), role)), attempt.map(|attempt| (attempt, Role::Muted))];
+    for (word, role) in more.into_iter().flatten() {
+        if (left(at) as usize) < text::width(&word) + 3 {
+            break;
+        }
+        at = brush.text(at, title.y, left(at), " · ", Role::Faint);
+        at = brush.text(at, title.y, left(at), &word, role);
+    }
+}
+
+/// One line under the heading: how it ended, since when it runs, what it waits for.
+fn facts(
+    app: &App,
+    run: &OpenRun,
+    brush: &mut Brush<'_>,
+    title: Rect,
+    position: usize,
+    cursor: &mut Option<(u16, u16)>,
+) {
+    let y = title.y + 1;
+    let (x, width) = (title.x + 1, title.width.saturating_sub(2));
+    if let Some((FilterOf::Output, input)) = &app.typing {
+        let (shown, column) = input.visible(width.saturating_sub(2) as usize);
+        brush.text(x, y, 1, "/", Role::Accent);
+        brush.text(x + 1, y, width - 1, &shown, Role::Text);
+        *cursor = Some((x + 1 + column as u16, y));
+        return;
+    }
+    let ((loud_text, role), quiet) = facts_text(app, run, position);
+    let mut width = width;
+    if run.tab == Tab::Output && run.shown_attempt().is_some() {
+        let status = app.output.status();
+        if !status.is_empty() && width as usize > text::width(&status) + 30 {
+            brush.text_right(x, x + width, y, &status, Role::Faint);
+            width -= text::width(&status) as u16 + 2;
+        }
+    }
+    let mut at = brush.text(x, y, width, &loud_text, role);
+    if !quiet.is_empty() {
+        if !loud_text.is_empty() {
+            at = brush.text(at, y, (x + width).saturating_sub(at), " · ", Role::Faint);
+        }
+        brush.text(at, y, (x + width).saturating_sub(at), &quiet, Role::Muted);
+    }
+}
+
+fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), String) {
+    let state = &run.state;
+    let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
+    let none = (String::new(), Role::Muted);
+    let zone = app.settings.zone;
+    if step.status == StepStatus::Held {
+        let why = state.hold_reason(position).unwrap_or("waits to be released");
+        return ((why.to_string(), Role::Held), "o releases it".into());
+    }
+    if let Some(skip) = step.skip.as_ref().filter(|_| step.status == StepStatus::Skipped && run.attempt.is_none()) {
+        let who = skip.user.as_deref().map(|user| format!("skipped by {user}")).unwrap_or_default();
+        return (none, skip.reason.as_deref().map_or(who.clone(), |reason| format!("{who}: {reason}")));
+    }
+    if let Some(by_hand) = step.by_hand.as_ref().filter(|_| run.attempt.is_none()) {
+        return (none, format!("completed by hand by {}", by_hand.user));
+    }
+    let Some(attempt) = run.shown_attempt() else {
+        let waits = state.unmet(position);
+        let names = state.step_ids(waits.iter().take(20));
+        let mut said = match (names.is_empty(), state.may_start()) {
+            (true, true) => "ready: waits for its turn".to_string(),
+            (true, false) if state.status == RunStatus::Idle => "starts with the run".to_string(),
+            (true, false) if state.status.is_ended() => "never started".to_string(),
+            (true, false) => "ready when the run goes on".to_string(),
+            (false, _) if waits.len() > names.len() => format!("waits for {}", words::count(waits.len(), "step")),
+            (false, _) => format!("waits for {}", words::list(&names, 3)),
+        };
+        if state.is_hold_point(position) {
+            said.push_str(" · hold point");
+            if let Some(reason) = state.hold_reason(position) {
+                said.push_str(&format!(": {reason}"));
+            }
+        }
+        return (none, said);
+    };
+    let started = zone.clock(attempt.started_at);
+    match (&attempt.outcome, attempt.ended_at) {
+        (Some(outcome), Some(ended)) => {
+            let words = outcome.in_words();
+            let words = if attempt.timed_out { format!("its time limit was over: {words}") } else { words };
+            let role = match outcome.status {
+                OutcomeStatus::Failed => Role::Failed,
+                OutcomeStatus::Succeeded => Role::Muted,
+                OutcomeStatus::Stopped | OutcomeStatus::Lost => Role::Held,
+            };
+            let mut quiet = match outcome.status {
+                // How long it ran is not known.
+                OutcomeStatus::Lost => format!("started {started}"),
+                _ => format!("{} · ended {}", words::duration(attempt.seconds(app.now)), zone.clock(ended)),
+            };
+            if step.status == StepStatus::Pending && run.attempt.is_none() {
+                let when = if state.may_start() { "when its turn comes" } else { "when the run goes on" };
+                return (
+                    none,
+                    format!("runs again {when} · last time: {}", if words.is_empty() { "succeeded" } else { &words }),
+                );
+            }
+            if outcome.strays > 0 {
+                quiet.push_str(&format!(
+                    " · {} left over and stopped",
+                    words::count(outcome.strays as usize, "process")
+                ));
+            }
+            if step.status == StepStatus::Waiting
+                && let Some(due) = step.due
+            {
+                quiet.push_str(&format!(" · tries again at {}", zone.clock(due)));
+            }
+            ((words, role), quiet)
+        }
+        _ => {
+            let mut quiet = format!("started {started} · {}", words::duration(attempt.seconds(app.now)));
+            if let Some(limit) = definition.timeout_seconds {
+                quiet.push_str(&format!(" of {}", words::duration(limit)));
+            }
+            if let Some(progress) = run.progress.get(&definition.step_id).filter(|one| one.attempt == attempt.number) {
+                if let Some(value) = progress.value {
+                    quiet.push_str(&format!(" · {} %", (value * 100.0) as u32));
+                }
+                if let Some(message) = &progress.message {
+                    quiet.push_str(&format!(" · {message}"));
+                }
+            }
+            (none, quiet)
+        }
+    }
+}
+
+/// JSON with its keys set back, so that the values are what is read.
+fn document(run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
+    let lines = &run.document.lines;
+    for (row, line) in lines.iter().skip(run.document.offset).take(area.height as usize).enumerate() {
+        let y = area.y + row as u16;
+        let indent = line.len() - line.trim_start().len();
+        match line[indent..].split_once("\": ").filter(|(key, _)| key.starts_with('"')) {
+            Some((key, value)) => {
+                let head = format!("{}{}", &line[..indent], &key[1..]);
+                let at = brush.text(area.x, y, area.width, &head, Role::Muted);
+                brush.text(at + 2, y, area.right().saturating_sub(at + 2), value, Role::Text);
+            }
+            None => {
+                brush.text(area.x, y, area.width, line, Role::Text);
+            }
+        }
+    }
+    let below = lines.len().saturating_sub(run.document.offset + area.height as usize);
+    if below > 0 {
+        let said = format!(" {} more below ", words::thousands(below));
+        brush.text_right(area.x, area.right(), area.bottom().saturating_sub(1), &said, Role::Muted);
+    }
+}
+
+/// Every attempt, the newest on top.
+fn attempts(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
+    let Some(step) = run.step() else { return };
+    if step.attempts.is_empty() {
+        empty(brush, area, "it has not run yet");
+        return;
+    }
+    let shown = run.shown_attempt().map(|attempt| attempt.number);
+    let row = step.attempts.iter().rev().position(|one| Some(one.number) == shown).unwrap_or(0);
+    let height = area.height.max(1) as usize;
+    let offset = (row + 1).saturating_sub(height);
+    for (place, attempt) in step.attempts.iter().rev().enumerate().skip(offset).take(height) {
+        let y = area.y + (place - offset) as u16;
+        let selected = Some(attempt.number) == shown;
+        if selected {
+            let role = if run.focus == Pane::Detail { Role::Selection } else { Role::SelectionIdle };
+            brush.over(Rect { x: area.x, y, width: area.width, height: 1 }, role);
+            brush.text(area.x.saturating_sub(1), y, 1, brush.glyphs.selected, Role::Accent);
+        }
+        let (status, words) = verdict(attempt);
+        let mut x = area.x;
+        brush.text(x, y, 2, brush.glyphs.step(status), step_role(status));
+        x += 2;
+        brush.text_right(x, x + 4, y, &attempt.number.to_string(), if selected { Role::Strong } else { Role::Text });
+        x += 6;
+        brush.text(x, y, 8, &app.settings.zone.clock(attempt.started_at), Role::Muted);
+        x += 10;
+        brush.text_right(x, x + 8, y, &words::duration(attempt.seconds(app.now)), Role::Muted);
+        x += 10;
+        let role = if status == StepStatus::Failed { Role::Failed } else { Role::Text };
+        brush.text(x, y, area.right().saturating_sub(x), &words, role);
+    }
+}
+
+/// An attempt's state as if it were a step's, and in words.
+fn verdict(attempt: &Attempt) -> (StepStatus, String) {
+    let Some(outcome) = &attempt.outcome else { return (StepStatus::Running, "running".into()) };
+    let words = outcome.in_words();
+    match outcome.status {
+        OutcomeStatus::Succeeded => (StepStatus::Completed, if words.is_empty() { "succeeded".into() } else { words }),
+        OutcomeStatus::Failed => (StepStatus::Failed, words),
+        OutcomeStatus::Stopped => (StepStatus::Cancelled, words),
+        OutcomeStatus::Lost => (StepStatus::Interrupted, words),
+    }
+}
+
+/// The attempts as text, for copying.
+pub fn attempts_text(run: &OpenRun, zone: Zone, now: DateTime<Utc>) -> String {
+    let Some(step) = run.step() else { return String::new() };
+    let line = |attempt: &std::sync::Arc<Attempt>| {
+        let (_, words) = verdict(attempt);
+        let took = words::duration(attempt.seconds(now));
+        format!("attempt {}  {}  {took}  {words}", attempt.number, zone.clock(attempt.started_at))
+    };
+    step.attempts.iter().rev().map(line).collect::<Vec<_>>().join("\n")
+}

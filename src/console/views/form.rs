@@ -1,0 +1,363 @@
+//! The form on a step: fields, or JSON with its mistakes at their places.
+
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use ratatui_textarea::DataCursor;
+
+use super::super::form::fields::{Field, Kind};
+use super::super::form::mistakes::Mistake;
+use super::super::form::{Form, Page};
+use super::super::theme::Role;
+use super::super::{text, words};
+use super::paint::Brush;
+use super::popups::{frame, wrap};
+
+/// Widest form.
+const WIDEST: u16 = 110;
+/// Columns of the names of fields, at least and at most.
+const LABEL: (u16, u16) = (16, 32);
+/// Columns before a line of JSON: its number and a gap.
+const GUTTER: u16 = 6;
+
+/// Columns and rows of the form: as many as both pages need, so that turning the page moves nothing.
+fn place(form: &Form, area: Rect) -> (u16, u16) {
+    let most = area.height.saturating_sub(if area.height >= 30 { 6 } else { 1 });
+    let lines = form.fields.len().max(form.json.lines().len());
+    let rows = u16::try_from(lines).unwrap_or(most).saturating_add(13).max(24);
+    (WIDEST.min(area.width.saturating_sub(4)), rows.min(most))
+}
+
+/// Rows of JSON that are seen at once on a screen of this size.
+pub fn height(form: &Form, size: (u16, u16)) -> u16 {
+    place(form, Rect::new(0, 0, size.0, size.1)).1.saturating_sub(8)
+}
+
+/// Draws it in the middle.
+pub fn draw(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    let (width, height) = place(form, area);
+    let inner = frame(brush, area, width, height.saturating_sub(3), &form.title());
+    tabs(form, brush, inner);
+    let said = below(form, inner.width as usize);
+    // The tabs, a blank, what is said below, the keys.
+    let rows = inner.height.saturating_sub(3 + said.len() as u16 + u16::from(!said.is_empty()));
+    let body = Rect { y: inner.y + 2, height: rows, ..inner };
+    match form.page {
+        Page::Fields => fields(form, brush, body, cursor),
+        Page::Json => json(form, brush, body, cursor),
+    }
+    for (row, (line, role)) in said.iter().enumerate() {
+        brush.text(inner.x, body.bottom() + 1 + row as u16, inner.width, line, *role);
+    }
+    keys(form, brush, Rect { y: inner.bottom() - 1, height: 1, ..inner });
+}
+
+fn tabs(form: &Form, brush: &mut Brush<'_>, area: Rect) {
+    let mut x = area.x;
+    for (page, name) in [(Page::Fields, "Fields"), (Page::Json, "JSON")] {
+        let style = brush.theme.style(if page == form.page { Role::Accent } else { Role::Muted });
+        let style = if page == form.page { style.add_modifier(Modifier::UNDERLINED) } else { style };
+        x = brush.text(x, area.y, area.width, name, style) + 2;
+    }
+    let (said, role) = match form.mistakes.len() {
+        _ if form.sent.is_some() => ("on its way…".to_owned(), Role::Accent),
+        0 if form.is_changed() || form.own().is_none() => ("no mistakes".to_owned(), Role::Muted),
+        0 => ("nothing changed yet".to_owned(), Role::Faint),
+        number => (words::count(number, "mistake"), Role::Error),
+    };
+    brush.text_right(x, area.right(), area.y, &said, role);
+}
+
+/// What is said under the page: what has happened to the step, what became of what was sent.
+fn below(form: &Form, width: usize) -> Vec<(String, Role)> {
+    let mut said = Vec::new();
+    let mut say = |line: &str, role: Role| said.extend(wrap(line, width).into_iter().take(3).map(|line| (line, role)));
+    if let Some(notice) = &form.notice {
+        say(notice, Role::Warning);
+    }
+    if let Some(standing) = &form.standing {
+        say(&standing.text, Role::Warning);
+        let keep =
+            if standing.newer { "Ctrl-r takes that in and keeps what you typed" } else { "what you typed is kept" };
+        say(keep, Role::Muted);
+    }
+    if form.page == Page::Fields {
+        let elsewhere = |mistake: &&Mistake| form.field_of(mistake).is_none();
+        for mistake in form.mistakes.iter().filter(elsewhere).take(2) {
+            say(&in_words(mistake), Role::Error);
+        }
+    }
+    said
+}
+
+fn in_words(mistake: &Mistake) -> String {
+    match &mistake.help {
+        Some(help) => format!("{} · {help}", mistake.message),
+        None => mistake.message.clone(),
+    }
+}
+
+fn keys(form: &Form, brush: &mut Brush<'_>, area: Rect) {
+    let page = match form.page {
+        Page::Fields => "JSON",
+        Page::Json => "fields",
+    };
+    let review = if form.page == Page::Fields { "Enter" } else { "Ctrl-s" };
+    let mut x = area.x;
+    for (key, label) in
+        [(review, "review and send"), ("F2", page), ("F4", "editor"), ("Esc", "close, keep"), ("F8", "start over")]
+    {
+        let width = (text::width(key) + 1 + text::width(label)) as u16;
+        if x + width > area.right() {
+            break;
+        }
+        let at = brush.text(x, area.y, area.width, key, Role::Key);
+        x = brush.text(at + 1, area.y, area.width, label, Role::Muted) + 3;
+    }
+}
+
+// ---- fields
+
+/// The lines of the fields page: a field, or what is said under one.
+enum Row<'a> {
+    Field(usize, &'a Field),
+    Help(&'a str),
+    /// Whether it is the first line of it.
+    Mistake(bool, String),
+}
+
+/// Columns of the names of its fields.
+fn label(form: &Form, width: u16) -> u16 {
+    let longest = form.fields.iter().map(|field| text::width(&text::clean(&field.label))).max().unwrap_or(0);
+    u16::try_from(longest + 3).unwrap_or(LABEL.1).clamp(LABEL.0, LABEL.1.min(width / 3).max(LABEL.0))
+}
+
+fn fields(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    let mut rows = Vec::new();
+    let mut focus = 0..0;
+    let label = label(form, area.width);
+    let room = area.width.saturating_sub(label + 3) as usize;
+    for (place, field) in form.fields.iter().enumerate() {
+        let start = rows.len();
+        rows.push(Row::Field(place, field));
+        let mistakes: Vec<&Mistake> = form.mistakes.iter().filter(|one| form.field_of(one) == Some(place)).collect();
+        // What the field itself says of its text is nearer than what the check says of the JSON.
+        let own = field.value().err().filter(|_| field.is_typed()).map(str::to_owned);
+        let said: Vec<String> = match own {
+            Some(own) => vec![own],
+            None => mistakes.iter().map(|mistake| in_words(mistake)).collect(),
+        };
+        for said in said {
+            let lines = wrap(&said, room).into_iter().enumerate();
+            rows.extend(lines.map(|(place, line)| Row::Mistake(place == 0, line)));
+        }
+        if place == form.selected {
+            rows.push(Row::Help(field.fixed.unwrap_or(&field.help)));
+            focus = start..rows.len();
+        }
+    }
+    let height = area.height as usize;
+    let top = if focus.end > height { (focus.end - height).min(focus.start) } else { 0 };
+    for (row, line) in rows.iter().skip(top).take(height).enumerate() {
+        let y = area.y + row as u16;
+        let (x, width) = (area.x + label, area.width.saturating_sub(label));
+        match line {
+            Row::Field(place, shown) => field(form, brush, Rect { y, height: 1, ..area }, *place, shown, cursor),
+            Row::Help(help) => {
+                brush.text(x, y, width, help, Role::Faint);
+            }
+            Row::Mistake(first, said) => {
+                if *first {
+                    brush.text(x, y, 2, brush.glyphs.up, Role::Error);
+                }
+                brush.text(x + 2, y, width.saturating_sub(2), said, Role::Error);
+            }
+        }
+    }
+    let below = rows.len().saturating_sub(top + height);
+    if below > 0 {
+        let said = format!(" {} more below ", words::thousands(below));
+        brush.text_right(area.x, area.right(), area.bottom().saturating_sub(1), &said, Role::Muted);
+    }
+}
+
+fn field(form: &Form, brush: &mut Brush<'_>, area: Rect, place: usize, field: &Field, cursor: &mut Option<(u16, u16)>) {
+    let focused = place == form.selected;
+    let y = area.y;
+    if focused {
+        brush.over(area, Role::Selection);
+        brush.text(area.x, y, 1, brush.glyphs.selected, Role::Accent);
+    }
+    let names = label(form, area.width);
+    let clean = text::clean(&field.label);
+    // What tells names apart stands at their ends.
+    let name = text::fit_end(&clean, names as usize - 2);
+    brush.text(area.x + 1, y, names - 2, &name, if focused { Role::Accent } else { Role::Muted });
+    let x = area.x + names;
+    let mut room = area.width.saturating_sub(names + 1);
+    if let Some(was) = field.was.as_ref().filter(|_| field.is_changed()) {
+        let was = if was.is_empty() { "was empty".to_owned() } else { format!("was {}", text::fit(was, 30)) };
+        let taken = text::width(&was) as u16 + 2;
+        if taken + 12 < room {
+            brush.text_right(x, area.right(), y, &was, Role::Muted);
+            room -= taken;
+        }
+    }
+    let wrong = form.mistakes.iter().any(|one| form.field_of(one) == Some(place)) || field.value().is_err();
+    let role = match () {
+        () if field.fixed.is_some() => Role::Faint,
+        () if wrong => Role::Error,
+        () if field.is_changed() => Role::Strong,
+        () => Role::Text,
+    };
+    let style = brush.theme.style(role);
+    let style = if wrong { style.add_modifier(Modifier::UNDERLINED) } else { style };
+    if let (Kind::Choice(_), None) = (&field.kind, field.fixed) {
+        let shown = field.text();
+        let shown =
+            if focused { format!("{} {shown} {}", brush.glyphs.more_left, brush.glyphs.more_right) } else { shown };
+        brush.text(x, y, room, &shown, style);
+        return;
+    }
+    if field.fixed.is_some() {
+        brush.text(x, y, room, &field.text(), style);
+        return;
+    }
+    if focused {
+        let (shown, column) = field.input.visible(room as usize);
+        match shown.is_empty() {
+            true => brush.text(x + 1, y, room.saturating_sub(1), &field.when_empty(), Role::Faint),
+            false => brush.text(x, y, room, &shown, style),
+        };
+        *cursor = Some((x + column as u16, y));
+    } else if field.input.is_empty() {
+        brush.text(x, y, room, &field.when_empty(), Role::Faint);
+    } else {
+        brush.text(x, y, room, &field.text(), style);
+    }
+}
+
+// ---- JSON
+
+/// A row of the JSON page: a line, or a mistake under its line.
+enum Line {
+    Text(usize),
+    /// Where it begins, and in which role.
+    Mistake(usize, String, Role),
+}
+
+fn json(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    let lines = form.json.lines();
+    let DataCursor(row, column) = form.json.cursor();
+    let width = area.width.saturating_sub(GUTTER) as usize;
+    let before = |line: &str, characters: usize| {
+        let end = line.char_indices().nth(characters).map_or(line.len(), |(place, _)| place);
+        text::width(&text::clean(&line[..end]))
+    };
+    let shift = (before(&lines[row], column) + 1).saturating_sub(width);
+    let mut rows: Vec<Line> = Vec::with_capacity(lines.len() + 2 * form.mistakes.len());
+    let mut at = 0;
+    for (number, line) in lines.iter().enumerate() {
+        if number == row {
+            at = rows.len();
+        }
+        rows.push(Line::Text(number));
+        for mistake in form.mistakes.iter().filter(|mistake| mistake.line == number + 1) {
+            // At its place, unless there is no room to read it there.
+            let start = before(line, mistake.column - 1).saturating_sub(shift).min(width / 3);
+            let room = width.saturating_sub(start + 2);
+            let message = wrap(&mistake.message, room).into_iter().enumerate();
+            rows.extend(message.map(|(place, line)| {
+                let mark = if place == 0 { brush.glyphs.up } else { " " };
+                Line::Mistake(start, format!("{mark} {line}"), Role::Error)
+            }));
+            let help = mistake.help.iter().flat_map(|help| wrap(help, room));
+            rows.extend(help.map(|line| Line::Mistake(start, format!("  {line}"), Role::Muted)));
+        }
+    }
+    let height = area.height.max(1) as usize;
+    // The line with the cursor is seen, with what is wrong with it.
+    let said = rows[at + 1..].iter().take_while(|row| matches!(row, Line::Mistake(..))).count();
+    let top = (at + 1 + said.min(height.saturating_sub(1))).saturating_sub(height);
+    let selection = form.json.selection_range();
+    for (place, line) in rows.iter().skip(top).take(height).enumerate() {
+        let y = area.y + place as u16;
+        let x = area.x + GUTTER;
+        match line {
+            Line::Text(number) => {
+                let wrong = form.mistakes.iter().any(|mistake| mistake.line == number + 1);
+                let role = if wrong { Role::Error } else { Role::Faint };
+                brush.text_right(area.x, area.x + GUTTER - 2, y, &(number + 1).to_string(), role);
+                line_of_json(brush, x, y, width as u16, &lines[*number], shift);
+                if let Some((from, to)) = selection
+                    && (from.0..=to.0).contains(number)
+                {
+                    let start = if *number == from.0 { before(&lines[*number], from.1) } else { 0 };
+                    let end = if *number == to.0 {
+                        before(&lines[*number], to.1)
+                    } else {
+                        before(&lines[*number], usize::MAX) + 1
+                    };
+                    let (start, end) = (start.saturating_sub(shift), end.saturating_sub(shift).min(width));
+                    brush.over(
+                        Rect { x: x + start as u16, y, width: end.saturating_sub(start) as u16, height: 1 },
+                        Role::Selection,
+                    );
+                }
+                for mistake in form.mistakes.iter().filter(|mistake| mistake.line == number + 1) {
+                    let start = before(&lines[*number], mistake.column - 1);
+                    let length = before(&lines[*number], mistake.column - 1 + characters(form, mistake)) - start;
+                    let (from, to) =
+                        (start.saturating_sub(shift), (start + length.max(1)).saturating_sub(shift).min(width));
+                    let style = brush.theme.style(Role::Error).add_modifier(Modifier::UNDERLINED);
+                    brush.over(Rect { x: x + from as u16, y, width: to.saturating_sub(from) as u16, height: 1 }, style);
+                }
+                if *number == row {
+                    *cursor = Some((x + (before(&lines[row], column) - shift) as u16, y));
+                }
+            }
+            Line::Mistake(start, said, role) => {
+                brush.text(x + *start as u16, y, (width - start) as u16, said, *role);
+            }
+        }
+    }
+    let below = rows.len().saturating_sub(top + height);
+    if below > 0 {
+        let said = format!(" {} more below ", words::thousands(below));
+        brush.text_right(area.x, area.right(), area.bottom().saturating_sub(1), &said, Role::Muted);
+    }
+}
+
+/// Characters of a mistake on its line.
+fn characters(form: &Form, mistake: &Mistake) -> usize {
+    let line = &form.json.lines()[mistake.line - 1];
+    let start = line.char_indices().nth(mistake.column - 1).map_or(line.len(), |(place, _)| place);
+    let length = mistake.span.len().min(line.len() - start);
+    line.get(start..start + length).map_or(1, |meant| meant.chars().count())
+}
+
+/// A line with its name set back, so that the values are what is read.
+fn line_of_json(brush: &mut Brush<'_>, x: u16, y: u16, width: u16, line: &str, shift: usize) {
+    let clean = text::clean(line);
+    let shown = if shift == 0 { clean.into_owned() } else { past(&clean, shift) };
+    brush.text(x, y, width, &shown, Role::Text);
+    if shift == 0 {
+        let indent = line.len() - line.trim_start().len();
+        if let Some((name, _)) = line[indent..].split_once("\":").filter(|(name, _)| name.starts_with('"')) {
+            let taken = (indent + text::width(&text::clean(name)) + 2).min(width as usize) as u16;
+            brush.over(Rect { x, y, width: taken, height: 1 }, Role::Muted);
+        }
+    }
+}
+
+/// What of a line is right of some columns.
+fn past(line: &str, columns: usize) -> String {
+    let mut passed = 0;
+    let mut rest = line.chars();
+    while passed < columns {
+        match rest.next() {
+            Some(c) => passed += text::width(c.encode_utf8(&mut [0; 4])),
+            None => return String::new(),
+        }
+    }
+    rest.collect()
+}

@@ -1,0 +1,242 @@
+//! The header of an open run: what it is, how far, in which state and why, and which keys answer it.
+
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+
+use crate::run::{Durability, RunStatus, StepStatus, short_id};
+
+use super::super::actions::Action;
+use super::super::app::{App, Place};
+use super::super::run_model::{OpenRun, Ownership};
+use super::super::theme::{Role, run_role};
+use super::super::{text, words};
+use super::paint::Brush;
+
+/// What the run waits for, and the keys that answer it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// What it is about, in a few words.
+    pub what: String,
+    /// The keys, with what they do.
+    pub keys: Vec<(&'static str, &'static str)>,
+    /// How loud.
+    pub role: Role,
+}
+
+/// What the operator is asked for; `None` when there is nothing to do.
+pub fn call(run: &OpenRun) -> Option<Call> {
+    let state = &run.state;
+    let key = |action: Action| (action.key(), action.entry().label);
+    let quiet =
+        |what: &str, keys: Vec<(&'static str, &'static str)>| Some(Call { what: what.into(), keys, role: Role::Muted });
+    match &run.ownership {
+        Ownership::Damaged(damage) => {
+            return Some(Call {
+                what: format!("the journal is damaged: {damage}"),
+                keys: Vec::new(),
+                role: Role::Error,
+            });
+        }
+        Ownership::Elsewhere => {
+            return quiet(
+                "another process runs this; this is how it stood when it was read",
+                vec![(Action::Refresh.key(), "reads it again")],
+            );
+        }
+        Ownership::Nobody if !state.status.is_ended() && state.status != RunStatus::Idle => {
+            let what =
+                if run.halted { "its engine ended; nothing of it runs now" } else { "no engine owns it" }.to_string();
+            return Some(Call { what, keys: vec![("p", "takes it over")], role: Role::Warning });
+        }
+        _ => {}
+    }
+    if let Some(error) = &run.storage {
+        let what = format!("stopped by the disk: {error}. Nothing starts until it takes the journal again");
+        return Some(Call { what, keys: Vec::new(), role: Role::Error });
+    }
+    if state.cancelling {
+        return Some(Call {
+            what: "attempts are being stopped".into(),
+            keys: vec![("c", "kills them now")],
+            role: Role::Warning,
+        });
+    }
+    // The selected step if it needs a person, else the first that does: the keys are about the selected one.
+    let needing = state.needs_person();
+    let selected = run.position();
+    let place = selected.filter(|place| needing.binary_search(place).is_ok()).or_else(|| needing.first().copied());
+    if let Some(place) = place.filter(|_| state.status != RunStatus::Idle) {
+        let (definition, step) = (&state.plan.steps[place], &state.steps[place]);
+        let id = &definition.step_id;
+        let (what, mut keys, role) = match step.status {
+            StepStatus::Held => {
+                let why = state.hold_reason(place).map(|why| format!(": {why}")).unwrap_or_default();
+                (format!("{id} is held{why}"), vec![key(Action::Release), key(Action::Skip)], Role::Held)
+            }
+            StepStatus::InReview => (format!("{id} waits for a verdict"), vec![], Role::Review),
+            StepStatus::Interrupted => (
+                format!("{id} was running when its engine ended"),
+                vec![key(Action::Retry), key(Action::Skip), key(Action::Complete)],
+                Role::Held,
+            ),
+            _ => {
+                let outcome = step.attempt().and_then(|attempt| attempt.outcome.as_ref());
+                let why = outcome.map(|outcome| outcome.in_words()).filter(|why| !why.is_empty());
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                (
+                    format!("{id} failed{why}"),
+                    vec![key(Action::Retry), key(Action::Skip), key(Action::Complete)],
+                    Role::Failed,
+                )
+            }
+        };
+        if selected != Some(place) {
+            keys = vec![("!", "goes there")];
+        }
+        if state.status == RunStatus::Paused && state.paused.contains(&crate::run::PauseReason::Operator) {
+            keys.push(key(Action::Resume));
+        }
+        return Some(Call { what, keys, role });
+    }
+    match state.status {
+        RunStatus::Idle => {
+            Some(Call { what: "nothing has run yet".into(), keys: vec![("Enter", "starts it")], role: Role::Muted })
+        }
+        RunStatus::Paused => Some(Call {
+            what: "nothing new starts".into(),
+            keys: vec![key(Action::Resume), key(Action::Cancel)],
+            role: Role::Held,
+        }),
+        _ => None,
+    }
+}
+
+/// The state in capitals, as it is to be read from across the room.
+pub fn word(run: &OpenRun) -> &'static str {
+    match &run.ownership {
+        Ownership::Damaged(_) => "DAMAGED",
+        Ownership::Nobody if run.halted => "NOT RUNNING",
+        _ => words::run_word(&run.state),
+    }
+}
+
+/// Draws the three lines.
+pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
+    if area.height < 3 {
+        return;
+    }
+    title(app, run, brush, area);
+    progress(app, run, brush, area);
+    if let Some(mut call) = call(run) {
+        let y = area.y + 2;
+        if app.place == Place::History {
+            // They are about the selected step, which is not to be seen here.
+            call.keys.clear();
+        }
+        let keys: usize = call.keys.iter().map(|(key, label)| text::width(key) + text::width(label) + 4).sum();
+        let room = (area.width as usize).saturating_sub(keys + 3);
+        let mut x = brush.text(area.x + 1, y, room as u16, &call.what, call.role);
+        for (key, label) in &call.keys {
+            x = brush.text(x + 3, y, area.right().saturating_sub(x + 3), key, Role::Key);
+            x = brush.text(x + 1, y, area.right().saturating_sub(x + 1), label, Role::Text);
+        }
+    }
+}
+
+fn title(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
+    let state = &run.state;
+    let (y, left, right) = (area.y, area.x + 1, area.right().saturating_sub(1));
+    let narrow = area.width < 110;
+    let damaged = matches!(run.ownership, Ownership::Damaged(_));
+    let waits = matches!(state.status, RunStatus::Paused | RunStatus::Failed) || state.cancelling || damaged;
+    let role = match () {
+        () if damaged => Role::Error,
+        () if state.cancelling => Role::Warning,
+        () => run_role(state.status),
+    };
+    let mut word_style = brush.theme.style(role).add_modifier(Modifier::BOLD);
+    let word = word(run);
+    // A block only where a person is needed: it is the one thing to be seen from across the room.
+    let word = if waits { format!(" {word} ") } else { word.to_string() };
+    if waits {
+        word_style = word_style.add_modifier(Modifier::REVERSED);
+    }
+    let reason = words::run_reason(state);
+    let room = right.saturating_sub(left);
+    let word_width = text::width(&word) as u16;
+    // The headline gives way before the reason does.
+    let taken = word_width + 2 + 3 + text::width(&state.plan.plan_id).min(24) as u16 + if narrow { 0 } else { 40 };
+    let reason_room = room.saturating_sub(taken).max(room / 4).min(text::width(&reason) as u16);
+    let reason_width = if reason.is_empty() { 0 } else { reason_room + 2 };
+    let state_at = right.saturating_sub(word_width + reason_width);
+    brush.text(state_at, y, word_width, &word, word_style);
+    if reason_width > 0 {
+        brush.text(state_at + word_width + 2, y, reason_room, &reason, if waits { role } else { Role::Muted });
+    }
+    let mut end = state_at.saturating_sub(3);
+    let marks = marks(app, run);
+    if !marks.is_empty() {
+        end = brush.text_right(left, end, y, &marks, Role::Warning).saturating_sub(3);
+    }
+    if !narrow {
+        let facts = format!("run {} · plan v{} · {}", short_id(state.run_id), state.plan_version, state.user);
+        end = brush.text_right(left, end, y, &facts, Role::Muted).saturating_sub(3);
+    }
+    let at = brush.text(left, y, end.saturating_sub(left), &state.plan.plan_id, Role::Strong);
+    if state.plan.headline() != state.plan.plan_id && end > at + 8 {
+        brush.text(at + 3, y, end.saturating_sub(at + 3), state.plan.headline(), Role::Muted);
+    }
+}
+
+fn marks(app: &App, run: &OpenRun) -> String {
+    let mut marks = Vec::new();
+    if app.settings.attached.is_some() {
+        marks.push("attached");
+    }
+    if run.state.options.simulate {
+        marks.push("simulated");
+    }
+    if run.state.options.durability == Durability::Relaxed {
+        marks.push("relaxed");
+    }
+    marks.join(" · ")
+}
+
+fn progress(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
+    let counts = run.state.counts();
+    let y = area.y + 1;
+    let (left, right) = (area.x + 1, area.right().saturating_sub(1));
+    let gauge = (area.width * 2 / 5).clamp(16, 90);
+    brush.gauge(left, y, gauge, &counts);
+    let mut at = left + gauge + 2;
+    let total = words::thousands(counts.total() as usize);
+    let done = format!("{:>width$} of {total}", words::thousands(counts.done() as usize), width = total.len());
+    at = brush.text(at, y, right.saturating_sub(at), &done, Role::Strong);
+    let parts = [
+        (counts.of(StepStatus::Running), "running", Role::Running),
+        (counts.of(StepStatus::Stopping), "stopping", Role::Waiting),
+        (counts.of(StepStatus::Waiting), "waiting", Role::Waiting),
+        (counts.of(StepStatus::Failed), "failed", Role::Failed),
+        (counts.of(StepStatus::Interrupted), "interrupted", Role::Held),
+        (counts.of(StepStatus::Held), "held", Role::Held),
+        (counts.of(StepStatus::InReview), "in review", Role::Review),
+    ];
+    let clock = clock(app, run);
+    let end = brush.text_right(at, right, y, &clock, Role::Muted).saturating_sub(1);
+    for (number, word, role) in parts {
+        let part = format!("{} {word}", words::thousands(number as usize));
+        if number > 0 && at + 3 + (text::width(&part) as u16) < end {
+            at = brush.text(at, y, end - at, " · ", Role::Faint);
+            at = brush.text(at, y, end - at, &part, role);
+        }
+    }
+}
+
+fn clock(app: &App, run: &OpenRun) -> String {
+    let Some(elapsed) = run.elapsed(app.now) else { return String::new() };
+    let elapsed = words::duration(elapsed);
+    match run.remaining().filter(|_| run.ownership == Ownership::Ours) {
+        Some(left) => format!("{elapsed} · about {} left", words::roughly(left)),
+        None => elapsed,
+    }
+}

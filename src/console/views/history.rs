@@ -1,0 +1,235 @@
+//! Checkpoints, versions and interventions: a list, and beside it what the selected entry says in full.
+
+use ratatui::layout::Rect;
+
+use super::super::app::{App, FilterOf};
+use super::super::history::{self, History, Kind};
+use super::super::run_model::OpenRun;
+use super::super::theme::Role;
+use super::super::{text, words};
+use super::paint::Brush;
+use super::{footer, header, layout};
+use crate::run::{InterventionStatus, checkpoint_id};
+
+/// Where the list and the text are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Areas {
+    /// The heading of the list.
+    pub title: Rect,
+    /// Its rows.
+    pub list: Rect,
+    /// The text beside or under it.
+    pub text: Rect,
+}
+
+/// The layout of the place.
+pub fn areas(area: Rect) -> Areas {
+    if area.height < 10 {
+        return Areas::default();
+    }
+    let head = if area.height >= 30 { 4 } else { 3 };
+    let body = Rect { y: area.y + head, height: area.height - head - 2, ..area };
+    let title = Rect { height: 1, ..body };
+    let below = Rect { y: body.y + 1, height: body.height - 1, ..body };
+    if layout::is_narrow((area.width, area.height)) {
+        let rows = (below.height / 2).max(3);
+        let text = Rect { y: below.y + rows + 1, height: below.height.saturating_sub(rows + 1), ..below };
+        return Areas { title, list: Rect { height: rows, ..below }, text };
+    }
+    let left = area.width * 52 / 100;
+    let text = Rect { x: area.x + left + 3, width: area.width - left - 3, ..body };
+    Areas { title: Rect { width: left, ..title }, list: Rect { width: left, ..below }, text }
+}
+
+/// Draws the place; `cursor` is set where text is being typed.
+pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    let Some(history) = &app.history else { return };
+    header::draw(app, run, brush, area);
+    let areas = areas(area);
+    heading(app, run, history, brush, areas.title, cursor);
+    let rows = history.rows(&run.state);
+    let selected = history.selected_row(&run.state);
+    for row in 0..usize::from(areas.list.height) {
+        let Some(entry) = history.entry(&run.state, history.offset + row).filter(|_| history.offset + row < rows)
+        else {
+            break;
+        };
+        let place = Rect { y: areas.list.y + row as u16, height: 1, ..areas.list };
+        let is_selected = history.offset + row == selected;
+        if is_selected {
+            brush.over(place, Role::Selection);
+            brush.text(place.x, place.y, 1, brush.glyphs.selected, Role::Accent);
+        }
+        let line = Rect { x: place.x + 1, width: place.width.saturating_sub(2), ..place };
+        match history.kind {
+            Kind::Checkpoints => checkpoint(app, run, history, brush, line, entry),
+            Kind::Versions => version(app, run, history, brush, line, entry),
+            Kind::Interventions => intervention(app, run, brush, line, entry),
+        }
+    }
+    if rows == 0 {
+        let said = match (history.filter.is_empty(), history.kind) {
+            (false, _) => "nothing matches; Esc clears the filter",
+            (_, Kind::Checkpoints) => {
+                "no checkpoint yet: there is one at the start, after every step and at each pause"
+            }
+            _ => "nobody has done anything yet",
+        };
+        brush.text(areas.list.x + 2, areas.list.y, areas.list.width.saturating_sub(3), said, Role::Muted);
+    }
+    detail(history, brush, areas.text);
+    footer::draw(
+        app,
+        brush,
+        Rect { y: area.bottom() - 2, height: 1, ..area },
+        Rect { y: area.bottom() - 1, height: 1, ..area },
+    );
+}
+
+fn heading(
+    app: &App,
+    run: &OpenRun,
+    history: &History,
+    brush: &mut Brush<'_>,
+    area: Rect,
+    cursor: &mut Option<(u16, u16)>,
+) {
+    let name = match history.kind {
+        Kind::Checkpoints => "Checkpoints",
+        Kind::Versions => "Versions of the plan",
+        Kind::Interventions => "Interventions",
+    };
+    let at = brush.text(area.x + 1, area.y, area.width, name, Role::Accent);
+    let all = history.len(&run.state);
+    let shown = history.rows(&run.state);
+    let count = if shown == all {
+        words::thousands(all)
+    } else {
+        format!("{} of {}", words::thousands(shown), words::thousands(all))
+    };
+    let mut at = brush.text(at + 2, area.y, area.right().saturating_sub(at + 2), &count, Role::Muted);
+    if let Some(marked) = history.marked.filter(|_| history.kind == Kind::Versions) {
+        let said = format!("compared with version {marked}");
+        at = brush.text(at + 3, area.y, area.right().saturating_sub(at + 3), &said, Role::Accent);
+    }
+    let room = area.right().saturating_sub(at + 4);
+    if let Some((FilterOf::History, input)) = &app.typing {
+        let (shown, column) = input.visible(room.saturating_sub(1) as usize);
+        brush.text(at + 3, area.y, 1, "/", Role::Accent);
+        brush.text(at + 4, area.y, room, &shown, Role::Text);
+        *cursor = Some((at + 4 + column as u16, area.y));
+    } else if !history.filter.is_empty() {
+        brush.text(at + 3, area.y, room, &format!("/{}", history.filter), Role::Accent);
+    }
+}
+
+fn checkpoint(app: &App, run: &OpenRun, history: &History, brush: &mut Brush<'_>, area: Rect, entry: usize) {
+    let Some(mark) = run.state.checkpoints.get(entry) else { return };
+    let left = history.left_at(mark);
+    let role = |role: Role| if left.is_some() { Role::Faint } else { role };
+    let y = area.y;
+    let mut x = area.x + 1;
+    brush.text(x, y, 9, &checkpoint_id(mark.seq), role(Role::Muted));
+    x += 10;
+    brush.text(x, y, 8, &app.settings.zone.clock(mark.time), role(Role::Muted));
+    x += 10;
+    let done = format!("{} of {}", words::thousands(mark.step_index as usize), words::thousands(run.state.steps.len()));
+    let mut end = area.right();
+    if let Some(left) = left {
+        let said = format!("left behind {}", app.settings.zone.show(left, "%H:%M"));
+        end = brush.text_right(x, end, y, &said, Role::Faint).saturating_sub(2);
+    } else {
+        end = brush.text_right(x, end, y, &done, Role::Muted).saturating_sub(2);
+    }
+    brush.text(x, y, end.saturating_sub(x), &history::what_made(&run.state, mark), role(Role::Text));
+}
+
+fn version(app: &App, run: &OpenRun, history: &History, brush: &mut Brush<'_>, area: Rect, entry: usize) {
+    let state = &run.state;
+    let made = entry.checked_sub(1).and_then(|at| state.versions.get(at));
+    let number = made.map_or(1, |made| made.change.version);
+    let time = made.map_or(state.created_at, |made| made.time);
+    let (user, what, reason) = history::version(state, entry);
+    let y = area.y;
+    let mut x = area.x + 1;
+    let marked = history.marked == Some(number);
+    brush.text(
+        x,
+        y,
+        6,
+        &format!("{}v{number}", if marked { "*" } else { "" }),
+        if marked { Role::Accent } else { Role::Strong },
+    );
+    x += 7;
+    brush.text(x, y, 8, &app.settings.zone.clock(time), Role::Muted);
+    x += 10;
+    brush.text(x, y, 10, user, Role::Text);
+    x += 12;
+    let at = brush.text(x, y, area.right().saturating_sub(x), &what, Role::Text);
+    if !reason.is_empty() {
+        brush.text(at + 2, y, area.right().saturating_sub(at + 2), &format!("“{reason}”"), Role::Muted);
+    }
+}
+
+fn intervention(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, entry: usize) {
+    let Some(record) = run.state.interventions.get(entry) else { return };
+    let role = match record.status {
+        InterventionStatus::Applied => Role::Done,
+        InterventionStatus::Pending => Role::Waiting,
+        InterventionStatus::Failed => Role::Failed,
+    };
+    let y = area.y;
+    let mut x = area.x + 1;
+    brush.text(x, y, 8, &app.settings.zone.clock(record.timestamp), Role::Muted);
+    x += 10;
+    brush.text(x, y, 7, history::status_word(record), role);
+    x += 9;
+    brush.text(x, y, 10, &record.user, Role::Text);
+    x += 12;
+    let kind = record.intervention_type.replace('_', " ");
+    let mut at = brush.text(x, y, area.right().saturating_sub(x), &kind, Role::Text);
+    // The kind says that it is about a step; its name is what matters.
+    if let Some(step) = &record.target_step_id {
+        at = brush.text(at + 1, y, area.right().saturating_sub(at + 1), step, Role::Strong);
+    }
+    if let Some(reason) = &record.reason {
+        brush.text(at + 2, y, area.right().saturating_sub(at + 2), &format!("“{reason}”"), Role::Muted);
+    }
+}
+
+fn detail(history: &History, brush: &mut Brush<'_>, area: Rect) {
+    let Some(lines) = history.text() else {
+        brush.text(area.x + 1, area.y, area.width.saturating_sub(2), "reading the journal…", Role::Faint);
+        return;
+    };
+    let wrapped = wrapped(lines, area.width.saturating_sub(3) as usize);
+    let height = area.height as usize;
+    let offset = history.scroll.min(wrapped.len().saturating_sub(height));
+    for (row, (line, role)) in wrapped.iter().skip(offset).take(height).enumerate() {
+        brush.text(area.x + 1, area.y + row as u16, area.width.saturating_sub(2), line, *role);
+    }
+    let below = wrapped.len().saturating_sub(offset + height);
+    if below > 0 {
+        let said = format!(" {} more · Ctrl-d ", words::thousands(below));
+        brush.text_right(area.x, area.right(), area.bottom() - 1, &said, Role::Accent);
+    }
+}
+
+fn wrapped(lines: &[history::Line], columns: usize) -> Vec<(String, Role)> {
+    let mut found = Vec::with_capacity(lines.len());
+    for line in lines {
+        if text::width(&line.text) <= columns {
+            found.push((line.text.clone(), line.role));
+        } else {
+            found.extend(super::popups::wrap(&line.text, columns).into_iter().map(|part| (part, line.role)));
+        }
+    }
+    found
+}
+
+/// How far the text can be scrolled.
+pub fn longest_scroll(history: &History, area: Rect) -> usize {
+    let areas = areas(area);
+    let lines = history.text().map_or(0, |lines| wrapped(lines, areas.text.width.saturating_sub(3) as usize).len());
+    lines.saturating_sub(areas.text.height as usize)
+}

@@ -1,0 +1,233 @@
+//! What lies over a place.
+
+use ratatui::layout::Rect;
+
+use super::super::actions::{Action, GROUPS, TABLE};
+use super::super::app::App;
+use super::super::availability::{availability, meant};
+use super::super::mouse::HELP;
+use super::super::popups::{Leaving, Popup};
+use super::super::theme::Role;
+use super::super::{text, words};
+use super::form;
+use super::paint::Brush;
+use super::question;
+
+/// Widest popup.
+pub(super) const WIDEST: u16 = 76;
+/// Widest text to read.
+const READING: u16 = 100;
+
+/// Rows of a text that are seen at once.
+pub fn text_height(area: Rect) -> u16 {
+    area.height.saturating_sub(6).max(1)
+}
+
+/// How far the popup on top can be scrolled.
+pub fn longest_offset(app: &App, area: Rect) -> usize {
+    let lines = match app.layers.last().map(|layer| &layer.popup) {
+        Some(Popup::Help { .. }) => help_lines(app).len(),
+        Some(Popup::Text { lines, .. }) => wrapped(lines, area).len(),
+        Some(Popup::Ask(ask)) => return question::longest_offset(ask, area),
+        _ => 0,
+    };
+    lines.saturating_sub(text_height(area) as usize)
+}
+
+/// Draws a popup in the middle.
+pub fn draw(app: &App, popup: &Popup, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    match popup {
+        Popup::Help { offset } => help(app, brush, area, *offset),
+        Popup::Text { title, lines, offset } => {
+            let lines = wrapped(lines, area);
+            let rows = lines.len().min(text_height(area) as usize);
+            let inner = frame(brush, area, reading(area), rows as u16 + 1, title);
+            for (row, line) in lines.iter().skip(*offset).take(rows).enumerate() {
+                brush.text(inner.x, inner.y + 1 + row as u16, inner.width, line, Role::Text);
+            }
+            more(brush, inner, *offset, rows, lines.len());
+        }
+        Popup::Ask(ask) => question::draw(ask, brush, area, cursor),
+        Popup::Form(form) => form::draw(form, brush, area, cursor),
+        Popup::Quit(leaving) => quit(app, *leaving, brush, area),
+    }
+}
+
+fn reading(area: Rect) -> u16 {
+    READING.min(area.width.saturating_sub(4))
+}
+
+fn wrapped(lines: &[String], area: Rect) -> Vec<String> {
+    let width = reading(area).saturating_sub(6).max(10) as usize;
+    lines.iter().flat_map(|line| wrap(line, width)).collect()
+}
+
+/// Breaks a line at spaces; an indented line goes on indented.
+pub(super) fn wrap(line: &str, width: usize) -> Vec<String> {
+    if text::width(line) <= width {
+        return vec![line.to_string()];
+    }
+    let indent = " ".repeat(line.len() - line.trim_start().len());
+    let mut found = Vec::new();
+    let mut current = indent.clone();
+    for word in line.split_whitespace() {
+        if !current.trim().is_empty() && text::width(&current) + 1 + text::width(word) > width {
+            found.push(std::mem::replace(&mut current, indent.clone()));
+        }
+        if !current.trim().is_empty() {
+            current.push(' ');
+        }
+        current.push_str(word);
+    }
+    found.push(current);
+    found
+}
+
+/// Draws the frame of a popup with so many rows inside; gives back the inside.
+pub(super) fn frame(brush: &mut Brush<'_>, area: Rect, width: u16, rows: u16, title: &str) -> Rect {
+    let ascii = brush.glyphs.charset() == text::Charset::Ascii;
+    let (corners, side) = if ascii { (["+", "+", "+", "+"], "|") } else { (["╭", "╮", "╰", "╯"], "│") };
+    let width = width.min(area.width);
+    let height = (rows + 3).min(area.height);
+    let x = area.x + (area.width - width) / 2;
+    let y = area.y + (area.height - height) / 2;
+    let place = Rect { x, y, width, height };
+    brush.clear(place);
+    let line = brush.glyphs.rule.repeat(width.saturating_sub(2) as usize);
+    let (right, bottom) = (place.right() - 1, place.bottom() - 1);
+    brush.text(x + 1, y, width, &line, Role::Rule);
+    brush.text(x + 1, bottom, width, &line, Role::Rule);
+    for (corner, (x, y)) in corners.iter().zip([(x, y), (right, y), (x, bottom), (right, bottom)]) {
+        brush.text(x, y, 1, corner, Role::Rule);
+    }
+    for row in y + 1..bottom {
+        brush.text(x, row, 1, side, Role::Rule);
+        brush.text(right, row, 1, side, Role::Rule);
+    }
+    let shown = format!(" {title} ");
+    brush.text(x + 2, y, width.saturating_sub(4), &shown, Role::Strong);
+    Rect { x: x + 3, y: y + 1, width: width.saturating_sub(6), height: height.saturating_sub(2) }
+}
+
+fn more(brush: &mut Brush<'_>, inner: Rect, offset: usize, rows: usize, total: usize) {
+    let below = total.saturating_sub(offset + rows);
+    let said = match (offset, below) {
+        (0, 0) => " Esc closes ".to_string(),
+        (_, 0) => " the end · Esc closes ".to_string(),
+        (_, below) => format!(" {} more below · Esc closes ", words::thousands(below)),
+    };
+    brush.text_right(inner.x, inner.right(), inner.bottom(), &said, Role::Muted);
+}
+
+// ---- leaving
+
+fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
+    let active: Vec<_> = app.runs.active().collect();
+    let attempts: u32 = active.iter().map(|run| run.counts.live()).sum();
+    let running = words::count(attempts as usize, "attempt");
+    let runs = words::count(active.len(), "run");
+    let said = match leaving {
+        Leaving::Asking => {
+            let verb = if active.len() == 1 { "is" } else { "are" };
+            vec![format!("{runs} {verb} active, with {running} running.")]
+        }
+        Leaving::Draining => vec![format!("Paused. {running} may finish; then the console ends.")],
+        Leaving::Stopping => vec![format!("{running} asked to stop; then the console ends.")],
+        Leaving::Cancelling => vec![format!("Cancelling {runs}; {running} being stopped. Then the console ends.")],
+    };
+    let choices: Vec<(&str, &str, &str)> = match leaving {
+        Leaving::Asking => vec![
+            ("p", "pause and quit", "nothing new starts; what runs may finish"),
+            ("c", "cancel and quit", "attempts are stopped, the runs end"),
+            ("Esc", "stay", ""),
+        ],
+        Leaving::Draining => vec![
+            ("p", "stop them now", "they become interrupted"),
+            ("c", "cancel instead", "the runs end"),
+            ("Esc", "stay", "the runs stay paused"),
+        ],
+        Leaving::Stopping => vec![("Esc", "stay", "the runs stay paused")],
+        Leaving::Cancelling => vec![("c", "kill them now", ""), ("Esc", "stay", "cancelling goes on")],
+    };
+    let width = WIDEST.min(area.width.saturating_sub(4));
+    let inner = frame(brush, area, width, (said.len() + choices.len()) as u16 + 2, "Leave the console?");
+    let mut y = inner.y + 1;
+    for line in &said {
+        brush.text(inner.x, y, inner.width, line, Role::Text);
+        y += 1;
+    }
+    y += 1;
+    for (key, label, effect) in choices {
+        brush.text(inner.x + 1, y, 4, key, Role::Key);
+        brush.text(inner.x + 6, y, 18, label, Role::Text);
+        brush.text(inner.x + 24, y, inner.width.saturating_sub(24), effect, Role::Muted);
+        y += 1;
+    }
+}
+
+// ---- help
+
+enum HelpLine {
+    Heading(&'static str),
+    Key { keys: String, doc: &'static str, possible: bool },
+    Why(String),
+    Gap,
+}
+
+fn help_lines(app: &App) -> Vec<HelpLine> {
+    let (scope, seen) = (app.scope(), app.to_be_drawn());
+    let mut lines = Vec::new();
+    for (group, title) in GROUPS {
+        let mut entries = TABLE.iter().filter(|entry| entry.group == group && entry.scope.covers(scope)).peekable();
+        if entries.peek().is_none() {
+            continue;
+        }
+        if !lines.is_empty() {
+            lines.push(HelpLine::Gap);
+        }
+        lines.push(HelpLine::Heading(title));
+        for entry in entries {
+            // Of actions that share a key, the one that is meant says why it is not possible; the others are for another state.
+            let alternatives: Vec<Action> = TABLE
+                .iter()
+                .filter(|other| other.scope.covers(scope) && other.keys[0] == entry.keys[0])
+                .map(|other| other.action)
+                .collect();
+            if meant(app, &seen, &alternatives) != Some(entry.action) {
+                lines.push(HelpLine::Key { keys: entry.keys.join(" "), doc: entry.doc, possible: false });
+                continue;
+            }
+            let why = availability(app, entry.action).err();
+            lines.push(HelpLine::Key { keys: entry.keys.join(" "), doc: entry.doc, possible: why.is_none() });
+            lines.extend(why.map(HelpLine::Why));
+        }
+    }
+    lines.extend([HelpLine::Gap, HelpLine::Heading("The mouse")]);
+    lines.extend(HELP.map(|(button, doc)| HelpLine::Key { keys: button.to_owned(), doc, possible: true }));
+    lines
+}
+
+fn help(app: &App, brush: &mut Brush<'_>, area: Rect, offset: usize) {
+    const KEYS: u16 = 14;
+    let lines = help_lines(app);
+    let rows = lines.len().min(text_height(area) as usize);
+    let inner = frame(brush, area, reading(area), rows as u16 + 1, "Keys");
+    for (row, line) in lines.iter().skip(offset).take(rows).enumerate() {
+        let y = inner.y + 1 + row as u16;
+        let (x, width) = (inner.x + KEYS, inner.width.saturating_sub(KEYS));
+        match line {
+            HelpLine::Gap => {}
+            HelpLine::Heading(title) => {
+                brush.text(inner.x, y, inner.width, title, Role::Accent);
+            }
+            HelpLine::Key { keys, doc, possible } => {
+                brush.text(inner.x, y, KEYS - 1, keys, if *possible { Role::Key } else { Role::Faint });
+                brush.text(x, y, width, doc, if *possible { Role::Text } else { Role::Faint });
+            }
+            HelpLine::Why(why) => {
+                brush.text(x, y, width, &format!("not now: {why}"), Role::Muted);
+            }
+        }
+    }
+    more(brush, inner, offset, rows, lines.len());
+}

@@ -1,0 +1,119 @@
+//! A question before a command is sent: what it does in a sentence, what it would do to this run now, a reason, two answers.
+
+use ratatui::layout::Rect;
+
+use super::super::foretold::Told;
+use super::super::popups::{Ask, Care, Focus};
+use super::super::theme::Role;
+use super::super::{text, words};
+use super::paint::Brush;
+use super::popups::{WIDEST, frame, wrap};
+
+/// What there is to be seen, measured for a screen.
+struct Parts {
+    width: u16,
+    effect: Vec<String>,
+    /// What the engine says, and in which role.
+    told: Vec<(String, Role)>,
+    /// How many lines of that are seen at once.
+    rows: usize,
+}
+
+fn parts(ask: &Ask, area: Rect) -> Parts {
+    let width = WIDEST.min(area.width.saturating_sub(4));
+    let columns = width.saturating_sub(6) as usize;
+    let effect: Vec<String> = ask.effect.iter().flat_map(|line| wrap(line, columns)).collect();
+    let told = match &ask.foretold.told {
+        Told::Asking => vec![("asking what it would do…".to_owned(), Role::Muted)],
+        Told::Refused(why) => {
+            let why = format!("Not possible now: {why}");
+            wrap(&why, columns).into_iter().map(|line| (line, Role::Error)).collect()
+        }
+        Told::Does(lines) => {
+            let role = |loud: bool| if loud { Role::Warning } else { Role::Muted };
+            let lines =
+                lines.iter().flat_map(|line| wrap(&line.text, columns).into_iter().map(|one| (one, role(line.loud))));
+            lines.collect()
+        }
+    };
+    // The frame, the effect, the blanks between, the reason and the answers.
+    let fixed = effect.len() + 8 + 2 * usize::from(ask.reason.is_some());
+    let rows = told.len().min((area.height as usize).saturating_sub(fixed).max(1));
+    Parts { width, effect, told, rows }
+}
+
+/// How far what the engine says can be scrolled.
+pub fn longest_offset(ask: &Ask, area: Rect) -> usize {
+    let parts = parts(ask, area);
+    parts.told.len() - parts.rows
+}
+
+/// Draws it in the middle.
+pub fn draw(ask: &Ask, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    let Parts { width, effect, told, rows } = parts(ask, area);
+    let reason_rows = if ask.reason.is_some() { 2 } else { 0 };
+    let inner = frame(brush, area, width, (effect.len() + rows) as u16 + reason_rows + 4, &ask.title);
+    let mut y = inner.y + 1;
+    for line in &effect {
+        brush.text(inner.x, y, inner.width, line, Role::Text);
+        y += 1;
+    }
+    y += 1;
+    let offset = ask.foretold.offset.min(told.len() - rows);
+    for (line, role) in told.iter().skip(offset).take(rows) {
+        brush.text(inner.x, y, inner.width, line, *role);
+        y += 1;
+    }
+    let below = told.len() - offset - rows;
+    if below > 0 || offset > 0 {
+        let said = match below {
+            0 => " PgUp shows what is above ".to_owned(),
+            _ => format!(" {} more · PgDn ", words::thousands(below)),
+        };
+        brush.text_right(inner.x, inner.right(), y, &said, Role::Accent);
+    }
+    y += 1;
+    if let Some(reason) = &ask.reason {
+        let focused = ask.focus == Focus::Reason;
+        let at = brush.text(inner.x, y, inner.width, "Reason  ", if focused { Role::Accent } else { Role::Muted });
+        let room = inner.right().saturating_sub(at);
+        let (shown, column) = reason.visible(room as usize);
+        if reason.is_empty() && !focused {
+            brush.text(at, y, room, "none · Tab to give one", Role::Faint);
+        } else if reason.is_empty() {
+            brush.text(at + 1, y, room.saturating_sub(1), "optional, goes into the log", Role::Faint);
+        } else {
+            brush.text(at, y, room, &shown, Role::Text);
+        }
+        if focused {
+            *cursor = Some((at + column as u16, y));
+        }
+        y += 2;
+    }
+    answers(ask, brush, inner, y);
+}
+
+fn answers(ask: &Ask, brush: &mut Brush<'_>, inner: Rect, y: u16) {
+    let yes_key = match (ask.care, ask.focus) {
+        (_, Focus::Reason | Focus::Yes) => "Enter",
+        (_, Focus::No) => "y",
+    };
+    let no_key = if ask.focus == Focus::No { "Enter" } else { "Esc" };
+    let refused = matches!(ask.foretold.told, Told::Refused(_));
+    let mut x = inner.x;
+    for (focus, key, label) in [(Focus::Yes, yes_key, &ask.yes), (Focus::No, no_key, &ask.no)] {
+        let focused = ask.focus == focus || (focus == Focus::Yes && ask.focus == Focus::Reason);
+        let width = (text::width(key) + text::width(label) + 5) as u16;
+        if focused {
+            brush.over(Rect { x, y, width, height: 1 }, Role::Selection);
+        }
+        let at = brush.text(x + 2, y, inner.width, key, if focused { Role::Key } else { Role::Muted });
+        let loud = match focus {
+            Focus::Yes if refused => Role::Faint,
+            Focus::Yes if ask.care == Care::Careful => Role::Warning,
+            _ => Role::Text,
+        };
+        brush.text(at + 1, y, inner.width, label, if focused { loud } else { Role::Muted });
+        x += width + 2;
+    }
+}

@@ -1,0 +1,293 @@
+//! The list of runs and plans.
+
+use ratatui::layout::Rect;
+
+use crate::engine::ListedRun;
+use crate::run::{PauseReason, RunStatus, RunSummary, StepStatus};
+
+use super::super::app::{App, FilterOf};
+use super::super::runs_model::{Line, PlanEntry, RowId, Section};
+use super::super::theme::{Role, run_role};
+use super::super::{text, words};
+use super::footer;
+use super::paint::Brush;
+
+/// Where the lines of the list are.
+pub fn list_area(area: Rect) -> Rect {
+    let top = if area.height >= 30 { 3 } else { 2 };
+    Rect { y: area.y + top.min(area.height), height: area.height.saturating_sub(top + 2), ..area }
+}
+
+struct Columns {
+    plan: u16,
+    text: u16,
+    gauge: u16,
+    progress: u16,
+    when: u16,
+    user: u16,
+}
+
+const WORD: u16 = 11;
+const TIME: u16 = 9;
+
+impl Columns {
+    fn new(width: u16) -> Self {
+        let (gauge, progress, when, user) = match width {
+            140.. => (14, 18, 14, 12),
+            110.. => (12, 14, 0, 10),
+            _ => (8, 11, 0, 0),
+        };
+        let fixed = 1 + 2 + WORD + gauge + 1 + progress + TIME + when + user + 1;
+        let rest = width.saturating_sub(fixed);
+        let plan = (rest / 3).clamp(16, 34).min(rest);
+        Self { plan, text: rest - plan, gauge, progress, when, user }
+    }
+}
+
+/// Draws the place.
+pub fn draw(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    heading(app, brush, area, cursor);
+    let list = list_area(area);
+    let columns = Columns::new(list.width);
+    let lines = app.runs.lines();
+    for (row, line) in lines.iter().skip(app.runs.offset).take(list.height as usize).enumerate() {
+        let place = Rect { y: list.y + row as u16, height: 1, ..list };
+        match line {
+            Line::Gap => {}
+            Line::Heading(section, number) => {
+                let role = if *section == Section::Waiting { Role::Held } else { Role::Strong };
+                let at = brush.text(place.x + 1, place.y, place.width, section.title(), role);
+                let number = words::thousands(*number);
+                brush.text(at + 2, place.y, place.right().saturating_sub(at + 2), &number, Role::Muted);
+            }
+            Line::Row(id) => {
+                let selected = app.runs.selected.as_ref() == Some(id);
+                if selected {
+                    brush.over(place, Role::Selection);
+                    brush.text(place.x, place.y, 1, brush.glyphs.selected, Role::Accent);
+                }
+                match id {
+                    RowId::Run(id) => {
+                        if let Some(listed) = app.runs.run(*id) {
+                            run(app, brush, place, &columns, listed, selected);
+                        }
+                    }
+                    RowId::Plan(path) => {
+                        if let Some(entry) = app.runs.plan(path) {
+                            plan(brush, place, &columns, entry, selected);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    if lines.is_empty() {
+        empty(app, brush, list);
+    }
+    let rule = Rect { y: area.bottom() - 2, height: 1, ..area };
+    let keys = Rect { y: area.bottom() - 1, height: 1, ..area };
+    footer::draw(app, brush, rule, keys);
+}
+
+fn heading(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    let right = area.right().saturating_sub(1);
+    let at = brush.text(area.x + 1, area.y, area.width, "Holdpoint", Role::Strong);
+    let waiting = app.runs.waiting_count();
+    let active = app.runs.active().count();
+    let mut said = Vec::new();
+    if active > 0 {
+        said.push(format!("{} active", words::thousands(active)));
+    }
+    if app.settings.simulate {
+        said.push("unbound agents are simulated".into());
+    }
+    let mut end = right;
+    if waiting > 0 {
+        let text = if waiting == 1 {
+            "1 waits for you".to_string()
+        } else {
+            format!("{} wait for you", words::thousands(waiting))
+        };
+        end = brush.text_right(at, end, area.y, &text, Role::Held);
+        if !said.is_empty() {
+            end = brush.text_right(at, end, area.y, " · ", Role::Faint);
+        }
+    }
+    end = brush.text_right(at, end, area.y, &said.join(" · "), Role::Muted);
+    let x = at + 3;
+    let width = end.saturating_sub(x + 2);
+    if let Some((FilterOf::Runs, input)) = &app.typing {
+        let (shown, column) = input.visible(width.saturating_sub(2).min(60) as usize);
+        brush.text(x, area.y, 1, "/", Role::Accent);
+        brush.text(x + 1, area.y, width.saturating_sub(1), &shown, Role::Text);
+        *cursor = Some((x + 1 + column as u16, area.y));
+    } else if !app.runs.filter.is_empty() {
+        brush.text(x, area.y, width, &format!("/{}", app.runs.filter), Role::Accent);
+    } else {
+        let from = format!("{} · {}", app.settings.plans_dir.display(), app.settings.checkpoints_dir.display());
+        brush.text(x, area.y, width, &from, Role::Faint);
+    }
+    if let Some(error) = &app.runs.error {
+        brush.text(
+            area.x + 1,
+            area.y + 1,
+            area.width.saturating_sub(2),
+            &format!("the runs cannot be read: {error}"),
+            Role::Error,
+        );
+    }
+}
+
+fn empty(app: &App, brush: &mut Brush<'_>, list: Rect) {
+    let plans = app.settings.plans_dir.display().to_string();
+    let lines: Vec<(String, Role)> = if app.runs.loaded != (true, true) {
+        vec![("reading plans and runs".into(), Role::Muted)]
+    } else if !app.runs.filter.is_empty() {
+        vec![("nothing matches; Esc clears the filter".into(), Role::Muted)]
+    } else {
+        vec![
+            ("There is no plan and no run here yet.".into(), Role::Strong),
+            (String::new(), Role::Text),
+            (format!("A plan is a JSON file in {plans}. The smallest one:"), Role::Muted),
+            (String::new(), Role::Text),
+            (
+                "  {\"plan_id\": \"hello\", \"steps\": [{\"step_id\": \"greet\", \"run\": \"echo hello\"}]}".into(),
+                Role::Text,
+            ),
+            (String::new(), Role::Text),
+            ("F5 looks again.".into(), Role::Muted),
+        ]
+    };
+    for (row, (line, role)) in lines.iter().enumerate().take(list.height as usize) {
+        brush.text(list.x + 1, list.y + row as u16, list.width.saturating_sub(2), line, *role);
+    }
+}
+
+fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: &ListedRun, selected: bool) {
+    let summary = &listed.summary;
+    let y = area.y;
+    let (word, role) = state(listed);
+    let mut x = area.x + 1;
+    let stopped = summary.status == RunStatus::Running && !listed.owned;
+    let glyph = if stopped { brush.glyphs.step(StepStatus::Interrupted) } else { brush.glyphs.run(summary.status) };
+    brush.text(x, y, 2, glyph, role);
+    x += 2;
+    brush.text(x, y, WORD - 1, word, role);
+    x += WORD;
+    brush.text(
+        x,
+        y,
+        columns.plan.saturating_sub(2),
+        &summary.plan_id,
+        if selected { Role::Strong } else { Role::Text },
+    );
+    x += columns.plan;
+    let reason = reason(listed);
+    let (said, said_role) = match reason {
+        Some(reason) => (reason, role),
+        None => (summary.headline.clone(), Role::Muted),
+    };
+    brush.text(x, y, columns.text.saturating_sub(2), &said, said_role);
+    x += columns.text;
+    brush.gauge(x, y, columns.gauge, &summary.counts);
+    x += columns.gauge + 1;
+    let done = words::thousands(summary.counts.done() as usize);
+    let progress = format!("{done} of {}", words::thousands(summary.counts.total() as usize));
+    brush.text_right(x, x + columns.progress - 2, y, &progress, Role::Muted);
+    x += columns.progress;
+    let until = match summary.status {
+        RunStatus::Running if listed.owned => app.now,
+        RunStatus::Paused if listed.owned && summary.counts.live() > 0 => app.now,
+        _ => summary.ended_at.unwrap_or(summary.updated_at),
+    };
+    if let Some(started) = summary.started_at {
+        let took = words::duration((until - started).as_seconds_f64());
+        brush.text_right(x, x + TIME - 1, y, &took, Role::Muted);
+    }
+    x += TIME;
+    if columns.when > 0 {
+        let when = app.settings.zone.moment(summary.started_at.unwrap_or(summary.created_at), app.now);
+        brush.text_right(x, x + columns.when - 2, y, &when, Role::Muted);
+        x += columns.when;
+    }
+    if columns.user > 0 {
+        brush.text(x, y, columns.user - 1, &summary.user, Role::Faint);
+    }
+}
+
+fn plan(brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: &PlanEntry, selected: bool) {
+    let y = area.y;
+    let mut x = area.x + 1;
+    let fine = entry.plan.is_some();
+    let (glyph, word, role) = if fine {
+        (brush.glyphs.arrow, "plan", Role::Muted)
+    } else {
+        (brush.glyphs.step(StepStatus::Failed), "invalid", Role::Failed)
+    };
+    brush.text(x, y, 2, glyph, role);
+    x += 2;
+    brush.text(x, y, WORD - 1, word, role);
+    x += WORD;
+    brush.text(x, y, columns.plan.saturating_sub(2), &entry.plan_id, if selected { Role::Strong } else { Role::Text });
+    x += columns.plan;
+    let said = match &entry.plan {
+        Some(plan) if plan.headline() != plan.plan_id => text::clean(plan.headline()).into_owned(),
+        Some(_) => String::new(),
+        None => format!("{} · Enter shows them", words::count(entry.problems, "problem")),
+    };
+    // A plan has no gauge: its headline has the room.
+    let room = columns.text + columns.gauge;
+    brush.text(x, y, room.saturating_sub(2), &said, if fine { Role::Muted } else { Role::Failed });
+    x += room + 1;
+    if let Some(plan) = &entry.plan {
+        brush.text_right(
+            x.saturating_sub(columns.gauge),
+            x + columns.progress - 2,
+            y,
+            &words::count(plan.steps.len(), "step"),
+            Role::Muted,
+        );
+    }
+}
+
+/// A run's state in a word, and its role.
+fn state(listed: &ListedRun) -> (&'static str, Role) {
+    let summary = &listed.summary;
+    match summary.status {
+        _ if summary.cancelling && listed.owned => ("cancelling", Role::Warning),
+        RunStatus::Running if !listed.owned => ("halted", Role::Held),
+        status => (status.word(), run_role(status)),
+    }
+}
+
+/// Why it is in that state, where the word does not say it.
+fn reason(listed: &ListedRun) -> Option<String> {
+    let summary: &RunSummary = &listed.summary;
+    let of = |status| summary.counts.of(status) as usize;
+    match summary.status {
+        RunStatus::Running if !listed.owned => Some("its engine ended".into()),
+        RunStatus::Paused => {
+            let reasons: Vec<String> = summary
+                .paused
+                .iter()
+                .map(|reason| match reason {
+                    PauseReason::Operator => "by an operator".into(),
+                    PauseReason::StepFailed => {
+                        format!("{} failed", words::count(of(StepStatus::Failed).max(1), "step"))
+                    }
+                    PauseReason::Hold => format!("{} held", words::count(of(StepStatus::Held).max(1), "step")),
+                    PauseReason::Review => {
+                        format!("{} in review", words::count(of(StepStatus::InReview).max(1), "step"))
+                    }
+                    PauseReason::Recovered => "its engine had ended".into(),
+                })
+                .collect();
+            Some(reasons.join(" · "))
+        }
+        RunStatus::Running if of(StepStatus::Held) > 0 => {
+            Some(format!("{} held", words::count(of(StepStatus::Held), "step")))
+        }
+        RunStatus::Failed => Some(format!("{} failed", words::count(of(StepStatus::Failed).max(1), "step"))),
+        _ => None,
+    }
+}

@@ -1,0 +1,221 @@
+//! The list of steps. Only the rows that are seen are looked at.
+
+use ratatui::layout::Rect;
+
+use crate::run::{OutcomeStatus, SkipReason, StepStatus};
+
+use super::super::app::{App, FilterOf};
+use super::super::mouse::Drag;
+use super::super::run_model::{OpenRun, Pane};
+use super::super::theme::{Role, step_word};
+use super::super::{text, words};
+use super::paint::Brush;
+
+/// Columns of the list, by the width it has: they stay where they are whatever the rows say.
+struct Columns {
+    name: u16,
+    agent: u16,
+    note: u16,
+}
+
+const WORD: u16 = 11;
+const MARK: u16 = 7;
+const DURATION: u16 = 8;
+
+impl Columns {
+    fn new(width: u16) -> Self {
+        // marker, glyph, word, group
+        let fixed = 1 + 2 + WORD + 1 + 2 + MARK + DURATION + 1;
+        let agent = if width >= 72 { 11 } else { 9 };
+        let rest = width.saturating_sub(fixed + agent);
+        let note = if rest > 36 { (rest - 24).min(rest * 2 / 5) } else { 0 };
+        Self { name: rest - note, agent, note }
+    }
+}
+
+/// Draws the heading and the rows.
+pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    heading(app, run, brush, title, cursor);
+    let columns = Columns::new(area.width);
+    let offset = run.list.offset;
+    let shown = |row: usize| app.drag.as_ref().map_or(row, |drag| drag.shown(row));
+    for row in offset..(offset + area.height as usize).min(run.row_count()) {
+        let Some(position) = run.row(shown(row)) else { continue };
+        let y = area.y + (row - offset) as u16;
+        line(app, run, brush, Rect { y, height: 1, ..area }, &columns, position);
+    }
+    if run.row_count() == 0 {
+        let said = if run.list.filter.is_empty() {
+            "this plan has no steps"
+        } else {
+            "no step matches; Esc clears the filter"
+        };
+        brush.text(area.x + 2, area.y, area.width.saturating_sub(2), said, Role::Muted);
+    }
+}
+
+fn heading(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, cursor: &mut Option<(u16, u16)>) {
+    let role = if run.focus == Pane::Steps { Role::Accent } else { Role::Strong };
+    let at = brush.text(title.x + 1, title.y, title.width, "Steps", role);
+    let total = run.state.steps.len();
+    let rows = run.row_count();
+    let count = if run.list.matches.is_some() {
+        format!("{} of {}", words::thousands(rows), words::thousands(total))
+    } else {
+        words::thousands(total)
+    };
+    let x = brush.text(at + 2, title.y, title.right().saturating_sub(at + 2), &count, Role::Muted) + 3;
+    let room = title.right().saturating_sub(x + 1);
+    if let Some((FilterOf::Steps, input)) = &app.typing {
+        let (shown, column) = input.visible(room.saturating_sub(2) as usize);
+        brush.text(x, title.y, 1, "/", Role::Accent);
+        brush.text(x + 1, title.y, room.saturating_sub(1), &shown, Role::Text);
+        *cursor = Some((x + 1 + column as u16, title.y));
+    } else if !run.list.filter.is_empty() {
+        brush.text(x, title.y, room, &format!("/{}", run.list.filter), Role::Accent);
+    }
+}
+
+fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &Columns, position: usize) {
+    let state = &run.state;
+    let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
+    let selected = run.position() == Some(position);
+    let y = area.y;
+    let role = super::super::theme::step_role(step.status);
+    let quiet = matches!(step.status, StepStatus::Pending | StepStatus::Skipped | StepStatus::Cancelled);
+    if selected {
+        brush.over(area, if run.focus == Pane::Steps { Role::Selection } else { Role::SelectionIdle });
+        let dragged = app.drag.as_ref().filter(|drag| drag.is_moving());
+        let (mark, role) = match dragged {
+            Some(Drag { refused: Some(_), .. }) => (brush.glyphs.moved, Role::Error),
+            Some(_) => (brush.glyphs.moved, Role::Accent),
+            None => (brush.glyphs.selected, Role::Accent),
+        };
+        brush.text(area.x, y, 1, mark, role);
+    }
+    let mut x = area.x + 1;
+    brush.text(x, y, 2, brush.glyphs.step(step.status), role);
+    x += 2;
+    brush.text(x, y, WORD, step_word(step.status), role);
+    x += WORD + 1;
+    brush.text(x, y, 1, group(run, position, brush.glyphs.charset() == text::Charset::Ascii), Role::Faint);
+    x += 2;
+    let name_role = match () {
+        () if selected => Role::Strong,
+        () if quiet => Role::Muted,
+        () => Role::Text,
+    };
+    let point = step.status == StepStatus::Pending && state.is_hold_point(position);
+    let at = if point {
+        let glyph = brush.glyphs.step(StepStatus::Held);
+        let at = brush.text(x, y, 1, glyph, Role::Held);
+        at + 1
+    } else {
+        x
+    };
+    let room = columns.name.saturating_sub(1 + (at - x));
+    let at_name = brush.text(at, y, room, &definition.step_id, name_role);
+    if let Some(name) = definition.name.as_deref().filter(|name| *name != definition.step_id) {
+        let left = (x + columns.name).saturating_sub(at_name + 3);
+        // A name that is cut to a syllable says nothing.
+        if left >= 14 || text::width(name) <= left as usize {
+            brush.text(at_name + 2, y, left, name, Role::Faint);
+        }
+    }
+    x += columns.name;
+    brush.text(x, y, columns.agent - 1, definition.agent_label(), Role::Faint);
+    x += columns.agent;
+    let progress = run.progress.get(&definition.step_id).filter(|_| step.status == StepStatus::Running);
+    match progress.and_then(|progress| progress.value) {
+        Some(value) => bar(brush, x, y, MARK - 1, value),
+        None if step.attempts.len() > 1 => {
+            let mark = format!("{}{}", brush.glyphs.times, step.attempts.len());
+            brush.text(x, y, MARK - 1, &mark, Role::Muted);
+        }
+        None => {}
+    }
+    if columns.note == 0 && step.attempts.is_empty() {
+        // A step that has not run leaves its times to the word about why.
+        let (note, role) = note(app, run, position);
+        brush.text(x, y, area.right().saturating_sub(x + 1), &note, role);
+    }
+    x += MARK;
+    // How long a lost attempt ran is not known.
+    let lost = step
+        .attempt()
+        .and_then(|attempt| attempt.outcome.as_ref())
+        .is_some_and(|outcome| outcome.status == OutcomeStatus::Lost);
+    if let Some(seconds) = step.seconds(app.now).filter(|_| !lost) {
+        let shown = words::duration(seconds);
+        brush.text_right(x, x + DURATION - 1, y, &shown, if step.status.is_live() { Role::Text } else { Role::Muted });
+    }
+    x += DURATION + 1;
+    if columns.note > 0 {
+        let (note, role) = note(app, run, position);
+        brush.text(x, y, columns.note.saturating_sub(1), &note, role);
+    }
+}
+
+/// The bracket beside steps that run side by side.
+fn group(run: &OpenRun, position: usize, ascii: bool) -> &'static str {
+    if run.state.order().is_graph() || run.list.matches.is_some() {
+        return " ";
+    }
+    let steps = &run.state.plan.steps;
+    let Some(group) = &steps[position].parallel_group else { return " " };
+    let same = |other: Option<usize>| {
+        other.and_then(|other| steps.get(other)).is_some_and(|step| step.parallel_group.as_ref() == Some(group))
+    };
+    match (same(position.checked_sub(1)), same(Some(position + 1)), ascii) {
+        (false, false, _) => " ",
+        (_, _, true) => "|",
+        (false, true, _) => "┌",
+        (true, true, _) => "│",
+        (true, false, _) => "└",
+    }
+}
+
+fn bar(brush: &mut Brush<'_>, x: u16, y: u16, cells: u16, value: f64) {
+    // Full only when the agent says so: rounding down.
+    let full = ((value * f64::from(cells)) as u16).min(cells);
+    let glyphs = brush.glyphs;
+    let at = brush.text(x, y, full, &glyphs.gauge_full.repeat(full as usize), Role::Running);
+    brush.text(at, y, cells - full, &glyphs.gauge_empty.repeat((cells - full) as usize), Role::Rule);
+}
+
+/// A word on the row: why it failed, who skipped it, when it tries again.
+fn note(app: &App, run: &OpenRun, position: usize) -> (String, Role) {
+    let state = &run.state;
+    let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
+    let outcome = || step.attempt().and_then(|attempt| attempt.outcome.as_ref()).map(|outcome| outcome.in_words());
+    match step.status {
+        StepStatus::Failed => (outcome().unwrap_or_default(), Role::Failed),
+        StepStatus::Interrupted => ("its engine ended".into(), Role::Held),
+        StepStatus::Held => (state.hold_reason(position).unwrap_or("waits to be released").into(), Role::Held),
+        StepStatus::Pending if state.is_hold_point(position) => {
+            (state.hold_reason(position).unwrap_or("hold point").into(), Role::Muted)
+        }
+        StepStatus::Waiting => {
+            let wait = step.due.map(|due| (due - app.now).as_seconds_f64()).unwrap_or_default();
+            (format!("again in {}", words::span(wait.ceil())), Role::Waiting)
+        }
+        StepStatus::Running => {
+            let message = run.progress.get(&definition.step_id).and_then(|progress| progress.message.clone());
+            (message.unwrap_or_default(), Role::Muted)
+        }
+        StepStatus::Skipped => match &step.skip {
+            Some(skip) if skip.why == SkipReason::Condition => ("its condition is false".into(), Role::Muted),
+            Some(skip) if skip.why == SkipReason::Upstream => ("what it needs was skipped".into(), Role::Muted),
+            Some(skip) => {
+                let who = skip.user.as_deref().map(|user| format!("by {user}")).unwrap_or_default();
+                (skip.reason.as_deref().map_or(who.clone(), |reason| format!("{who}: {reason}")), Role::Muted)
+            }
+            None => (String::new(), Role::Muted),
+        },
+        StepStatus::Completed => match &step.by_hand {
+            Some(by_hand) => (format!("by hand by {}", by_hand.user), Role::Muted),
+            None => (String::new(), Role::Muted),
+        },
+        _ => (String::new(), Role::Muted),
+    }
+}

@@ -1,0 +1,288 @@
+//! Numbers, times and states in words: the same everywhere on the screen.
+
+use chrono::{DateTime, FixedOffset, Local, Utc};
+
+use crate::run::{Command, PauseReason, RunState, RunStatus, StepStatus, checkpoint_id};
+
+/// In which zone times are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Zone {
+    /// The machine's.
+    #[default]
+    Local,
+    /// A fixed one.
+    Fixed(FixedOffset),
+}
+
+impl Zone {
+    /// A time in a format of `strftime`.
+    pub fn show(self, time: DateTime<Utc>, format: &str) -> String {
+        match self {
+            Zone::Local => time.with_timezone(&Local).format(format).to_string(),
+            Zone::Fixed(offset) => time.with_timezone(&offset).format(format).to_string(),
+        }
+    }
+
+    /// `14:02:13`
+    pub fn clock(self, time: DateTime<Utc>) -> String {
+        self.show(time, "%H:%M:%S")
+    }
+
+    /// `14:02` for a time of today, else `21 Nov 14:02`, and the year where it is another.
+    pub fn moment(self, time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+        let day = |moment| self.show(moment, "%Y-%m-%d");
+        if day(time) == day(now) {
+            self.show(time, "%H:%M")
+        } else if self.show(time, "%Y") == self.show(now, "%Y") {
+            self.show(time, "%-d %b %H:%M")
+        } else {
+            self.show(time, "%-d %b %Y")
+        }
+    }
+}
+
+/// `0:42`, `12:41`, `1:02:41`, `3d 04h`: at most seven columns for anything below a year.
+pub fn duration(seconds: f64) -> String {
+    // A clock that was set back gives a negative span: that is no time, not a lie in the other direction.
+    let whole = seconds.max(0.0) as u64;
+    let (days, hours, minutes, seconds) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60, whole % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes}:{seconds:02}"),
+        (0, _) => format!("{hours}:{minutes:02}:{seconds:02}"),
+        _ => format!("{days}d {hours:02}h"),
+    }
+}
+
+/// A rough span, for estimates: `20 s`, `4 min`, `2 h 10 min`.
+pub fn roughly(seconds: f64) -> String {
+    match seconds {
+        s if s < 60.0 => format!("{} s", ((s / 10.0).ceil() * 10.0).max(10.0)),
+        s if s < 5400.0 => format!("{} min", (s / 60.0).round()),
+        s if s < 172_800.0 => {
+            let minutes = (s / 600.0).round() as u64 * 10;
+            if minutes.is_multiple_of(60) {
+                format!("{} h", minutes / 60)
+            } else {
+                format!("{} h {} min", minutes / 60, minutes % 60)
+            }
+        }
+        s => format!("{} days", (s / 86_400.0).round()),
+    }
+}
+
+/// A short span, exact where it matters: `0.5 s`, `8 s`, `2 min`.
+pub fn span(seconds: f64) -> String {
+    match seconds.max(0.0) {
+        s if s < 10.0 => format!("{} s", (s * 10.0).round() / 10.0),
+        s if s < 120.0 => format!("{} s", s.round()),
+        s => roughly(s),
+    }
+}
+
+/// `1 step`, `2 steps`, `100,000 steps`
+pub fn count(number: usize, one: &str) -> String {
+    format!("{} {one}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
+/// `100,000`
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// `a`, `a and b`, `a, b and 3 more`: names on one line, at most `limit` of them.
+pub fn list(names: &[&str], limit: usize) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_string(),
+        _ if names.len() <= limit => {
+            let (last, first) = (names[names.len() - 1], &names[..names.len() - 1]);
+            format!("{} and {last}", first.join(", "))
+        }
+        _ => format!("{} and {} more", names[..limit].join(", "), thousands(names.len() - limit)),
+    }
+}
+
+/// A run's state as the screen says it, in capitals: it is to be read from two metres away.
+pub fn run_word(state: &RunState) -> &'static str {
+    match state.status {
+        RunStatus::Running | RunStatus::Paused if state.cancelling => "CANCELLING",
+        RunStatus::Idle => "IDLE",
+        RunStatus::Running => "RUNNING",
+        RunStatus::Paused => "PAUSED",
+        RunStatus::Completed => "COMPLETED",
+        RunStatus::Failed => "FAILED",
+        RunStatus::Cancelled => "CANCELLED",
+    }
+}
+
+/// Who asked for the newest intervention of a kind that was carried out.
+fn who(state: &RunState, kind: &str) -> Option<String> {
+    let record = state.interventions.iter().rev().take(200).find(|one| one.intervention_type == kind)?;
+    Some(record.user.clone())
+}
+
+/// Why a run is in its state, on one line; empty when there is nothing to say.
+pub fn run_reason(state: &RunState) -> String {
+    let counts = state.counts();
+    let live = counts.live() as usize;
+    let finishing = || format!("{} finishing", thousands(live));
+    let named = |status: StepStatus, what: &str| {
+        let found: Vec<usize> = match status {
+            StepStatus::Failed => state.failed().take(1).collect(),
+            _ => {
+                state.needs_person().into_iter().filter(|place| state.steps[*place].status == status).take(1).collect()
+            }
+        };
+        let first = state.step_ids(&found).first().copied().unwrap_or("a step").to_string();
+        match counts.of(status) {
+            0 | 1 => format!("{first} {what}"),
+            many => format!("{first} and {} more {what}", thousands(many as usize - 1)),
+        }
+    };
+    match state.status {
+        RunStatus::Running | RunStatus::Paused if state.cancelling => {
+            format!("{} stopping", thousands(live))
+        }
+        RunStatus::Idle => "not started".into(),
+        RunStatus::Running => {
+            let mut said = Vec::new();
+            if counts.of(StepStatus::Failed) > 0 {
+                said.push(named(StepStatus::Failed, "failed"));
+            }
+            if counts.of(StepStatus::Held) > 0 {
+                said.push(named(StepStatus::Held, "held"));
+            }
+            said.join(" · ")
+        }
+        RunStatus::Paused => {
+            let mut said: Vec<String> = state
+                .paused
+                .iter()
+                .map(|reason| match reason {
+                    PauseReason::Operator => match who(state, "pause") {
+                        Some(user) => format!("by {user}"),
+                        None => "by an operator".into(),
+                    },
+                    PauseReason::StepFailed if counts.of(StepStatus::Failed) > 0 => named(StepStatus::Failed, "failed"),
+                    PauseReason::StepFailed => "a step failed".into(),
+                    PauseReason::Hold if counts.of(StepStatus::Held) > 0 => named(StepStatus::Held, "held"),
+                    PauseReason::Hold => "at a hold point".into(),
+                    PauseReason::Review => named(StepStatus::InReview, "in review"),
+                    PauseReason::Recovered if counts.of(StepStatus::Interrupted) > 0 => {
+                        named(StepStatus::Interrupted, "interrupted")
+                    }
+                    PauseReason::Recovered => "its engine had ended".into(),
+                })
+                .collect();
+            if live > 0 {
+                said.push(finishing());
+            }
+            said.join(" · ")
+        }
+        RunStatus::Completed => match counts.of(StepStatus::Skipped) {
+            0 => String::new(),
+            skipped => format!("{} skipped", thousands(skipped as usize)),
+        },
+        RunStatus::Failed => match counts.of(StepStatus::Failed) {
+            0 => state.error.clone().unwrap_or_default(),
+            _ => named(StepStatus::Failed, "failed"),
+        },
+        RunStatus::Cancelled => who(state, "cancel").map_or_else(String::new, |user| format!("by {user}")),
+    }
+}
+
+/// What a command has done, as the message line says it.
+pub fn done(command: &Command) -> String {
+    match command {
+        Command::Start => "the run is started".into(),
+        Command::Pause => "the run is paused".into(),
+        Command::Resume => "the run is resumed".into(),
+        Command::Cancel => "the run is being cancelled".into(),
+        Command::Interrupt => "the attempts are being stopped".into(),
+        Command::Retry { step, downstream: false } => format!("{step} is retried"),
+        Command::Retry { step, downstream: true } => format!("{step} is retried, with everything after it"),
+        Command::Skip { step } => format!("{step} is skipped"),
+        Command::Complete { step, .. } => format!("{step} is completed by hand"),
+        Command::Hold { step } => format!("{step} has a hold point"),
+        Command::Unhold { step } => format!("{step} has no hold point any more"),
+        Command::Release { step } => format!("{step} is released"),
+        Command::SetParallel { value } => format!("at most {value} at the same time"),
+        Command::Modify { step, .. } => format!("{step} is changed"),
+        Command::Add { step, .. } => format!("{} is added", step["step_id"].as_str().unwrap_or("the step")),
+        Command::Remove { step } => format!("{step} is removed"),
+        Command::Reorder { .. } => "the order is changed".into(),
+        Command::Undo { .. } => "the change of the plan is undone".into(),
+        Command::UseVersion { version } => format!("version {version} of the plan is back"),
+        Command::Restore { checkpoint } => format!("the run is back at {}", checkpoint_id(*checkpoint)),
+    }
+}
+
+/// What was asked by a command, before what became of it.
+pub fn asked(command: &Command) -> String {
+    match command {
+        Command::Start => "start".into(),
+        Command::Pause => "pause".into(),
+        Command::Resume => "resume".into(),
+        Command::Cancel => "cancel".into(),
+        Command::Interrupt => "stop the attempts".into(),
+        Command::Retry { step, .. } => format!("retry {step}"),
+        Command::Skip { step } => format!("skip {step}"),
+        Command::Complete { step, .. } => format!("complete {step} by hand"),
+        Command::Hold { step } => format!("hold point on {step}"),
+        Command::Unhold { step } => format!("no hold point on {step}"),
+        Command::Release { step } => format!("release {step}"),
+        Command::SetParallel { value } => format!("{value} at the same time"),
+        Command::Modify { step, .. } => format!("change {step}"),
+        Command::Add { step, .. } => format!("add {}", step["step_id"].as_str().unwrap_or("a step")),
+        Command::Remove { step } => format!("remove {step}"),
+        Command::Reorder { .. } => "change the order".into(),
+        Command::Undo { .. } => "undo".into(),
+        Command::UseVersion { version } => format!("bring version {version} back"),
+        Command::Restore { checkpoint } => format!("back to {}", checkpoint_id(*checkpoint)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_keep_to_their_columns() {
+        for (seconds, shown) in [
+            (-3.0, "0:00"),
+            (0.4, "0:00"),
+            (42.0, "0:42"),
+            (761.0, "12:41"),
+            (3761.0, "1:02:41"),
+            (273_600.0, "3d 04h"),
+        ] {
+            assert_eq!(duration(seconds), shown);
+        }
+        assert!(duration(364.0 * 86_400.0).len() <= 8);
+    }
+
+    #[test]
+    fn estimates_are_coarse() {
+        for (seconds, shown) in
+            [(1.0, "10 s"), (42.0, "50 s"), (250.0, "4 min"), (7800.0, "2 h 10 min"), (7190.0, "2 h")]
+        {
+            assert_eq!(roughly(seconds), shown);
+        }
+    }
+
+    #[test]
+    fn names_and_numbers() {
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(count(1, "step"), "1 step");
+        assert_eq!(list(&["a", "b", "c"], 3), "a, b and c");
+        assert_eq!(list(&["a", "b", "c", "d", "e"], 2), "a, b and 3 more");
+    }
+}

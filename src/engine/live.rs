@@ -1,0 +1,198 @@
+//! One run that is open in the engine: its state, which runs ahead of the disk, and what waits for the disk.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::agents::StopHandle;
+use crate::run::{
+    Event, Input, InterventionStatus, Moment, Recorded, Rejection, RejectionCode, Request, RunState, advance,
+    log_refusal,
+};
+
+use super::Ack;
+
+/// Something to do outside, once the event that says so is durable.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Effect {
+    /// Start an attempt.
+    Start { step: String, attempt: u32 },
+    /// Ask an attempt to stop.
+    Stop { step: String, attempt: u32, kill: bool },
+}
+
+/// Tells somebody that what they wait for is durable, or void.
+type Tell = Box<dyn FnOnce(Result<(), Rejection>) + Send>;
+
+/// A run that is open in the engine.
+pub(super) struct LiveRun {
+    pub state: RunState,
+    /// Folder of the plan's file, for attempts.
+    pub plan_dir: PathBuf,
+    /// How to stop the attempts that are alive, by step.
+    pub attempts: HashMap<String, (u32, StopHandle)>,
+    /// Effects of events that are not durable yet.
+    effects: VecDeque<(u64, Effect)>,
+    /// Acknowledgements of events that are not durable yet.
+    waiters: VecDeque<(u64, Tell)>,
+    /// The disk does not take this run's journal: nothing is decided but what arrives is kept.
+    pub storage: Option<String>,
+    /// What arrived meanwhile: decided first once writing works.
+    deferred: Vec<Input>,
+    /// The time this run is to be woken at, as entered in the engine's list.
+    pub wake_at: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+impl LiveRun {
+    pub fn new(state: RunState) -> Self {
+        let plan_path = state.options.plan_path.as_deref().map(PathBuf::from);
+        let plan_dir = plan_path.and_then(|path| path.parent().map(PathBuf::from));
+        let plan_dir = plan_dir.unwrap_or_else(|| PathBuf::from(&state.options.working_dir));
+        Self {
+            state,
+            plan_dir,
+            attempts: HashMap::new(),
+            effects: VecDeque::new(),
+            waiters: VecDeque::new(),
+            storage: None,
+            deferred: Vec::new(),
+            wake_at: None,
+        }
+    }
+
+    /// Decides a report of the shell. Reports are never refused; while the disk does not take the journal they are kept.
+    pub fn report(&mut self, input: Input, moment: &Moment) -> Vec<Arc<Recorded>> {
+        if self.storage.is_some() {
+            if !matches!(input, Input::Wake) {
+                self.deferred.push(input);
+            }
+            return Vec::new();
+        }
+        let batch = advance(&mut self.state, &input, moment).unwrap_or_default();
+        self.note_effects(&batch);
+        batch
+    }
+
+    /// Decides an operator's request. The answer is sent when the events returned are durable; a refusal is logged and answered at once.
+    pub fn request(
+        &mut self,
+        input: &Input,
+        request: &Request,
+        moment: &Moment,
+        reply: oneshot::Sender<Result<Ack, Rejection>>,
+    ) -> Vec<Arc<Recorded>> {
+        if let Some(error) = &self.storage {
+            // An answer that nobody waits for any more is no trouble of the run's; so below.
+            let _ = reply.send(Err(storage_rejection(error)));
+            return Vec::new();
+        }
+        if let Some(id) = request.command_id.as_deref()
+            && self.state.has_command(id)
+        {
+            self.repeat_answer(id, reply);
+            return Vec::new();
+        }
+        let batch = match advance(&mut self.state, input, moment) {
+            Ok(batch) => batch,
+            Err(rejection) => {
+                let batch = log_refusal(&mut self.state, request, &rejection, moment);
+                let _ = reply.send(Err(rejection));
+                return batch;
+            }
+        };
+        let status = batch
+            .iter()
+            .find_map(|recorded| match &recorded.event {
+                Event::Intervention(record) => Some(record.status),
+                _ => None,
+            })
+            .unwrap_or(InterventionStatus::Applied);
+        let ack = Ack { run_id: self.state.run_id, seq: self.state.seq, status, duplicate: false };
+        self.when_durable(reply, ack);
+        self.note_effects(&batch);
+        batch
+    }
+
+    /// The same command id again: the first answer again.
+    fn repeat_answer(&mut self, command_id: &str, reply: oneshot::Sender<Result<Ack, Rejection>>) {
+        let known = self.state.interventions.iter().rev();
+        let known = known.clone().find(|record| record.command_id.as_deref() == Some(command_id));
+        let status = known.map_or(InterventionStatus::Applied, |record| record.status);
+        if let Some(record) = known
+            && status == InterventionStatus::Failed
+        {
+            let error = record.error.clone().unwrap_or_else(|| "the command was refused".into());
+            let _ = reply.send(Err(Rejection::new(RejectionCode::NotNow, error)));
+            return;
+        }
+        let ack = Ack { run_id: self.state.run_id, seq: self.state.seq, status, duplicate: true };
+        self.when_durable(reply, ack);
+    }
+
+    /// Sends an answer when everything decided so far is durable, or the refusal when it turns out void.
+    pub fn when_durable<T: Send + 'static>(&mut self, reply: oneshot::Sender<Result<T, Rejection>>, answer: T) {
+        let tell = move |result: Result<(), Rejection>| {
+            let _ = reply.send(result.map(|()| answer));
+        };
+        self.waiters.push_back((self.state.seq, Box::new(tell)));
+    }
+
+    fn note_effects(&mut self, batch: &[Arc<Recorded>]) {
+        for recorded in batch {
+            let effect = match &recorded.event {
+                Event::AttemptStarted { step, attempt, .. } => Effect::Start { step: step.clone(), attempt: *attempt },
+                Event::StopRequested { step, attempt, kill, .. } => {
+                    Effect::Stop { step: step.clone(), attempt: *attempt, kill: *kill }
+                }
+                _ => continue,
+            };
+            self.effects.push_back((recorded.seq, effect));
+        }
+    }
+
+    /// The journal is durable up to a place: the commands up to there are acknowledged, their effects returned.
+    pub fn durable(&mut self, seq: u64) -> Vec<Effect> {
+        while self.waiters.front().is_some_and(|(place, _)| *place <= seq) {
+            if let Some((_, tell)) = self.waiters.pop_front() {
+                tell(Ok(()));
+            }
+        }
+        let due = self.effects.iter().take_while(|(place, _)| *place <= seq).count();
+        self.effects.drain(..due).map(|(_, effect)| effect).collect()
+    }
+
+    /// The disk did not take what was decided last: it is void, and the state is the durable one again.
+    pub fn roll_back(&mut self, durable: RunState, error: &str) {
+        self.state = durable;
+        self.void(error);
+        self.storage = Some(error.to_owned());
+    }
+
+    /// What was decided and is not durable will never be.
+    pub fn void(&mut self, error: &str) {
+        self.effects.clear();
+        for (_, tell) in self.waiters.drain(..) {
+            tell(Err(storage_rejection(error)));
+        }
+    }
+
+    /// The disk takes the journal again: what arrived meanwhile is to be decided now, first of all.
+    pub fn writable(&mut self) -> Vec<Input> {
+        self.storage = None;
+        let mut inputs = std::mem::take(&mut self.deferred);
+        inputs.push(Input::Wake);
+        inputs
+    }
+
+    /// Whether an attempt is alive, as far as the engine has started it.
+    pub fn is_busy(&self) -> bool {
+        !self.attempts.is_empty() || self.state.live().next().is_some()
+    }
+}
+
+fn storage_rejection(error: &str) -> Rejection {
+    Rejection::new(RejectionCode::Storage, format!("the disk does not take the run's journal: {error}"))
+        .possible("nothing was applied; it can be repeated when the disk works again")
+}

@@ -1,0 +1,70 @@
+//! The shell around the pure core: one task that owns the runs, makes events durable, and carries out effects.
+//!
+//! The task never waits for a disk, a process or a slow reader. It decides and folds on its own states, which run ahead; the recorder makes
+//! the batches durable and publishes them; only then are attempts started and commands acknowledged. Attempts are tasks that report back.
+//! Time, ids and randomness come in through [`EngineConfig`].
+
+mod attempts;
+mod handle;
+mod live;
+pub mod remote;
+mod task;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use uuid::Uuid;
+
+use crate::journal::disk::{Disk, RealDisk};
+
+pub use handle::*;
+pub use task::{ENGINE_USER, start};
+
+/// Where the engine's time, ids and randomness come from, and where it works.
+#[derive(Clone)]
+pub struct EngineConfig {
+    /// The folder with one folder a run.
+    pub root: PathBuf,
+    /// The file system the journal works on.
+    pub disk: Arc<dyn Disk>,
+    /// The program to run as the warden that stops attempts when the engine dies; this program itself unless a test says otherwise.
+    pub warden: PathBuf,
+    /// The time, to the microsecond.
+    pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    /// Ids of new runs.
+    pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    /// Randomness, for jitter.
+    pub entropy: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// The socket on which other processes find this engine, if it listens on one; it stands in the lock of each run.
+    pub address: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for EngineConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineConfig").field("root", &self.root).field("warden", &self.warden).finish_non_exhaustive()
+    }
+}
+
+impl EngineConfig {
+    /// The system's clock, UUIDv7 ids, the system's randomness, this program as warden.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            disk: Arc::new(RealDisk),
+            warden: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("holdpoint")),
+            now: Arc::new(|| Utc::now().trunc_subsecs(6)),
+            new_id: Arc::new(Uuid::now_v7),
+            entropy: Arc::new(|| {
+                use std::hash::{BuildHasher, Hasher};
+                std::collections::hash_map::RandomState::new().build_hasher().finish()
+            }),
+            address: None,
+        }
+    }
+}
+
+/// Where an attempt's output lies in the folder of all runs.
+pub fn output_path(root: &Path, run_id: Uuid, step: &str, attempt: u32) -> PathBuf {
+    root.join(run_id.to_string()).join("output").join(format!("{step}.{attempt}.log"))
+}

@@ -1,0 +1,277 @@
+//! Full checkpoint files: `checkpoint-<seq>.json`, the whole state at a place in the journal.
+//!
+//! They are a cache of the journal, there to be read by people and to make opening, listing and restoring quick. One that is damaged or
+//! does not fit the journal is ignored, and replay starts earlier. The first line of the file is an object's beginning with all that a
+//! list needs, so that a thousand runs are listed without parsing a thousand states; the file ends with a hash of what is before it.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::run::{RunState, RunSummary, StepStatus, checkpoint_id};
+
+use super::disk::{Disk, Kind};
+use super::format::{self, SUFFIX};
+use super::replay::Place;
+use super::{JOURNAL, JournalError};
+
+/// The version of the checkpoint files this program writes. A newer one is ignored: the journal is the truth.
+pub const CHECKPOINT_VERSION: u64 = 1;
+/// The first line of a checkpoint file is not longer, in bytes.
+const MAX_HEAD: u64 = 64 << 10;
+/// A full file is superfluous when without it no stretch between two others is longer than this share of the journal, in percent.
+const STRETCH_PERCENT: u64 = 36;
+
+/// What the first line of a checkpoint file says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointHead {
+    /// Version of the format of the file.
+    pub holdpoint_checkpoint: u64,
+    /// Made from the sequence number.
+    pub checkpoint_id: String,
+    /// The plan's id.
+    pub plan_id: String,
+    /// How many steps were completed or skipped.
+    pub step_index: u32,
+    /// When the newest event was decided.
+    pub timestamp: DateTime<Utc>,
+    /// The run's id.
+    pub run_id: Uuid,
+    /// The place in the journal; absent where it is not after a whole batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Place>,
+    /// The run's line in lists.
+    pub summary: RunSummary,
+}
+
+/// The checkpoint of a state as a JSON object, with the older system's fields (`checkpoint_id`, `plan_id`, `step_index`,
+/// `completed_steps`, `plan_state`, `context`, `timestamp`) and more.
+pub fn checkpoint_document(state: &RunState, place: Option<Place>) -> Value {
+    let mut document = serde_json::to_value(head(state, place)).unwrap_or_default();
+    if let Value::Object(fields) = &mut document {
+        fields.insert("completed_steps".into(), json!(completed(state)));
+        fields.insert("context".into(), context(state));
+        fields.insert("plan_state".into(), serde_json::to_value(state).unwrap_or_default());
+    }
+    document
+}
+
+fn head(state: &RunState, journal: Option<Place>) -> CheckpointHead {
+    CheckpointHead {
+        holdpoint_checkpoint: CHECKPOINT_VERSION,
+        checkpoint_id: checkpoint_id(state.seq),
+        plan_id: state.plan.plan_id.clone(),
+        step_index: state.step_index(),
+        timestamp: state.updated_at,
+        run_id: state.run_id,
+        journal,
+        summary: state.summary(),
+    }
+}
+
+fn completed(state: &RunState) -> Vec<&str> {
+    let done = state.steps.iter().zip(&state.plan.steps).filter(|(step, _)| step.status == StepStatus::Completed);
+    done.map(|(_, step)| step.step_id.as_str()).collect()
+}
+
+fn context(state: &RunState) -> Value {
+    json!({
+        "status": state.status,
+        "paused": state.paused,
+        "plan_version": state.plan_version,
+        "user": state.user,
+        "options": state.options,
+    })
+}
+
+/// Appends a checkpoint file's content to `out`.
+pub(super) fn encode(out: &mut Vec<u8>, state: &RunState, place: Place) -> io::Result<()> {
+    let start = out.len();
+    serde_json::to_writer(&mut *out, &head(state, Some(place)))?;
+    out.pop();
+    out.extend_from_slice(b",\n\"completed_steps\":");
+    serde_json::to_writer(&mut *out, &completed(state))?;
+    out.extend_from_slice(b",\n\"context\":");
+    serde_json::to_writer(&mut *out, &context(state))?;
+    out.extend_from_slice(b",\n\"plan_state\":");
+    serde_json::to_writer(&mut *out, state)?;
+    format::close_line(out, start, None);
+    Ok(())
+}
+
+/// The name of the full file at a place.
+pub(super) fn file_name(seq: u64) -> String {
+    format!("checkpoint-{seq}.json")
+}
+
+fn seq_of(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("checkpoint-")?.strip_suffix(".json")?;
+    let seq = digits.parse().ok()?;
+    (file_name(seq) == name).then_some(seq)
+}
+
+/// The places that have a full file, oldest first.
+pub(super) fn full_files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
+    let mut found: Vec<u64> = disk
+        .list(dir)?
+        .iter()
+        .filter(|entry| entry.kind == Kind::File)
+        .filter_map(|entry| seq_of(&entry.name))
+        .collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Which full files may go: all but the first, the newest, and so many between them that no stretch is longer than a share of the whole.
+/// So there are a handful at the most, and restoring from any place replays about a third of the journal at the most.
+pub(super) fn superfluous(seqs: &[u64]) -> Vec<u64> {
+    let [first, .., newest] = seqs else { return Vec::new() };
+    let stretch = u128::from(*newest) * u128::from(STRETCH_PERCENT) / 100;
+    let mut kept = *first;
+    let mut gone = Vec::new();
+    for pair in seqs[1..].windows(2) {
+        if u128::from(pair[1] - kept) <= stretch {
+            gone.push(pair[0]);
+        } else {
+            kept = pair[0];
+        }
+    }
+    gone
+}
+
+/// A full checkpoint that was read back.
+#[derive(Debug)]
+pub(super) struct Full {
+    pub state: RunState,
+    pub place: Place,
+    pub size: u64,
+}
+
+/// Reads a full file and checks it against itself and against the journal.
+///
+/// The error says in words why it is ignored.
+pub(super) fn read(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<Full, String> {
+    #[derive(Deserialize)]
+    struct Document {
+        holdpoint_checkpoint: u64,
+        run_id: Uuid,
+        journal: Place,
+        plan_state: RunState,
+    }
+    let path = dir.join(file_name(seq));
+    let mut bytes = Vec::new();
+    let mut file = disk.open_read(&path).map_err(|error| format!("it cannot be read: {error}"))?;
+    file.read_to_end(&mut bytes).map_err(|error| format!("it cannot be read: {error}"))?;
+    let size = bytes.len() as u64;
+    let whole = bytes.strip_suffix(b"\n").and_then(format::split_line).ok_or("it is not complete")?;
+    if format::LineHash::of(None, whole.body) != whole.hash {
+        return Err("its hash does not fit: it was changed".into());
+    }
+    let document: Document = serde_json::from_slice(&bytes).map_err(|error| format!("it cannot be read: {error}"))?;
+    if document.holdpoint_checkpoint > CHECKPOINT_VERSION {
+        return Err(format!("it is in the newer format version {}", document.holdpoint_checkpoint));
+    }
+    let (mut state, place) = (document.plan_state, document.journal);
+    if state.seq != seq || place.seq != seq || state.run_id != document.run_id {
+        return Err("it is the checkpoint of another place or run".into());
+    }
+    if !fits(disk, dir, place).map_err(|error| format!("the journal cannot be read: {error}"))? {
+        return Err("the journal has another history: it does not have this checkpoint's line at its place".into());
+    }
+    state.reindex();
+    Ok(Full { state, place, size })
+}
+
+/// Whether the journal has the line a place names, at that place.
+pub(super) fn fits(disk: &dyn Disk, dir: &Path, place: Place) -> io::Result<bool> {
+    let mut file = disk.open_read(&dir.join(JOURNAL))?;
+    // The line feed may be missing after the last line.
+    let end = file.length()?.min(place.bytes);
+    let Some(start) = end.checked_sub(SUFFIX as u64 + 1) else { return Ok(false) };
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(end - start).read_to_end(&mut bytes)?;
+    let ending = format!(",\"hash\":\"{}\"}}\n", place.hash);
+    Ok(end == place.bytes && bytes.ends_with(ending.as_bytes()))
+}
+
+/// The newest full file at or before a place that can be used, and what is wrong with the newer ones.
+pub(super) fn newest_usable(
+    disk: &dyn Disk,
+    dir: &Path,
+    at_most: u64,
+) -> Result<(Option<Full>, Vec<IgnoredCheckpoint>), JournalError> {
+    let mut ignored = Vec::new();
+    let found = full_files(disk, dir).map_err(JournalError::io("list", dir))?;
+    for seq in found.into_iter().rev().filter(|seq| *seq <= at_most) {
+        match read(disk, dir, seq) {
+            Ok(full) => return Ok((Some(full), ignored)),
+            // Thinned out by its owner since it was listed.
+            Err(_) if disk.kind(&dir.join(file_name(seq))).is_err() => {}
+            Err(what) => ignored.push(IgnoredCheckpoint { path: dir.join(file_name(seq)), what }),
+        }
+    }
+    Ok((None, ignored))
+}
+
+/// A full checkpoint file that was not used. Nothing is lost by that: the journal is the truth.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is ignored: {what}. Nothing is lost: the state was made from the journal", path.display())]
+pub struct IgnoredCheckpoint {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub what: String,
+}
+
+/// Only the first line of the newest full file, unverified: for lists.
+pub(super) fn newest_head(disk: &dyn Disk, dir: &Path, seqs: &[u64]) -> Option<CheckpointHead> {
+    let file = disk.open_read(&dir.join(file_name(*seqs.last()?))).ok()?;
+    let mut line = Vec::new();
+    let mut input = io::BufReader::new(file.take(MAX_HEAD));
+    io::BufRead::read_until(&mut input, b'\n', &mut line).ok()?;
+    let end = line.strip_suffix(b",\n")?.len();
+    line.truncate(end);
+    line.push(b'}');
+    let head: CheckpointHead = serde_json::from_slice(&line).ok()?;
+    let place = head.journal?;
+    let usable = head.holdpoint_checkpoint <= CHECKPOINT_VERSION && fits(disk, dir, place).ok()?;
+    usable.then_some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_the_first_the_newest_and_no_long_stretch_between() {
+        let mut kept: Vec<u64> = Vec::new();
+        let mut most = 0;
+        for seq in (1..=10_000).step_by(7) {
+            kept.push(seq);
+            let gone = superfluous(&kept);
+            kept.retain(|seq| !gone.contains(seq));
+            most = most.max(kept.len());
+            assert_eq!((kept[0], *kept.last().unwrap()), (1, seq));
+            assert!(kept.windows(2).all(|pair| pair[1] - pair[0] <= (seq * 36 / 100).max(7)), "{kept:?}");
+        }
+        assert!(most <= 7, "{most} files");
+        assert!(superfluous(&[]).is_empty());
+        assert!(superfluous(&[3]).is_empty());
+        assert!(superfluous(&[3, 4]).is_empty());
+    }
+
+    #[test]
+    fn only_names_of_full_files_are_taken_for_one() {
+        assert_eq!(seq_of("checkpoint-42.json"), Some(42));
+        for name in
+            ["checkpoint-042.json", "checkpoint-42.json.new", "checkpoint-.json", "checkpoint-x.json", "42.json"]
+        {
+            assert_eq!(seq_of(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The folder of all runs, for whoever reads it: lists, states, events. Nothing here changes a file but [`Store::open`].
+
+use std::collections::VecDeque;
+use std::io::{self, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::run::{Recorded, RunState, RunSummary};
+
+use super::checkpoint::{self, IgnoredCheckpoint, checkpoint_document};
+use super::disk::{Disk, Kind, RealDisk};
+use super::error::{Cut, Damage, JournalError};
+use super::follow::Events;
+use super::ledger::{Found, Ledger, damage, events_before, first_line};
+use super::replay::{Place, Tail, Wanted, fold, replay};
+use super::{JOURNAL, LOCK, RECENT};
+
+/// The folder of all runs (`checkpoints/`).
+#[derive(Debug, Clone)]
+pub struct Store {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    /// What stands in the locks that are taken through it.
+    owner: Owner,
+}
+
+/// A run as its files say, read by somebody who does not own it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// The state after the last whole batch; before the damage, if there is any.
+    pub state: RunState,
+    /// The newest events in it, oldest first.
+    pub recent: Vec<Arc<Recorded>>,
+    /// The place of the state; its hash is the head hash.
+    pub place: Place,
+    /// Who owns it at this moment.
+    pub owner: Option<Owner>,
+    /// The rest of a batch that nobody is writing any more; it will be cut off when the run is opened.
+    pub cut: Option<Cut>,
+    /// Where the journal is damaged. Only what was read is checked; see [`Store::verify`].
+    pub damage: Option<Damage>,
+    /// Full checkpoint files that could not be used.
+    pub ignored: Vec<IgnoredCheckpoint>,
+}
+
+/// The process that has a run open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Its process id, if it is known.
+    pub pid: Option<u32>,
+    /// The socket on which it can be spoken to, if there is one.
+    pub address: Option<PathBuf>,
+}
+
+impl Owner {
+    /// This process, which can be spoken to there.
+    pub fn this(address: Option<PathBuf>) -> Self {
+        Self { pid: Some(std::process::id()), address }
+    }
+
+    /// Reads what stands in a lock: a process id, and behind a space the path of a socket.
+    pub(super) fn of_note(note: &str) -> Self {
+        let (pid, address) = note.split_once(' ').unwrap_or((note, ""));
+        let address = Some(address).filter(|address| !address.is_empty()).map(PathBuf::from);
+        Self { pid: pid.parse().ok(), address }
+    }
+
+    /// What is written into a lock. A path that is not UTF-8 cannot be, and is left out.
+    pub(super) fn note(&self) -> String {
+        let pid = self.pid.map(|pid| pid.to_string()).unwrap_or_default();
+        match self.address.as_deref().and_then(Path::to_str) {
+            Some(address) => format!("{pid} {address}"),
+            None => pid,
+        }
+    }
+}
+
+/// A run in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedRun {
+    /// Its line.
+    pub summary: RunSummary,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Who owns it at this moment.
+    pub owner: Option<Owner>,
+    /// The journal is damaged; the line tells the state before that.
+    pub damaged: bool,
+}
+
+/// All runs in a folder.
+#[derive(Debug, Default)]
+pub struct RunList {
+    /// The runs, newest first.
+    pub runs: Vec<ListedRun>,
+    /// Folders that look like runs and cannot be read.
+    pub unreadable: Vec<(PathBuf, JournalError)>,
+}
+
+impl Store {
+    /// A folder on this machine.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self::on(Arc::new(RealDisk), root)
+    }
+
+    /// A folder on some file system.
+    pub fn on(disk: Arc<dyn Disk>, root: impl Into<PathBuf>) -> Self {
+        Self { disk, root: root.into(), owner: Owner::this(None) }
+    }
+
+    /// The same folder for an owner that can be spoken to.
+    #[must_use]
+    pub fn owned_by(self, owner: Owner) -> Self {
+        Self { owner, ..self }
+    }
+
+    /// The file system.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// The folder of all runs.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A run's folder.
+    pub fn dir(&self, run_id: Uuid) -> PathBuf {
+        self.root.join(run_id.to_string())
+    }
+
+    /// Opens a run to go on with it; see [`Ledger::open`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn open(&self, dir: &Path) -> Result<(Ledger, Found), JournalError> {
+        Ledger::open(Arc::clone(&self.disk), dir, &self.owner)
+    }
+
+    /// Who owns a run at this moment.
+    pub fn owner(&self, dir: &Path) -> Option<Owner> {
+        let note = self.disk.lock_holder(&dir.join(LOCK)).ok()??;
+        Some(Owner::of_note(&note))
+    }
+
+    /// Reads a run: from its newest full checkpoint on, so at a cost that does not follow its length.
+    ///
+    /// # Errors
+    /// It is no run, was never begun, is in a newer format, or is damaged before anything could be read.
+    pub fn load(&self, dir: &Path) -> Result<Loaded, JournalError> {
+        let read = self.replay_to(dir, u64::MAX)?;
+        let owner = self.owner(dir);
+        let cut = match read.tail {
+            // A batch that is being written is simply not there yet.
+            Tail::Torn(cut) if owner.is_none() => Some(cut),
+            _ => None,
+        };
+        Ok(Loaded {
+            dir: dir.to_path_buf(),
+            recent: read.recent.into_iter().map(Arc::new).collect(),
+            place: read.place,
+            state: read.state,
+            owner,
+            cut,
+            damage: read.damage,
+            ignored: read.ignored,
+        })
+    }
+
+    /// The state at a place in the journal: the nearest full file at or before it, and replay from there.
+    ///
+    /// # Errors
+    /// There is no such place, or the journal is damaged before it.
+    pub fn state_at(&self, dir: &Path, seq: u64) -> Result<RunState, JournalError> {
+        Ok(self.state_and_place_at(dir, seq)?.0)
+    }
+
+    /// The checkpoint at a place, as `checkpoint show` prints it.
+    ///
+    /// # Errors
+    /// As for [`Store::state_at`].
+    pub fn checkpoint(&self, dir: &Path, seq: u64) -> Result<Value, JournalError> {
+        let (state, place) = self.state_and_place_at(dir, seq)?;
+        Ok(checkpoint_document(&state, place))
+    }
+
+    fn state_and_place_at(&self, dir: &Path, seq: u64) -> Result<(RunState, Option<Place>), JournalError> {
+        let read = self.replay_to(dir, seq)?;
+        if let Some(damage) = read.damage {
+            return Err(damage.into());
+        }
+        if read.state.seq != seq {
+            let newest = read.place.seq;
+            return Err(JournalError::NoSuchPlace { path: dir.join(JOURNAL), seq, newest });
+        }
+        Ok((read.state, Some(read.place).filter(|place| place.seq == seq)))
+    }
+
+    /// The places with a full checkpoint file, oldest first.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn full_checkpoints(&self, dir: &Path) -> Result<Vec<u64>, JournalError> {
+        checkpoint::full_files(&*self.disk, dir).map_err(JournalError::io("list", dir))
+    }
+
+    /// The journal's events from a number on, in whole batches, as they are and as they come.
+    ///
+    /// # Errors
+    /// It is no run, was never begun, or is in a newer format.
+    pub fn read_events(&self, dir: &Path, from: u64) -> Result<Events, JournalError> {
+        Events::open(Arc::clone(&self.disk), dir, from)
+    }
+
+    /// All runs, newest first. Reads one line of each run that rests, and no more than a part of the others.
+    ///
+    /// # Errors
+    /// The folder cannot be read; one that is not there holds no runs.
+    pub fn list_runs(&self) -> Result<RunList, JournalError> {
+        let mut list = RunList::default();
+        for run_id in self.run_ids()? {
+            let dir = self.dir(run_id);
+            match self.list_run(&dir) {
+                Ok(run) => list.runs.push(run),
+                // Being made at this moment, or removed at this moment.
+                Err(JournalError::NeverBegun { .. }) if self.owner(&dir).is_some() => {}
+                Err(JournalError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => list.unreadable.push((dir, error)),
+            }
+        }
+        Ok(list)
+    }
+
+    /// The ids of all runs, newest first (they are made from the time).
+    pub(super) fn run_ids(&self) -> Result<Vec<Uuid>, JournalError> {
+        let entries = match self.disk.list(&self.root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(JournalError::Io { what: "list", path: self.root.clone(), error }),
+        };
+        let is_run = |name: &str| Uuid::parse_str(name).ok().filter(|run_id| run_id.to_string() == *name);
+        let mut found: Vec<Uuid> =
+            entries.iter().filter(|entry| entry.kind == Kind::Dir).filter_map(|entry| is_run(&entry.name)).collect();
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(found)
+    }
+
+    /// A run's line in the list.
+    ///
+    /// # Errors
+    /// As for [`Store::load`].
+    pub fn list_run(&self, dir: &Path) -> Result<ListedRun, JournalError> {
+        let path = dir.join(JOURNAL);
+        // The length before the checkpoints: what comes in between makes the checkpoint newer, not older.
+        let (input, _) = first_line(&*self.disk, dir)?;
+        let length = input.get_ref().length().map_err(JournalError::io("read", &path))?;
+        drop(input);
+        let full = self.full_checkpoints(dir)?;
+        let rests = checkpoint::newest_head(&*self.disk, dir, &full)
+            .filter(|head| head.journal.is_some_and(|place| place.bytes >= length));
+        let (summary, damaged) = match rests {
+            Some(head) => (head.summary, false),
+            None => {
+                let read = self.replay_to(dir, u64::MAX)?;
+                (read.state.summary(), read.damage.is_some())
+            }
+        };
+        Ok(ListedRun { summary, dir: dir.to_path_buf(), owner: self.owner(dir), damaged })
+    }
+
+    fn replay_to(&self, dir: &Path, seq: u64) -> Result<ReadState, JournalError> {
+        let disk = &*self.disk;
+        let path = dir.join(JOURNAL);
+        let (mut input, start) = first_line(disk, dir)?;
+        let (full, ignored) = checkpoint::newest_usable(disk, dir, seq)?;
+        let (mut state, from) = match full {
+            Some(full) => (Some(full.state), full.place),
+            None => (None, start),
+        };
+        input.seek(SeekFrom::Start(from.bytes)).map_err(JournalError::io("read", &path))?;
+        let mut recent: VecDeque<Recorded> = VecDeque::new();
+        let wanted = Wanted { until: Some(seq), ..Wanted::default() };
+        let read = replay(&mut input, from, wanted, |batch, _| {
+            // A place may lie within a batch: an attempt's end, before the next one's start.
+            batch.events.retain(|recorded| recorded.seq <= seq);
+            fold(&mut state, &batch.events)?;
+            recent.extend(batch.events.drain(..));
+            let surplus = recent.len().saturating_sub(RECENT);
+            recent.drain(..surplus);
+            Ok(())
+        })
+        .map_err(JournalError::io("read", &path))?;
+        let damage = match &read.tail {
+            Tail::Broken { line, what } => Some(damage(disk, dir, *line, what.clone(), state.as_ref())),
+            _ => None,
+        };
+        let state = match (state, damage.clone()) {
+            (Some(state), _) => state,
+            (None, Some(damage)) => return Err(damage.into()),
+            (None, None) => return Err(JournalError::NeverBegun { dir: dir.to_path_buf() }),
+        };
+        if recent.len() < RECENT && from.seq > 0 && seq == u64::MAX {
+            let before = events_before(disk, &path, from.bytes, RECENT - recent.len())
+                .map_err(JournalError::io("read", &path))?;
+            for recorded in before.into_iter().rev() {
+                recent.push_front(recorded);
+            }
+        }
+        Ok(ReadState { state, recent, place: read.place, tail: read.tail, damage, ignored })
+    }
+}
+
+struct ReadState {
+    state: RunState,
+    recent: VecDeque<Recorded>,
+    place: Place,
+    tail: Tail,
+    damage: Option<Damage>,
+    ignored: Vec<IgnoredCheckpoint>,
+}

@@ -1,0 +1,58 @@
+//! The program: hands over to the library and turns what comes back into an exit code.
+
+use std::process::ExitCode;
+
+use holdpoint::agents::warden;
+use holdpoint::cli;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    // Before anything else: the warden must be up in no time and touch nothing that the console or the engine sets up.
+    if arguments.first().is_some_and(|first| first == warden::ARGUMENT) {
+        return ExitCode::from(warden::main(&arguments));
+    }
+    if let Err(error) = install_reports() {
+        eprintln!("holdpoint: {error}");
+    }
+    let _log = match log_to_file() {
+        Ok(guard) => guard,
+        Err(error) => {
+            eprintln!("holdpoint: {error}");
+            return cli::Exit::Usage.into();
+        }
+    };
+    cli::main().into()
+}
+
+/// Panics are reported with where and why; a backtrace comes only when somebody asks for one with `RUST_BACKTRACE`.
+fn install_reports() -> color_eyre::Result<()> {
+    let (panics, errors) = color_eyre::config::HookBuilder::default()
+        .capture_span_trace_by_default(false)
+        .display_env_section(false)
+        .display_location_section(true)
+        .into_hooks();
+    errors.install()?;
+    // While the console is on the screen, a report waits until the terminal has been given back.
+    holdpoint::console::terminal::install_panic_hook(move |info| panics.panic_report(info).to_string());
+    Ok(())
+}
+
+/// Diagnostics of the program itself go to the file that `HOLDPOINT_LOG` names, never to the terminal; without it, nowhere.
+/// What is logged can be narrowed with `HOLDPOINT_LOG_LEVEL` (default `info`).
+fn log_to_file() -> Result<Option<tracing_appender::non_blocking::WorkerGuard>, String> {
+    let Some(path) = std::env::var_os("HOLDPOINT_LOG").filter(|path| !path.is_empty()) else { return Ok(None) };
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|error| format!("HOLDPOINT_LOG: cannot write {}: {error}", path.to_string_lossy()))?;
+    let level = match std::env::var("HOLDPOINT_LOG_LEVEL") {
+        Ok(level) => level
+            .parse()
+            .map_err(|_| format!("HOLDPOINT_LOG_LEVEL is `{level}`; it can be error, warn, info, debug or trace"))?,
+        Err(_) => tracing::Level::INFO,
+    };
+    let (writer, guard) = tracing_appender::non_blocking(file);
+    tracing_subscriber::fmt().with_writer(writer).with_ansi(false).with_max_level(level).init();
+    Ok(Some(guard))
+}

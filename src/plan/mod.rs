@@ -1,0 +1,57 @@
+//! What should happen: the plan format, its checks and its order of work. Pure: no files, no clock, no terminal.
+//!
+//! A plan's text goes through [`load`] (or [`check`](fn@check), which also says what `run` would refuse). All problems are found at once:
+//!
+//! 1. `json` and `syntax` make a tree of the text in which everything knows its place, and survive broken JSON;
+//! 2. `shape` holds the tree against the `format`, compiled from the same [`schema()`] that is published;
+//! 3. `rules` finds what a schema cannot say: ids, dependencies, cycles, contradictions, expressions;
+//! 4. only a text without errors is deserialised into the [types](Plan), and the plan's `defaults` are merged into its steps.
+
+mod agents;
+mod diagnostic;
+mod edit;
+mod expression;
+mod fields;
+mod format;
+mod json;
+mod load;
+pub mod order;
+mod render;
+mod rules;
+mod schema;
+mod shape;
+mod suggest;
+mod support;
+mod syntax;
+mod types;
+
+pub use agents::*;
+pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Related, Severity, visible};
+pub use edit::{Edit, EditError, FieldChange, check_step, difference, field_changes, merge_patch, moved, patched};
+pub use expression::references;
+pub use load::{Loaded, check, check_bytes, load, load_bytes, step_from_value};
+pub use render::render_text;
+pub use schema::schema;
+pub use suggest::suggest;
+pub use support::{KINDS_WITHOUT_ENTRY, Unbound, Unsupported, not_yet, unbound_agents, unbound_summary, unsupported};
+pub use types::*;
+
+/// The largest plan that is read, in bytes: 64 MiB.
+pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// How deep objects and lists may stand in each other. Below the 128 that the JSON library reads, because a plan is also stored inside other
+/// objects.
+pub const MAX_DEPTH: usize = 100;
+/// How many values (names included) a plan may hold.
+pub const MAX_VALUES: usize = 30_000_000;
+
+/// Whether a text can be a `plan_id` or a `step_id`: 1 to 128 of `[A-Za-z0-9_-]`.
+pub fn is_id(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && is_id_alphabet(text)
+}
+
+fn is_id_alphabet(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,376 @@
+//! What of a valid plan this version does not honour, and which steps nobody would do.
+//!
+//! A field without effect is never ignored in silence: what would change the run makes `run` refuse the plan, the rest is a warning. When a
+//! field starts to have its effect, its row in [`TABLE`] goes.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::diagnostic::{Diagnostic, Report, visible};
+use super::expression::is_template;
+use super::json::{Document, NodeId};
+use super::{AgentSpec, CARRIED, FailurePolicy, Plan, Step, fields};
+
+/// Something in a plan that this version cannot honour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The step that has it; `None` for the plan itself or one of its agents.
+    pub step: Option<String>,
+    /// The field.
+    pub field: &'static str,
+    /// What is not done, in a sentence.
+    pub message: String,
+    /// Whether the run would do something else than the plan says, so that `run` refuses it.
+    pub changes_run: bool,
+    /// The step's position, or the agent's name, to find the place in the text.
+    place: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Plan,
+    Step(usize),
+    Agent(String),
+}
+
+/// Where a row looks.
+enum Looks {
+    Plan(fn(&Plan) -> bool),
+    Step(fn(&Step) -> bool),
+    /// At the agent of every step that uses one of this kind, and at entries that no step uses.
+    Kind(&'static str),
+    Agent(fn(&AgentSpec) -> bool),
+}
+
+struct Row {
+    field: &'static str,
+    /// Continues "this version …".
+    why: &'static str,
+    changes_run: bool,
+    looks: Looks,
+}
+
+/// Everything this version reads and does not honour.
+const TABLE: &[Row] = &[
+    row("variables", "does not give variables their values", true, Looks::Plan(|plan| !plan.variables.is_empty())),
+    row("{{ }}", "does not render expressions in strings", true, Looks::Step(step_has_template)),
+    row("{{ }}", "does not render expressions in an agent's strings", true, Looks::Agent(agent_has_template)),
+    row("when", "does not evaluate conditions", true, Looks::Step(|step| step.when.is_some())),
+    row("foreach", "does not repeat a step for each item", true, Looks::Step(|step| step.foreach.is_some())),
+    row("quality_gate", "does not judge results", true, Looks::Step(|step| step.quality_gate.is_some())),
+    row("rollback", "does not roll steps back", true, Looks::Step(|step| step.rollback.is_some())),
+    row("on_failure", "does not roll back", true, Looks::Step(|step| step.on_failure == Some(FailurePolicy::Rollback))),
+    row("on_failure", "does not roll back", true, Looks::Plan(|plan| plan.on_failure == Some(FailurePolicy::Rollback))),
+    row("pool", "does not keep to the limits of pools", true, Looks::Step(|step| step.pool.is_some())),
+    row("pools", "does not keep to the limits of pools", false, Looks::Plan(|plan| !plan.pools.is_empty())),
+    row("priority", "does not order runs by priority", false, Looks::Plan(|plan| plan.priority.is_some())),
+    row(
+        "max_execution_time_seconds",
+        "does not limit the time of the whole run",
+        true,
+        Looks::Plan(|plan| plan.max_execution_time_seconds.is_some()),
+    ),
+    row("kind", "has no agents of kind `http`", true, Looks::Kind("http")),
+    row("kind", "has no agents of kind `mcp`", true, Looks::Kind("mcp")),
+    row("kind", "has no agents of kind `manual`", true, Looks::Kind("manual")),
+    row("kind", "has no agents of kind `wait`", true, Looks::Kind("wait")),
+];
+
+const fn row(field: &'static str, why: &'static str, changes_run: bool, looks: Looks) -> Row {
+    Row { field, why, changes_run, looks }
+}
+
+/// Kinds of agents that need no entry in `agents`: what they do stands in the step. A `command` is no such kind, because without an entry
+/// there is no program; nor are `http` and `mcp`, which need an address.
+pub const KINDS_WITHOUT_ENTRY: [&str; 3] = ["simulated", "manual", "wait"];
+
+impl AgentSpec {
+    /// The kind, as plans write it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            AgentSpec::Command { .. } => "command",
+            AgentSpec::Http { .. } => "http",
+            AgentSpec::Mcp { .. } => "mcp",
+            AgentSpec::Manual { .. } => "manual",
+            AgentSpec::Wait { .. } => "wait",
+            AgentSpec::Simulated(_) => "simulated",
+        }
+    }
+}
+
+impl Plan {
+    /// The kind of agent that does a step; `None` when no agent is bound to the name it gives.
+    pub fn agent_kind(&self, step: &Step) -> Option<&'static str> {
+        if step.run.is_some() {
+            return Some("command");
+        }
+        let name = step.agent()?;
+        match self.agents.get(name) {
+            Some(spec) => Some(spec.kind()),
+            None => KINDS_WITHOUT_ENTRY.into_iter().find(|kind| *kind == name),
+        }
+    }
+}
+
+/// A step that nobody would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unbound {
+    /// The step.
+    pub step: String,
+    /// Its position in the plan.
+    pub position: usize,
+    /// The agent it names, if it names one.
+    pub agent: Option<String>,
+}
+
+impl Unbound {
+    /// What is wrong and how to mend it, in one line.
+    pub fn message(&self) -> String {
+        let step = visible(&self.step);
+        match &self.agent {
+            Some(agent) => {
+                let agent = visible(agent);
+                format!("step `{step}` wants the agent `{agent}`, which is not bound: {}", how_to_bind(&agent))
+            }
+            None => format!("step `{step}` names no agent: add \"run\", or \"agent_type\" with an agent from `agents`"),
+        }
+    }
+}
+
+fn how_to_bind(agent: &str) -> String {
+    format!(
+        "add \"agents\": {{\"{agent}\": {{\"kind\": \"command\", \"command\": [\"./{agent}\"]}}}} to the plan, or run it with --simulate"
+    )
+}
+
+/// The steps whose agent is neither bound in `agents` nor of a kind that needs no entry. `run` refuses a plan that has any, unless it is
+/// told to simulate them.
+pub fn unbound_agents(plan: &Plan) -> Vec<Unbound> {
+    let steps = plan.steps.iter().enumerate().filter(|(_, step)| plan.agent_kind(step).is_none());
+    steps
+        .map(|(position, step)| Unbound {
+            step: step.step_id.clone(),
+            position,
+            agent: step.agent().map(str::to_owned),
+        })
+        .collect()
+}
+
+/// One line for each agent that is not bound, with the steps that want it; empty when all are bound.
+pub fn unbound_summary(unbound: &[Unbound]) -> Vec<String> {
+    by_agent(unbound)
+        .into_iter()
+        .map(|steps| {
+            let [first, others @ ..] = steps.as_slice() else { return String::new() };
+            if others.is_empty() {
+                return first.message();
+            }
+            let mut named: Vec<String> = steps.iter().take(5).map(|one| format!("`{}`", visible(&one.step))).collect();
+            if steps.len() > named.len() {
+                named.push(format!("{} more", steps.len() - named.len()));
+            }
+            let named = named.join(", ");
+            match &first.agent {
+                Some(agent) => {
+                    let agent = visible(agent);
+                    format!("the agent `{agent}` is not bound; wanted by {named}: {}", how_to_bind(&agent))
+                }
+                None => {
+                    format!("no agent is named by {named}: add \"run\", or \"agent_type\" with an agent from `agents`")
+                }
+            }
+        })
+        .collect()
+}
+
+/// Grouped by agent, in the order of the first step of each.
+fn by_agent(unbound: &[Unbound]) -> Vec<Vec<&Unbound>> {
+    let mut places: HashMap<Option<&str>, usize> = HashMap::new();
+    let mut groups: Vec<Vec<&Unbound>> = Vec::new();
+    for one in unbound {
+        let place = *places.entry(one.agent.as_deref()).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(one);
+    }
+    groups
+}
+
+/// Everything in a plan that this version does not honour, also what only has no effect. `check` warns of it.
+pub fn not_yet(plan: &Plan) -> Vec<Unsupported> {
+    let mut found = Vec::new();
+    for row in TABLE {
+        match row.looks {
+            Looks::Plan(has) => {
+                if has(plan) {
+                    found.push(row.found(plan, Place::Plan, row.changes_run));
+                }
+            }
+            Looks::Step(has) => {
+                let steps = plan.steps.iter().enumerate().filter(|(_, step)| has(step));
+                found.extend(steps.map(|(place, _)| row.found(plan, Place::Step(place), row.changes_run)));
+            }
+            Looks::Agent(has) => {
+                let agents = plan.agents.iter().filter(|(_, spec)| has(spec));
+                found.extend(agents.map(|(name, _)| row.found(plan, Place::Agent(name.clone()), row.changes_run)));
+            }
+            Looks::Kind(kind) => {
+                let mut used: BTreeSet<&str> = BTreeSet::new();
+                for (place, step) in plan.steps.iter().enumerate() {
+                    if plan.agent_kind(step) == Some(kind) {
+                        found.push(row.found(plan, Place::Step(place), row.changes_run));
+                        used.extend(step.agent());
+                    }
+                }
+                let entries =
+                    plan.agents.iter().filter(|(name, spec)| spec.kind() == kind && !used.contains(name.as_str()));
+                found.extend(entries.map(|(name, _)| row.found(plan, Place::Agent(name.clone()), false)));
+            }
+        }
+    }
+    found
+}
+
+/// What `run` refuses a plan for: fields that change what happens and that this version cannot honour.
+pub fn unsupported(plan: &Plan) -> Vec<Unsupported> {
+    not_yet(plan).into_iter().filter(|one| one.changes_run).collect()
+}
+
+impl Row {
+    fn found(&self, plan: &Plan, place: Place, changes_run: bool) -> Unsupported {
+        let (step, owner) = match &place {
+            Place::Plan => (None, "the plan".to_owned()),
+            Place::Agent(name) => (None, format!("agent `{}`", visible(name))),
+            Place::Step(place) => {
+                let id = plan.steps[*place].step_id.clone();
+                let owner = format!("step `{}`", visible(&id));
+                (Some(id), owner)
+            }
+        };
+        let field = match (&place, self.field) {
+            (Place::Step(_), "kind") => "agent_type",
+            (_, field) => field,
+        };
+        let message = if changes_run {
+            format!("this version {}: `{field}` of {owner} cannot be honoured, and `run` refuses the plan", self.why)
+        } else {
+            format!("this version {}: `{field}` of {owner} has no effect yet", self.why)
+        };
+        Unsupported { step, field, message, changes_run, place }
+    }
+}
+
+fn step_has_template(step: &Step) -> bool {
+    // Cheap looks first: most strings that can be rendered stand in few fields.
+    [&step.run, &step.action, &step.name, &step.working_dir, &step.agent_type, &step.agent_name, &step.when]
+        .into_iter()
+        .any(|field| field.as_deref().is_some_and(is_template))
+        || step.env.values().any(|value| is_template(value))
+        || step.parameters.values().any(value_has_template)
+        || step.foreach.as_deref().is_some_and(value_has_template)
+        || step.hold.as_ref().and_then(super::Hold::reason).is_some_and(is_template)
+        || step.rollback.as_deref().is_some_and(|rollback| {
+            rollback.run.as_deref().is_some_and(is_template)
+                || rollback.action.as_deref().is_some_and(is_template)
+                || rollback.env.values().any(|value| is_template(value))
+                || rollback.parameters.values().any(value_has_template)
+        })
+}
+
+fn agent_has_template(spec: &AgentSpec) -> bool {
+    serde_json::to_value(spec).is_ok_and(|value| value_has_template(&value))
+}
+
+fn value_has_template(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => is_template(text),
+        serde_json::Value::Array(items) => items.iter().any(value_has_template),
+        serde_json::Value::Object(members) => members.values().any(value_has_template),
+        _ => false,
+    }
+}
+
+/// Adds what [`unbound_agents`] and [`not_yet`] find to the report, with its places.
+pub(super) fn report(document: &Document, plan: &Plan, simulate: bool, report: &mut Report) {
+    let steps: Vec<NodeId> = document.get(0, "steps").into_iter().flat_map(|steps| document.items(steps)).collect();
+    let defaults = document.get(0, "defaults");
+    let locate = |place: usize, name: &str| {
+        let own = steps.get(place).and_then(|step| fields::field(document, *step, name));
+        own.or_else(|| fields::field(document, defaults?, name))
+    };
+    if !simulate {
+        report_unbound(document, plan, &locate, &steps, report);
+    }
+    for one in not_yet(plan) {
+        if report.is_full() {
+            return;
+        }
+        // What is simulated needs no agent of its own kind.
+        let node = match &one.place {
+            Place::Plan => document.get(0, one.field),
+            Place::Step(place) if one.field == "{{ }}" => steps.get(*place).map(|step| template_in(document, *step)),
+            Place::Step(place) if one.field == "agent_type" => {
+                locate(*place, "agent_name").or_else(|| locate(*place, "agent_type"))
+            }
+            Place::Step(place) => locate(*place, one.field).or_else(|| steps.get(*place).copied()),
+            Place::Agent(name) => {
+                document.get(0, "agents").and_then(|agents| document.get(agents, name)).map(|agent| {
+                    if one.field == "{{ }}" {
+                        template_in(document, agent)
+                    } else {
+                        document.get(agent, one.field).unwrap_or(agent)
+                    }
+                })
+            }
+        };
+        let span = document.span(node.unwrap_or(0));
+        let label = if one.changes_run { "cannot be honoured yet" } else { "no effect yet" };
+        report.push(Diagnostic::warning(span, one.message).label(label));
+    }
+}
+
+fn report_unbound(
+    document: &Document,
+    plan: &Plan,
+    locate: &dyn Fn(usize, &str) -> Option<NodeId>,
+    steps: &[NodeId],
+    report: &mut Report,
+) {
+    let unbound = unbound_agents(plan);
+    for group in by_agent(&unbound) {
+        let [first, others @ ..] = group.as_slice() else { continue };
+        let place = |one: &Unbound| {
+            let name = locate(one.position, "agent_name").or_else(|| locate(one.position, "agent_type"));
+            let node = name.or_else(|| locate(one.position, "action"));
+            document.span(node.or_else(|| steps.get(one.position).copied()).unwrap_or(0))
+        };
+        let mut diagnostic = match &first.agent {
+            Some(agent) => {
+                let nearest = report.did_you_mean(agent, plan.agents.keys().map(String::as_str));
+                Diagnostic::error(place(first), format!("the agent `{agent}` is not bound"))
+                    .label("not in the plan's `agents`")
+                    .help(nearest.unwrap_or_else(|| how_to_bind(agent)))
+            }
+            None => Diagnostic::error(place(first), format!("step `{}` names no agent", first.step))
+                .label("who is to do it?")
+                .help("add \"run\", or \"agent_type\" with an agent from `agents`"),
+        };
+        for other in others.iter().take(3) {
+            diagnostic = diagnostic.related(place(other), "wanted here too");
+        }
+        if others.len() > 3 {
+            diagnostic.message.push_str(&format!("; {} steps want it", group.len()));
+        }
+        report.push(diagnostic);
+    }
+}
+
+/// The first string in a node that holds an expression.
+fn template_in(document: &Document, owner: NodeId) -> NodeId {
+    let found = document
+        .members(owner)
+        .filter(|(key, _)| !CARRIED.contains(&document.string(*key)) && document.string(*key) != "metadata")
+        .flat_map(|(_, value)| value..document.after(value))
+        .find(|node| document.as_string(*node).is_some_and(is_template));
+    found.unwrap_or(owner)
+}

@@ -1,0 +1,516 @@
+//! Folding events into a run's state.
+//!
+//! This is the only place where a run's state changes. It is total: an event that does not fit (an older attempt's, an unknown step's) changes
+//! nothing but the sequence number. Its cost follows what the event touches, never the plan's size.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+use crate::plan::order::Order;
+use crate::plan::{FailurePolicy, Step};
+
+use super::{
+    Attempt, ByHand, CheckpointCause, CheckpointMark, Event, HoldState, Intervention, InterventionStatus, PauseReason,
+    PendingStop, Recorded, RunState, RunStatus, Skip, StepState, StepStatus, StopReason, Then, state::Index,
+};
+
+impl RunState {
+    /// Folds one event.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        let (seq, time) = (recorded.seq, recorded.time);
+        self.seq = self.seq.max(seq);
+        self.updated_at = time;
+        match &recorded.event {
+            Event::RunRegistered(_) => {}
+            Event::EngineOpened { epoch, .. } => self.epoch = self.epoch.max(*epoch),
+            Event::RunStarted => {
+                self.started_at.get_or_insert(time);
+                self.enter_status(RunStatus::Running, time);
+                self.mark(seq, time, CheckpointCause::Started, None);
+            }
+            Event::RunPaused { reasons } => {
+                if reasons.contains(&PauseReason::StepFailed) {
+                    self.flag_failures();
+                }
+                if self.status != RunStatus::Paused {
+                    self.enter_status(RunStatus::Paused, time);
+                    self.mark(seq, time, CheckpointCause::Paused, None);
+                }
+                self.paused.extend(reasons);
+            }
+            Event::RunResumed => {
+                self.answer_failures();
+                self.enter_status(RunStatus::Running, time);
+            }
+            Event::RunReopened => self.reopen(time),
+            Event::CancelRequested { .. } => self.cancelling = true,
+            Event::RunCompleted => self.end(RunStatus::Completed, seq, time),
+            Event::RunFailed { error } => {
+                self.error = Some(error.clone());
+                self.stand_down(time);
+                self.end(RunStatus::Failed, seq, time);
+            }
+            Event::RunCancelled => {
+                self.cancelling = false;
+                self.stand_down(time);
+                self.end(RunStatus::Cancelled, seq, time);
+            }
+            Event::StepHeld { step, .. } => self.with(step, time, |step| step.status = StepStatus::Held),
+            Event::HoldReleased { step, user, released } => self.with(step, time, |step| {
+                let hold = step.hold.get_or_insert_default();
+                hold.signed.push(user.clone());
+                if *released {
+                    hold.released = true;
+                    if step.status == StepStatus::Held {
+                        step.status = StepStatus::Pending;
+                    }
+                }
+            }),
+            Event::HoldSet { step, reason } => self.with(step, time, |step| {
+                step.hold =
+                    Some(Box::new(HoldState { set: Some(true), reason: reason.clone(), ..HoldState::default() }));
+            }),
+            Event::HoldCleared { step } => self.with(step, time, |step| {
+                step.hold = Some(Box::new(HoldState { set: Some(false), ..HoldState::default() }));
+            }),
+            Event::AttemptStarted { step, attempt, digest, input } => self.with(step, time, |step| {
+                step.status = StepStatus::Running;
+                step.due = None;
+                step.last_attempt = step.last_attempt.max(*attempt);
+                step.attempts.push(Arc::new(Attempt {
+                    number: *attempt,
+                    digest: digest.clone(),
+                    input: input.clone(),
+                    started_at: time,
+                    ended_at: None,
+                    outcome: None,
+                    timed_out: false,
+                }));
+            }),
+            Event::StopRequested { step, attempt, why, kill, intervention } => self.with(step, time, |step| {
+                if step.is_live_attempt(*attempt) {
+                    step.status = StepStatus::Stopping;
+                    step.stop = Some(PendingStop { why: *why, kill: *kill, since: time, intervention: *intervention });
+                }
+            }),
+            Event::AttemptEnded { step, attempt, outcome, then } => {
+                let Some(position) = self.position(step) else { return };
+                if !self.steps[position].is_live_attempt(*attempt) {
+                    return;
+                }
+                self.change(position, time, |step| {
+                    let stop = step.stop.take();
+                    if let Some(attempt) = step.attempts.last_mut() {
+                        let attempt = Arc::make_mut(attempt);
+                        attempt.ended_at = Some(time);
+                        attempt.outcome = Some(Arc::clone(outcome));
+                        attempt.timed_out =
+                            stop.is_some_and(|stop| stop.why == StopReason::Timeout) && !matches!(then, Then::Complete);
+                    }
+                    step.follow(then);
+                });
+                if matches!(then, Then::Complete | Then::Fail { .. }) {
+                    self.mark(seq, time, CheckpointCause::Step, Some(position));
+                }
+            }
+            Event::StepQueued { step } => self.with(step, time, StepState::queue),
+            Event::StepsReset { steps } => {
+                for step in steps {
+                    self.with(step, time, |step| {
+                        step.queue();
+                        if let Some(hold) = &mut step.hold {
+                            hold.released = false;
+                            hold.signed.clear();
+                        }
+                    });
+                }
+            }
+            Event::StepSkipped { step, why, user, reason } => {
+                self.with(step, time, |step| {
+                    step.clear_verdict();
+                    step.status = StepStatus::Skipped;
+                    step.skip = Some(Skip { why: *why, user: user.clone(), reason: reason.clone() });
+                });
+                self.mark(seq, time, CheckpointCause::Step, self.position(step));
+            }
+            Event::StepCompletedByHand { step, user, result } => {
+                self.with(step, time, |step| {
+                    step.clear_verdict();
+                    step.status = StepStatus::Completed;
+                    step.by_hand = Some(ByHand { user: user.clone(), result: result.clone() });
+                });
+                self.mark(seq, time, CheckpointCause::Step, self.position(step));
+            }
+            Event::MaxParallelSet { value } => self.options.max_parallel = *value,
+            Event::PlanChanged(change) => self.change_plan(change, time),
+            Event::Restored { steps, .. } => {
+                for (id, state) in steps {
+                    if let Some(position) = self.position(id) {
+                        let before = self.leave(position);
+                        self.steps[position] = state.clone();
+                        self.enter(position, before);
+                    }
+                }
+                self.reopen(time);
+                self.mark(seq, time, CheckpointCause::Restored, None);
+            }
+            Event::Intervention(intervention) => {
+                if let Some(id) = spent_id(intervention) {
+                    self.index.command_ids.insert(id.clone());
+                }
+                self.interventions.push(Arc::new(intervention.as_ref().clone()));
+            }
+            Event::InterventionSettled { intervention_id, status, error } => {
+                let found = self.interventions.iter_mut().rev().find(|one| one.intervention_id == *intervention_id);
+                if let Some(found) = found {
+                    let found = Arc::make_mut(found);
+                    found.status = *status;
+                    found.error.clone_from(error);
+                    if spent_id(found).is_none()
+                        && let Some(id) = &found.command_id
+                    {
+                        self.index.command_ids.remove(id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes what follows from plan and step states anew: after a state was loaded from a file. Cost: the plan's size.
+    pub fn reindex(&mut self) {
+        self.index.command_ids =
+            self.interventions.iter().filter_map(|intervention| spent_id(intervention).cloned()).collect();
+        self.reorder();
+    }
+
+    /// Makes what follows from the plan's order and the step states anew. Cost: the plan's size.
+    pub(super) fn reorder(&mut self) {
+        // A plan is checked before it is registered and before it is changed, so it has an order.
+        let order = Order::new(&self.plan).unwrap_or_else(|_| Order::none(self.plan.steps.len()));
+        let nodes = order.node_count();
+        let mut unmet: Vec<u32> = (0..nodes).map(|node| order.predecessor_count(node)).collect();
+        unmet.resize(nodes.max(self.plan.steps.len()), 0);
+        let released = vec![false; unmet.len()];
+        let places: HashMap<String, usize> =
+            self.plan.steps.iter().enumerate().map(|(place, step)| (step.step_id.clone(), place)).collect();
+        self.steps.resize(self.plan.steps.len(), StepState::default());
+        let numbers = if self.step_names.is_empty() {
+            Vec::new()
+        } else {
+            let known: HashMap<&str, u32> =
+                self.step_names.iter().zip(0..).map(|(name, number)| (name.as_str(), number)).collect();
+            let number = |step: &Arc<Step>| known.get(step.step_id.as_str()).copied().unwrap_or(u32::MAX);
+            self.plan.steps.iter().map(number).collect()
+        };
+        let command_ids = std::mem::take(&mut self.index.command_ids);
+        let (order, places) = (Arc::new(order), Arc::new(places));
+        self.index = Index { order, places, numbers, unmet, released, command_ids, ..Index::default() };
+        for position in 0..self.steps.len() {
+            self.index.counts.add(self.steps[position].status);
+            self.join(position);
+        }
+        for position in 0..self.steps.len() {
+            self.sync_release(position);
+        }
+    }
+
+    /// The run ends: a step that waited for its back-off will not be tried again; one at its hold point has not started.
+    fn stand_down(&mut self, time: DateTime<Utc>) {
+        let mut waiting: Vec<usize> = self.index.waiting.iter().map(|(_, position)| *position).collect();
+        waiting.extend(&self.index.waiting_blocked);
+        let held: Vec<usize> = self.index.held.iter().copied().collect();
+        for position in waiting {
+            self.change(position, time, |step| {
+                step.status = StepStatus::Cancelled;
+                step.due = None;
+            });
+        }
+        for position in held {
+            self.change(position, time, |step| step.status = StepStatus::Pending);
+        }
+    }
+
+    fn enter_status(&mut self, status: RunStatus, time: DateTime<Utc>) {
+        self.status = status;
+        self.since = time;
+        if status != RunStatus::Paused {
+            self.paused.clear();
+        }
+    }
+
+    fn end(&mut self, status: RunStatus, seq: u64, time: DateTime<Utc>) {
+        self.enter_status(status, time);
+        self.ended_at = Some(time);
+        self.mark(seq, time, CheckpointCause::Ended, None);
+    }
+
+    fn reopen(&mut self, time: DateTime<Utc>) {
+        self.answer_failures();
+        self.enter_status(RunStatus::Paused, time);
+        self.paused = [PauseReason::Operator].into();
+        self.cancelling = false;
+        self.ended_at = None;
+        self.error = None;
+    }
+
+    fn mark(&mut self, seq: u64, time: DateTime<Utc>, cause: CheckpointCause, step: Option<usize>) {
+        let step = step.map(|position| self.index.numbers.get(position).copied().unwrap_or(position as u32));
+        // A mark keeps microseconds in a file; it must not be another one after loading.
+        let time = time.trunc_subsecs(6);
+        self.checkpoints.push(CheckpointMark { seq, time, step_index: self.step_index(), cause, step });
+    }
+
+    /// The run pauses over its failures: they wait for an answer. A failure that the run has been let past stays let past while a new one
+    /// asks; when nothing else can run, all of them ask again.
+    fn flag_failures(&mut self) {
+        if !self.index.unanswered.is_empty() {
+            return;
+        }
+        for position in &self.index.failed {
+            let step = &mut self.steps[*position];
+            if step.asks_when_failed() {
+                step.unanswered = true;
+                self.index.unanswered.insert(*position);
+            }
+        }
+    }
+
+    /// An operator lets the run go on past its failures.
+    fn answer_failures(&mut self) {
+        let mut flagged = std::mem::take(&mut self.index.unanswered);
+        flagged.append(&mut self.index.fatal);
+        for position in flagged {
+            self.steps[position].unanswered = false;
+        }
+    }
+
+    fn with(&mut self, step_id: &str, time: DateTime<Utc>, change: impl FnOnce(&mut StepState)) {
+        if let Some(position) = self.position(step_id) {
+            self.change(position, time, change);
+        }
+    }
+
+    /// The one door through which a step's state changes: keeps everything that follows from it.
+    fn change(&mut self, position: usize, time: DateTime<Utc>, change: impl FnOnce(&mut StepState)) {
+        let before = self.leave(position);
+        let step = &mut self.steps[position];
+        change(step);
+        if step.status != before {
+            step.since = Some(time);
+        }
+        self.enter(position, before);
+    }
+
+    pub(super) fn leave(&mut self, position: usize) -> StepStatus {
+        let step = &self.steps[position];
+        let index = &mut self.index;
+        match step.status {
+            StepStatus::Pending => {
+                index.ready.remove(&ready_key(&self.plan, position));
+                index.at_hold.remove(&position);
+            }
+            StepStatus::Held => {
+                index.held.remove(&position);
+            }
+            StepStatus::Running | StepStatus::Stopping => {
+                index.live.remove(&position);
+            }
+            StepStatus::Waiting => {
+                index.waiting.remove(&(step.due.unwrap_or_default(), position));
+                index.waiting_blocked.remove(&position);
+            }
+            StepStatus::InReview => {
+                index.in_review.remove(&position);
+            }
+            StepStatus::Interrupted => {
+                index.interrupted.remove(&position);
+            }
+            StepStatus::Failed => {
+                index.failed.remove(&position);
+                index.fatal.remove(&position);
+                index.unanswered.remove(&position);
+            }
+            StepStatus::Cancelled => {
+                index.cancelled.remove(&position);
+            }
+            StepStatus::Completed | StepStatus::Skipped => {}
+        }
+        step.status
+    }
+
+    pub(super) fn enter(&mut self, position: usize, before: StepStatus) {
+        self.index.counts.moved(before, self.steps[position].status);
+        self.join(position);
+        self.sync_release(position);
+    }
+
+    fn join(&mut self, position: usize) {
+        let step = &self.steps[position];
+        let index = &mut self.index;
+        match step.status {
+            StepStatus::Pending => {
+                if index.unmet[position] == 0 {
+                    self.enlist(position);
+                }
+            }
+            StepStatus::Held => {
+                index.held.insert(position);
+            }
+            StepStatus::Running | StepStatus::Stopping => {
+                index.live.insert(position);
+            }
+            StepStatus::Waiting if index.unmet[position] == 0 => {
+                index.waiting.insert((step.due.unwrap_or_default(), position));
+            }
+            StepStatus::Waiting => {
+                index.waiting_blocked.insert(position);
+            }
+            StepStatus::InReview => {
+                index.in_review.insert(position);
+            }
+            StepStatus::Interrupted => {
+                index.interrupted.insert(position);
+            }
+            StepStatus::Failed => {
+                index.failed.insert(position);
+                if step.unanswered {
+                    match step.failed_with {
+                        Some(FailurePolicy::Fail) => index.fatal.insert(position),
+                        _ => index.unanswered.insert(position),
+                    };
+                }
+            }
+            StepStatus::Cancelled => {
+                index.cancelled.insert(position);
+            }
+            StepStatus::Completed | StepStatus::Skipped => {}
+        }
+    }
+
+    /// Lets go, or holds back again, what waits for a step.
+    fn sync_release(&mut self, position: usize) {
+        // A step that was skipped ahead of its turn does not let its dependents overtake what it waits for itself.
+        let released = self.is_passed(position) && self.index.unmet[position] == 0;
+        if released != self.index.released[position] {
+            self.set_released(position, released);
+        }
+    }
+
+    /// Whether the step itself no longer holds up what waits for it.
+    fn is_passed(&self, position: usize) -> bool {
+        self.steps[position].lets_pass(&self.index.order)
+    }
+
+    /// Carries a node's release, or its end, on to what waits for it. Not recursive: a chain of skipped steps may be as long as the plan.
+    fn set_released(&mut self, node: usize, released: bool) {
+        let order = Arc::clone(&self.index.order);
+        let mut changed = vec![node];
+        while let Some(node) = changed.pop() {
+            self.index.released[node] = released;
+            for next in order.successors(node) {
+                let unmet = &mut self.index.unmet[next];
+                let before = *unmet;
+                *unmet = if released { before.saturating_sub(1) } else { before + 1 };
+                if (before == 0) == (*unmet == 0) {
+                    continue;
+                }
+                if order.is_barrier(next) || self.is_passed(next) {
+                    changed.push(next);
+                } else {
+                    self.move_ready(next, released);
+                }
+            }
+        }
+    }
+
+    /// A pending step waits for nothing any more: it may start, or is to be signed off first.
+    fn enlist(&mut self, position: usize) {
+        if self.is_hold_point(position) {
+            self.index.at_hold.insert(position);
+        } else {
+            self.index.ready.insert(ready_key(&self.plan, position));
+        }
+    }
+
+    fn move_ready(&mut self, position: usize, released: bool) {
+        let (index, step) = (&mut self.index, &self.steps[position]);
+        match (step.status, released) {
+            (StepStatus::Pending, true) => self.enlist(position),
+            (StepStatus::Pending, false) => {
+                index.ready.remove(&ready_key(&self.plan, position));
+                index.at_hold.remove(&position);
+            }
+            (StepStatus::Waiting, true) => {
+                index.waiting_blocked.remove(&position);
+                index.waiting.insert((step.due.unwrap_or_default(), position));
+            }
+            (StepStatus::Waiting, false) => {
+                index.waiting.remove(&(step.due.unwrap_or_default(), position));
+                index.waiting_blocked.insert(position);
+            }
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn ready_key(plan: &crate::plan::Plan, position: usize) -> (i32, usize) {
+    (plan.steps[position].priority.unwrap_or(0).saturating_neg(), position)
+}
+
+/// The caller's id of a command that had, or will have, its effect. One that was refused or overtaken had none: it may be sent again.
+fn spent_id(intervention: &Intervention) -> Option<&String> {
+    intervention.command_id.as_ref().filter(|_| intervention.status != InterventionStatus::Failed)
+}
+
+impl StepState {
+    fn is_live_attempt(&self, number: u32) -> bool {
+        self.status.is_live() && self.attempts.last().is_some_and(|attempt| attempt.number == number)
+    }
+
+    /// Whether the step no longer holds up what waits for it.
+    pub(super) fn lets_pass(&self, order: &Order) -> bool {
+        // In a list the steps follow each other but do not need each other: with `continue` the next stage goes on past a failure. In a
+        // graph, what depends on the failed step stays blocked.
+        let passed_over =
+            self.status == StepStatus::Failed && self.failed_with == Some(FailurePolicy::Continue) && !order.is_graph();
+        self.status.is_satisfied() || passed_over
+    }
+
+    fn follow(&mut self, then: &Then) {
+        match then {
+            Then::Complete => {
+                self.clear_verdict();
+                self.status = StepStatus::Completed;
+            }
+            Then::Fail { policy } => {
+                self.status = StepStatus::Failed;
+                self.failed_with = Some(*policy);
+                self.unanswered = *policy != FailurePolicy::Continue;
+            }
+            Then::Retry { due } => {
+                self.status = StepStatus::Waiting;
+                self.retries += 1;
+                self.due = Some(*due);
+            }
+            Then::Stop => self.status = StepStatus::Cancelled,
+            Then::Interrupt => self.status = StepStatus::Interrupted,
+            Then::Requeue => self.status = StepStatus::Pending,
+        }
+    }
+
+    fn queue(&mut self) {
+        self.clear_verdict();
+        self.retries = 0;
+        self.status = StepStatus::Pending;
+    }
+
+    fn clear_verdict(&mut self) {
+        self.due = None;
+        self.skip = None;
+        self.by_hand = None;
+        self.failed_with = None;
+        self.unanswered = false;
+    }
+}

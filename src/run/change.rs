@@ -1,0 +1,707 @@
+//! Changes of the plan while it runs: folding them, and the rules they must keep.
+//!
+//! Whatever changes the plan (a modification, an undo, an older version, a restore) is a list of [`Edit`]s, made in one place, checked by the same
+//! rules and folded by the same function.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::plan::order::{Order, OrderError, stages};
+use crate::plan::{Diagnostic, Edit, FieldChange, Plan, Step, check_step, difference, field_changes, moved, patched};
+
+use super::intervene::{Asker, Decision, refuse};
+use super::{
+    ChangeCause, Command, Event, Fork, InterventionStatus, Place, PlanChange, PlanVersion, Rejection, RejectionCode,
+    RemovedStep, Request, RunState, RunStatus, StepState, StepStatus,
+};
+
+impl RunState {
+    /// Folds a change of the plan. Total: an edit that does not fit changes nothing. Cost: the plan's size, unless only definitions change
+    /// that say nothing about the order.
+    pub(super) fn change_plan(&mut self, change: &PlanChange, time: DateTime<Utc>) {
+        if change.edits.iter().all(|edit| self.keeps_order(edit)) {
+            for edit in &change.edits {
+                if let Edit::Replace { step } = edit
+                    && let Some(position) = self.position(&step.step_id)
+                {
+                    let before = self.leave(position);
+                    let old = std::mem::replace(&mut Arc::make_mut(&mut self.plan).steps[position], Arc::clone(step));
+                    self.renew_hold(position, &old, step);
+                    self.leave_lost_hold(position, time);
+                    self.enter(position, before);
+                }
+            }
+        } else {
+            self.restructure(change, time);
+        }
+        self.plan_version = self.plan_version.max(change.version);
+        self.versions.push(Arc::new(PlanVersion { time, change: change.clone() }));
+    }
+
+    fn keeps_order(&self, edit: &Edit) -> bool {
+        let Edit::Replace { step } = edit else { return false };
+        self.step(&step.step_id).is_none_or(|(before, _)| {
+            before.depends_on == step.depends_on && before.parallel_group == step.parallel_group
+        })
+    }
+
+    fn restructure(&mut self, change: &PlanChange, time: DateTime<Utc>) {
+        if self.step_names.is_empty() {
+            self.step_names = self.plan.steps.iter().map(|step| step.step_id.clone()).collect();
+        }
+        let mut names: HashSet<&str> = HashSet::new();
+        let mut added = Vec::new();
+        for edit in &change.edits {
+            let before: Vec<String> = match edit {
+                Edit::Reorder { position, steps } => {
+                    let stretch = self.plan.steps.iter().skip(*position).take(steps.len());
+                    stretch.map(|step| step.step_id.clone()).collect()
+                }
+                _ => Vec::new(),
+            };
+            let Ok(inverse) = Arc::make_mut(&mut self.plan).edit(edit) else { continue };
+            match (edit, inverse) {
+                (Edit::Add { position, step }, _) => {
+                    let position = (*position).min(self.steps.len());
+                    let state =
+                        change.states.iter().find(|(id, _)| *id == step.step_id).map(|(_, state)| state.clone());
+                    self.steps.insert(position, state.unwrap_or_default());
+                    self.removed.remove(&step.step_id);
+                    added.push(&step.step_id);
+                }
+                (Edit::Remove { step_id }, Edit::Add { position, step }) => {
+                    let state = self.steps.remove(position);
+                    let removed = RemovedStep { definition: step, state, version: change.version };
+                    self.removed.insert(step_id.clone(), Arc::new(removed));
+                }
+                (Edit::Reorder { position, steps }, _) => {
+                    let mut states: HashMap<&str, StepState> = before
+                        .iter()
+                        .zip(&mut self.steps[*position..position + steps.len()])
+                        .map(|(id, state)| (id.as_str(), std::mem::take(state)))
+                        .collect();
+                    for (place, id) in steps.iter().enumerate() {
+                        self.steps[position + place] = states.remove(id.as_str()).unwrap_or_default();
+                    }
+                }
+                (Edit::Replace { step }, Edit::Replace { step: old }) => {
+                    if let Some(position) = self.plan.position(&step.step_id) {
+                        self.renew_hold(position, &old, step);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !added.is_empty() {
+            names.extend(self.step_names.iter().map(String::as_str));
+            let new: Vec<String> = added.into_iter().filter(|id| names.insert(id)).cloned().collect();
+            self.step_names.extend(new);
+        }
+        self.reorder();
+        let held: Vec<usize> = self.index.held.iter().copied().collect();
+        for position in held {
+            let before = self.leave(position);
+            self.leave_lost_hold(position, time);
+            self.enter(position, before);
+        }
+    }
+
+    /// Who signed the hold point that a step had has not signed another one.
+    fn renew_hold(&mut self, position: usize, old: &Step, new: &Step) {
+        if old.hold != new.hold {
+            self.steps[position].hold = None;
+        }
+    }
+
+    /// A step at a hold point that the plan no longer has waits for nobody.
+    fn leave_lost_hold(&mut self, position: usize, time: DateTime<Utc>) {
+        if self.steps[position].status == StepStatus::Held && !self.is_hold_point(position) {
+            self.steps[position].status = StepStatus::Pending;
+            self.steps[position].since = Some(time);
+        }
+    }
+}
+
+impl Asker<'_> {
+    pub(super) fn modify(&self, id: &str, patch: &Value) -> Decision {
+        let target = self.target(id)?;
+        if !patch.is_object() {
+            return Err(invalid("a merge patch is a JSON object")
+                .possible("for example {\"timeout_seconds\": 60}; a field is removed by null"));
+        }
+        let after = patched(target.definition, patch);
+        if after["step_id"] != *id {
+            return Err(invalid("the `step_id` of a step cannot change").possible("add a step, and remove this one"));
+        }
+        let step = self.checked(&after, false)?;
+        if step == *target.definition.as_ref() {
+            return Err(refuse(format!("that changes nothing about `{id}`")).possible("give a field another value"));
+        }
+        self.change(ChangeCause::Modify, vec![Edit::Replace { step: Arc::new(step) }])
+    }
+
+    pub(super) fn add(&self, step: &Value, place: &Place, rewire: bool) -> Decision {
+        let state = self.state;
+        let plan = &state.plan;
+        let mut step = self.checked(step, true)?;
+        let id = step.step_id.clone();
+        if state.position(&id).is_some() {
+            return Err(invalid(format!("the plan has a step `{id}` already")).possible("choose another `step_id`"));
+        }
+        let is_graph = state.order().is_graph();
+        if step.depends_on.is_some() && !is_graph {
+            return Err(invalid(
+                "this plan is a list, in which no step has `depends_on`: its order is the order of its steps",
+            )
+            .possible("put it after, or before, a step"));
+        }
+        if rewire && !is_graph {
+            return Err(invalid("only in a plan with `depends_on` can what follows be made to depend on the new step")
+                .possible("in a list it does so by itself"));
+        }
+        let (neighbour, after) = match place {
+            Place::After(neighbour) => (Some(self.target_of(neighbour)?), true),
+            Place::Before(neighbour) => (Some(self.target_of(neighbour)?), false),
+            Place::End => (None, true),
+        };
+        let mut position = neighbour.map_or(plan.steps.len(), |place| place + usize::from(after));
+        let mut edits = Vec::new();
+        if let Some(neighbour) = neighbour {
+            if is_graph {
+                edits = wired(plan, &mut step, neighbour, after, rewire);
+            } else if step.parallel_group.is_none() || step.parallel_group != plan.steps[neighbour].parallel_group {
+                // After a step that runs beside others is after all of them: put between them it would tear their stage apart.
+                let stage = stages(&plan.steps).into_iter().find(|stage| stage.contains(&neighbour));
+                position = stage.map_or(position, |stage| if after { stage.end } else { stage.start });
+            }
+        }
+        edits.insert(0, Edit::Add { position, step: Arc::new(step) });
+        self.change(ChangeCause::Add, edits)
+    }
+
+    pub(super) fn remove(&self, id: &str) -> Decision {
+        let target = self.target(id)?;
+        let plan = &self.state.plan;
+        if plan.steps.len() == 1 {
+            return Err(refuse(format!("`{id}` is the plan's only step")).possible("skip it, or cancel the run"));
+        }
+        let mut edits = Vec::new();
+        if self.state.order().is_graph() {
+            let inherited: &[String] = target.definition.depends_on.as_deref().unwrap_or_default();
+            for step in plan.steps.iter().filter(|step| step.depends_on.iter().flatten().any(|name| name == id)) {
+                let mut step = step.as_ref().clone();
+                let mut names: Vec<String> = step.depends_on.take().unwrap_or_default();
+                names.retain(|name| name != id);
+                for name in inherited {
+                    if !names.contains(name) {
+                        names.push(name.clone());
+                    }
+                }
+                step.depends_on = Some(names);
+                edits.push(Edit::Replace { step: Arc::new(step) });
+            }
+            edits.extend(still_a_graph(plan, id, &edits));
+        }
+        edits.push(Edit::Remove { step_id: id.to_owned() });
+        self.change(ChangeCause::Remove, edits)
+    }
+
+    pub(super) fn reorder(&self, ids: &[String]) -> Decision {
+        let plan = &self.state.plan;
+        let mut places = Vec::with_capacity(ids.len());
+        let mut seen = HashSet::new();
+        for id in ids {
+            if !seen.insert(id) {
+                return Err(invalid(format!("`{id}` is named twice")).possible("name each step once"));
+            }
+            places.push(self.target_of(id)?);
+        }
+        if places.len() < 2 {
+            return Err(
+                invalid("an order needs at least two steps").possible("name the steps in the order they are to have")
+            );
+        }
+        places.sort_unstable();
+        let before: Vec<&str> = plan.steps.iter().map(|step| step.step_id.as_str()).collect();
+        let mut after = before.clone();
+        for (place, id) in places.iter().zip(ids) {
+            after[*place] = id;
+        }
+        let Some((position, steps)) = moved(&before, &after) else {
+            return Err(refuse("the steps are in this order already").possible("name them in another order"));
+        };
+        let steps = steps.iter().map(|id| (*id).to_owned()).collect();
+        self.keeps_dependencies(&after)?;
+        self.change(ChangeCause::Reorder, vec![Edit::Reorder { position, steps }])
+    }
+
+    pub(super) fn undo(&self, version: Option<u64>) -> Decision {
+        let state = self.state;
+        let found = match version {
+            Some(version) => state.versions.iter().find(|one| one.change.version == version),
+            None => newest_change(state),
+        };
+        let Some(found) = found else {
+            return Err(match version {
+                None => refuse("no change of the plan is left to undo")
+                    .possible("the list of versions shows what was changed"),
+                Some(1) => refuse("version 1 is the plan as it was opened; nothing made it"),
+                Some(version) => Rejection::new(RejectionCode::NotFound, format!("the plan has no version {version}"))
+                    .possible(format!("it is at version {}", state.plan_version)),
+            });
+        };
+        let change = &found.change;
+        let number = change.version;
+        if undone(state).contains(&number) {
+            return Err(refuse(format!("version {number} is undone already"))
+                .possible("the list of versions shows by which one"));
+        }
+        if let ChangeCause::Restore { checkpoint } = change.cause {
+            let id = super::checkpoint_id(checkpoint);
+            return Err(refuse(format!("version {number} came with going back to {id}, which is not undone"))
+                .possible("restore another checkpoint"));
+        }
+        // What the change left must still be there: a later one may have taken it up.
+        let mut made =
+            state.plan_at(number).ok_or_else(|| refuse(format!("version {number} cannot be made out again")))?;
+        let now: HashMap<&str, &Arc<Step>> =
+            state.plan.steps.iter().map(|step| (step.step_id.as_str(), step)).collect();
+        for edit in &change.edits {
+            for id in edit.step_ids() {
+                let was = made.steps.iter().find(|step| step.step_id == id);
+                if was != now.get(id).copied() {
+                    let later = state.versions.iter().rev().find(|one| {
+                        one.change.version > number && one.change.edits.iter().any(|edit| edit.step_ids().contains(&id))
+                    });
+                    let later = later.map_or(state.plan_version, |one| one.change.version);
+                    return Err(refuse(format!(
+                        "version {number} was overtaken by version {later}, which changed `{id}` again"
+                    ))
+                    .possible(format!("undo version {later} first")));
+                }
+            }
+        }
+        let undoes = if state.plan_version == number {
+            change.inverse.clone()
+        } else {
+            // Later versions may have moved things: what the change did is taken back from the plan as it is now.
+            made.edit_all(&change.inverse).map_err(|error| overtaken(&error))?;
+            take_back(&state.plan, change)
+        };
+        self.change(ChangeCause::Undo { version: number }, undoes)
+    }
+
+    pub(super) fn use_version(&self, version: u64) -> Decision {
+        let state = self.state;
+        let Some(plan) = state.plan_at(version) else {
+            return Err(Rejection::new(RejectionCode::NotFound, format!("the plan has no version {version}"))
+                .possible(format!("it has the versions 1 to {}", state.plan_version)));
+        };
+        let edits = difference(&state.plan, &plan);
+        if edits.is_empty() {
+            return Err(
+                refuse(format!("the plan is as it was in version {version}")).possible("choose another version")
+            );
+        }
+        self.change(ChangeCause::UseVersion { version }, edits)
+    }
+
+    /// Makes a change of the plan, if the whole plan that it gives keeps the rules and nothing of it was overtaken by what ran.
+    fn change(&self, cause: ChangeCause, edits: Vec<Edit>) -> Decision {
+        self.refuse_while_cancelling()?;
+        let state = self.state;
+        // Taking the last open step out completes a run at once; that must not be the end of undoing it.
+        let takes_back = matches!(cause, ChangeCause::Undo { .. } | ChangeCause::UseVersion { .. });
+        if state.status == RunStatus::Completed && !takes_back {
+            return Err(self.refuse_run("the plan of a completed run is not changed"));
+        }
+        for edit in &edits {
+            self.untouched(edit)?;
+        }
+        let mut plan = state.plan.as_ref().clone();
+        plan.edit_all(&edits).map_err(|error| overtaken(&error))?;
+        let states = self.states_of_added(&edits, cause);
+        self.keeps_rules(&plan, &edits, &states)?;
+        let mut events = self.reopened();
+        events.push(self.change_to(cause, edits)?);
+        Ok((InterventionStatus::Applied, events))
+    }
+
+    /// The event of a change that is allowed.
+    pub(super) fn change_to(&self, cause: ChangeCause, edits: Vec<Edit>) -> Result<Event, Rejection> {
+        let state = self.state;
+        let mut plan = state.plan.as_ref().clone();
+        let inverse = plan.edit_all(&edits).map_err(|error| overtaken(&error))?;
+        let states = self.states_of_added(&edits, cause);
+        let change = PlanChange {
+            version: state.plan_version + 1,
+            cause,
+            user: self.request.user.clone(),
+            reason: self.request.reason.clone(),
+            edits,
+            inverse,
+            states,
+        };
+        Ok(Event::PlanChanged(Box::new(change)))
+    }
+
+    /// What ran, or runs, is not changed behind its back.
+    fn untouched(&self, edit: &Edit) -> Result<(), Rejection> {
+        let state = self.state;
+        let found = |id: &str| state.position(id).map(|position| &state.steps[position]);
+        match edit {
+            Edit::Add { .. } => Ok(()),
+            Edit::Replace { step } => {
+                let id = &step.step_id;
+                // What it waits for says nothing about work that is done: only a dependency that was removed from under it.
+                match found(id).map(|step| step.status) {
+                    Some(status) if is_settled(status) => {
+                        let inherits = state.step(id).is_some_and(|(before, _)| {
+                            Step { depends_on: step.depends_on.clone(), ..before.as_ref().clone() } == *step.as_ref()
+                        });
+                        if inherits { Ok(()) } else { Err(too_late(id, "changed", status)) }
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Edit::Remove { step_id } => match found(step_id).map(|step| step.status) {
+                Some(status) if is_settled(status) => Err(too_late(step_id, "removed", status)),
+                _ => Ok(()),
+            },
+            Edit::Reorder { position, steps } => {
+                let old: Vec<&str> =
+                    state.plan.steps.iter().skip(*position).map(|step| step.step_id.as_str()).collect();
+                for (place, id) in steps.iter().enumerate() {
+                    let started = found(id).filter(|step| match step.status {
+                        StepStatus::Pending | StepStatus::Held => false,
+                        StepStatus::Skipped => !step.attempts.is_empty(),
+                        _ => true,
+                    });
+                    // A step that keeps its place is not moved, whatever moves around it.
+                    if let Some(step) = started
+                        && old.get(place) != Some(&id.as_str())
+                    {
+                        return Err(too_late(id, "moved", step.status));
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn keeps_rules(&self, plan: &Plan, edits: &[Edit], states: &[(String, StepState)]) -> Result<(), Rejection> {
+        let state = self.state;
+        let shape_changed = edits.iter().any(|edit| !state.keeps_order(edit));
+        if !shape_changed {
+            return Ok(());
+        }
+        if plan.steps.is_empty() {
+            return Err(invalid("a plan needs at least one step"));
+        }
+        let order = Order::new(plan).map_err(|error| {
+            let possible = match &error {
+                OrderError::UnknownDependency { .. } => "name a step of the plan",
+                OrderError::Cycle(_) => "leave one of these dependencies out",
+                OrderError::DuplicateStep(_) => "choose another `step_id`",
+            };
+            invalid(error.to_string()).possible(possible)
+        })?;
+        if order.is_graph() != state.order().is_graph() && plan.steps.len() > 1 {
+            let (now, then) = if order.is_graph() { ("a list", "a graph") } else { ("a graph", "a list") };
+            return Err(invalid(format!(
+                "that would make {then} of the plan, which is {now}: every step would get another place in the order"
+            ))
+            .possible("keep `depends_on` as the other steps have it"));
+        }
+        self.nothing_before_what_ran(plan, &order, states)
+    }
+
+    /// In a graph the order of the list says which of several ready steps goes first; it must not contradict the dependencies.
+    fn keeps_dependencies(&self, after: &[&str]) -> Result<(), Rejection> {
+        let places: HashMap<&str, usize> = after.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let place = |id: &str| places.get(id).copied();
+        for step in &self.state.plan.steps {
+            for dependency in step.depends_on.iter().flatten() {
+                let in_order = self.state.position(dependency) < self.state.position(&step.step_id);
+                if in_order && place(dependency) > place(&step.step_id) {
+                    let id = &step.step_id;
+                    return Err(refuse(format!("`{id}` depends on `{dependency}` and cannot stand before it"))
+                        .possible(format!("move both, or change `depends_on` of `{id}`")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A step that runs or has run cannot be made to wait for one that has not.
+    fn nothing_before_what_ran(
+        &self,
+        plan: &Plan,
+        order: &Order,
+        states: &[(String, StepState)],
+    ) -> Result<(), Rejection> {
+        let state = self.state;
+        let found = |position: usize| {
+            let id = &plan.steps[position].step_id;
+            let added = || states.iter().find(|(added, _)| added == id).map(|(_, state)| state);
+            state.step(id).map(|(_, step)| step).or_else(added)
+        };
+        let open = |position: usize| !found(position).is_some_and(|step| step.lets_pass(order));
+        let mut waits = vec![false; order.node_count()];
+        for position in 0..plan.steps.len() {
+            if open(position) {
+                order.successors(position).for_each(|next| {
+                    waits[next] = true;
+                    if order.is_barrier(next) {
+                        order.successors(next).for_each(|next| waits[next] = true);
+                    }
+                });
+            }
+        }
+        for (position, step) in plan.steps.iter().enumerate().filter(|(position, _)| waits[*position]) {
+            let Some(before) = state.position(&step.step_id) else { continue };
+            let there = &state.steps[before];
+            let ran = there.status.is_live() || (there.status == StepStatus::Completed && !there.attempts.is_empty());
+            if !ran {
+                continue;
+            }
+            let waited: HashSet<&str> =
+                state.unmet(before).into_iter().map(|place| state.plan.steps[place].step_id.as_str()).collect();
+            let new = order
+                .waits_for(position)
+                .into_iter()
+                .find(|place| open(*place) && !waited.contains(plan.steps[*place].step_id.as_str()));
+            if let Some(new) = new {
+                let (id, word) = (&step.step_id, there.status.word());
+                return Err(refuse(format!("`{}` would lie before `{id}`, which is {word}", plan.steps[new].step_id))
+                    .possible(format!("put it after `{id}`, or where everything that follows has not started")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The states of steps that are put in: a new one under an old name goes on counting its attempts; one that comes back is as it was.
+    fn states_of_added(&self, edits: &[Edit], cause: ChangeCause) -> Vec<(String, StepState)> {
+        let state_of = |edit: &Edit| {
+            let Edit::Add { step, .. } = edit else { return None };
+            let removed = self.state.removed.get(&step.step_id)?;
+            let state = if cause == ChangeCause::Add {
+                StepState { last_attempt: removed.state.last_attempt, ..StepState::default() }
+            } else {
+                // The run was let past its failure when it was removed.
+                StepState { unanswered: false, ..removed.state.clone() }
+            };
+            (state != StepState::default()).then(|| (step.step_id.clone(), state))
+        };
+        edits.iter().filter_map(state_of).collect()
+    }
+
+    fn target_of(&self, id: &str) -> Result<usize, Rejection> {
+        self.state.position(id).ok_or_else(|| no_step(self.state, id))
+    }
+
+    /// A step from outside, checked as a step of this plan.
+    fn checked(&self, value: &Value, defaults: bool) -> Result<Step, Rejection> {
+        let text = serde_json::to_string(value).unwrap_or_default();
+        check_step(&self.state.plan, &text, defaults, self.state.options.simulate).map_err(|found| {
+            let told: Vec<String> = found.iter().take(5).map(told).collect();
+            invalid(format!("the step is not right: {}", told.join("; ")))
+        })
+    }
+}
+
+/// Whether a step's definition belongs to what it does or did.
+fn is_settled(status: StepStatus) -> bool {
+    status.is_live() || status == StepStatus::Completed
+}
+
+fn too_late(id: &str, what: &str, status: StepStatus) -> Rejection {
+    let word = status.word();
+    let possible = match status {
+        _ if what == "moved" => "only steps that have not started are moved",
+        StepStatus::Running | StepStatus::Stopping => "wait until it has ended, or skip it",
+        StepStatus::Completed if what == "changed" => {
+            "retry it with everything after it first, while the run is paused"
+        }
+        _ => "restore a checkpoint from before it ran",
+    };
+    refuse(format!("`{id}` is {word}; it can no longer be {what}")).possible(possible)
+}
+
+/// Whether a step may still be changed or removed, as far as states say: the part of the rule that costs nothing, for a screen that asks at
+/// every frame.
+///
+/// # Errors
+/// The refusal that the command would get.
+pub fn still_open(state: &RunState, id: &str, removed: bool) -> Result<(), Rejection> {
+    let request = Request { id: uuid::Uuid::nil(), ..Request::new(Command::Undo { version: None }, "") };
+    let asker = Asker { state, request: &request };
+    asker.refuse_while_cancelling()?;
+    if state.status == RunStatus::Completed {
+        return Err(asker.refuse_run("the plan of a completed run is not changed"));
+    }
+    let status = state.step(id).ok_or_else(|| no_step(state, id))?.1.status;
+    if is_settled(status) {
+        return Err(too_late(id, if removed { "removed" } else { "changed" }, status));
+    }
+    Ok(())
+}
+
+/// The change of the plan that an undo without a number takes back: the newest that is neither undone nor itself an undo. Undoing again goes
+/// further back; what was undone is brought again by naming the undo's own version.
+pub fn newest_change(state: &RunState) -> Option<&Arc<PlanVersion>> {
+    let undone = undone(state);
+    state
+        .versions
+        .iter()
+        .rev()
+        .find(|one| !undone.contains(&one.change.version) && !matches!(one.change.cause, ChangeCause::Undo { .. }))
+}
+
+fn undone(state: &RunState) -> HashSet<u64> {
+    let undoes = state.versions.iter().filter_map(|one| match one.change.cause {
+        ChangeCause::Undo { version } => Some(version),
+        _ => None,
+    });
+    undoes.collect()
+}
+
+/// Makes a new step of a graph depend on what it is put after, or what follows depend on it.
+fn wired(plan: &Plan, step: &mut Step, neighbour: usize, after: bool, rewire: bool) -> Vec<Edit> {
+    let beside = &plan.steps[neighbour];
+    let given = step.depends_on.is_some();
+    if !given {
+        step.depends_on =
+            Some(if after { vec![beside.step_id.clone()] } else { beside.depends_on.clone().unwrap_or_default() });
+    }
+    if !after {
+        let mut beside = beside.as_ref().clone();
+        let kept = if given { beside.depends_on.take().unwrap_or_default() } else { Vec::new() };
+        beside.depends_on = Some(kept.into_iter().chain([step.step_id.clone()]).collect());
+        return vec![Edit::Replace { step: Arc::new(beside) }];
+    }
+    if !rewire {
+        return Vec::new();
+    }
+    let follows = plan.steps.iter().filter(|step| step.depends_on.iter().flatten().any(|name| *name == beside.step_id));
+    follows
+        .map(|next| {
+            let mut next = next.as_ref().clone();
+            for name in next.depends_on.iter_mut().flatten().filter(|name| **name == beside.step_id) {
+                name.clone_from(&step.step_id);
+            }
+            Edit::Replace { step: Arc::new(next) }
+        })
+        .collect()
+}
+
+/// A graph without its last `depends_on` would become a list: then one step says plainly that it depends on nothing.
+fn still_a_graph(plan: &Plan, removed: &str, edits: &[Edit]) -> Option<Edit> {
+    let stays = plan.steps.iter().any(|step| step.step_id != removed && step.depends_on.is_some());
+    if stays || !edits.is_empty() {
+        return None;
+    }
+    let first = plan.steps.iter().find(|step| step.step_id != removed)?;
+    Some(Edit::Replace { step: Arc::new(Step { depends_on: Some(Vec::new()), ..first.as_ref().clone() }) })
+}
+
+/// What takes an older change back from a plan that has changed since elsewhere.
+fn take_back(plan: &Plan, change: &PlanChange) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    for edit in &change.inverse {
+        match edit {
+            Edit::Reorder { steps, .. } => {
+                // The same steps, wherever they stand now, in the order they had.
+                let named: HashSet<&str> = steps.iter().map(String::as_str).collect();
+                let before: Vec<&str> = plan.steps.iter().map(|step| step.step_id.as_str()).collect();
+                let mut after = before.clone();
+                let places = (0..before.len()).filter(|place| named.contains(before[*place]));
+                for (place, id) in places.zip(steps) {
+                    after[place] = id;
+                }
+                if let Some((position, steps)) = moved(&before, &after) {
+                    let steps = steps.iter().map(|id| (*id).to_owned()).collect();
+                    edits.push(Edit::Reorder { position, steps });
+                }
+            }
+            Edit::Add { .. } | Edit::Remove { .. } | Edit::Replace { .. } => edits.push(edit.clone()),
+        }
+    }
+    edits
+}
+
+/// What edits change, a line each; what undoes them says what was there before.
+pub(super) fn in_words(edits: &[Edit], inverse: &[Edit]) -> Vec<String> {
+    let before = |id: &str| {
+        inverse.iter().find_map(|edit| match edit {
+            Edit::Replace { step } if step.step_id == id => Some(step),
+            _ => None,
+        })
+    };
+    edits
+        .iter()
+        .map(|edit| match edit {
+            Edit::Replace { step } => {
+                let changes = before(&step.step_id).map(|before| field_changes(before, step)).unwrap_or_default();
+                let told: Vec<String> = changes.iter().map(field_in_words).collect();
+                format!("~ {}: {}", step.step_id, told.join(", "))
+            }
+            _ => edit.in_words(),
+        })
+        .collect()
+}
+
+fn field_in_words(change: &FieldChange) -> String {
+    let word = |value: &Value| match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        // Seconds are fractions in the format; a plan that says 60 is not told of 60.0.
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
+        other => other.to_string(),
+    };
+    format!("{} {} → {}", change.field, word(&change.before), word(&change.after))
+}
+
+/// Where a new run begins that is forked from a checkpoint of another: `then` is the other's state there, `now` its state today.
+pub fn fork_at(then: &RunState, now: &RunState) -> Fork {
+    let none = StepState::default();
+    let steps = then.plan.steps.iter().zip(&then.steps).filter_map(|(definition, step)| {
+        let id = &definition.step_id;
+        let today = now.step(id).map(|(_, step)| step).or_else(|| now.removed.get(id).map(|removed| &removed.state));
+        let step = super::intervene::restored(step, today.unwrap_or(&none));
+        (step != none).then(|| (id.clone(), step))
+    });
+    let lineage = std::iter::once((then.run_id, then.created_at)).chain(then.lineage.iter().copied()).collect();
+    Fork { parent: then.run_id, checkpoint: then.seq, steps: steps.collect(), lineage }
+}
+
+pub(super) fn no_step(state: &RunState, id: &str) -> Rejection {
+    let possible = match state.removed.get(id) {
+        Some(removed) => Some(format!("it was removed in version {}", removed.version)),
+        None => crate::plan::suggest(id, state.plan.steps.iter().map(|step| step.step_id.as_str()))
+            .map(|near| format!("did you mean `{near}`?")),
+    };
+    let rejection = Rejection::new(RejectionCode::NotFound, format!("the plan has no step `{id}`"));
+    match possible {
+        Some(possible) => rejection.possible(possible),
+        None => rejection,
+    }
+}
+
+fn told(diagnostic: &Diagnostic) -> String {
+    match &diagnostic.help {
+        Some(help) => format!("{} ({help})", diagnostic.message),
+        None => diagnostic.message.clone(),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Rejection {
+    Rejection::new(RejectionCode::Invalid, message)
+}
+
+fn overtaken(error: &crate::plan::EditError) -> Rejection {
+    refuse(format!("the plan has changed too much for that: {error}")).possible("look at the list of versions")
+}

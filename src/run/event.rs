@@ -1,0 +1,409 @@
+//! What can happen to a run. The journal is a list of these, and a run's state is their fold.
+//!
+//! An event carries what was *decided* (for example that a failed attempt is followed by a retry at a certain time), so that a later
+//! version of the program that would decide otherwise still folds an old journal to the same state.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::plan::{Edit, FailurePolicy, Plan};
+
+use super::{Outcome, PauseReason, StepState};
+
+/// An event with its place and time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Place in the journal; the first event is 1. Grows by one and is never used again.
+    pub seq: u64,
+    /// When it was decided.
+    pub time: DateTime<Utc>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Something that happened to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A plan was opened: validated, variables bound, run folder made. Always the first event.
+    RunRegistered(Box<Registration>),
+    /// An engine took ownership of the run.
+    EngineOpened {
+        /// Grows by one with each owner.
+        epoch: u64,
+        /// Version of the program.
+        version: String,
+        /// Process id of the owner.
+        pid: u32,
+    },
+    /// idle → running.
+    RunStarted,
+    /// Reasons to be paused were added; the run is paused.
+    RunPaused {
+        /// Why.
+        reasons: BTreeSet<PauseReason>,
+    },
+    /// Every reason to be paused is gone; the run goes on.
+    RunResumed,
+    /// failed, cancelled or completed → paused (reason `operator`).
+    RunReopened,
+    /// The run is being cancelled; with `kill`, without waiting for the grace period.
+    CancelRequested {
+        /// KILL now.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        kill: bool,
+    },
+    /// Every step is completed or skipped.
+    RunCompleted,
+    /// The run ended with a failure.
+    RunFailed {
+        /// Which steps failed, in words.
+        error: String,
+    },
+    /// The run was cancelled and the last attempt has ended.
+    RunCancelled,
+    /// A step with a hold point is ready and waits to be released.
+    StepHeld {
+        /// Which step.
+        step: String,
+        /// The hold's reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody signed a hold off.
+    HoldReleased {
+        /// Which step.
+        step: String,
+        /// Who signed.
+        user: String,
+        /// Whether that was the last signature needed.
+        released: bool,
+    },
+    /// A hold point was set on a step that has not started.
+    HoldSet {
+        /// Which step.
+        step: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A hold point was taken off a step.
+    HoldCleared {
+        /// Which step.
+        step: String,
+    },
+    /// An attempt starts: durable before the process or call begins.
+    AttemptStarted {
+        /// Which step.
+        step: String,
+        /// Number of the attempt within the step, from 1; never used again.
+        attempt: u32,
+        /// Digest of the masked input; part of the attempt key.
+        digest: String,
+        /// The rendered input, where it differs from what the plan says.
+        #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
+        input: Option<Arc<Value>>,
+    },
+    /// A running attempt is asked to stop.
+    StopRequested {
+        /// Which step.
+        step: String,
+        /// Which attempt.
+        attempt: u32,
+        /// What follows when it has stopped.
+        why: StopReason,
+        /// KILL at once instead of TERM and a grace period.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        kill: bool,
+        /// The intervention that waits for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        intervention: Option<Uuid>,
+    },
+    /// An attempt ended.
+    AttemptEnded {
+        /// Which step.
+        step: String,
+        /// Which attempt.
+        attempt: u32,
+        /// How it ended.
+        outcome: Arc<Outcome>,
+        /// What was decided to follow.
+        then: Then,
+    },
+    /// A step is to run again (operator's retry): it is pending, its own retries start from zero.
+    StepQueued {
+        /// Which step.
+        step: String,
+    },
+    /// Steps that depend on a retried one are pending again.
+    StepsReset {
+        /// Which steps.
+        steps: Vec<String>,
+    },
+    /// A step is not to run; what depends on it may go on.
+    StepSkipped {
+        /// Which step.
+        step: String,
+        /// Why.
+        why: SkipReason,
+        /// Who.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        /// Their reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A step was completed by a person, who may have given its result.
+    StepCompletedByHand {
+        /// Which step.
+        step: String,
+        /// Who.
+        user: String,
+        /// Their result.
+        #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
+        result: Option<Arc<Value>>,
+    },
+    /// The limit of attempts at the same time was changed.
+    MaxParallelSet {
+        /// The new limit.
+        value: u32,
+    },
+    /// The plan was changed: it has a new version.
+    PlanChanged(Box<PlanChange>),
+    /// The run went back to a checkpoint. Nothing is rewritten: what came after stays in the journal as a branch.
+    Restored {
+        /// The place it went back to.
+        to: u64,
+        /// The steps whose state differs, as they are now.
+        steps: Vec<(String, StepState)>,
+    },
+    /// An operator's command, applied or refused.
+    Intervention(Box<Intervention>),
+    /// What became of an intervention that had to wait for an attempt to stop.
+    InterventionSettled {
+        /// Which one.
+        intervention_id: Uuid,
+        /// `applied` or `failed`.
+        status: InterventionStatus,
+        /// Why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+}
+
+/// What a run is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The run's id (UUIDv7).
+    pub run_id: Uuid,
+    /// The plan, defaults applied.
+    pub plan: Arc<Plan>,
+    /// How it is run.
+    pub options: RunOptions,
+    /// Who opened it.
+    pub user: String,
+    /// The run it was forked from, and how far that had come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<Box<Fork>>,
+}
+
+/// Where a forked run begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fork {
+    /// The run it comes from.
+    pub parent: Uuid,
+    /// The checkpoint of that run: its sequence number.
+    pub checkpoint: u64,
+    /// The steps that had a state other than the first, and that state.
+    pub steps: Vec<(String, StepState)>,
+    /// That run, and those it was forked from in turn, nearest first, with when each was made: where the output of inherited attempts lies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<(Uuid, DateTime<Utc>)>,
+}
+
+/// A change of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanChange {
+    /// The version it makes; only grows, and is never used again.
+    pub version: u64,
+    /// What made it.
+    pub cause: ChangeCause,
+    /// Who made it.
+    pub user: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What is changed.
+    pub edits: Vec<Edit>,
+    /// What undoes it.
+    pub inverse: Vec<Edit>,
+    /// The states of steps that are put in and do not begin anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<(String, StepState)>,
+}
+
+/// What made a version of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum ChangeCause {
+    /// A step was modified.
+    Modify,
+    /// A step was added.
+    Add,
+    /// A step was removed.
+    Remove,
+    /// Steps were reordered.
+    Reorder,
+    /// The change that made an older version was undone.
+    Undo {
+        /// Which version.
+        version: u64,
+    },
+    /// An older version was brought back.
+    UseVersion {
+        /// Which version.
+        version: u64,
+    },
+    /// The run went back to a checkpoint at which the plan was another one.
+    Restore {
+        /// The checkpoint.
+        checkpoint: u64,
+    },
+}
+
+/// How a run is run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunOptions {
+    /// What happens when a step fails for good and does not say itself.
+    pub on_failure: FailurePolicy,
+    /// How many attempts may run at the same time.
+    pub max_parallel: u32,
+    /// Unbound agents are simulated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub simulate: bool,
+    /// Whether every batch is fsynced.
+    #[serde(default)]
+    pub durability: Durability,
+    /// Seconds between TERM and KILL.
+    pub grace_seconds: f64,
+    /// Folder in which commands run unless they say otherwise (absolute).
+    pub working_dir: String,
+    /// The plan's file (absolute), if it came from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_path: Option<String>,
+}
+
+/// Seconds between TERM and KILL unless configured otherwise.
+pub const DEFAULT_GRACE_SECONDS: f64 = 10.0;
+
+/// How durable the journal is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Nobody sees an event before it is fsynced.
+    #[default]
+    Full,
+    /// Events are written but not fsynced: a power cut may lose the newest ones.
+    Relaxed,
+}
+
+/// What follows when a stopped attempt has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The run is cancelled.
+    Cancel,
+    /// The step is skipped.
+    Skip,
+    /// The step is completed by hand.
+    Complete,
+    /// The step runs again.
+    Retry,
+    /// Its time limit is over: it has failed.
+    Timeout,
+    /// The engine ends: the step is interrupted.
+    Interrupt,
+}
+
+/// What was decided to follow an attempt's end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Then {
+    /// The step is completed.
+    Complete,
+    /// The step has failed for good, with this policy.
+    Fail {
+        /// Which policy applies.
+        policy: FailurePolicy,
+    },
+    /// Another attempt starts by itself, not before `due`.
+    Retry {
+        /// When.
+        due: DateTime<Utc>,
+    },
+    /// The attempt was stopped and the step with it; a further event of the same batch may say more.
+    Stop,
+    /// The attempt was lost or stopped with the engine; the step waits for the operator.
+    Interrupt,
+    /// The attempt was lost with the engine, and the step is idempotent: it runs again.
+    Requeue,
+}
+
+/// Why a step was skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// An operator skipped it.
+    Operator,
+    /// Its `when` was false.
+    Condition,
+    /// What it needs was skipped.
+    Upstream,
+}
+
+/// A record of the intervention log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intervention {
+    /// Identifies the record.
+    pub intervention_id: Uuid,
+    /// What was asked: the command's name, for example `skip_step` or `pause`.
+    pub intervention_type: String,
+    /// On which step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_step_id: Option<String>,
+    /// The command's parameters.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub parameters: Value,
+    /// Who asked.
+    pub user: String,
+    /// When.
+    pub timestamp: DateTime<Utc>,
+    /// What became of it.
+    pub status: InterventionStatus,
+    /// Why they asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The caller's own id for the command: the same id twice applies once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<String>,
+}
+
+/// What became of an intervention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterventionStatus {
+    /// Accepted; waits for an attempt to stop.
+    Pending,
+    /// Done.
+    Applied,
+    /// Refused, or overtaken by what happened meanwhile.
+    Failed,
+}

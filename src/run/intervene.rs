@@ -1,0 +1,596 @@
+//! What operators may ask, and when: the rules of every command.
+//!
+//! Each function answers for one command: the events that carry it out, or the rule that refuses it and what would be possible instead.
+//! Every request leaves a record in the intervention log, refused ones as well (see [`super::log_refusal`]).
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::plan::{Step, difference};
+
+use super::{
+    ChangeCause, Command, Event, Intervention, InterventionStatus, Moment, PauseReason, Rejection, RejectionCode,
+    Request, RunState, RunStatus, SkipReason, StepState, StepStatus, StopReason,
+};
+
+/// The largest `max_parallel`.
+pub const MAX_PARALLEL_LIMIT: u32 = 4096;
+
+/// So many of the answers that a run needs are named in a refusal.
+const QUESTIONS_TOLD: usize = 5;
+
+pub(super) type Decision = Result<(InterventionStatus, Vec<Event>), Rejection>;
+
+/// Decides an operator's request; `target` is the state at the checkpoint a restore goes back to.
+pub(super) fn request(
+    state: &RunState,
+    request: &Request,
+    target: Option<&Arc<RunState>>,
+    moment: &Moment,
+) -> Result<Vec<Event>, Rejection> {
+    if request.command_id.as_deref().is_some_and(|id| state.has_command(id)) {
+        return Ok(Vec::new());
+    }
+    if let Some(expected) = request.expected_plan_version
+        && expected != state.plan_version
+    {
+        return Err(Rejection::new(
+            RejectionCode::Stale,
+            format!("the plan is at version {}, not {expected}", state.plan_version),
+        )
+        .possible("look at what changed and send it again"));
+    }
+    let asker = Asker { state, request };
+    let (status, mut events) = match &request.command {
+        Command::Start => asker.start(),
+        Command::Pause => asker.pause(),
+        Command::Resume => asker.resume(),
+        Command::Cancel => asker.cancel(),
+        Command::Interrupt => asker.interrupt(),
+        Command::Retry { step, downstream } => asker.retry(step, *downstream),
+        Command::Skip { step } => asker.skip(step),
+        Command::Complete { step, result } => asker.complete(step, result.as_ref()),
+        Command::Hold { step } => asker.hold(step),
+        Command::Unhold { step } => asker.unhold(step),
+        Command::Release { step } => asker.release(step),
+        Command::SetParallel { value } => asker.set_parallel(*value),
+        Command::Modify { step, patch } => asker.modify(step, patch),
+        Command::Add { step, place, rewire } => asker.add(step, place, *rewire),
+        Command::Remove { step } => asker.remove(step),
+        Command::Reorder { steps } => asker.reorder(steps),
+        Command::Undo { version } => asker.undo(*version),
+        Command::UseVersion { version } => asker.use_version(*version),
+        Command::Restore { checkpoint } => asker.restore(*checkpoint, target),
+    }?;
+    events.insert(0, record(request, status, None, moment));
+    Ok(events)
+}
+
+/// The record of a request in the intervention log.
+pub(super) fn record(request: &Request, status: InterventionStatus, error: Option<String>, moment: &Moment) -> Event {
+    Event::Intervention(Box::new(Intervention {
+        intervention_id: request.id,
+        intervention_type: request.command.intervention_type().to_owned(),
+        target_step_id: request.command.target().map(str::to_owned),
+        parameters: request.command.parameters(),
+        user: request.user.clone(),
+        timestamp: moment.now,
+        status,
+        reason: request.reason.clone(),
+        error,
+        command_id: request.command_id.clone(),
+    }))
+}
+
+/// The reset of everything that depends on a step, if anything of it has to be reset. What a person completed by hand stays, and so does what
+/// one skipped after the retry was `asked` for, while the attempt was still being stopped.
+pub(super) fn reset_downstream(state: &RunState, position: usize, asked: Option<DateTime<Utc>>) -> Option<Event> {
+    reset_after(state, position, |step| {
+        let skipped_since = step.skip.as_ref().is_some_and(|skip| skip.why == SkipReason::Operator)
+            && asked.is_some_and(|asked| step.since.is_some_and(|since| since > asked));
+        (step.status != StepStatus::Pending || is_signed(step))
+            && !step.status.is_live()
+            && step.by_hand.is_none()
+            && !skipped_since
+    })
+}
+
+/// Whoever signed off what depends on a step had not seen what it does when it runs after all.
+fn reset_sign_offs(state: &RunState, position: usize) -> Option<Event> {
+    reset_after(state, position, |step| match step.status {
+        StepStatus::Held => true,
+        StepStatus::Pending => is_signed(step),
+        _ => false,
+    })
+}
+
+fn reset_after(state: &RunState, position: usize, resets: impl Fn(&StepState) -> bool) -> Option<Event> {
+    let downstream = state.order().downstream(position).into_iter().filter(|position| resets(&state.steps[*position]));
+    let steps: Vec<String> = downstream.map(|position| state.plan.steps[position].step_id.clone()).collect();
+    (!steps.is_empty()).then_some(Event::StepsReset { steps })
+}
+
+fn is_signed(step: &StepState) -> bool {
+    step.hold.as_ref().is_some_and(|hold| hold.released || !hold.signed.is_empty())
+}
+
+/// What a paused run waits for, in words: the failures, holds, reviews and interrupted steps, with what answers each.
+pub fn open_questions(state: &RunState) -> Vec<String> {
+    let index = &state.index;
+    let mut said = Vec::new();
+    let mut say = |positions: &mut dyn Iterator<Item = &usize>, what: &str| {
+        for position in positions {
+            said.push(format!("`{}` {what}", state.plan.steps[*position].step_id));
+        }
+    };
+    say(&mut index.failed.iter(), "failed: retry it, skip it, or complete it by hand");
+    say(&mut index.interrupted.iter(), "was interrupted: retry it, skip it, or complete it by hand");
+    say(&mut index.cancelled.iter(), "was stopped: retry it, skip it, or complete it by hand");
+    say(&mut index.held.iter(), "is held: release it");
+    say(&mut index.in_review.iter(), "is in review: approve or reject it");
+    said
+}
+
+pub(super) fn refuse(message: impl Into<String>) -> Rejection {
+    Rejection::new(RejectionCode::NotNow, message)
+}
+
+fn applied(events: Vec<Event>) -> Decision {
+    Ok((InterventionStatus::Applied, events))
+}
+
+pub(super) struct Asker<'a> {
+    pub state: &'a RunState,
+    pub request: &'a Request,
+}
+
+pub(super) struct Target<'a> {
+    position: usize,
+    id: &'a str,
+    pub definition: &'a Arc<Step>,
+    step: &'a StepState,
+}
+
+impl Asker<'_> {
+    fn start(&self) -> Decision {
+        match self.state.status {
+            RunStatus::Idle => applied(vec![Event::RunStarted]),
+            _ => Err(self.refuse_run("only an idle run can be started")),
+        }
+    }
+
+    fn pause(&self) -> Decision {
+        self.refuse_while_cancelling()?;
+        match self.state.status {
+            RunStatus::Running => applied(vec![paused(PauseReason::Operator)]),
+            RunStatus::Paused => Err(refuse(format!("the run is already paused ({})", self.reasons()))
+                .possible("resume it when it may go on, or cancel it")),
+            _ => Err(self.refuse_run("only a running run can be paused")),
+        }
+    }
+
+    fn resume(&self) -> Decision {
+        self.refuse_while_cancelling()?;
+        let state = self.state;
+        let index = &state.index;
+        match state.status {
+            RunStatus::Paused => {}
+            _ => return Err(self.refuse_run("only a paused run can be resumed")),
+        }
+        if !index.fatal.is_empty() {
+            let ids = state.step_ids(&index.fatal).join(", ");
+            return Err(refuse(format!("the run ends because of {ids} when what still runs has ended"))
+                .possible("retry or skip the failed step to let it go on"));
+        }
+        if index.ready.is_empty() && index.at_hold.is_empty() && index.live.is_empty() && index.waiting.is_empty() {
+            let mut questions = open_questions(state);
+            let more = questions.len().saturating_sub(QUESTIONS_TOLD);
+            questions.truncate(QUESTIONS_TOLD);
+            questions.extend((more > 0).then(|| format!("and {more} more")));
+            return Err(refuse("nothing could run").possible(questions.join("; ")));
+        }
+        applied(vec![Event::RunResumed])
+    }
+
+    fn cancel(&self) -> Decision {
+        let state = self.state;
+        match state.status {
+            RunStatus::Idle => return applied(vec![Event::RunCancelled]),
+            RunStatus::Running | RunStatus::Paused => {}
+            _ => return Err(self.refuse_run("only a run that has not ended can be cancelled")),
+        }
+        let kill = state.cancelling;
+        let stops: Vec<usize> = state
+            .index
+            .live
+            .iter()
+            .copied()
+            .filter(|position| !kill || state.steps[*position].stop.as_ref().is_none_or(|stop| !stop.kill))
+            .collect();
+        if kill && stops.is_empty() {
+            return Err(refuse("the run is being cancelled and its attempts are being killed already")
+                .possible("wait until they have ended"));
+        }
+        let mut events = vec![Event::CancelRequested { kill }];
+        for position in stops {
+            events.extend(self.stop(position, StopReason::Cancel, kill, None));
+        }
+        applied(events)
+    }
+
+    fn interrupt(&self) -> Decision {
+        let state = self.state;
+        match state.status {
+            RunStatus::Running | RunStatus::Paused => {}
+            _ => return Err(self.refuse_run("only a run that is running or paused can be interrupted")),
+        }
+        let mut events = Vec::new();
+        if !state.cancelling && !state.paused.contains(&PauseReason::Operator) {
+            events.push(paused(PauseReason::Operator));
+        }
+        // What is being stopped already, by whomever and for whatever, keeps what was decided to follow, and its grace period.
+        let running = |position: &&usize| state.steps[**position].status == StepStatus::Running;
+        for position in state.index.live.iter().filter(running) {
+            events.extend(self.stop(*position, StopReason::Interrupt, false, None));
+        }
+        applied(events)
+    }
+
+    fn retry(&self, step: &str, downstream: bool) -> Decision {
+        let target = self.target(step)?;
+        self.refuse_while_cancelling()?;
+        let run = self.state.status;
+        if run == RunStatus::Completed && !downstream {
+            return Err(
+                refuse("the run is completed").possible("retry with everything after it, or restore a checkpoint")
+            );
+        }
+        if downstream {
+            self.refuse_live_downstream(&target)?;
+        }
+        match target.step.status {
+            StepStatus::Running | StepStatus::Stopping => return self.stop_first(&target, StopReason::Retry),
+            StepStatus::Completed if !downstream => {
+                return Err(refuse(format!("`{step}` is completed")).possible("retry it with everything after it"));
+            }
+            StepStatus::Pending if !target.step.attempts.is_empty() => {
+                return Err(refuse(format!("`{step}` is queued already")).possible("it runs when its turn comes"));
+            }
+            StepStatus::Pending => {
+                let possible = match run {
+                    RunStatus::Idle => "start the run",
+                    _ if run.is_ended() => self.answers(&target),
+                    _ => "it runs when its turn comes",
+                };
+                return Err(refuse(format!("`{step}` has not run yet")).possible(possible));
+            }
+            StepStatus::Held => {
+                return Err(refuse(format!("`{step}` is held and has not run yet")).possible(self.answers(&target)));
+            }
+            _ => {}
+        }
+        let mut events = self.reopened();
+        events.push(Event::StepQueued { step: step.to_owned() });
+        if downstream {
+            events.extend(reset_downstream(self.state, target.position, None));
+        } else if target.step.status == StepStatus::Skipped {
+            events.extend(reset_sign_offs(self.state, target.position));
+        }
+        applied(events)
+    }
+
+    fn skip(&self, step: &str) -> Decision {
+        let target = self.target(step)?;
+        self.refuse_while_cancelling()?;
+        self.refuse_done(&target)?;
+        if target.step.status.is_live() {
+            return self.stop_first(&target, StopReason::Skip);
+        }
+        let mut events = self.reopened();
+        events.push(Event::StepSkipped {
+            step: step.to_owned(),
+            why: SkipReason::Operator,
+            user: Some(self.request.user.clone()),
+            reason: self.request.reason.clone(),
+        });
+        applied(events)
+    }
+
+    fn complete(&self, step: &str, result: Option<&serde_json::Value>) -> Decision {
+        let target = self.target(step)?;
+        self.refuse_while_cancelling()?;
+        self.refuse_done(&target)?;
+        if target.step.status.is_live() {
+            return self.stop_first(&target, StopReason::Complete);
+        }
+        let mut events = self.reopened();
+        events.push(Event::StepCompletedByHand {
+            step: step.to_owned(),
+            user: self.request.user.clone(),
+            result: result.cloned().map(Arc::new),
+        });
+        applied(events)
+    }
+
+    fn hold(&self, step: &str) -> Decision {
+        let target = self.target(step)?;
+        self.refuse_ended()?;
+        if target.step.status == StepStatus::Held {
+            return Err(refuse(format!("`{step}` is at its hold point now")).possible(self.answers(&target)));
+        }
+        if target.step.status != StepStatus::Pending || !target.step.attempts.is_empty() {
+            let word = target.step.status.word();
+            let now = if target.step.status == StepStatus::Pending { "has run before" } else { &format!("is {word}") };
+            return Err(refuse(format!("`{step}` {now}; a hold point can be set only on a step that has not started"))
+                .possible(self.answers(&target)));
+        }
+        if self.state.is_hold_point(target.position) {
+            return Err(refuse(format!("`{step}` already has a hold point")).possible("clear it"));
+        }
+        applied(vec![Event::HoldSet { step: step.to_owned(), reason: self.request.reason.clone() }])
+    }
+
+    fn unhold(&self, step: &str) -> Decision {
+        let target = self.target(step)?;
+        self.refuse_ended()?;
+        if target.step.status == StepStatus::Held {
+            return Err(refuse(format!("`{step}` is held now")).possible("release it, which signs it off"));
+        }
+        if target.step.status != StepStatus::Pending || !self.state.is_hold_point(target.position) {
+            return Err(
+                refuse(format!("`{step}` has no hold point that could be cleared")).possible(self.answers(&target))
+            );
+        }
+        applied(vec![Event::HoldCleared { step: step.to_owned() }])
+    }
+
+    fn release(&self, step: &str) -> Decision {
+        let target = self.target(step)?;
+        self.refuse_ended()?;
+        if target.step.status != StepStatus::Held {
+            let word = target.step.status.word();
+            let ahead = self.state.is_hold_point(target.position) && target.step.status == StepStatus::Pending;
+            let possible =
+                if ahead { "wait until the run gets there, or clear the hold point" } else { self.answers(&target) };
+            return Err(refuse(format!("`{step}` is {word}, not held")).possible(possible));
+        }
+        let user = &self.request.user;
+        let signed = target.step.hold.as_ref().map_or(&[][..], |hold| &hold.signed[..]);
+        if signed.contains(user) {
+            return Err(
+                refuse(format!("{user} has signed `{step}` off already")).possible("another person must sign as well")
+            );
+        }
+        let needed = target.definition.hold.as_ref().map_or(1, crate::plan::Hold::approvals);
+        let released = signed.len() + 1 >= needed as usize;
+        applied(vec![Event::HoldReleased { step: step.to_owned(), user: user.clone(), released }])
+    }
+
+    fn set_parallel(&self, value: u32) -> Decision {
+        self.refuse_ended()?;
+        if !(1..=MAX_PARALLEL_LIMIT).contains(&value) {
+            return Err(Rejection::new(
+                RejectionCode::Invalid,
+                format!("{value} attempts at the same time cannot be set; 1 to {MAX_PARALLEL_LIMIT} can"),
+            ));
+        }
+        applied(vec![Event::MaxParallelSet { value }])
+    }
+
+    /// What a restore needs, wherever it goes.
+    fn restorable(&self) -> Result<(), Rejection> {
+        let state = self.state;
+        self.refuse_while_cancelling()?;
+        match state.status {
+            RunStatus::Running => return Err(refuse("the run is running").possible("pause it first")),
+            RunStatus::Idle => return Err(refuse("nothing has run yet").possible("start the run")),
+            _ => {}
+        }
+        if !state.index.live.is_empty() {
+            let ids = state.step_ids(&state.index.live).join(", ");
+            return Err(refuse(format!("attempts are still running ({ids})")).possible("wait until they have ended"));
+        }
+        Ok(())
+    }
+
+    fn restore(&self, checkpoint: u64, target: Option<&Arc<RunState>>) -> Decision {
+        let state = self.state;
+        self.restorable()?;
+        let Some(target) = target.filter(|target| state.has_checkpoint(checkpoint) && target.seq == checkpoint) else {
+            return Err(no_checkpoint(checkpoint));
+        };
+        let mut events = Vec::new();
+        let edits = difference(&state.plan, &target.plan);
+        if !edits.is_empty() {
+            events.push(self.change_to(ChangeCause::Restore { checkpoint }, edits)?);
+        }
+        let none = StepState::default();
+        let steps = (target.plan.steps.iter().zip(&target.steps))
+            .filter_map(|(definition, then)| {
+                let id = &definition.step_id;
+                let now = state.step(id).map(|(_, step)| step);
+                let now = now.or_else(|| state.removed.get(id).map(|removed| &removed.state)).unwrap_or(&none);
+                let restored = restored(then, now);
+                let differs = state.step(id).is_none_or(|(_, now)| restored != *now);
+                differs.then(|| (id.clone(), restored))
+            })
+            .collect();
+        events.push(Event::Restored { to: checkpoint, steps });
+        applied(events)
+    }
+
+    pub(super) fn target<'b>(&'b self, id: &'b str) -> Result<Target<'b>, Rejection> {
+        let state = self.state;
+        let Some(position) = state.position(id) else {
+            return Err(super::change::no_step(state, id));
+        };
+        let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
+        if let Some(seen) = self.request.seen
+            && seen != step.status
+        {
+            return Err(Rejection::new(
+                RejectionCode::Stale,
+                format!("`{id}` was {} when this was asked; it is {} now", seen.word(), step.status.word()),
+            )
+            .possible("look again and repeat it if it is still meant"));
+        }
+        Ok(Target { position, id, definition, step })
+    }
+
+    fn reasons(&self) -> String {
+        self.state.paused.iter().map(|reason| reason.word()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A rule about the run that it does not meet, and what is possible with it as it is.
+    pub(super) fn refuse_run(&self, rule: &str) -> Rejection {
+        let state = self.state;
+        if state.cancelling {
+            return refuse(format!("{rule}; this one is being cancelled"))
+                .possible("cancel again to kill what still runs");
+        }
+        let possible = match state.status {
+            RunStatus::Idle => "start it, or cancel it",
+            RunStatus::Running => "pause it, or cancel it",
+            RunStatus::Paused => "resume it, or cancel it",
+            RunStatus::Completed => "restoring a checkpoint, or retrying a step with everything after it, reopens it",
+            RunStatus::Failed | RunStatus::Cancelled => {
+                "retrying or skipping a step, or restoring a checkpoint, reopens it"
+            }
+        };
+        refuse(format!("{rule}; this one is {}", state.status.word())).possible(possible)
+    }
+
+    /// What can be done about a step as it is.
+    fn answers(&self, target: &Target<'_>) -> &'static str {
+        match target.step.status {
+            StepStatus::Pending => "skip it, or complete it by hand",
+            StepStatus::Held if self.state.status.is_ended() => "skip it, or complete it by hand",
+            StepStatus::Held => "release it, skip it, or complete it by hand",
+            StepStatus::Running => "retrying it, skipping it or completing it by hand stops its attempt first",
+            StepStatus::Stopping => "wait until it has stopped",
+            StepStatus::Waiting => "retry it now, skip it, or complete it by hand",
+            StepStatus::InReview => "approve or reject it",
+            StepStatus::Interrupted | StepStatus::Failed | StepStatus::Cancelled => {
+                "retry it, skip it, or complete it by hand"
+            }
+            StepStatus::Skipped if self.state.status != RunStatus::Completed => "retry it to run it after all",
+            StepStatus::Completed | StepStatus::Skipped => "retry it with everything after it",
+        }
+    }
+
+    pub(super) fn refuse_while_cancelling(&self) -> Result<(), Rejection> {
+        if self.state.cancelling {
+            return Err(refuse("the run is being cancelled").possible("cancel again to kill what still runs"));
+        }
+        Ok(())
+    }
+
+    fn refuse_ended(&self) -> Result<(), Rejection> {
+        self.refuse_while_cancelling()?;
+        if self.state.status.is_ended() {
+            return Err(self.refuse_run("only a run that has not ended takes this"));
+        }
+        Ok(())
+    }
+
+    fn refuse_done(&self, target: &Target<'_>) -> Result<(), Rejection> {
+        if target.step.status.is_satisfied() {
+            let word = target.step.status.word();
+            return Err(refuse(format!("`{}` is {word} already", target.id)).possible(self.answers(target)));
+        }
+        Ok(())
+    }
+
+    fn refuse_live_downstream(&self, target: &Target<'_>) -> Result<(), Rejection> {
+        let state = self.state;
+        if state.index.live.iter().all(|position| *position == target.position) {
+            return Ok(());
+        }
+        let downstream = state.order().downstream(target.position);
+        let live: Vec<usize> =
+            downstream.into_iter().filter(|position| state.steps[*position].status.is_live()).collect();
+        if live.is_empty() {
+            return Ok(());
+        }
+        let ids = state.step_ids(&live).join(", ");
+        Err(refuse(format!("steps after `{}` are running ({ids})", target.id))
+            .possible("pause, and wait until they have ended"))
+    }
+
+    pub(super) fn reopened(&self) -> Vec<Event> {
+        if self.state.status.is_ended() { vec![Event::RunReopened] } else { Vec::new() }
+    }
+
+    /// The attempt has to stop first; the intervention is pending until it has.
+    fn stop_first(&self, target: &Target<'_>, why: StopReason) -> Decision {
+        if let Some(stop) = &target.step.stop
+            && stop.why != StopReason::Timeout
+        {
+            return Err(
+                refuse(format!("`{}` is being stopped already", target.id)).possible("wait until it has stopped")
+            );
+        }
+        Ok((InterventionStatus::Pending, self.stop(target.position, why, false, Some(self.request.id))))
+    }
+
+    /// Asks an attempt to stop. An intervention that waited for it is overtaken.
+    fn stop(&self, position: usize, why: StopReason, kill: bool, intervention: Option<uuid::Uuid>) -> Vec<Event> {
+        let step = &self.state.steps[position];
+        let Some(attempt) = step.attempt() else { return Vec::new() };
+        let overtaken = step.stop.as_ref().and_then(|stop| stop.intervention);
+        let mut events = Vec::new();
+        events.extend(overtaken.map(|intervention_id| Event::InterventionSettled {
+            intervention_id,
+            status: InterventionStatus::Failed,
+            error: Some(format!("overtaken by {} of {}", self.request.command.intervention_type(), self.request.user)),
+        }));
+        events.push(Event::StopRequested {
+            step: self.state.plan.steps[position].step_id.clone(),
+            attempt: attempt.number,
+            why,
+            kill,
+            intervention,
+        });
+        events
+    }
+}
+
+/// Whether a run can go back to a checkpoint, before the state there is read.
+///
+/// # Errors
+/// The refusal that the command would get.
+pub fn restorable(state: &RunState, checkpoint: u64) -> Result<(), Rejection> {
+    let request = Request::new(Command::Restore { checkpoint }, "");
+    Asker { state, request: &request }.restorable()?;
+    if state.has_checkpoint(checkpoint) { Ok(()) } else { Err(no_checkpoint(checkpoint)) }
+}
+
+/// There is no checkpoint at this place of a run.
+pub fn no_checkpoint(checkpoint: u64) -> Rejection {
+    Rejection::new(RejectionCode::NotFound, format!("there is no checkpoint {}", super::checkpoint_id(checkpoint)))
+        .possible("the list of checkpoints has their ids")
+}
+
+fn paused(reason: PauseReason) -> Event {
+    Event::RunPaused { reasons: [reason].into() }
+}
+
+/// A step as it was at a checkpoint, brought into the present: nothing of it can be running, and its counter is not undone.
+pub(super) fn restored(then: &StepState, now: &StepState) -> StepState {
+    let mut step = then.clone();
+    if step.status.is_live() {
+        step.status = StepStatus::Pending;
+    }
+    step.stop = None;
+    step.last_attempt = now.last_attempt.max(then.last_attempt);
+    for attempt in &mut step.attempts {
+        // An attempt that was running at the checkpoint has ended since.
+        if let Some(ended) = now.attempts.iter().find(|known| known.number == attempt.number) {
+            *attempt = Arc::clone(ended);
+        }
+    }
+    // Where the end was on a branch that has been left, only the journal knows it: an attempt that seems to go on for ever would be a lie.
+    step.attempts.retain(|attempt| attempt.ended_at.is_some());
+    step
+}

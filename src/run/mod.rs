@@ -1,0 +1,35 @@
+//! What has happened, and what may happen next: a run's events, its state, and the pure core that changes it.
+//!
+//! - [`decide`] turns a request or a report into events, or refuses it. Pure: no I/O, no clock, no randomness.
+//! - [`RunState::apply`] folds one event into the state. Total; its cost follows what the event touches.
+//! - [`settle`] says what follows by itself: attempts that may start, a pause, an end.
+//! - [`advance`] is the loop over the three that the live engine and the property tests share.
+
+mod apply;
+mod change;
+mod command;
+mod decide;
+mod event;
+mod history;
+mod intervene;
+mod outcome;
+mod preview;
+mod snapshot;
+mod state;
+
+pub use change::{fork_at, newest_change, still_open};
+pub use command::*;
+pub use decide::*;
+pub use event::*;
+pub use history::*;
+pub use intervene::{MAX_PARALLEL_LIMIT, no_checkpoint, open_questions, restorable};
+pub use outcome::*;
+pub use preview::*;
+pub use snapshot::{checkpoints as checkpoint_list, snapshot, versions as version_list};
+pub use state::*;
+
+/// Reads a value that is there, `null` as well: what an agent or an operator gave as `null` is not the same as nothing given, and what is
+/// folded from the disk must be what was decided.
+fn present<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(reader: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(reader).map(Some)
+}

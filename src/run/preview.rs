@@ -1,0 +1,181 @@
+//! What a command would do, without doing it: the same decision, on a copy.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::references;
+
+use super::{
+    Event, Input, Moment, PlanChange, Recorded, Rejection, RunState, RunStatus, StepState, StepStatus, advance,
+};
+
+/// What a command would do now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preview {
+    /// The run's status now and then.
+    pub run: (RunStatus, RunStatus),
+    /// The version of the plan now and then.
+    pub plan_version: (u64, u64),
+    /// What would change in the plan, a line each.
+    pub plan_changes: Vec<String>,
+    /// The steps whose status would change, in the plan's order as it would be; removed ones last.
+    pub steps: Vec<StepChange>,
+    /// Attempts that would be stopped.
+    pub stops: Vec<String>,
+    /// Attempts that would start at once.
+    pub starts: Vec<String>,
+    /// Steps that have run and would run again: what they did outside is not undone.
+    pub runs_again: Vec<String>,
+    /// Steps whose expressions use a result that would not be there: the step, and what it uses.
+    pub lost_inputs: Vec<(String, String)>,
+}
+
+/// A step whose status would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepChange {
+    /// Which step.
+    pub step_id: String,
+    /// Its status now; `None`: it is not in the plan.
+    pub before: Option<StepStatus>,
+    /// Its status then; `None`: it is not in the plan any more.
+    pub after: Option<StepStatus>,
+}
+
+impl Preview {
+    /// Whether anything would change but the intervention log.
+    pub fn is_empty(&self) -> bool {
+        self.run.0 == self.run.1 && self.plan_changes.is_empty() && self.steps.is_empty() && self.stops.is_empty()
+    }
+
+    /// What it would do, a line each, the most important first.
+    pub fn in_words(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.stops.is_empty() {
+            lines.push(format!("stops the running attempt of {}", some(&self.stops)));
+        }
+        if !self.runs_again.is_empty() {
+            lines.push(format!("runs again: {} (what they did outside is not undone)", some(&self.runs_again)));
+        }
+        lines.extend(
+            self.lost_inputs.iter().map(|(step, uses)| format!("{step} uses {uses}, which would not be there")),
+        );
+        let (before, after) = self.plan_version;
+        if before != after {
+            lines.push(format!("the plan becomes version {after}"));
+        }
+        lines.extend(self.plan_changes.iter().cloned());
+        for change in self.steps.iter().take(SHOWN) {
+            let word = |status: Option<StepStatus>| status.map_or("not in the plan", StepStatus::word);
+            lines.push(format!("{}: {} → {}", change.step_id, word(change.before), word(change.after)));
+        }
+        if self.steps.len() > SHOWN {
+            lines.push(format!("and {} more steps change", self.steps.len() - SHOWN));
+        }
+        if !self.starts.is_empty() {
+            lines.push(format!("starts at once: {}", some(&self.starts)));
+        }
+        if self.run.0 != self.run.1 {
+            lines.push(format!("the run: {} → {}", self.run.0.word(), self.run.1.word()));
+        }
+        if lines.is_empty() {
+            lines.push("changes nothing but the log".into());
+        }
+        lines
+    }
+}
+
+/// So many steps are told by name.
+const SHOWN: usize = 12;
+
+fn some(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
+}
+
+/// What an input would do. Cost: the plan's size.
+///
+/// # Errors
+/// It would be refused; the same refusal.
+pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Preview, Rejection> {
+    let mut then = state.clone();
+    let batch = advance(&mut then, input, moment)?;
+    let events = || batch.iter().map(|recorded: &std::sync::Arc<Recorded>| &recorded.event);
+    let mut steps = Vec::new();
+    let mut runs_again = Vec::new();
+    for (definition, after) in then.plan.steps.iter().zip(&then.steps) {
+        let id = &definition.step_id;
+        let before = state.step(id).map(|(_, step)| step);
+        if before.map(|step| step.status) != Some(after.status) {
+            steps.push(StepChange {
+                step_id: id.clone(),
+                before: before.map(|step| step.status),
+                after: Some(after.status),
+            });
+        }
+        if before.is_some_and(|before| had_effects(before) && !will_run(before)) && will_run(after) {
+            runs_again.push(id.clone());
+        }
+    }
+    let gone = state.plan.steps.iter().zip(&state.steps).filter(|(step, _)| then.position(&step.step_id).is_none());
+    steps.extend(gone.map(|(definition, step)| StepChange {
+        step_id: definition.step_id.clone(),
+        before: Some(step.status),
+        after: None,
+    }));
+    let stops = events().filter_map(|event| match event {
+        Event::StopRequested { step, .. } => Some(step.clone()),
+        _ => None,
+    });
+    let starts = events().filter_map(|event| match event {
+        Event::AttemptStarted { step, .. } => Some(step.clone()),
+        _ => None,
+    });
+    let changes = events().filter_map(|event| match event {
+        Event::PlanChanged(change) => Some(change.in_words()),
+        _ => None,
+    });
+    Ok(Preview {
+        run: (state.status, then.status),
+        plan_version: (state.plan_version, then.plan_version),
+        plan_changes: changes.flatten().collect(),
+        stops: stops.collect(),
+        starts: starts.collect(),
+        lost_inputs: lost_inputs(state, &then),
+        steps,
+        runs_again,
+    })
+}
+
+/// Whether an attempt of it was ever under way.
+fn had_effects(step: &StepState) -> bool {
+    !step.attempts.is_empty()
+}
+
+fn will_run(step: &StepState) -> bool {
+    matches!(step.status, StepStatus::Pending | StepStatus::Held | StepStatus::Waiting) || step.status.is_live()
+}
+
+/// Expressions of steps that are still to run, and name the result of a step that had one, or would have had one, and now will not.
+fn lost_inputs(now: &RunState, then: &RunState) -> Vec<(String, String)> {
+    let gives = |state: &RunState, id: &str| {
+        state.step(id).is_some_and(|(_, step)| step.status != StepStatus::Skipped || step.by_hand.is_some())
+    };
+    let mut lost = Vec::new();
+    for (definition, step) in then.plan.steps.iter().zip(&then.steps) {
+        if !will_run(step) {
+            continue;
+        }
+        for name in references(definition) {
+            if gives(now, &name) && !gives(then, &name) {
+                lost.push((definition.step_id.clone(), format!("steps.{name}")));
+            }
+        }
+    }
+    lost
+}
+
+impl PlanChange {
+    /// What it changes, a line each.
+    pub fn in_words(&self) -> Vec<String> {
+        super::change::in_words(&self.edits, &self.inverse)
+    }
+}

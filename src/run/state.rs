@@ -1,0 +1,825 @@
+//! A run's state: the fold of its events.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::plan::order::Order;
+use crate::plan::{FailurePolicy, Plan, Step};
+
+use super::{Event, Intervention, Outcome, PlanChange, Recorded, RunOptions, SkipReason, StopReason};
+
+/// The six states of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Opened, not started.
+    Idle,
+    /// Attempts may start.
+    Running,
+    /// No attempt starts; the reasons say why.
+    Paused,
+    /// Every step is completed or skipped.
+    Completed,
+    /// Ended with a failure.
+    Failed,
+    /// Ended by an operator.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            RunStatus::Idle => "idle",
+            RunStatus::Running => "running",
+            RunStatus::Paused => "paused",
+            RunStatus::Completed => "completed",
+            RunStatus::Failed => "failed",
+            RunStatus::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether the run has ended (it may still be reopened).
+    pub fn is_ended(self) -> bool {
+        matches!(self, RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled)
+    }
+}
+
+/// Why a run is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// An operator asked for it.
+    Operator,
+    /// A step failed.
+    StepFailed,
+    /// A step is held.
+    Hold,
+    /// A result waits for a review.
+    Review,
+    /// The engine was gone; somebody should look first.
+    Recovered,
+}
+
+impl PauseReason {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            PauseReason::Operator => "operator",
+            PauseReason::StepFailed => "step_failed",
+            PauseReason::Hold => "hold",
+            PauseReason::Review => "review",
+            PauseReason::Recovered => "recovered",
+        }
+    }
+}
+
+/// The states of a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepStatus {
+    /// Not started.
+    #[default]
+    Pending,
+    /// Ready, at a hold point.
+    Held,
+    /// An attempt runs.
+    Running,
+    /// An attempt was asked to stop.
+    Stopping,
+    /// Waits for its next attempt (back-off).
+    Waiting,
+    /// The result waits for a person's verdict.
+    InReview,
+    /// Was running when the engine ended; waits for the operator.
+    Interrupted,
+    /// Done.
+    Completed,
+    /// Failed for good.
+    Failed,
+    /// Not to be run; counts as satisfied.
+    Skipped,
+    /// Stopped by an operator.
+    Cancelled,
+}
+
+/// Every step status, in the order of [`StepStatus`].
+pub const STEP_STATUSES: [StepStatus; 11] = [
+    StepStatus::Pending,
+    StepStatus::Held,
+    StepStatus::Running,
+    StepStatus::Stopping,
+    StepStatus::Waiting,
+    StepStatus::InReview,
+    StepStatus::Interrupted,
+    StepStatus::Completed,
+    StepStatus::Failed,
+    StepStatus::Skipped,
+    StepStatus::Cancelled,
+];
+
+impl StepStatus {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            StepStatus::Pending => "pending",
+            StepStatus::Held => "held",
+            StepStatus::Running => "running",
+            StepStatus::Stopping => "stopping",
+            StepStatus::Waiting => "waiting",
+            StepStatus::InReview => "in_review",
+            StepStatus::Interrupted => "interrupted",
+            StepStatus::Completed => "completed",
+            StepStatus::Failed => "failed",
+            StepStatus::Skipped => "skipped",
+            StepStatus::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether an attempt is alive.
+    pub fn is_live(self) -> bool {
+        matches!(self, StepStatus::Running | StepStatus::Stopping)
+    }
+
+    /// Whether what depends on the step may go on.
+    pub fn is_satisfied(self) -> bool {
+        matches!(self, StepStatus::Completed | StepStatus::Skipped)
+    }
+}
+
+/// How many steps are in each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts([u32; STEP_STATUSES.len()]);
+
+impl Counts {
+    /// How many are in this state.
+    pub fn of(&self, status: StepStatus) -> u32 {
+        self.0[status as usize]
+    }
+
+    /// How many are completed or skipped.
+    pub fn done(&self) -> u32 {
+        self.of(StepStatus::Completed) + self.of(StepStatus::Skipped)
+    }
+
+    /// How many have an attempt that is alive.
+    pub fn live(&self) -> u32 {
+        self.of(StepStatus::Running) + self.of(StepStatus::Stopping)
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> u32 {
+        self.0.iter().sum()
+    }
+
+    pub(super) fn moved(&mut self, from: StepStatus, to: StepStatus) {
+        self.0[from as usize] = self.0[from as usize].saturating_sub(1);
+        self.0[to as usize] += 1;
+    }
+
+    pub(super) fn add(&mut self, status: StepStatus) {
+        self.0[status as usize] += 1;
+    }
+}
+
+/// One attempt of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1; never used again in the run.
+    pub number: u32,
+    /// Digest of the masked input.
+    pub digest: String,
+    /// The rendered input, where it differs from the plan's.
+    #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
+    pub input: Option<Arc<Value>>,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Arc<Outcome>>,
+    /// Whether its time limit ended it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed_out: bool,
+}
+
+/// A stop that was asked for and what follows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PendingStop {
+    /// What follows.
+    pub why: StopReason,
+    /// Whether KILL was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kill: bool,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// The intervention that asked, where one waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intervention: Option<Uuid>,
+}
+
+/// How a step came to be skipped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Skip {
+    /// Why.
+    pub why: SkipReason,
+    /// By whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Their reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A step completed by a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ByHand {
+    /// Who.
+    pub user: String,
+    /// The result they gave.
+    #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
+    pub result: Option<Arc<Value>>,
+}
+
+/// A hold point as it stands in the run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HoldState {
+    /// Set or cleared live; `None`: as the plan says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<bool>,
+    /// The reason given when it was set live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who has signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed: Vec<String>,
+    /// Whether it was released.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub released: bool,
+}
+
+/// The state of one step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepState {
+    /// Its status.
+    #[serde(default)]
+    pub status: StepStatus,
+    /// Since when it has this status; `None` while it has never changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
+    /// Its attempts, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Arc<Attempt>>,
+    /// Number of the newest attempt ever; grows only, also over a restore.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub last_attempt: u32,
+    /// Retries used by themselves since the step was last queued by an operator.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
+    /// When its next attempt is due (status `waiting`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<DateTime<Utc>>,
+    /// A stop that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<PendingStop>,
+    /// How it was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<Skip>,
+    /// Completed by a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<ByHand>,
+    /// Its hold point, where it differs from the plan's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Box<HoldState>>,
+    /// The policy with which it failed (status `failed`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_with: Option<FailurePolicy>,
+    /// Whether nobody has answered its failure yet: with policy `pause` it keeps the run paused, with `fail` it ends the run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+impl StepState {
+    /// Whether it failed with a policy that leaves the answer to an operator; the others have their answer in the plan.
+    pub(super) fn asks_when_failed(&self) -> bool {
+        matches!(self.failed_with, Some(FailurePolicy::Pause | FailurePolicy::Rollback))
+    }
+
+    /// The newest attempt.
+    pub fn attempt(&self) -> Option<&Arc<Attempt>> {
+        self.attempts.last()
+    }
+
+    /// How long the newest attempt has run or ran, in seconds.
+    pub fn seconds(&self, now: DateTime<Utc>) -> Option<f64> {
+        self.attempt().map(|attempt| attempt.seconds(now))
+    }
+
+    /// The result dependents see: the one given by hand, else the newest successful attempt's.
+    pub fn result(&self) -> Option<Value> {
+        if let Some(by_hand) = &self.by_hand {
+            return by_hand.result.as_deref().cloned();
+        }
+        let outcome = self.attempt()?.outcome.as_ref()?;
+        serde_json::to_value(outcome.result.as_ref()?).ok()
+    }
+}
+
+impl Attempt {
+    /// How long it has run or ran, in seconds; never negative.
+    pub fn seconds(&self, now: DateTime<Utc>) -> f64 {
+        let span = self.ended_at.unwrap_or(now) - self.started_at;
+        span.as_seconds_f64().max(0.0)
+    }
+}
+
+/// What made a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckpointCause {
+    /// The run started.
+    Started,
+    /// A step came to an end.
+    Step,
+    /// The run paused.
+    Paused,
+    /// The run ended.
+    Ended,
+    /// The run went back to an older checkpoint.
+    Restored,
+}
+
+/// A checkpoint: a place in the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "CheckpointTuple", into = "CheckpointTuple")]
+pub struct CheckpointMark {
+    /// Its place; the id is made from it.
+    pub seq: u64,
+    /// When.
+    pub time: DateTime<Utc>,
+    /// How many steps were completed or skipped.
+    pub step_index: u32,
+    /// What made it.
+    pub cause: CheckpointCause,
+    /// Which step came to an end (cause `step`): its number in the run, see [`RunState::step_name`].
+    pub step: Option<u32>,
+}
+
+/// There is one mark a step, so they are written without field names.
+type CheckpointTuple = (u64, i64, u32, CheckpointCause, Option<u32>);
+
+impl From<CheckpointTuple> for CheckpointMark {
+    fn from((seq, micros, step_index, cause, step): CheckpointTuple) -> Self {
+        let time = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+        Self { seq, time, step_index, cause, step }
+    }
+}
+
+impl From<CheckpointMark> for CheckpointTuple {
+    fn from(mark: CheckpointMark) -> Self {
+        (mark.seq, mark.time.timestamp_micros(), mark.step_index, mark.cause, mark.step)
+    }
+}
+
+/// The id of the checkpoint at a place in the journal, for example `cp-42`.
+pub fn checkpoint_id(seq: u64) -> String {
+    format!("cp-{seq}")
+}
+
+/// The place a checkpoint id names: `cp-42` or `42`.
+pub fn parse_checkpoint_id(id: &str) -> Option<u64> {
+    id.strip_prefix("cp-").unwrap_or(id).parse().ok()
+}
+
+/// A version of the plan after the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanVersion {
+    /// Since when.
+    pub time: DateTime<Utc>,
+    /// What made it out of the one before.
+    pub change: PlanChange,
+}
+
+/// A step that was taken out of the plan. What it did stays readable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RemovedStep {
+    /// Its definition.
+    pub definition: Arc<Step>,
+    /// Its state when it was taken out.
+    pub state: StepState,
+    /// The version of the plan without it.
+    pub version: u64,
+}
+
+/// A run's whole state. Made by [`RunState::from_registration`], changed by [`RunState::apply`] and by nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunState {
+    /// The run's id.
+    pub run_id: Uuid,
+    /// The plan as it stands.
+    pub plan: Arc<Plan>,
+    /// Version of the plan, from 1; only grows.
+    pub plan_version: u64,
+    /// How it is run.
+    pub options: RunOptions,
+    /// Who opened it.
+    pub user: String,
+    /// Its status.
+    pub status: RunStatus,
+    /// Attempts are being stopped; the run ends as cancelled.
+    #[serde(default)]
+    pub cancelling: bool,
+    /// Rollback actions run.
+    #[serde(default)]
+    pub rolling_back: bool,
+    /// Why it is paused; empty in every other status.
+    pub paused: BTreeSet<PauseReason>,
+    /// The steps' states, in the plan's order.
+    pub steps: Vec<StepState>,
+    /// Number of the newest event.
+    pub seq: u64,
+    /// How often an engine has taken ownership.
+    pub epoch: u64,
+    /// When the plan was opened.
+    pub created_at: DateTime<Utc>,
+    /// When it was started first.
+    #[serde(default)]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[serde(default)]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// When the newest event was decided.
+    pub updated_at: DateTime<Utc>,
+    /// Since when it has its status.
+    pub since: DateTime<Utc>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// Who intervened, when and why; oldest first.
+    pub interventions: Vec<Arc<Intervention>>,
+    /// The checkpoints, oldest first.
+    pub checkpoints: Vec<CheckpointMark>,
+    /// The versions of the plan after the first, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<Arc<PlanVersion>>,
+    /// Steps that were taken out of the plan, as they were then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub removed: BTreeMap<String, Arc<RemovedStep>>,
+    /// The run it was forked from, and the checkpoint there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<(Uuid, u64)>,
+    /// The runs it was forked from, nearest first, with when each was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<(Uuid, DateTime<Utc>)>,
+    /// The name of every step that the run has ever had, by its number. Empty while the plan's steps are the first version's, in its order:
+    /// then a step's number is its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) step_names: Vec<String>,
+    /// What follows from the rest; kept up to date by `apply`, made anew by [`RunState::reindex`] after loading.
+    #[serde(skip)]
+    pub(super) index: Index,
+}
+
+/// What follows from plan and step states, kept so that no decision walks all steps.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Index {
+    pub order: Arc<Order>,
+    pub places: Arc<HashMap<String, usize>>,
+    /// By position: the step's number, see [`RunState::step_name`]. Empty while it is the position.
+    pub numbers: Vec<u32>,
+    pub counts: Counts,
+    /// By node: how many predecessors are not satisfied yet.
+    pub unmet: Vec<u32>,
+    /// By node: whether what waits for it may go on.
+    pub released: Vec<bool>,
+    /// Steps that are pending and wait for nothing: (-priority, position).
+    pub ready: BTreeSet<(i32, usize)>,
+    /// Steps that are pending and wait for nothing but to be signed off.
+    pub at_hold: BTreeSet<usize>,
+    pub live: BTreeSet<usize>,
+    pub held: BTreeSet<usize>,
+    pub in_review: BTreeSet<usize>,
+    pub interrupted: BTreeSet<usize>,
+    pub failed: BTreeSet<usize>,
+    /// Failed, and to be answered before the run goes on by itself.
+    pub unanswered: BTreeSet<usize>,
+    pub cancelled: BTreeSet<usize>,
+    /// Failed, and to end the run.
+    pub fatal: BTreeSet<usize>,
+    /// In back-off and waiting for nothing but the time: (due, position).
+    pub waiting: BTreeSet<(DateTime<Utc>, usize)>,
+    /// In back-off while something they need was taken up again.
+    pub waiting_blocked: BTreeSet<usize>,
+    pub command_ids: HashSet<String>,
+}
+
+impl RunState {
+    /// Where a step stands in the plan.
+    pub fn position(&self, step_id: &str) -> Option<usize> {
+        self.index.places.get(step_id).copied()
+    }
+
+    /// A step's definition and state.
+    pub fn step(&self, step_id: &str) -> Option<(&Arc<Step>, &StepState)> {
+        let position = self.position(step_id)?;
+        Some((self.plan.steps.get(position)?, self.steps.get(position)?))
+    }
+
+    /// Whether there is a checkpoint at this place.
+    pub fn has_checkpoint(&self, seq: u64) -> bool {
+        self.checkpoints.binary_search_by_key(&seq, |mark| mark.seq).is_ok()
+    }
+
+    /// The name of the step with a number, also of one that is no longer in the plan.
+    pub fn step_name(&self, number: u32) -> Option<&str> {
+        match self.step_names.get(number as usize) {
+            Some(name) => Some(name),
+            None => self.plan.steps.get(number as usize).map(|step| step.step_id.as_str()),
+        }
+    }
+
+    /// The plan as it was in a version, if there was one.
+    pub fn plan_at(&self, version: u64) -> Option<Plan> {
+        if !(1..=self.plan_version).contains(&version) {
+            return None;
+        }
+        let mut plan = self.plan.as_ref().clone();
+        let later = self.versions.iter().rev().take_while(|one| one.change.version > version);
+        for one in later {
+            plan.edit_all(&one.change.inverse).ok()?;
+        }
+        Some(plan)
+    }
+
+    /// How many steps are in each state.
+    pub fn counts(&self) -> Counts {
+        self.index.counts
+    }
+
+    /// The order of work.
+    pub fn order(&self) -> &Order {
+        &self.index.order
+    }
+
+    /// Positions of the steps with a live attempt.
+    pub fn live(&self) -> impl Iterator<Item = usize> + '_ {
+        self.index.live.iter().copied()
+    }
+
+    /// Positions of steps that wait for a person: failed, held, in review, interrupted; in plan order.
+    pub fn needs_person(&self) -> Vec<usize> {
+        let index = &self.index;
+        let mut found: Vec<usize> =
+            [&index.failed, &index.held, &index.in_review, &index.interrupted].into_iter().flatten().copied().collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// `step_index`: how many steps are completed or skipped. Information; never used to resume.
+    pub fn step_index(&self) -> u32 {
+        self.index.counts.done()
+    }
+
+    /// Positions of steps that have failed.
+    pub fn failed(&self) -> impl Iterator<Item = usize> + '_ {
+        self.index.failed.iter().copied()
+    }
+
+    /// Whether a command with this id was accepted before. One that was refused or overtaken had no effect and may be sent again.
+    pub fn has_command(&self, command_id: &str) -> bool {
+        self.index.command_ids.contains(command_id)
+    }
+
+    /// Whether a step waits for nothing but its turn.
+    pub fn is_ready(&self, position: usize) -> bool {
+        self.steps[position].status == StepStatus::Pending && self.index.unmet.get(position) == Some(&0)
+    }
+
+    /// Positions of the steps that a step still waits for, in plan order; seen through those that were skipped or completed ahead of their turn.
+    pub fn unmet(&self, position: usize) -> Vec<usize> {
+        let released = |step: usize| self.index.released.get(step).copied().unwrap_or(false);
+        let mut waits = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut look = vec![position];
+        while let Some(step) = look.pop() {
+            for before in self.index.order.waits_for(step) {
+                if released(before) || !seen.insert(before) {
+                    continue;
+                }
+                if self.steps[before].status.is_satisfied() {
+                    look.push(before);
+                } else {
+                    waits.insert(before);
+                }
+            }
+        }
+        waits.into_iter().collect()
+    }
+
+    /// Whether attempts may start.
+    pub fn may_start(&self) -> bool {
+        self.status == RunStatus::Running && !self.cancelling && self.index.fatal.is_empty()
+    }
+
+    /// When the next back-off ends, if the run may go on.
+    pub fn wake_at(&self) -> Option<DateTime<Utc>> {
+        if !self.may_start() || self.index.live.len() >= self.options.max_parallel as usize {
+            return None;
+        }
+        self.index.waiting.first().map(|(due, _)| *due)
+    }
+
+    /// The steps whose ids are given by position.
+    pub fn step_ids<'a>(&'a self, positions: impl IntoIterator<Item = &'a usize>) -> Vec<&'a str> {
+        positions
+            .into_iter()
+            .filter_map(|position| self.plan.steps.get(*position))
+            .map(|step| step.step_id.as_str())
+            .collect()
+    }
+
+    /// Whether a step has a hold point that is not released yet.
+    pub fn is_hold_point(&self, position: usize) -> bool {
+        let planned = self.plan.steps[position].hold.as_ref().is_some_and(crate::plan::Hold::is_set);
+        match &self.steps[position].hold {
+            Some(hold) => hold.set.unwrap_or(planned) && !hold.released,
+            None => planned,
+        }
+    }
+
+    /// The reason of a step's hold point.
+    pub fn hold_reason(&self, position: usize) -> Option<&str> {
+        let live = self.steps[position].hold.as_ref().and_then(|hold| hold.reason.as_deref());
+        live.or_else(|| self.plan.steps[position].hold.as_ref().and_then(crate::plan::Hold::reason))
+    }
+
+    /// The key of an attempt: `<run_id>.<step_id>.<attempt>.<digest of the masked input>`. An agent that remembers keys gives exactly-once.
+    pub fn attempt_key(&self, step_id: &str, attempt: &Attempt) -> String {
+        format!("{}.{}.{}.{}", self.run_id, step_id, attempt.number, attempt.digest)
+    }
+}
+
+/// Digest of an attempt's masked input: the first 16 hex digits of SHA-256 over its JSON.
+pub fn input_digest(input: &Value) -> String {
+    let bytes = serde_json::to_vec(input).unwrap_or_default();
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What an attempt gets as input: everything of the step that shapes the work.
+pub fn input_of(step: &Step) -> Value {
+    let mut input = serde_json::Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            input.insert(name.into(), value);
+        }
+    };
+    put("agent", step.agent().map(Value::from));
+    put("action", step.action.clone().map(Value::from));
+    put("run", step.run.clone().map(Value::from));
+    put("working_dir", step.working_dir.clone().map(Value::from));
+    put("parameters", (!step.parameters.is_empty()).then(|| Value::Object(step.parameters.clone())));
+    put(
+        "env",
+        (!step.env.is_empty()).then(|| step.env.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect()),
+    );
+    Value::Object(input)
+}
+
+/// One line about a run, for lists.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// The run's id.
+    pub run_id: Uuid,
+    /// The plan's id.
+    pub plan_id: String,
+    /// The plan's headline.
+    pub headline: String,
+    /// Its status.
+    pub status: RunStatus,
+    /// Being cancelled.
+    pub cancelling: bool,
+    /// Why it is paused.
+    pub paused: BTreeSet<PauseReason>,
+    /// Steps by state.
+    pub counts: Counts,
+    /// Who opened it.
+    pub user: String,
+    /// Simulated agents.
+    pub simulate: bool,
+    /// When the plan was opened.
+    pub created_at: DateTime<Utc>,
+    /// When it was started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// When the newest event was decided.
+    pub updated_at: DateTime<Utc>,
+    /// Number of the newest event.
+    pub seq: u64,
+    /// The run it was forked from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Uuid>,
+}
+
+impl RunSummary {
+    /// Whether a person must do something before the run goes on.
+    pub fn needs_person(&self) -> bool {
+        self.status == RunStatus::Paused
+    }
+
+    /// The random tail of the run id, by which runs are shown.
+    pub fn short_id(&self) -> String {
+        short_id(self.run_id)
+    }
+}
+
+/// The random tail of a run id, by which runs are shown (8 hex digits).
+pub fn short_id(run_id: Uuid) -> String {
+    let text = run_id.simple().to_string();
+    text[text.len() - 8..].to_string()
+}
+
+impl RunState {
+    /// One line about the run.
+    pub fn summary(&self) -> RunSummary {
+        RunSummary {
+            run_id: self.run_id,
+            plan_id: self.plan.plan_id.clone(),
+            headline: self.plan.headline().to_string(),
+            status: self.status,
+            cancelling: self.cancelling,
+            paused: self.paused.clone(),
+            counts: self.index.counts,
+            user: self.user.clone(),
+            simulate: self.options.simulate,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            updated_at: self.updated_at,
+            seq: self.seq,
+            parent: self.parent.map(|(run, _)| run),
+        }
+    }
+
+    /// The state after the first event of a journal, which must be [`Event::RunRegistered`].
+    pub fn from_registration(first: &Recorded) -> Option<Self> {
+        let Event::RunRegistered(registration) = &first.event else { return None };
+        let fork = registration.fork.as_deref();
+        let mut state = Self {
+            run_id: registration.run_id,
+            plan: Arc::clone(&registration.plan),
+            plan_version: 1,
+            options: registration.options.clone(),
+            user: registration.user.clone(),
+            status: RunStatus::Idle,
+            cancelling: false,
+            rolling_back: false,
+            paused: BTreeSet::new(),
+            steps: vec![StepState::default(); registration.plan.steps.len()],
+            seq: first.seq,
+            epoch: 0,
+            created_at: first.time,
+            started_at: None,
+            ended_at: None,
+            updated_at: first.time,
+            since: first.time,
+            error: None,
+            interventions: Vec::new(),
+            checkpoints: Vec::new(),
+            versions: Vec::new(),
+            removed: BTreeMap::new(),
+            parent: fork.map(|fork| (fork.parent, fork.checkpoint)),
+            lineage: fork.map(|fork| fork.lineage.clone()).unwrap_or_default(),
+            step_names: Vec::new(),
+            index: Index::default(),
+        };
+        if let Some(fork) = fork {
+            let places: HashMap<&str, usize> = registration
+                .plan
+                .steps
+                .iter()
+                .enumerate()
+                .map(|(place, step)| (step.step_id.as_str(), place))
+                .collect();
+            for (id, step) in &fork.steps {
+                if let Some(place) = places.get(id.as_str()) {
+                    state.steps[*place] = step.clone();
+                }
+            }
+        }
+        state.reindex();
+        Some(state)
+    }
+}

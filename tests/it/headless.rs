@@ -1,0 +1,264 @@
+//! Runs without a console, through the real binary: exit codes, what is told, stopping and going on.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::cli_support::{Sandbox, wait_for_end};
+
+fn status(snapshot: &Value, step: &str) -> String {
+    let steps = snapshot["steps"].as_array().unwrap();
+    steps.iter().find(|one| one["step_id"] == step).unwrap()["status"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_plan_runs_to_its_end() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox
+        .plan("good", json!([{"step_id": "one", "run": "echo hello"}, {"step_id": "two", "run": "echo two >> ran"}]));
+    let told = sandbox.ok(0, &["run", &plan, "--headless"]);
+    assert!(told.contains("one completed") && told.contains("COMPLETED"), "{told}");
+    assert!(!told.contains('\u{1b}'), "no colours where there is no terminal: {told:?}");
+    assert_eq!(sandbox.read("ran"), "two\n");
+    let shown = sandbox.snapshot();
+    assert_eq!(shown["orchestration_state"], "completed");
+    assert_eq!(shown["completed_steps"], json!(["one", "two"]));
+    assert_eq!(shown["user"], "ann");
+
+    // The head hash that was printed is the one that `verify` compares with.
+    let head = told.lines().find_map(|line| line.strip_prefix("head ")).unwrap().trim();
+    assert!(sandbox.ok(0, &["verify", "good", "--head", head]).contains("whole"));
+    assert_eq!(sandbox.run(&["verify", "good", "--head", &"0".repeat(64)]).code, Some(1));
+}
+
+#[test]
+fn json_lines_are_the_journal_byte_for_byte() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan("lines", json!([{"step_id": "one", "run": "echo x"}, {"step_id": "two", "run": "exit 3"}]));
+    let ended = sandbox.run(&["run", &plan, "--format", "jsonl"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert_eq!(ended.text(), sandbox.journal());
+    assert!(ended.stderr.contains("FAILED") && ended.stderr.contains("exit status 3"), "{}", ended.stderr);
+    assert_eq!(sandbox.ok(0, &["events", "latest"]), sandbox.journal());
+
+    // What goes on tells only what is new.
+    let before = sandbox.journal().len();
+    let ended = sandbox.run(&["resume", "latest", "--skip", "two", "--format", "jsonl"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.text(), sandbox.journal()[before..]);
+}
+
+#[test]
+fn a_failing_step_never_completes_the_run_and_a_retry_does() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan(
+        "flaky",
+        json!([
+            {"step_id": "first", "run": "echo first >> ran"},
+            {"step_id": "flaky", "run": "echo 'no luck \u{1b}[31mtoday'; test \"$HOLDPOINT_ATTEMPT\" -ge 2"},
+            {"step_id": "last", "run": "echo last >> ran"},
+        ]),
+    );
+    let told = sandbox.ok(1, &["run", &plan, "--headless"]);
+    assert!(told.contains("flaky failed") && told.contains("exit status 1"), "{told}");
+    assert!(told.contains("│ no luck today"), "the last lines of output, harmless: {told:?}");
+    assert_eq!(sandbox.snapshot()["orchestration_state"], "failed");
+    assert_eq!(sandbox.read("ran"), "first\n");
+
+    // The command that goes on is said, and works.
+    let hint = told.lines().find(|line| line.contains("--retry")).unwrap();
+    let words: Vec<&str> = hint.split_whitespace().skip_while(|word| *word != "resume").collect();
+    let told = sandbox.ok(0, &words);
+    assert!(told.contains("ann retried flaky") && told.contains("COMPLETED"), "{told}");
+    assert_eq!(sandbox.read("ran"), "first\nlast\n", "completed steps do not run again");
+    let shown = sandbox.snapshot();
+    let attempts = shown["steps"][1]["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 2);
+    assert_eq!(
+        (&attempts[0]["outcome"]["exit_code"], &attempts[1]["outcome"]["status"]),
+        (&json!(1), &json!("succeeded"))
+    );
+}
+
+#[test]
+fn what_waits_for_a_person_ends_with_four() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan(
+        "waits",
+        json!([
+            {"step_id": "bad", "run": "exit 9"},
+            {"step_id": "gate", "run": "echo through >> ran", "hold": "second pair of eyes"},
+        ]),
+    );
+    let told = sandbox.ok(4, &["run", &plan, "--on-failure", "pause"]);
+    assert!(told.contains("PAUSED") && told.contains("`bad` failed"), "{told}");
+    let told = sandbox.ok(4, &["resume", "waits", "--skip", "bad", "--reason", "known trouble"]);
+    assert!(told.contains("known trouble") && told.contains("second pair of eyes"), "{told}");
+    assert!(sandbox.ok(0, &["why", "waits", "gate"]).contains("hold point"));
+    // Nothing that could go on by itself: said, and still waiting.
+    assert_eq!(sandbox.run(&["resume", "waits"]).code, Some(4));
+    assert_eq!(sandbox.read("ran"), "");
+    sandbox.ok(0, &["resume", "waits", "--release", "gate"]);
+    assert_eq!(sandbox.read("ran"), "through\n");
+    assert_eq!(sandbox.snapshot()["skipped_steps"], json!(["bad"]));
+}
+
+#[test]
+fn answers_are_given_all_or_none() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan("all", json!([{"step_id": "one", "run": "exit 1"}, {"step_id": "two", "run": "true"}]));
+    sandbox.ok(1, &["run", &plan]);
+    let ended = sandbox.run(&["resume", "all", "--skip", "one", "tow"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("`tow`"), "{}", ended.stderr);
+    assert_eq!(sandbox.snapshot()["failed_steps"], json!(["one"]), "the good half was not done either");
+}
+
+#[test]
+fn an_interrupt_pauses_and_resume_goes_on() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan(
+        "slow",
+        json!([
+            {"step_id": "first", "run": "echo first >> ran"},
+            {"step_id": "slow", "run": "echo slow >> ran; echo up; test \"$HOLDPOINT_ATTEMPT\" -ge 2 || exec sleep 600"},
+            {"step_id": "last", "run": "echo last >> ran"},
+        ]),
+    );
+    let mut running = sandbox.start(&["run", &plan, "--headless"]);
+    running.wait_for("slow started");
+    // A run that somebody has open cannot be taken.
+    let refused = sandbox.run(&["resume", "latest"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("another process"), "{}", refused.stderr);
+    running.signal(Signal::INT);
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(4), "{}{}", ended.text(), ended.stderr);
+    assert!(ended.text().contains("resume") && ended.stderr.contains("SIGINT"), "{}{}", ended.text(), ended.stderr);
+    let shown = sandbox.snapshot();
+    assert_eq!(shown["orchestration_state"], "paused");
+    assert_eq!(status(&shown, "slow"), "interrupted");
+
+    // It was running and is not idempotent: somebody must say.
+    let asked = sandbox.run(&["resume", "latest"]);
+    assert_eq!(asked.code, Some(4), "{}", asked.stderr);
+    assert!(asked.stderr.contains("`slow` was interrupted"), "{}", asked.stderr);
+    sandbox.ok(0, &["resume", "latest", "--retry", "slow"]);
+    assert_eq!(sandbox.read("ran"), "first\nslow\nslow\nlast\n");
+    assert!(sandbox.ok(0, &["verify", "latest"]).contains("whole"));
+}
+
+#[test]
+fn what_is_idempotent_runs_again_by_itself() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan(
+        "again",
+        json!([{"step_id": "slow", "idempotent": true, "run": "test \"$HOLDPOINT_ATTEMPT\" -ge 2 || exec sleep 600"}]),
+    );
+    let mut running = sandbox.start(&["run", &plan, "--headless"]);
+    running.wait_for("slow started");
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code, Some(4));
+    sandbox.ok(0, &["resume", "latest"]);
+}
+
+#[test]
+fn a_killed_engine_loses_nothing() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan(
+        "killed",
+        json!([
+            {"step_id": "first", "run": "echo first >> ran"},
+            {"step_id": "slow", "idempotent": true, "run": "test \"$HOLDPOINT_ATTEMPT\" -ge 2 || exec sleep 600"},
+        ]),
+    );
+    let mut running = sandbox.start(&["run", &plan, "--headless"]);
+    running.wait_for("slow started");
+    running.signal(Signal::KILL);
+    assert_eq!(running.wait().code, None);
+    // At once: what the dead engine was just starting may hold the lock for a moment longer, and that is no other owner.
+    sandbox.ok(0, &["resume", "latest"]);
+    assert_eq!(sandbox.read("ran"), "first\n");
+    assert!(sandbox.ok(0, &["verify", "latest"]).contains("whole"));
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_stop_the_run() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan(
+        "unread",
+        json!([
+            {"step_id": "one", "run": "while [ ! -e go ]; do sleep 0.02; done"},
+            {"step_id": "two", "run": "echo two >> ran"},
+            {"step_id": "three", "run": "echo three >> ran"},
+        ]),
+    );
+    for format in ["text", "jsonl"] {
+        let mut running = sandbox.start(&["run", &plan, "--format", format]);
+        running.wait_for(if format == "text" { "one started" } else { "attempt_started" });
+        let mut child = running.close_stdout();
+        std::fs::write(sandbox.path().join("go"), "").unwrap();
+        assert_eq!(wait_for_end(&mut child).code(), Some(0), "{format}");
+        std::fs::remove_file(sandbox.path().join("go")).unwrap();
+    }
+    assert_eq!(sandbox.read("ran"), "two\nthree\ntwo\nthree\n");
+}
+
+#[test]
+fn a_terminal_that_goes_away_does_not_stop_the_run() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan(
+        "hangup",
+        json!([{"step_id": "one", "run": "while [ ! -e go ]; do sleep 0.02; done"}, {"step_id": "two", "run": "true"}]),
+    );
+    let mut running = sandbox.start(&["run", &plan, "--headless"]);
+    running.wait_for("one started");
+    running.signal(Signal::HUP);
+    std::fs::write(sandbox.path().join("go"), "").unwrap();
+    assert_eq!(running.wait().code, Some(0));
+}
+
+#[test]
+fn followers_see_everything_and_end_with_the_run() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan(
+        "followed",
+        json!([{"step_id": "one", "run": "echo begin; while [ ! -e go ]; do sleep 0.02; done; echo end"}]),
+    );
+    let mut running = sandbox.start(&["run", &plan, "--headless"]);
+    running.wait_for("one started");
+    let mut events = sandbox.start(&["events", "latest", "--follow"]);
+    events.wait_for("attempt_started");
+    let mut output = sandbox.start(&["output", "latest", "one", "--follow"]);
+    output.wait_for("begin");
+    std::fs::write(sandbox.path().join("go"), "").unwrap();
+    assert_eq!(running.wait().code, Some(0));
+    let (events, output) = (events.wait(), output.wait());
+    assert_eq!((events.code, output.code), (Some(0), Some(0)), "{}{}", events.stderr, output.stderr);
+    assert_eq!(output.text(), "end\n");
+    assert!(events.text().trim_end().lines().last().unwrap().contains("run_completed"), "{}", events.text());
+}
+
+#[test]
+fn unbound_agents_are_refused_unless_simulated() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan(
+        "research",
+        json!([{"step_id": "s", "action": "search", "agent_type": "registry", "parameters": {"duration_seconds": 0}}]),
+    );
+    let ended = sandbox.run(&["run", &plan, "--headless"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("`registry`") && ended.stderr.contains("--simulate"), "{}", ended.stderr);
+    assert!(!sandbox.path().join("checkpoints").exists(), "nothing was written");
+    let told = sandbox.ok(0, &["run", &plan, "--headless", "--simulate"]);
+    assert!(told.contains("simulated"), "{told}");
+}
+
+#[test]
+fn what_cannot_be_honoured_is_refused() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan("later", json!([{"step_id": "s", "run": "true", "when": "false"}]));
+    let ended = sandbox.run(&["run", &plan, "--headless"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("when") && ended.stderr.contains("nothing was started"), "{}", ended.stderr);
+    assert!(!sandbox.path().join("checkpoints").exists(), "nothing was written");
+}

@@ -1,0 +1,34 @@
+//! The integration tests, one binary.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod agents;
+mod agents_warden;
+mod architecture;
+mod chaos;
+mod cli;
+mod cli_support;
+mod console;
+mod docs;
+mod engine;
+mod fuzz;
+mod headless;
+mod journal;
+mod journal_faults;
+mod journal_reading;
+mod journal_speed;
+mod journal_support;
+mod plans;
+mod plans_bundled;
+mod prune;
+mod pty;
+mod pty_edit;
+mod remote;
+mod run_change;
+mod run_cost;
+mod run_props;
+mod run_random;
+mod run_rules;
+mod run_support;
+mod run_table;
+mod run_traps;
+mod terminal_guard;

@@ -1,0 +1,622 @@
+//! Random plans driven by random inputs and crashes: what must hold for every run, whatever happens to it.
+//!
+//! The rules are written down a second time in `run_rules`, straight from the contract, so that a mistake has to be made twice to go unseen.
+//! `PROPTEST_CASES` makes more cases, `PROPTEST_RNG_SEED` other ones.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use holdpoint::plan::{FailurePolicy, Plan};
+use holdpoint::run::{
+    self, ChangeCause, Command, Event, Input, Intervention, InterventionStatus, Outcome, OutcomeStatus, PauseReason,
+    Place, Recorded, RunState, RunStatus, STEP_STATUSES, StepStatus, StopReason,
+};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use serde_json::json;
+
+use crate::run_random::{Ask, Op, Pick, PlanShape, built, op, plan_shape};
+use crate::run_rules::{Rules, legal_run, legal_step, same};
+use crate::run_support::{Driver, fold, options, reloaded};
+
+/// A run that random inputs happen to.
+pub struct Case {
+    pub driver: Driver,
+    first: Arc<Plan>,
+}
+
+impl Case {
+    pub fn new(shape: &PlanShape) -> Self {
+        let plan = built(shape);
+        let driver = Driver::new(Arc::clone(&plan), options(shape.on_failure, shape.max_parallel));
+        Self { driver, first: plan }
+    }
+
+    fn step_id(&self, n: u8) -> String {
+        let plan = &self.driver.state.plan;
+        match plan.steps.get(usize::from(n) % (plan.steps.len() + 1)) {
+            Some(step) => step.step_id.clone(),
+            None => format!("n{}", n % 4),
+        }
+    }
+
+    fn pick(&self, pick: Pick) -> String {
+        let state = &self.driver.state;
+        let among = match pick.0 % 4 {
+            0 => state.needs_person(),
+            1 => (0..state.steps.len()).filter(|place| state.steps[*place].status.is_satisfied()).collect(),
+            _ => Vec::new(),
+        };
+        match among.len() {
+            0 => self.step_id(pick.0 / 4),
+            len => state.plan.steps[among[usize::from(pick.0 / 4) % len]].step_id.clone(),
+        }
+    }
+
+    pub fn run(&mut self, op: &Op) {
+        match op {
+            Op::Ask { ask, user, command_id, seen } => self.ask(ask, *user, *command_id, *seen),
+            Op::End { which, status } => {
+                let live: Vec<usize> = self.driver.state.live().collect();
+                if live.is_empty() {
+                    return;
+                }
+                let place = live[usize::from(*which) % live.len()];
+                let attempt = self.driver.state.steps[place].last_attempt;
+                let step = self.driver.state.plan.steps[place].step_id.clone();
+                self.ended(step, attempt, *status);
+            }
+            Op::Stray { step, attempt, status } => self.ended(self.step_id(*step), u32::from(*attempt), *status),
+            Op::TimeOut { step, attempts_ago } => {
+                let step = self.step_id(*step);
+                let newest = self.driver.state.step(&step).map_or(1, |(_, step)| step.last_attempt);
+                let attempt = newest.saturating_sub(u32::from(*attempts_ago));
+                self.input(&Input::TimedOut { step, attempt });
+            }
+            Op::Wait { seconds } => {
+                self.driver.now += TimeDelta::milliseconds(i64::from(*seconds) * 700);
+                self.input(&Input::Wake);
+            }
+            Op::Restore { pick, exists } => {
+                let marks = &self.driver.state.checkpoints;
+                let seq = match marks.len() {
+                    0 => 1,
+                    len => marks[usize::from(*pick) % len].seq + u64::from(!exists),
+                };
+                let target = Arc::new(self.driver.at(seq));
+                let request = self.driver.request(Command::Restore { checkpoint: seq }, "bob");
+                let known = marks_have(&self.driver.state, seq);
+                let before = self.driver.state.clone();
+                let accepted = self.input(&Input::Restore { request, target: Arc::clone(&target) });
+                assert!(known || !accepted, "went back to a place that is no checkpoint");
+                if accepted {
+                    self.went_back(&before, &target);
+                }
+            }
+            Op::Crash { lost, go_on, from_file } => {
+                let before = self.driver.clone();
+                let keep = before.batches.len().saturating_sub(usize::from(*lost)).max(1);
+                self.driver.batches.truncate(keep);
+                self.driver.journal.truncate(self.driver.batches[keep - 1]);
+                self.driver.state = fold(&self.driver.journal);
+                if *from_file {
+                    self.driver.state = reloaded(&self.driver.state);
+                }
+                let found = self.driver.state.clone();
+                self.input(&Input::Opened { version: "test".into(), pid: 2, go_on: *go_on });
+                self.recovered(&found, *go_on);
+            }
+        }
+    }
+
+    fn ended(&mut self, step: String, attempt: u32, status: OutcomeStatus) {
+        let outcome = Arc::new(Outcome { status, ..Outcome::default() });
+        let before = self.driver.state.clone();
+        let newest = before.step(&step).is_some_and(|(_, step)| step.status.is_live() && step.last_attempt == attempt);
+        let events = self.driver.journal.len();
+        self.input(&Input::AttemptEnded { step, attempt, outcome });
+        if !newest {
+            let started = self.driver.journal[events..].iter().all(|one| follows_time(&one.event));
+            assert!(started, "an outcome of an older attempt had an effect");
+        }
+    }
+
+    fn ask(&mut self, ask: &Ask, user: u8, command_id: Option<u8>, seen: Option<StepStatus>) {
+        let command = match ask {
+            Ask::Start => Command::Start,
+            Ask::Pause => Command::Pause,
+            Ask::Resume => Command::Resume,
+            Ask::Cancel => Command::Cancel,
+            Ask::Interrupt => Command::Interrupt,
+            Ask::Retry(pick, downstream) => Command::Retry { step: self.pick(*pick), downstream: *downstream },
+            Ask::Skip(pick) => Command::Skip { step: self.pick(*pick) },
+            Ask::Complete(pick, result) => {
+                Command::Complete { step: self.pick(*pick), result: result.then(|| json!({"by": "hand"})) }
+            }
+            Ask::Hold(pick) => Command::Hold { step: self.pick(*pick) },
+            Ask::Unhold(pick) => Command::Unhold { step: self.pick(*pick) },
+            Ask::Release(pick) => Command::Release { step: self.pick(*pick) },
+            Ask::SetParallel(value) => Command::SetParallel { value: u32::from(*value) },
+            Ask::Modify(pick, what) => {
+                let step = self.pick(*pick);
+                Command::Modify { patch: self.patch(&step, *what), step }
+            }
+            Ask::Add { name, beside, place, rewire } => {
+                let beside = self.pick(*beside);
+                let place =
+                    [Place::After(beside.clone()), Place::Before(beside), Place::End][usize::from(*place)].clone();
+                let mut step = json!({"step_id": format!("n{name}"), "run": "true"});
+                if *rewire && *name == 3 {
+                    step["parallel_group"] = json!("g1");
+                }
+                Command::Add { step, place, rewire: *rewire && self.is_graph() }
+            }
+            Ask::Remove(pick) => Command::Remove { step: self.pick(*pick) },
+            Ask::Reorder(picks) => {
+                let mut steps: Vec<String> = picks.iter().map(|pick| self.step_id(*pick)).collect();
+                let mut seen = std::collections::HashSet::new();
+                steps.retain(|step| seen.insert(step.clone()));
+                Command::Reorder { steps }
+            }
+            Ask::Undo(version) => Command::Undo { version: version.map(u64::from) },
+            Ask::UseVersion(version) => Command::UseVersion { version: u64::from(*version) },
+        };
+        let changes = matches!(
+            command,
+            Command::Modify { .. } | Command::Add { .. } | Command::Remove { .. } | Command::Reorder { .. }
+        );
+        let before = self.driver.state.clone();
+        let mut request = self.driver.request(command, ["ann", "bob", "cid"][usize::from(user) % 3]);
+        request.command_id = command_id.map(|id| format!("c{id}"));
+        request.seen = seen;
+        let applied_before = request.command_id.as_ref().is_some_and(|id| {
+            let same = |one: &&Arc<Intervention>| one.command_id.as_ref() == Some(id);
+            self.driver.state.interventions.iter().filter(same).any(|one| one.status != InterventionStatus::Failed)
+        });
+        let records = self.driver.state.interventions.len();
+        let accepted = self.input(&Input::Request(request.clone()));
+        if applied_before {
+            assert!(accepted && self.driver.state.interventions.len() == records, "the same id was applied twice");
+        } else if accepted {
+            assert_eq!(self.driver.state.interventions.len(), records + 1, "an accepted command is in the log once");
+            if changes {
+                self.undone_at_once(&before);
+            }
+        }
+    }
+
+    fn is_graph(&self) -> bool {
+        self.driver.state.plan.steps.iter().any(|step| step.depends_on.is_some())
+    }
+
+    /// A merge patch for a step: what it waits for, or how it runs.
+    fn patch(&self, step: &str, what: u8) -> serde_json::Value {
+        let other = self.step_id(what / 8);
+        match what % 8 {
+            0 => json!({"priority": what / 8}),
+            1 => json!({"max_retries": null}),
+            2 => json!({"hold": "look again"}),
+            3 => json!({"hold": null}),
+            4 => json!({"on_failure": "continue"}),
+            5 if self.is_graph() => json!({"depends_on": [other]}),
+            6 if self.is_graph() => json!({"depends_on": []}),
+            5 => json!({"parallel_group": "g1"}),
+            6 => json!({"parallel_group": null}),
+            _ => json!({"step_id": format!("{step}x")}),
+        }
+    }
+
+    /// Undo, with nothing in between, gives the plan as it was, and the steps that nothing has happened to.
+    fn undone_at_once(&self, before: &RunState) {
+        let mut driver = self.driver.clone();
+        let changed = driver.state.clone();
+        let batch = &self.driver.journal[self.driver.batches[self.driver.batches.len() - 2]..];
+        let nothing_started = !batch.iter().any(|one| matches!(one.event, Event::AttemptStarted { .. }));
+        // Where a step ran before what it waits for now (that was taken up again), an order once left does not come back.
+        let in_order = before.steps.iter().enumerate().all(|(place, step)| {
+            !(step.status.is_live() || step.status == StepStatus::Completed) || before.unmet(place).is_empty()
+        });
+        let idle = nothing_started && in_order;
+        let request = driver.request(Command::Undo { version: None }, "ann");
+        match driver.feed(&Input::Request(request)) {
+            Ok(_) => {
+                assert_eq!(driver.state.plan, before.plan, "undo gives another plan");
+                assert_eq!(driver.state.plan_version, changed.plan_version + 1);
+            }
+            Err(refusal) => assert!(!idle, "an undo with nothing in between was refused: {refusal}"),
+        }
+    }
+
+    /// One input: refused without a trace, or applied; then everything that must hold. Says whether it was accepted.
+    fn input(&mut self, input: &Input) -> bool {
+        let before = self.driver.state.clone();
+        let moment = self.driver.moment();
+        let decided = run::decide(&before, input, &moment);
+        same(&before, &self.driver.state, "decide changed the state");
+        let mut batch = match decided {
+            Err(refusal) => {
+                let again = run::advance(&mut self.driver.state, input, &moment).expect_err("refused just now");
+                assert_eq!(refusal, again);
+                same(&before, &self.driver.state, "a refused input changed the state");
+                if let Input::Request(request) | Input::Restore { request, .. } = input {
+                    assert!(!refusal.message.is_empty());
+                    let logged = run::log_refusal(&mut self.driver.state, request, &refusal, &moment);
+                    self.record(&before, logged);
+                    assert_eq!(before.steps, self.driver.state.steps);
+                    assert_eq!(before.status, self.driver.state.status);
+                }
+                self.check();
+                return false;
+            }
+            Ok(events) => recorded(&before, events, &moment),
+        };
+        // The same loop as `advance`, with a bound: what follows by itself must come to an end.
+        let mut state = fold_on(&before, &batch);
+        let bound = batch.len() + 4 * state.steps.len() + 8;
+        while let Some(event) = run::settle(&state, &moment) {
+            let next = recorded(&state, vec![event], &moment);
+            state = fold_on(&state, &next);
+            batch.extend(next);
+            assert!(batch.len() <= bound, "settling does not end: {batch:#?}");
+        }
+        let advanced = run::advance(&mut self.driver.state, input, &moment).expect("accepted just now");
+        assert_eq!(batch, advanced);
+        same(&state, &self.driver.state, "advance is decide, apply and settle");
+        self.record(&before, advanced);
+        self.check();
+        true
+    }
+
+    fn record(&mut self, before: &RunState, batch: Vec<Arc<Recorded>>) {
+        if batch.is_empty() {
+            return;
+        }
+        self.each_event(before, &batch);
+        self.driver.journal.extend(batch);
+        self.driver.batches.push(self.driver.journal.len());
+    }
+
+    /// What must hold for every event of a batch, from the state before it.
+    fn each_event(&self, before: &RunState, batch: &[Arc<Recorded>]) {
+        let asked = batch.iter().any(|one| match &one.event {
+            Event::Intervention(record) => record.status == InterventionStatus::Applied,
+            Event::InterventionSettled { status, .. } => *status == InterventionStatus::Applied,
+            _ => false,
+        });
+        let mut attempts: HashMap<&str, u32> = HashMap::new();
+        for one in &self.driver.journal {
+            if let Event::AttemptStarted { step, attempt, .. } = &one.event {
+                attempts.insert(step, *attempt);
+            }
+        }
+        let mut old = before.clone();
+        for one in batch {
+            assert_eq!(one.seq, old.seq + 1, "numbers grow by one");
+            assert!(one.time >= old.updated_at, "time runs backwards");
+            if let Event::AttemptStarted { step, attempt, .. } = &one.event {
+                self.may_start(&old, step, one);
+                assert!(
+                    *attempt > attempts.get(step.as_str()).copied().unwrap_or(0),
+                    "attempt {attempt} of {step} again"
+                );
+                attempts.insert(step, *attempt);
+            }
+            let again =
+                matches!(one.event, Event::StepQueued { .. } | Event::StepsReset { .. } | Event::Restored { .. });
+            assert!(!again || asked, "{:?} without anybody asking", one.event);
+            let new = fold_on(&old, std::slice::from_ref(one));
+            assert_eq!(one.seq, new.seq);
+            assert!(new.plan_version >= old.plan_version, "versions shrink");
+            let restored = matches!(one.event, Event::Restored { .. });
+            for (definition, now) in new.plan.steps.iter().zip(&new.steps) {
+                let id = &definition.step_id;
+                let Some((_, then)) = old.step(id) else {
+                    let was = old.removed.get(id).map_or(0, |removed| removed.state.last_attempt);
+                    assert!(now.last_attempt >= was, "attempt numbers of {id}, which was removed, begin anew");
+                    assert!(!now.status.is_live(), "{id} is put in and runs");
+                    continue;
+                };
+                let (from, to) = (then.status, now.status);
+                let unheld =
+                    matches!(one.event, Event::PlanChanged(_)) && from == StepStatus::Held && to == StepStatus::Pending;
+                let fits = if restored { !from.is_live() && !to.is_live() } else { legal_step(from, to) || unheld };
+                assert!(from == to || fits, "step {id}: {from:?} → {to:?} by {:?}", one.event);
+                let done = from == StepStatus::Completed && to != from;
+                assert!(!done || again, "a completed step was taken up again by {:?}", one.event);
+                assert!(now.last_attempt >= then.last_attempt, "attempt numbers shrink");
+            }
+            for (definition, then) in old.plan.steps.iter().zip(&old.steps) {
+                let id = &definition.step_id;
+                if new.position(id).is_none() {
+                    assert!(!then.status.is_live(), "{id} is taken out while it runs");
+                    let back = matches!(&one.event, Event::PlanChanged(change) if matches!(change.cause, ChangeCause::Restore { .. }));
+                    assert!(back || then.status != StepStatus::Completed, "{id} is taken out although it is completed");
+                    assert_eq!(&new.removed[id].state, then, "what a removed step did stays readable");
+                }
+            }
+            if new.status != old.status {
+                let fits = legal_run(old.status, new.status, old.cancelling);
+                assert!(fits, "run: {:?} → {:?} by {:?}", old.status, new.status, one.event);
+            }
+            if new.status == RunStatus::Completed && old.status != RunStatus::Completed {
+                assert!(new.steps.iter().all(|step| step.status.is_satisfied()), "completed with {:?}", new.counts());
+            }
+            old = new;
+        }
+    }
+
+    fn may_start(&self, state: &RunState, step: &str, one: &Recorded) {
+        let place = state.position(step).expect("a known step");
+        let found = &state.steps[place];
+        assert_eq!(state.status, RunStatus::Running, "{step} starts while the run is not running");
+        assert!(!state.cancelling, "{step} starts while the run is being cancelled");
+        let live = state.steps.iter().filter(|step| step.status.is_live()).count();
+        assert!(live < state.options.max_parallel as usize, "{step} is one too many");
+        assert!(rules(state).unblocked(state, place), "{step} starts before what it waits for");
+        let to_end = |step: &run::StepState| step.failed_with == Some(FailurePolicy::Fail) && step.unanswered;
+        assert!(!state.steps.iter().any(to_end), "{step} starts although a failure ends the run");
+        match found.status {
+            StepStatus::Pending => assert!(!rules(state).held_back(state, place), "{step} starts past its hold point"),
+            StepStatus::Waiting => assert!(found.due.is_some_and(|due| due <= one.time), "{step} starts too early"),
+            other => panic!("{step} starts from {other:?}"),
+        }
+    }
+
+    /// What must hold whenever nothing more follows by itself.
+    fn check(&self) {
+        let state = &self.driver.state;
+        let of = |status: StepStatus| state.steps.iter().filter(|step| step.status == status).count() as u32;
+        for status in STEP_STATUSES {
+            assert_eq!(state.counts().of(status), of(status), "count of {status:?}");
+        }
+        assert_eq!(state.counts().total() as usize, state.steps.len());
+        let mut indexed = state.clone();
+        indexed.reindex();
+        same(state, &indexed, "the index, made anew, is another one");
+        // Through a file is dear; often enough is enough.
+        if state.seq.is_multiple_of(4) {
+            same(state, &reloaded(state), "a state that was written and loaded is another one");
+        }
+        for (place, step) in state.steps.iter().enumerate() {
+            self.check_step(place, step);
+        }
+        assert_eq!(state.paused.is_empty(), state.status != RunStatus::Paused, "reasons belong to a paused run");
+        let pending = state.interventions.iter().filter(|one| one.status == InterventionStatus::Pending).count();
+        let waited_for =
+            state.steps.iter().filter(|step| step.stop.as_ref().is_some_and(|stop| stop.intervention.is_some()));
+        assert_eq!(pending, waited_for.count(), "an intervention waits for nothing, or nothing is known of one");
+        assert!(state.checkpoints.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+        assert!(state.checkpoints.iter().filter_map(|mark| mark.step).all(|step| state.step_name(step).is_some()));
+        assert_eq!(state.plan_at(1).as_ref(), Some(self.first.as_ref()), "the first version, made out again");
+        let versions: Vec<u64> = state.versions.iter().map(|one| one.change.version).collect();
+        assert_eq!(versions, (2..=state.plan_version).collect::<Vec<_>>(), "versions only grow, one by one");
+        self.not_stuck();
+    }
+
+    fn check_step(&self, place: usize, step: &run::StepState) {
+        let state = &self.driver.state;
+        assert_eq!(step.status == StepStatus::Stopping, step.stop.is_some(), "step {place}: {step:?}");
+        assert_eq!(step.status == StepStatus::Waiting, step.due.is_some(), "step {place}: {step:?}");
+        assert_eq!(step.status == StepStatus::Failed, step.failed_with.is_some(), "step {place}: {step:?}");
+        assert_eq!(step.status == StepStatus::Skipped, step.skip.is_some(), "step {place}: {step:?}");
+        assert!(step.by_hand.is_none() || step.status == StepStatus::Completed, "step {place}: {step:?}");
+        assert!(!step.unanswered || step.status == StepStatus::Failed, "step {place}: {step:?}");
+        let open = step.attempts.iter().filter(|attempt| attempt.ended_at.is_none()).count();
+        assert_eq!(open, usize::from(step.status.is_live()), "step {place} has attempts without an end: {step:?}");
+        assert!(step.attempts.windows(2).all(|pair| pair[0].number < pair[1].number));
+        assert!(step.attempts.last().is_none_or(|attempt| attempt.number <= step.last_attempt));
+        let waits = !rules(state).unblocked(state, place);
+        assert_eq!(state.unmet(place).is_empty(), !waits, "what step {place} waits for");
+        assert_eq!(state.is_ready(place), step.status == StepStatus::Pending && !waits);
+    }
+
+    fn not_stuck(&self) {
+        let state = &self.driver.state;
+        let live = state.steps.iter().any(|step| step.status.is_live());
+        let waiting =
+            |place: usize| state.steps[place].status == StepStatus::Waiting && rules(state).unblocked(state, place);
+        let timers = (0..state.steps.len()).any(waiting);
+        match state.status {
+            RunStatus::Idle => assert!(!live),
+            RunStatus::Running | RunStatus::Paused if state.cancelling => {
+                assert!(live, "cancelling, nothing runs, and it does not end");
+                let stopped =
+                    |step: &&run::StepState| step.stop.as_ref().is_some_and(|stop| stop.why == StopReason::Cancel);
+                let mut alive = state.steps.iter().filter(|step| step.status.is_live());
+                assert!(alive.all(|step| stopped(&step)), "an attempt goes on while the run is being cancelled");
+            }
+            RunStatus::Running => {
+                assert!(live || timers, "the run is running and nothing will ever happen: {:?}", state.steps);
+                if !live {
+                    let at = state.wake_at().expect("a time to wake at");
+                    assert!(at > self.driver.now, "it is due and does not start");
+                }
+                let alive = state.steps.iter().filter(|step| step.status.is_live()).count();
+                let free = alive < state.options.max_parallel as usize && state.may_start();
+                assert!(!free || (0..state.steps.len()).all(|place| !state.is_ready(place)), "a slot is left empty");
+            }
+            RunStatus::Paused => {
+                let questions = run::open_questions(state);
+                let ready = (0..state.steps.len()).any(|place| state.is_ready(place));
+                let person =
+                    [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
+                assert!(live || timers || ready || person || !questions.is_empty(), "paused, and nobody knows why");
+                let resume = run::Request::new(Command::Resume, "ann");
+                if let Err(refusal) = run::decide(state, &Input::Request(resume), &self.driver.moment()) {
+                    let helps = refusal.possible.is_some_and(|text| !text.is_empty());
+                    assert!(helps, "resume is refused without a word of what would help: {:?}", state.steps);
+                }
+            }
+            RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => {
+                assert!(!live, "the run has ended and something runs");
+                assert!(!state.cancelling);
+                assert!(state.ended_at.is_some());
+                if state.status == RunStatus::Failed {
+                    assert!(state.error.as_ref().is_some_and(|error| !error.is_empty()));
+                    assert!(of_status(state, StepStatus::Failed) > 0, "failed without a failed step");
+                }
+            }
+        }
+    }
+
+    /// After a restore the steps are those of the checkpoint; counters and the log are not undone.
+    fn went_back(&self, before: &RunState, target: &RunState) {
+        let state = &self.driver.state;
+        assert!(matches!(state.status, RunStatus::Paused | RunStatus::Completed));
+        assert_eq!(state.plan, target.plan, "the plan after the restore");
+        for (place, (now, then)) in state.steps.iter().zip(&target.steps).enumerate() {
+            let id = &state.plan.steps[place].step_id;
+            let expected = if then.status.is_live() { StepStatus::Pending } else { then.status };
+            assert_eq!(now.status, expected, "step {id} after the restore");
+            let known = before.step(id).map(|(_, step)| step.last_attempt);
+            let known = known.or_else(|| before.removed.get(id).map(|removed| removed.state.last_attempt));
+            assert_eq!(now.last_attempt, known.unwrap_or(0).max(then.last_attempt));
+            if now.status == StepStatus::Completed {
+                assert_eq!(now.result(), then.result(), "the result of step {id}");
+            }
+            let would_run = then.status.is_live() || target.is_ready(place);
+            assert_eq!(state.is_ready(place), would_run, "what runs next: step {id}");
+        }
+        assert_eq!(state.interventions.len(), before.interventions.len() + 1);
+        assert!(state.checkpoints.starts_with(&before.checkpoints));
+    }
+
+    /// After a crash nothing is reported as running that did not start again, and what was completed stays so.
+    fn recovered(&self, found: &RunState, go_on: bool) {
+        let state = &self.driver.state;
+        // A retry with everything after it, which waited for its attempt to stop, takes effect now that the attempt is lost.
+        let pending = |one: &Arc<Intervention>| one.status == InterventionStatus::Pending;
+        let retried = found.interventions.iter().any(|one| pending(one) && one.parameters["downstream"] == true);
+        let mut pauses = !go_on && found.status == RunStatus::Running && !found.cancelling;
+        for (place, (now, then)) in state.steps.iter().zip(&found.steps).enumerate() {
+            if then.status.is_satisfied() && !retried {
+                assert_eq!(now.status, then.status, "step {place}");
+                assert_eq!(now.last_attempt, then.last_attempt, "step {place} ran again after a crash");
+            }
+            pauses |= then.status.is_live() && now.status == StepStatus::Interrupted;
+        }
+        let ended = state.status.is_ended();
+        if pauses && !ended {
+            assert!(state.paused.contains(&PauseReason::Recovered), "it goes on without anybody looking");
+        }
+        if found.status == RunStatus::Running && !pauses && !found.cancelling {
+            let other = state.paused.iter().all(|why| *why != PauseReason::Recovered && *why != PauseReason::Operator);
+            assert!(other || of_status(found, StepStatus::Interrupted) + of_status(found, StepStatus::Cancelled) > 0);
+        }
+    }
+
+    /// An operator who answers whatever is asked brings every run to an end.
+    fn answer_everything(&mut self) {
+        for round in 0..200 {
+            let state = &self.driver.state;
+            if state.status.is_ended() {
+                return;
+            }
+            let live: Vec<String> = state.live().map(|place| state.plan.steps[place].step_id.clone()).collect();
+            let users = ["dan", "eve", "fay"];
+            let ask = |case: &mut Self, user: &str, command: Command| {
+                let request = case.driver.request(command, user);
+                case.input(&Input::Request(request))
+            };
+            if let Some(step) = live.first() {
+                let attempt = state.step(step).map_or(0, |(_, step)| step.last_attempt);
+                self.ended(step.clone(), attempt, OutcomeStatus::Succeeded);
+            } else if state.status == RunStatus::Idle {
+                assert!(ask(self, "dan", Command::Start));
+            } else if state.status == RunStatus::Running {
+                self.driver.now = state.wake_at().expect("running without a live attempt: a time to wake at");
+                self.input(&Input::Wake);
+            } else if !ask(self, "dan", Command::Resume) {
+                let state = &self.driver.state;
+                let place = state
+                    .needs_person()
+                    .into_iter()
+                    .next()
+                    .or_else(|| state.steps.iter().position(|step| step.status == StepStatus::Cancelled))
+                    .expect("resume is refused: somebody must be asked something");
+                let step = state.plan.steps[place].step_id.clone();
+                let command = match state.steps[place].status {
+                    StepStatus::Held => Command::Release { step },
+                    StepStatus::Failed if round % 2 == 0 => Command::Skip { step },
+                    _ => Command::Retry { step, downstream: false },
+                };
+                assert!(ask(self, users[round % 3], command.clone()) || matches!(command, Command::Release { .. }));
+            }
+        }
+        panic!("the run never ends: {:?}", self.driver.state);
+    }
+}
+
+fn rules(state: &RunState) -> Rules {
+    Rules::new(&state.plan)
+}
+
+fn marks_have(state: &RunState, seq: u64) -> bool {
+    state.checkpoints.iter().any(|mark| mark.seq == seq)
+}
+
+fn of_status(state: &RunState, status: StepStatus) -> usize {
+    state.steps.iter().filter(|step| step.status == status).count()
+}
+
+/// What may follow from time alone.
+fn follows_time(event: &Event) -> bool {
+    matches!(event, Event::AttemptStarted { .. })
+}
+
+fn recorded(state: &RunState, events: Vec<Event>, moment: &run::Moment) -> Vec<Arc<Recorded>> {
+    let time = moment.now.max(state.updated_at);
+    let number = |(place, event)| Arc::new(Recorded { seq: state.seq + 1 + place as u64, time, event });
+    events.into_iter().enumerate().map(number).collect()
+}
+
+fn fold_on(state: &RunState, batch: &[Arc<Recorded>]) -> RunState {
+    let mut state = state.clone();
+    for one in batch {
+        state.apply(one);
+    }
+    state
+}
+
+pub fn config() -> ProptestConfig {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    ProptestConfig {
+        cases: number("PROPTEST_CASES").map_or(128, |cases| cases as u32),
+        rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(1)),
+        failure_persistence: None,
+        max_shrink_iters: 1500,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn whatever_happens_a_run_keeps_its_promises(
+        shape in plan_shape(),
+        started in prop::bool::weighted(0.9),
+        ops in prop::collection::vec(op(), 0..40),
+    ) {
+        let mut case = Case::new(&shape);
+        case.check();
+        if started {
+            let start = case.driver.request(Command::Start, "ann");
+            case.input(&Input::Request(start));
+        }
+        for op in &ops {
+            case.run(op);
+        }
+        let folded = fold(&case.driver.journal);
+        same(&folded, &case.driver.state, "the fold of the journal is the live state");
+        same(&folded, &reloaded(&folded), "loaded from a file it is another one");
+        let mut in_batches = fold(&case.driver.journal[..1]);
+        for pair in case.driver.batches.windows(2) {
+            in_batches = fold_on(&in_batches, &case.driver.journal[pair[0]..pair[1]]);
+            in_batches.reindex();
+        }
+        same(&in_batches, &folded, "folding batch by batch gives the same");
+        case.answer_everything();
+    }
+}

@@ -1,0 +1,106 @@
+//! The contract's rules, said a second time: from the plan and the steps' states alone, without the core's own index.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use holdpoint::plan::{FailurePolicy, Plan};
+use holdpoint::run::{RunState, RunStatus, StepStatus};
+
+/// The rules, said again without the core's index.
+pub struct Rules {
+    pub plan: Arc<Plan>,
+    pub graph: bool,
+    /// By position: the steps that must be satisfied first.
+    pub before: Vec<Vec<usize>>,
+}
+
+impl Rules {
+    pub fn new(plan: &Arc<Plan>) -> Self {
+        let steps = &plan.steps;
+        let graph = steps.iter().any(|step| step.depends_on.is_some());
+        let mut before = vec![Vec::new(); steps.len()];
+        if graph {
+            for (place, step) in steps.iter().enumerate() {
+                before[place] = step.depends_on.iter().flatten().filter_map(|id| plan.position(id)).collect();
+            }
+        } else {
+            let mut stage_of = vec![0];
+            for pair in steps.windows(2) {
+                let same = pair[0].parallel_group.is_some() && pair[0].parallel_group == pair[1].parallel_group;
+                stage_of.push(stage_of[stage_of.len() - 1] + usize::from(!same));
+            }
+            for place in 0..steps.len() {
+                before[place] = (0..place).filter(|other| stage_of[*other] + 1 == stage_of[place]).collect();
+            }
+        }
+        Self { plan: Arc::clone(plan), graph, before }
+    }
+
+    /// Whether what waits for this step may go on: it is passed, and so is everything it waits for itself.
+    pub fn satisfied(&self, state: &RunState, place: usize) -> bool {
+        let step = &state.steps[place];
+        let passed = match step.status {
+            StepStatus::Completed | StepStatus::Skipped => true,
+            StepStatus::Failed => !self.graph && step.failed_with == Some(FailurePolicy::Continue),
+            _ => false,
+        };
+        passed && self.unblocked(state, place)
+    }
+
+    pub fn unblocked(&self, state: &RunState, place: usize) -> bool {
+        self.before[place].iter().all(|other| self.satisfied(state, *other))
+    }
+
+    /// Whether a hold point still stands before a step.
+    pub fn held_back(&self, state: &RunState, place: usize) -> bool {
+        let planned = self.plan.steps[place].hold.as_ref();
+        let needed = planned.map_or(1, holdpoint::plan::Hold::approvals) as usize;
+        match &state.steps[place].hold {
+            None => planned.is_some(),
+            Some(hold) => hold.set.unwrap_or(planned.is_some()) && hold.signed.len() < needed,
+        }
+    }
+}
+
+/// The transitions of a step that the contract knows (a restore aside).
+pub fn legal_step(from: StepStatus, to: StepStatus) -> bool {
+    use StepStatus::*;
+    match from {
+        Pending => matches!(to, Held | Running | Skipped | Completed),
+        Held => matches!(to, Pending | Skipped | Completed),
+        Running => matches!(to, Stopping | Completed | Failed | Waiting | Interrupted | Pending),
+        Stopping => matches!(to, Completed | Failed | Waiting | Interrupted | Pending | Cancelled),
+        Waiting => matches!(to, Running | Pending | Skipped | Completed | Cancelled),
+        InReview => matches!(to, Pending | Completed | Skipped | Failed),
+        Interrupted | Failed | Cancelled => matches!(to, Pending | Skipped | Completed),
+        Completed | Skipped => matches!(to, Pending),
+    }
+}
+
+/// The transitions of a run.
+pub fn legal_run(from: RunStatus, to: RunStatus, cancelling: bool) -> bool {
+    use RunStatus::*;
+    match (from, to) {
+        (Idle, Cancelled) => true,
+        // Once it is being cancelled there is one way only.
+        (Running | Paused, Cancelled) => cancelling,
+        (Running | Paused, _) if cancelling => false,
+        (Idle, Running) | (Running, Paused) | (Paused, Running) => true,
+        (Running | Paused, Completed | Failed) => true,
+        (Completed | Failed | Cancelled, Paused) => true,
+        _ => false,
+    }
+}
+
+/// Asserts that two states are the same, and shows only the lines that differ.
+pub fn same(one: &RunState, other: &RunState, what: &str) {
+    if one == other {
+        return;
+    }
+    let (one, other) = (format!("{one:#?}"), format!("{other:#?}"));
+    let only = |text: &str, without: &str| {
+        let without: HashSet<&str> = without.lines().collect();
+        text.lines().filter(|line| !without.contains(line)).map(str::trim).collect::<Vec<_>>().join(" ")
+    };
+    panic!("{what}: one has {}, the other {}", only(&one, &other), only(&other, &one));
+}

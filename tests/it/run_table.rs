@@ -1,0 +1,528 @@
+//! The contract's tables, row by row, and every command on every state of run and step: applied with this effect or refused with this reason.
+
+use std::fmt::Write as _;
+
+use holdpoint::plan::FailurePolicy;
+use holdpoint::run::{Command, Outcome, Place, Rejection, RejectionCode, RunStatus, StepStatus};
+use serde_json::json;
+
+use crate::run_support::*;
+
+/// Runs `driver` through what brings it to a row's `from`, does the row's `cause`, and expects its `to`.
+fn row(from: &str, driver: &mut Driver, cause: impl FnOnce(&mut Driver), to: &str) {
+    assert_eq!(driver.run(), from, "before");
+    cause(driver);
+    assert_eq!(driver.run(), to, "from {from}");
+}
+
+fn ran(steps: serde_json::Value, policy: FailurePolicy) -> Driver {
+    let mut driver = Driver::new(plan(steps), options(policy, 16));
+    driver.ask(Command::Start);
+    driver
+}
+
+fn group(id: &str) -> serde_json::Value {
+    json!({"step_id": id, "parallel_group": "g"})
+}
+
+#[test]
+fn a_plan_is_opened_and_started() {
+    let mut driver = Driver::new(plan(json!(["a", "b"])), options(FailurePolicy::Pause, 4));
+    row("idle", &mut driver, |d| drop(d.ask(Command::Start)), "running");
+    assert_eq!(driver.words(), "running pending");
+}
+
+#[test]
+fn pause_starts_nothing_more_and_lets_finish_what_runs() {
+    let mut driver =
+        ran(json!([group("a"), {"step_id": "b", "parallel_group": "g", "max_retries": 1}, "c"]), FailurePolicy::Pause);
+    row("running", &mut driver, |d| drop(d.ask(Command::Pause)), "paused(operator)");
+    assert_eq!(driver.words(), "running running pending");
+    driver.succeeds("a");
+    driver.fails("b");
+    driver.wait(3600);
+    assert_eq!((driver.run().as_str(), driver.words().as_str()), ("paused(operator)", "completed waiting pending"));
+    row("paused(operator)", &mut driver, |d| drop(d.ask(Command::Resume)), "running");
+    assert_eq!(driver.words(), "completed running pending", "the due timer had waited for resume");
+}
+
+#[test]
+fn a_failure_for_good_pauses_and_running_siblings_finish() {
+    let mut driver =
+        ran(json!([{"step_id": "a", "parallel_group": "g", "max_retries": 1}, group("b"), "c"]), FailurePolicy::Pause);
+    row("running", &mut driver, |d| d.fails("a"), "running");
+    driver.wait(60);
+    row("running", &mut driver, |d| d.fails("a"), "paused(step_failed)");
+    assert_eq!(driver.words(), "failed running pending");
+    row("paused(step_failed)", &mut driver, |d| d.succeeds("b"), "paused(step_failed)");
+}
+
+#[test]
+fn when_only_people_can_unblock_what_is_left_the_run_pauses() {
+    let mut driver = ran(
+        json!([group("a"), {"step_id": "b", "parallel_group": "g", "hold": {"approvals": 2}}, "c"]),
+        FailurePolicy::Pause,
+    );
+    assert_eq!(driver.words(), "running held pending", "a hold by itself blocks only its step");
+    row("running", &mut driver, |d| d.succeeds("a"), "paused(hold)");
+    row("paused(hold)", &mut driver, |d| drop(d.ask_as("ann", release("b"))), "paused(hold)");
+    assert_eq!(driver.refused(release("b")).message, "ann has signed `b` off already");
+    row("paused(hold)", &mut driver, |d| drop(d.ask_as("bob", release("b"))), "running");
+    assert_eq!(driver.words(), "completed running pending");
+}
+
+#[test]
+fn after_a_crash_a_run_goes_on_only_when_it_may() {
+    let step = |id: &str, idempotent: bool| json!({"step_id": id, "parallel_group": "g", "idempotent": idempotent});
+    let mut driver = ran(json!([step("a", true)]), FailurePolicy::Pause);
+    row("running", &mut driver, |d| d.crash(0, true), "running");
+    assert_eq!((driver.words().as_str(), driver.starts("a")), ("running", 2));
+    row("running", &mut driver, |d| d.crash(0, false), "paused(recovered)");
+    assert_eq!(driver.words(), "pending");
+
+    let mut driver = ran(json!([step("a", true), step("b", false)]), FailurePolicy::Pause);
+    row("running", &mut driver, |d| d.crash(0, true), "paused(recovered)");
+    assert_eq!(driver.words(), "pending interrupted");
+    row("paused(recovered)", &mut driver, |d| drop(d.ask(Command::Resume)), "running");
+
+    let mut driver = ran(json!(["a", "b"]), FailurePolicy::Pause);
+    driver.ask(Command::Pause);
+    driver.succeeds("a");
+    row("paused(operator)", &mut driver, |d| d.crash(0, true), "paused(operator)");
+
+    let mut driver = Driver::new(plan(json!(["a"])), options(FailurePolicy::Pause, 4));
+    row("idle", &mut driver, |d| d.crash(0, true), "idle");
+}
+
+#[test]
+fn resume_clears_the_reasons_or_names_the_answers_it_needs() {
+    let mut driver = ran(json!(["a", "b"]), FailurePolicy::Pause);
+    driver.fails("a");
+    let refusal = driver.refused(Command::Resume);
+    assert_eq!(refusal.to_string(), "nothing could run; `a` failed: retry it, skip it, or complete it by hand");
+
+    let free = |id: &str| json!({"step_id": id, "depends_on": []});
+    let mut driver = Driver::new(plan(json!([free("a"), free("b")])), options(FailurePolicy::Pause, 1));
+    driver.ask(Command::Start);
+    driver.fails("a");
+    row("paused(step_failed)", &mut driver, |d| drop(d.ask(Command::Resume)), "running");
+    assert_eq!(driver.words(), "failed running");
+}
+
+#[test]
+fn a_run_completes_when_every_step_is_completed_or_skipped() {
+    let mut driver = ran(json!(["a", "b"]), FailurePolicy::Pause);
+    driver.ask(skip("b"));
+    row("running", &mut driver, |d| d.succeeds("a"), "completed");
+
+    let mut driver = ran(json!(["a"]), FailurePolicy::Pause);
+    driver.ask(Command::Pause);
+    row("paused(operator)", &mut driver, |d| d.succeeds("a"), "completed");
+}
+
+#[test]
+fn policy_fail_ends_the_run_when_running_siblings_have_ended() {
+    let mut driver = ran(json!([group("a"), group("b"), "c"]), FailurePolicy::Fail);
+    row("running", &mut driver, |d| d.fails("a"), "running");
+    assert!(driver.refused(Command::Start).possible.is_some());
+    row("running", &mut driver, |d| d.succeeds("b"), "failed");
+    assert_eq!(driver.words(), "failed completed pending");
+    assert_eq!(driver.state.error.as_deref(), Some("a failed: broken"));
+
+    let mut driver = ran(json!([group("a"), group("b"), "c"]), FailurePolicy::Fail);
+    driver.ask(Command::Pause);
+    driver.fails("a");
+    row("paused(operator)", &mut driver, |d| d.succeeds("b"), "failed");
+}
+
+#[test]
+fn policy_continue_ends_the_run_when_nothing_more_can_run() {
+    let mut driver = ran(json!(["a", "b"]), FailurePolicy::Continue);
+    row("running", &mut driver, |d| d.fails("a"), "running");
+    assert_eq!(driver.words(), "failed running", "a list goes on past the failure");
+    row("running", &mut driver, |d| d.succeeds("b"), "failed");
+
+    let steps = json!([{"step_id": "a", "depends_on": []}, {"step_id": "b", "depends_on": ["a"]}, {"step_id": "c", "depends_on": []}]);
+    let mut driver = ran(steps, FailurePolicy::Continue);
+    driver.fails("a");
+    assert_eq!(driver.words(), "failed pending running", "in a graph what depends on it does not");
+    row("running", &mut driver, |d| d.succeeds("c"), "failed");
+}
+
+#[test]
+fn cancel_stops_what_runs_and_ends_as_cancelled() {
+    let mut driver = Driver::new(plan(json!(["a"])), options(FailurePolicy::Pause, 4));
+    row("idle", &mut driver, |d| drop(d.ask(Command::Cancel)), "cancelled");
+
+    let steps = json!([group("a"), {"step_id": "b", "parallel_group": "g", "max_retries": 1}, "c"]);
+    for paused in [false, true] {
+        let mut driver = ran(steps.clone(), FailurePolicy::Pause);
+        driver.fails("b");
+        if paused {
+            driver.ask(Command::Pause);
+        }
+        driver.ask(Command::Cancel);
+        assert!(driver.run().ends_with("+cancelling"));
+        assert_eq!(driver.words(), "stopping waiting pending");
+        for command in [
+            Command::Start,
+            Command::Pause,
+            Command::Resume,
+            retry("a"),
+            skip("c"),
+            complete("c"),
+            hold("c"),
+            Command::SetParallel { value: 2 },
+            restore(3),
+        ] {
+            driver.refused(command);
+        }
+        let killed = driver.ask(Command::Cancel);
+        assert!(format!("{killed:?}").contains("kill: true"), "the second cancel kills");
+        let refusal = driver.refused(Command::Cancel);
+        assert_eq!(refusal.message, "the run is being cancelled and its attempts are being killed already");
+        driver.ends("a", Outcome::stopped());
+        assert_eq!((driver.run().as_str(), driver.words().as_str()), ("cancelled", "cancelled cancelled pending"));
+    }
+}
+
+#[test]
+fn an_ended_run_is_reopened_paused_and_resume_goes_on() {
+    let reopening: [(&str, Command); 4] =
+        [("retry", retry("a")), ("skip", skip("a")), ("complete", complete("a")), ("restore", restore(4))];
+    for (name, command) in reopening {
+        for end in ["failed", "cancelled"] {
+            let mut driver = ran(json!(["a", "b"]), FailurePolicy::Fail);
+            if end == "failed" {
+                driver.fails("a");
+            } else {
+                driver.ask(Command::Cancel);
+                driver.ends("a", Outcome::stopped());
+            }
+            assert_eq!(driver.state.checkpoints[0].seq, 4, "the checkpoint at the start");
+            row(end, &mut driver, |d| drop(d.ask(command.clone())), "paused(operator)");
+            assert_eq!(driver.state.error, None);
+            row("paused(operator)", &mut driver, |d| drop(d.ask(Command::Resume)), "running");
+            let next = if matches!(name, "retry" | "restore") { "a" } else { "b" };
+            assert!(driver.status(next).is_live(), "{name} after {end}");
+        }
+    }
+    let mut driver = ran(json!(["a", "b"]), FailurePolicy::Pause);
+    driver.succeeds("a");
+    driver.succeeds("b");
+    row("completed", &mut driver, |d| drop(d.ask(retry_downstream("a"))), "paused(operator)");
+    assert_eq!(driver.words(), "pending pending");
+    row("paused(operator)", &mut driver, |d| drop(d.ask(Command::Resume)), "running");
+}
+
+/// Every situation in which a command may meet a step `t`: a name and how to get there.
+fn situations() -> Vec<(&'static str, Driver)> {
+    let list = || Driver::new(plan(json!(["t", "z"])), options(FailurePolicy::Pause, 4));
+    let started = |steps| ran(steps, FailurePolicy::Pause);
+    // Beside `t` runs `s`, so that the run goes on; `z` comes after both.
+    let beside = |t: serde_json::Value| {
+        let mut step = json!({"step_id": "t", "parallel_group": "g"});
+        step.as_object_mut().expect("an object").extend(t.as_object().expect("an object").clone());
+        ran(json!([group("s"), step, "z"]), FailurePolicy::Pause)
+    };
+    let mut all: Vec<(&'static str, Driver)> = Vec::new();
+    let mut add = |name, mut driver: Driver, more: &dyn Fn(&mut Driver)| {
+        more(&mut driver);
+        all.push((name, driver));
+    };
+    add("idle", list(), &|_| {});
+    add("idle, skipped", list(), &|d| drop(d.ask(skip("t"))));
+    add("idle, done by hand", list(), &|d| drop(d.ask(complete("t"))));
+    add("its turn has not come", started(json!(["a", "t", "z"])), &|_| {});
+    add("a hold point ahead", started(json!(["a", {"step_id": "t", "hold": true}, "z"])), &|_| {});
+    add("an attempt runs", beside(json!({})), &|_| {});
+    add("being stopped for a skip", beside(json!({})), &|d| drop(d.ask(skip("t"))));
+    add("being stopped by its time limit", beside(json!({})), &|d| d.times_out("t"));
+    add("in back-off", beside(json!({"max_retries": 1})), &|d| d.fails("t"));
+    add("held", beside(json!({"hold": true})), &|_| {});
+    add("completed", beside(json!({})), &|d| d.succeeds("t"));
+    add("skipped", beside(json!({})), &|d| {
+        d.ask(skip("t"));
+        d.ends("t", Outcome::stopped());
+    });
+    add("failed, a sibling runs", beside(json!({})), &|d| d.fails("t"));
+    add("failed and let past", beside(json!({})), &|d| {
+        d.fails("t");
+        d.ask(Command::Resume);
+    });
+    add("queued while paused", beside(json!({})), &|d| {
+        d.fails("t");
+        d.ask(Command::Interrupt);
+        d.ask(retry("t"));
+    });
+    add("failed, nothing else can run", list(), &|d| {
+        d.ask(Command::Start);
+        d.fails("t");
+    });
+    add("held, nothing else can run", started(json!([{"step_id": "t", "hold": true}, "z"])), &|_| {});
+    add("interrupted by a crash", started(json!(["t", "z"])), &|d| d.crash(0, true));
+    add("running while paused", started(json!(["t", "z"])), &|d| drop(d.ask(Command::Pause)));
+    add("being cancelled", started(json!(["t", "z"])), &|d| drop(d.ask(Command::Cancel)));
+    add("run completed", started(json!(["t", "z"])), &|d| {
+        d.succeeds("t");
+        d.succeeds("z");
+    });
+    add("run completed, skipped", started(json!(["t", "z"])), &|d| {
+        d.ask(skip("t"));
+        d.ends("t", Outcome::stopped());
+        d.succeeds("z");
+    });
+    add("run failed", ran(json!(["t", "z"]), FailurePolicy::Fail), &|d| d.fails("t"));
+    add("run failed elsewhere", ran(json!(["a", "t", "z"]), FailurePolicy::Fail), &|d| d.fails("a"));
+    add(
+        "run failed, held",
+        ran(json!([group("s"), {"step_id": "t", "parallel_group": "g", "hold": true}, "z"]), FailurePolicy::Fail),
+        &|d| d.fails("s"),
+    );
+    add("run cancelled", started(json!(["t", "z"])), &|d| {
+        d.ask(Command::Cancel);
+        d.ends("t", Outcome::stopped());
+    });
+    add("run cancelled before its turn", started(json!(["a", "t", "z"])), &|d| {
+        d.ask(Command::Cancel);
+        d.ends("a", Outcome::stopped());
+    });
+    all
+}
+
+fn step_commands() -> [(&'static str, Command); 12] {
+    let new = json!({"step_id": "n", "run": "true"});
+    let add = |place| Command::Add { step: new.clone(), place, rewire: false };
+    [
+        ("modify", Command::Modify { step: "t".into(), patch: json!({"name": "changed"}) }),
+        ("add before", add(Place::Before("t".into()))),
+        ("add after", add(Place::After("t".into()))),
+        ("remove", Command::Remove { step: "t".into() }),
+        ("reorder", Command::Reorder { steps: vec!["z".into(), "t".into()] }),
+        ("retry", retry("t")),
+        ("retry all after", retry_downstream("t")),
+        ("skip", skip("t")),
+        ("complete", complete("t")),
+        ("hold", hold("t")),
+        ("unhold", unhold("t")),
+        ("release", release("t")),
+    ]
+}
+
+/// What the contract's table of interventions says of a command on a step in a run.
+fn allowed(name: &str, driver: &Driver) -> bool {
+    use StepStatus::*;
+    let (_, step) = driver.state.step("t").expect("a step t");
+    let run = driver.state.status;
+    if driver.state.cancelling {
+        return false;
+    }
+    // A stop for its time limit is nobody's decision: an operator's goes before it.
+    let stopping = step.status == Stopping && step.stop.as_ref().is_none_or(|stop| stop.intervention.is_some());
+    let retried =
+        matches!(step.status, Failed | Interrupted | Cancelled | Skipped | Waiting | Running | Stopping) && !stopping;
+    let live = matches!(step.status, Running | Stopping);
+    let changeable = !live && step.status != Completed && run != RunStatus::Completed;
+    // What is put before a step is put before all that run beside it.
+    let stage = driver.state.plan.steps.iter().zip(&driver.state.steps).filter(|(definition, _)| {
+        definition.step_id == "t" || definition.parallel_group.as_deref() == Some("g") && step_in_group(driver)
+    });
+    let mut stage = stage.map(|(_, step)| step);
+    let ran = stage
+        .any(|step| matches!(step.status, Running | Stopping) || step.status == Completed && step.by_hand.is_none());
+    let hold_ahead = driver.state.is_hold_point(driver.state.position("t").expect("a step t"));
+    match name {
+        "retry" => retried && run != RunStatus::Completed,
+        "retry all after" => retried || step.status == Completed,
+        "modify" | "remove" => changeable,
+        "add after" => run != RunStatus::Completed,
+        "add before" => !ran && run != RunStatus::Completed,
+        "reorder" => {
+            let moved =
+                step.status == Pending || step.status == Held || step.status == Skipped && step.attempts.is_empty();
+            moved && run != RunStatus::Completed
+        }
+        "skip" | "complete" => !matches!(step.status, Completed | Skipped) && !stopping,
+        "hold" => step.status == Pending && step.attempts.is_empty() && !run.is_ended() && !hold_ahead,
+        "unhold" => step.status == Pending && !run.is_ended() && hold_ahead,
+        "release" => step.status == Held && !run.is_ended(),
+        other => panic!("no rule for {other}"),
+    }
+}
+
+fn step_in_group(driver: &Driver) -> bool {
+    driver.state.step("t").is_some_and(|(definition, _)| definition.parallel_group.is_some())
+}
+
+/// What a command did to a situation, or what refused it.
+fn outcome(driver: &Driver, command: &Command) -> Result<String, Rejection> {
+    let mut after = driver.clone();
+    let answer = after.try_as("ann", command.clone());
+    match answer {
+        Ok(_) => {
+            let step = after.state.step("t").map_or("gone", |(_, step)| step.status.word());
+            Ok(format!("run {}, step {step}", after.run()))
+        }
+        Err(refusal) => {
+            assert_eq!(driver.state, after.state, "a refusal changes nothing");
+            Err(refusal)
+        }
+    }
+}
+
+#[test]
+fn every_command_on_every_state_of_a_step() {
+    for (name, driver) in situations() {
+        for (command_name, command) in step_commands() {
+            let may = allowed(command_name, &driver);
+            match outcome(&driver, &command) {
+                Ok(_) => assert!(may, "{command_name} on {name} was accepted"),
+                Err(refusal) => {
+                    assert!(!may, "{command_name} on {name} was refused: {refusal}");
+                    assert_eq!(refusal.code, RejectionCode::NotNow);
+                    let possible = refusal.possible.is_some();
+                    assert!(possible, "{command_name} on {name}: {refusal}: and what would be possible?");
+                }
+            }
+        }
+    }
+}
+
+fn run_commands() -> Vec<(&'static str, Command)> {
+    vec![
+        ("start", Command::Start),
+        ("pause", Command::Pause),
+        ("resume", Command::Resume),
+        ("cancel", Command::Cancel),
+        ("interrupt", Command::Interrupt),
+        ("set parallel 2", Command::SetParallel { value: 2 }),
+        ("set parallel 0", Command::SetParallel { value: 0 }),
+        ("restore", restore(4)),
+        ("undo", Command::Undo { version: None }),
+        ("use version 1", Command::UseVersion { version: 1 }),
+    ]
+}
+
+/// The situation as a command finds it: where there is something to undo, if the plan could be changed there.
+fn prepared(driver: &Driver, name: &str) -> Driver {
+    let mut driver = driver.clone();
+    if matches!(name, "undo" | "use version 1") {
+        let change = Command::Modify { step: "z".into(), patch: json!({"name": "changed"}) };
+        let status = driver.state.status;
+        if driver.try_as("ann", change).is_ok() {
+            // An ended run is taken up again by a change of its plan: that is another situation.
+            assert!(driver.state.status == status || status.is_ended());
+        }
+    }
+    driver
+}
+
+#[test]
+fn every_command_on_every_state_of_a_run() {
+    for (name, driver) in situations() {
+        for (word, command) in run_commands() {
+            if let Err(refusal) = outcome(&prepared(&driver, word), &command) {
+                let said = refusal.possible.is_some() || refusal.code != RejectionCode::NotNow;
+                assert!(said, "{word} on {name}: {refusal}: and what would be possible?");
+            }
+        }
+    }
+}
+
+/// The table in the docs is the table of these tests: `HOLDPOINT_WRITE_DOCS=1` writes it anew.
+#[test]
+fn the_docs_have_the_whole_table() {
+    let mut page = String::from(INTERVENTIONS);
+    let situations = situations();
+    let mut table = |title: &str, commands: &[(&'static str, Command)]| {
+        let names: Vec<&str> = commands.iter().map(|(name, _)| *name).collect();
+        let _ = writeln!(page, "\n## {title}\n\n| situation | {} |", names.join(" | "));
+        let _ = writeln!(page, "|---|{}", "---|".repeat(names.len()));
+        let mut details = String::new();
+        for (name, driver) in &situations {
+            let _ = writeln!(details, "\n**{name}**: run {}, step {}\n", driver.run(), driver.status("t").word());
+            let _ = writeln!(details, "| command | becomes, or is refused because |\n|---|---|");
+            let _ = write!(page, "| {name} |");
+            for (word, command) in commands {
+                let (mark, told) = match outcome(&prepared(driver, word), command) {
+                    Ok(effect) => ("yes", effect),
+                    Err(refusal) => ("–", format!("– {refusal}")),
+                };
+                let _ = write!(page, " {mark} |");
+                let _ = writeln!(details, "| {word} | {told} |");
+            }
+            page.push('\n');
+        }
+        page.push_str(&details);
+    };
+    table("Commands about a step", &step_commands());
+    table("Commands about the run", &run_commands());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/interventions.md");
+    if std::env::var_os("HOLDPOINT_WRITE_DOCS").is_some() {
+        std::fs::write(path, &page).expect("docs/ can be written");
+    }
+    let there = std::fs::read_to_string(path).unwrap_or_default();
+    let first = there.lines().zip(page.lines()).find(|(there, here)| there != here);
+    assert!(
+        there == page,
+        "docs/interventions.md is not what the engine does: {first:?}; write it with HOLDPOINT_WRITE_DOCS=1"
+    );
+}
+
+const INTERVENTIONS: &str = "\
+# What may be done when
+
+Every command on every state of a run and of a step: what it makes of them, or the rule that refuses it and what would be possible instead. A
+refusal changes nothing; it stands in the log of interventions like any other. Where an attempt has to stop first, the step is `stopping` and the
+intervention pending until it has.
+
+This page is made by a test that plays each situation through the engine's pure core (`tests/it/run_table.rs`) and fails when the two differ.
+
+In each situation `t` is the step that the command is about. `z` comes after it, `a` comes before it or `s` runs beside it where the
+situation needs one, and `add` puts in a step `n`. `reorder` asks for `z` before `t`. `undo` and `use version 1` find a change of `z` to take
+back wherever the plan could be changed; on a run that had failed or was cancelled that change has taken the run up again.
+
+- Changes of the plan (`modify`, `add`, `remove`, `reorder`) are for what has not started: a step that runs or is completed keeps its
+  definition and its place. A failed, interrupted or cancelled step can be modified and retried, or removed.
+- A change of the plan on a failed or cancelled run reopens it, paused; a completed run takes `restore`, `retry all after`, and taking back a
+  change.
+- In a plan with `depends_on`, what depends on a removed step inherits its dependencies; an order that contradicts a dependency is refused.
+- `undo` takes back the newest change that is not undone yet, or the version that is named; a restore is not undone, but restored again.
+";
+
+#[test]
+fn what_is_not_there_is_not_found_and_what_has_changed_is_stale() {
+    let mut driver = ran(json!(["a", "b"]), FailurePolicy::Pause);
+    for command in [retry("x"), skip("x"), complete("x"), hold("x"), unhold("x"), release("x")] {
+        let refusal = driver.refused(command);
+        assert_eq!((refusal.code, refusal.message.as_str()), (RejectionCode::NotFound, "the plan has no step `x`"));
+    }
+    driver.ask(Command::Pause);
+    driver.succeeds("a");
+    let refusal = driver.refused(restore(99_999));
+    assert_eq!(refusal.to_string(), "there is no checkpoint cp-99999; the list of checkpoints has their ids");
+
+    let mut request = driver.request(skip("b"), "ann");
+    request.seen = Some(StepStatus::Running);
+    let refusal = driver.feed(&holdpoint::run::Input::Request(request.clone())).expect_err("stale");
+    assert_eq!(refusal.code, RejectionCode::Stale);
+    request.seen = None;
+    request.expected_plan_version = Some(2);
+    let refusal = driver.feed(&holdpoint::run::Input::Request(request)).expect_err("stale");
+    assert_eq!(refusal.to_string(), "the plan is at version 1, not 2; look at what changed and send it again");
+}
+
+#[test]
+fn an_interrupt_stops_what_runs_and_pauses() {
+    let step = |id: &str, idempotent: bool| json!({"step_id": id, "parallel_group": "g", "idempotent": idempotent});
+    let mut driver = ran(json!([step("a", false), step("b", true), group("c"), "d"]), FailurePolicy::Pause);
+    row("running", &mut driver, |d| drop(d.ask(Command::Interrupt)), "paused(operator)");
+    assert_eq!(driver.words(), "stopping stopping stopping pending");
+    driver.ends("a", Outcome::stopped());
+    driver.ends("b", Outcome::stopped());
+    driver.ends("c", Outcome::succeeded());
+    assert_eq!(driver.words(), "interrupted pending completed pending", "an idempotent one simply runs again");
+    row("paused(operator)", &mut driver, |d| drop(d.ask(Command::Resume)), "running");
+    assert_eq!(driver.words(), "interrupted running completed pending");
+    row("running", &mut driver, |d| d.succeeds("b"), "paused(recovered)");
+}
