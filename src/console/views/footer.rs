@@ -44,7 +44,11 @@ pub fn actions(app: &App) -> Vec<Action> {
     found.sort_by_key(|(rank, _)| *rank);
     // A key is shown once, for what it does here first.
     let mut keys: Vec<&str> = Vec::new();
-    found.retain(|(_, action)| !keys.contains(&action.key()) && { keys.push(action.key()); true });
+    found.retain(|(_, action)| {
+        let new = !keys.contains(&action.key());
+        keys.extend(new.then(|| action.key()));
+        new
+    });
     found.into_iter().map(|(_, action)| action).collect()
 }
 
