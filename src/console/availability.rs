@@ -3,7 +3,8 @@
 //! For commands the answer comes from the same `decide` that the engine asks, not applied: there is no second list of rules.
 
 use crate::run::{
-    Command, Input, Moment, Request, RunState, RunStatus, StepStatus, decide, newest_change, restorable, still_open,
+    Command, Input, Moment, Request, RunState, RunStatus, StepStatus, decide, newest_change, restorable, short_id,
+    still_open,
 };
 
 use super::actions::{Action, Kind, Target};
@@ -159,7 +160,10 @@ pub fn allowed(app: &App, run: &OpenRun, command: &Command) -> Result<(), String
 fn steerable(run: &OpenRun) -> Result<(), String> {
     match &run.ownership {
         Ownership::Ours | Ownership::Nobody => Ok(()),
-        Ownership::Elsewhere => Err("another process runs this; it can be steered only there".into()),
+        Ownership::Elsewhere => {
+            let run = short_id(run.id());
+            Err(format!("another process runs this; `holdpoint attach {run}` steers it from here"))
+        }
         Ownership::Damaged(_) => Err("its journal is damaged: it can be read, but not go on".into()),
     }
 }

@@ -1,5 +1,8 @@
 //! What the engine publishes, on its way to the event loop. A reader that falls behind subscribes again and says so; the engine never waits.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -39,6 +42,71 @@ pub fn follow(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> J
             if sender.send(Event::FellBehind { missed }).await.is_err() {
                 return;
             }
+        }
+    })
+}
+
+/// How often a run that another process may have in its hands is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Reads a run from the disk, and again whenever it has changed there or has come into other hands, until the task is aborted.
+pub fn look(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut seen = None;
+        loop {
+            // Before it is read: what changes meanwhile is seen the next time.
+            let glance = handle.glance(run).await.ok();
+            if seen.is_none() || glance != seen {
+                let event = match handle.load(run).await {
+                    Ok(stored) => Event::Loaded {
+                        state: stored.state,
+                        recent: stored.recent,
+                        owned: stored.owned,
+                        damage: stored.damage,
+                    },
+                    Err(error) => Event::NotOpened { run, error: error.to_string() },
+                };
+                let lost = matches!(event, Event::NotOpened { .. });
+                if sender.send(event).await.is_err() || lost {
+                    return;
+                }
+                seen = glance;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    })
+}
+
+/// How often the runs of other processes are looked at, for the list of runs.
+const LOOK_AROUND: Duration = Duration::from_secs(2);
+/// So many of them at the most, the newest: a look must cost nothing that could be felt.
+const LOOKED_AT: usize = 64;
+
+/// Lists the runs on the disk, and again whenever another process has made one or has gone on with one.
+pub fn look_around(handle: EngineHandle, sender: mpsc::Sender<Event>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut watched: Vec<Uuid> = Vec::new();
+        let mut seen = None;
+        loop {
+            // Before they are listed: what changes meanwhile, and what is new in the list, is seen the next time.
+            let made = std::fs::metadata(handle.root()).and_then(|root| root.modified()).ok();
+            let mut glances = HashMap::new();
+            for run in &watched {
+                glances.insert(*run, handle.glance(*run).await.ok());
+            }
+            let now = Some((made, glances));
+            if now != seen {
+                let listed = handle.list().await.map_err(|error| error.to_string());
+                if let Ok((runs, _)) = &listed {
+                    let others = runs.iter().filter(|run| !run.ours && (run.owned || !run.summary.status.is_ended()));
+                    watched = others.map(|run| run.summary.run_id).take(LOOKED_AT).collect();
+                }
+                if sender.send(Event::RunsListed(listed)).await.is_err() {
+                    return;
+                }
+                seen = now;
+            }
+            tokio::time::sleep(LOOK_AROUND).await;
         }
     })
 }

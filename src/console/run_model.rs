@@ -19,7 +19,7 @@ use super::text;
 pub enum Ownership {
     /// This engine: what is shown is live.
     Ours,
-    /// Another process: shown as it was when it was read.
+    /// Another process: shown as it was when it was read, at most a second ago.
     Elsewhere,
     /// Nobody: shown as it lies on disk.
     Nobody,
@@ -386,7 +386,7 @@ impl OpenRun {
 
     /// Whether a clock on the screen moves.
     pub fn ticks(&self) -> bool {
-        self.ownership == Ownership::Ours
+        matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere)
             && (self.state.status == RunStatus::Running || self.state.cancelling || self.state.counts().live() > 0)
     }
 }

@@ -179,6 +179,7 @@ impl Loop {
     /// What the operator left behind, and whether it was the terminal that left.
     async fn go(mut self, signals: Signals) -> (App, bool) {
         let watch = feed::watch(self.handle.clone(), self.sender.clone());
+        let around = feed::look_around(self.handle.clone(), self.sender.clone());
         let (engine, sender) = (self.handle.clone(), self.sender.clone());
         let ended = tokio::spawn(async move {
             engine.ended().await;
@@ -191,6 +192,7 @@ impl Loop {
             self.hung_up = true;
         }
         watch.abort();
+        around.abort();
         ended.abort();
         if let Some(feed) = self.feed.take() {
             feed.abort();
@@ -200,7 +202,7 @@ impl Loop {
 
     async fn turns(&mut self, mut signals: Signals) -> Result<(), ConsoleError> {
         let mut keys = Keys::read()?;
-        self.carry_out(vec![Effect::ListRuns, Effect::ListPlans]);
+        self.carry_out(vec![Effect::ListPlans]);
         self.open_initial();
         let mut drawn_at = Instant::now();
         let mut dirty = true;
@@ -429,17 +431,7 @@ impl Loop {
             Effect::Unsubscribe => self.end_feed(),
             Effect::Load(run) => {
                 self.end_feed();
-                self.report(async move {
-                    match handle.load(run).await {
-                        Ok(stored) => Event::Loaded {
-                            state: stored.state,
-                            recent: stored.recent,
-                            owned: stored.owned,
-                            damage: stored.damage,
-                        },
-                        Err(error) => Event::NotOpened { run, error: error.to_string() },
-                    }
-                });
+                self.feed = Some(feed::look(handle, run, sender));
             }
             Effect::Send { run, request } => {
                 self.report(async move {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::journal::{JournalError, Recorder, Store};
+use crate::journal::{JournalError, Owner, Recorder, Store};
 use crate::plan::Plan;
 use crate::run::{
     Command, Fork, Input, InterventionStatus, Moment, Preview, Recorded, Rejection, RejectionCode, Request, RunOptions,
@@ -299,6 +299,15 @@ impl EngineHandle {
         });
         let unreadable = list.unreadable.iter().map(|(dir, error)| format!("{}: {error}", dir.display()));
         Ok((runs.collect(), unreadable.collect()))
+    }
+
+    /// Whether a run that this engine does not have open is another than it was; see [`Store::glance`].
+    ///
+    /// # Errors
+    /// There is no such run or it cannot be read.
+    pub async fn glance(&self, run_id: Uuid) -> Result<(u64, Option<Owner>), JournalError> {
+        let store = self.store.clone();
+        blocking(self.root(), move || store.glance(&store.dir(run_id))).await
     }
 
     /// Reads a run from disk without taking it over.

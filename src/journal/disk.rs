@@ -234,15 +234,19 @@ impl Disk for RealDisk {
 
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Locking> {
         let file = open(OpenOptions::new().read(true).write(true).create(true), path)?;
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0)?;
-                (&file).write_all(owner.as_bytes())?;
-                Ok(Locking::Taken(Arc::new(file)))
+        // Whoever looks who holds it holds it shared for that moment: that is no owner.
+        for _ in 0..LOOKERS {
+            match file.try_lock() {
+                Ok(()) => {
+                    file.set_len(0)?;
+                    (&file).write_all(owner.as_bytes())?;
+                    return Ok(Locking::Taken(Arc::new(file)));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+                Err(TryLockError::Error(error)) => return Err(error),
             }
-            Err(TryLockError::WouldBlock) => Ok(Locking::HeldBy(read_note(&file))),
-            Err(TryLockError::Error(error)) => Err(error),
         }
+        Ok(Locking::HeldBy(read_note(&file)))
     }
 
     fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {
@@ -258,6 +262,10 @@ impl Disk for RealDisk {
         }
     }
 }
+
+/// How often a lock that is held is tried again, and after what time: much longer than a look takes, much shorter than anybody notices.
+const LOOKERS: u32 = 10;
+const LOOK: std::time::Duration = std::time::Duration::from_millis(2);
 
 /// What the holder wrote: a short line. It is for messages only, so a failure to read it is not one.
 fn read_note(mut file: &File) -> String {

@@ -336,6 +336,40 @@ fn two_attached_consoles_see_what_each_other_does_and_leaving_leaves_the_run_alo
     ann.assert_given_back();
 }
 
+/// A console that only looks: the truth comes to it by itself, also that there is nobody any more who runs it.
+#[test]
+fn a_run_of_another_process_is_followed_on_the_disk_until_it_is_nobodys() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan("looked-at", json!([waits("one", "go"), waits("two", "go2")]));
+    let background = Background::start(&sandbox, &plan);
+    let mut bob = console(&sandbox, "bob", &[]);
+    bob.wait_for_text("● running");
+    bob.press("\r");
+    bob.wait_for_text("another process runs this");
+    bob.wait_for_text("● running");
+    bob.press("p");
+    bob.wait_for_text("steers it from here");
+    go(&sandbox, "go");
+    bob.wait_for_text("✔ done");
+    background.signal(rustix::process::Signal::KILL);
+    bob.wait_for_text("NOT RUNNING");
+    // So does the list of all runs.
+    bob.keys("<Esc>");
+    bob.wait_for_text("Plans");
+    let again = Background::start(&sandbox, &sandbox.plan("another", json!([waits("one", "go3")])));
+    bob.wait_for("the run that was started meanwhile", |screen| {
+        screen.contents().lines().any(|line| line.contains("● running") && line.contains("another"))
+    });
+    go(&sandbox, "go3");
+    bob.wait_for("its end", |screen| {
+        screen.contents().lines().any(|line| line.contains("✔ completed") && line.contains("another"))
+    });
+    again.wait_for_end();
+    bob.press("q");
+    bob.wait_exit();
+    bob.assert_given_back();
+}
+
 #[test]
 fn the_socket_is_for_its_user_only_and_goes_with_its_process() {
     let sandbox = Sandbox::new();

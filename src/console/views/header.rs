@@ -27,8 +27,6 @@ pub struct Call {
 pub fn call(run: &OpenRun) -> Option<Call> {
     let state = &run.state;
     let key = |action: Action| (action.key(), action.entry().label);
-    let quiet =
-        |what: &str, keys: Vec<(&'static str, &'static str)>| Some(Call { what: what.into(), keys, role: Role::Muted });
     match &run.ownership {
         Ownership::Damaged(damage) => {
             return Some(Call {
@@ -38,10 +36,10 @@ pub fn call(run: &OpenRun) -> Option<Call> {
             });
         }
         Ownership::Elsewhere => {
-            return quiet(
-                "another process runs this; this is how it stood when it was read",
-                vec![(Action::Refresh.key(), "reads it again")],
-            );
+            let attach = format!("holdpoint attach {}", short_id(state.run_id));
+            let what =
+                format!("another process runs this; it is read from the disk every second. `{attach}` steers it");
+            return Some(Call { what, keys: Vec::new(), role: Role::Muted });
         }
         Ownership::Nobody if !state.status.is_ended() && state.status != RunStatus::Idle => {
             let what =
