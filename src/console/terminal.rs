@@ -16,9 +16,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossterm::event::{DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste};
-use crossterm::style::ResetColor;
+use crossterm::style::{Print, ResetColor};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, SetTitle,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    SetTitle,
 };
 use crossterm::{cursor, queue};
 use ratatui::Frame;
@@ -35,6 +36,9 @@ pub use signals::{Signal, Signals};
 
 /// Asks for the mouse's buttons, and for its movement only while one is pressed: a report of every movement is a load on a slow line.
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1006h";
+
+/// Makes the whole screen scroll again, as it does unless somebody has said otherwise.
+const ALL_ROWS_SCROLL: &str = "\x1b[r";
 
 /// Whether the terminal is ours now; whoever turns it off has to give it back.
 static ENTERED: AtomicBool = AtomicBool::new(false);
@@ -259,7 +263,10 @@ fn enter(options: Options) -> io::Result<()> {
     crossterm::terminal::enable_raw_mode()?;
     ENTERED.store(true, Ordering::SeqCst);
     let mut bytes = Vec::new();
-    let done = queue!(bytes, EnterAlternateScreen, EnableBracketedPaste, DisableFocusChange, cursor::Hide)
+    // A console that was killed left the terminal on the alternate screen, where entering it once more clears nothing.
+    let clean = Clear(ClearType::All);
+    let done = queue!(bytes, EnterAlternateScreen, Print(ALL_ROWS_SCROLL), ResetColor, clean)
+        .and_then(|()| queue!(bytes, EnableBracketedPaste, DisableFocusChange, cursor::Hide))
         .and_then(|()| if options.mouse { bytes.write_all(MOUSE) } else { Ok(()) })
         .and_then(|()| write_out(&bytes));
     if done.is_err() {

@@ -69,6 +69,17 @@ fn a_panic_elsewhere_touches_no_screen_and_is_told_in_the_end() {
     assert!(text.contains("panic on a thread") && text.contains("panic in a task"), "{text}");
 }
 
+/// What was killed on the alternate screen does not show through: entering that once more clears nothing on most terminals.
+#[test]
+fn the_screen_is_cleared_whatever_was_left_on_it() {
+    let session = start();
+    let bytes = session.bytes();
+    let found = |wanted: &[u8]| bytes.windows(wanted.len()).position(|bytes| bytes == wanted);
+    let entered = found(b"\x1b[?1049h").unwrap();
+    let cleared = found(b"\x1b[2J").expect("the screen is cleared");
+    assert!(entered < cleared && cleared < found(b"ready").unwrap());
+}
+
 #[test]
 fn after_signals() {
     for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
