@@ -163,6 +163,8 @@ fn options(durability: Durability) -> RunOptions {
         grace_seconds: 10.0,
         working_dir: "/".into(),
         plan_path: None,
+        variables: Default::default(),
+        environment: Default::default(),
     }
 }
 
@@ -177,7 +179,13 @@ fn engine_in(dir: &Path) -> EngineHandle {
 }
 
 async fn registered(handle: &EngineHandle, plan: &Arc<Plan>, durability: Durability) -> uuid::Uuid {
-    let new = NewRun { plan: Arc::clone(plan), options: options(durability), user: "bench".into(), fork: None };
+    let new = NewRun {
+        plan: Arc::clone(plan),
+        options: options(durability),
+        user: "bench".into(),
+        fork: None,
+        secrets: Default::default(),
+    };
     handle.register(new).await.expect("the run is registered")
 }
 

@@ -9,7 +9,7 @@ use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind};
 use serde_json::Value;
 
 /// What stands in the place of a secret.
-pub const MASK: &str = "•••";
+pub use crate::plan::MASKED as MASK;
 
 /// The secrets of a run. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -227,6 +227,10 @@ pub struct RunArgs {
     /// Steps whose agent is not bound are simulated
     #[arg(long)]
     pub simulate: bool,
+    /// The value of a variable of the plan; may be given again for another. A secret is better given in the environment: what stands on a
+    /// command line others can see
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub set: Vec<(String, String)>,
     /// relaxed: a power cut may lose the newest events
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub durability: DurabilityArg,
@@ -269,6 +273,9 @@ pub struct ResumeArgs {
     /// Release these steps from their hold points
     #[arg(long, value_name = "STEP", num_args = 1..)]
     pub release: Vec<String>,
+    /// The value of a secret variable that the environment does not have
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub set: Vec<(String, String)>,
     /// Why, for the log
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -385,5 +392,13 @@ mod tests {
             assert_eq!(cli.global.checkpoints, PathBuf::from("x"));
             assert!(matches!(cli.command, Some(Command::Runs { .. })));
         }
+    }
+}
+
+/// `NAME=VALUE` as given to `--set`.
+fn name_and_value(given: &str) -> Result<(String, String), String> {
+    match given.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a variable is set as NAME=VALUE".into()),
     }
 }

@@ -51,6 +51,7 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
         return Err(Failure::failed(damage.to_string()));
     }
     let (engine, _server) = start::engine(context)?;
+    start::give_secrets(&engine, run_id, &before.state.plan, &args.set).await?;
     let opened = start::open(context, &engine, run_id, true).await?;
     let format = args.how.format.unwrap_or(RunFormat::Text);
     let beginning = Beginning { dir, from: before.state.seq + 1, state: Some(before.state) };

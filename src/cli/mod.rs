@@ -30,7 +30,6 @@ use std::path::{Path, PathBuf};
 use clap::FromArgMatches;
 use uuid::Uuid;
 
-use crate::engine::NewRun;
 use crate::journal::Store;
 use crate::plan::FailurePolicy;
 
@@ -127,14 +126,12 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Run(args)) if args.detach => detach::detach(&context),
         Some(Command::Run(args)) if args.detached => {
             let (path, plan) = start::load_to_run(&context, &args.plan, args.simulate)?;
-            let options = Wishes::of_run(&args, FailurePolicy::Pause)?.options(&plan, &path);
-            let new = NewRun { plan, options, user: context.user.clone(), fork: None };
+            let new = Wishes::of_run(&args, FailurePolicy::Pause)?.new_run(&context.user, plan, &path)?;
             block_on(detach::detached(&context, new))
         }
         Some(Command::Run(args)) if is_headless(args.how) => {
             let (path, plan) = start::load_to_run(&context, &args.plan, args.simulate)?;
-            let options = Wishes::of_run(&args, FailurePolicy::Fail)?.options(&plan, &path);
-            let new = NewRun { plan, options, user: context.user.clone(), fork: None };
+            let new = Wishes::of_run(&args, FailurePolicy::Fail)?.new_run(&context.user, plan, &path)?;
             block_on(headless::run(&context, new, args.how.format.unwrap_or(RunFormat::Text)))
         }
         Some(Command::Run(args)) => {
@@ -209,8 +206,8 @@ fn console(context: &Context, plan: Option<PathBuf>, simulate: bool) -> Result<E
         let wishes = Wishes::new(simulate, FailurePolicy::Pause)?;
         return block_on(screen::open(context, wishes, screen::First::Plan(path, plan)));
     }
-    let options = Wishes::new(simulate, FailurePolicy::Fail)?.options(&plan, &path);
-    block_on(headless::run(context, NewRun { plan, options, user: context.user.clone(), fork: None }, RunFormat::Text))
+    let new = Wishes::new(simulate, FailurePolicy::Fail)?.new_run(&context.user, plan, &path)?;
+    block_on(headless::run(context, new, RunFormat::Text))
 }
 
 /// A word that is neither a plan nor a command was probably meant as one of them.

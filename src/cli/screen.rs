@@ -12,8 +12,7 @@ use crate::console::output::{Stamps, Stream};
 use crate::console::text::Charset;
 use crate::console::theme::{Depth, Theme};
 use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left};
-use crate::engine::NewRun;
-use crate::plan::{self, FailurePolicy, Plan};
+use crate::plan::{FailurePolicy, Plan};
 use crate::run::{RunState, short_id};
 
 use super::args::ResumeArgs;
@@ -57,7 +56,7 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
     let initial = match first {
         First::Nothing => None,
         First::Plan(path, plan) => {
-            let new = new_run(&wishes, &context.user, plan, &path).map_err(Failure::failed)?;
+            let new = wishes.new_run(&context.user, plan, &path)?;
             Some(Initial::New(Box::new(new)))
         }
         First::Run(args) => {
@@ -84,15 +83,6 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
     Ok(runs.first().filter(|_| asked_for_a_run).map_or(Exit::Fine, exit))
 }
 
-fn new_run(wishes: &Wishes, user: &str, plan: Arc<Plan>, path: &Path) -> Result<NewRun, String> {
-    // A plan that was chosen from the list is held to the same as one that was named.
-    if let Some(refused) = plan::unsupported(&plan).first() {
-        return Err(refused.message.clone());
-    }
-    let options = wishes.options(&plan, path);
-    Ok(NewRun { plan, options, user: user.to_owned(), fork: None })
-}
-
 fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> ConsoleOptions {
     let environment = Theme::from_env();
     let theme = if context.no_color { Theme::new(environment.name(), Depth::None) } else { environment };
@@ -102,7 +92,7 @@ fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> Conso
         plans_dir: context.plans.clone(),
         user: context.user.clone(),
         initial,
-        new_run: Arc::new(move |plan, path| new_run(&wishes, &user, plan, path)),
+        new_run: Arc::new(move |plan, path| wishes.new_run(&user, plan, path).map_err(|failure| failure.to_string())),
         simulate,
         theme,
         charset: Charset::from_env(),

@@ -1,5 +1,6 @@
 //! From a plan's file to a run: finding it, checking it, and the options the run gets.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use uuid::Uuid;
 
 use crate::console::text::clean;
 use crate::engine::remote::{Listener, Server};
-use crate::engine::{EngineConfig, EngineHandle, Opened};
+use crate::engine::{EngineConfig, EngineHandle, NewRun, Opened};
 use crate::plan::{self, DEFAULT_MAX_PARALLEL, Diagnostic, FailurePolicy, Plan};
-use crate::run::{DEFAULT_GRACE_SECONDS, Durability, RunOptions, short_id};
+use crate::run::{DEFAULT_GRACE_SECONDS, Durability, RunOptions, Secrets, short_id};
 
 use super::Context;
 use super::args::RunArgs;
@@ -140,6 +141,8 @@ pub struct Wishes {
     pub durability: Durability,
     /// What happens when a step fails for good and neither the command line nor the plan says.
     pub default_policy: FailurePolicy,
+    /// `--set`
+    pub set: BTreeMap<String, String>,
     working_dir: String,
 }
 
@@ -157,6 +160,7 @@ impl Wishes {
             simulate,
             durability: Durability::Full,
             default_policy,
+            set: BTreeMap::new(),
             working_dir: utf8(&working_dir)?,
         })
     }
@@ -170,12 +174,28 @@ impl Wishes {
             on_failure: args.on_failure.map(FailurePolicy::from),
             max_parallel: args.max_parallel,
             durability: args.durability.into(),
+            set: args.set.iter().cloned().collect(),
             ..Self::new(args.simulate, default_policy)?
         })
     }
 
-    /// The options of a plan's run: the command line's, else the plan's, else the defaults.
-    pub fn options(&self, plan: &Plan, path: &Path) -> RunOptions {
+    /// A new run of a plan: what the command line says, else the plan, else the defaults; variables with their values.
+    ///
+    /// # Errors
+    /// The plan asks for what this version cannot do, or a variable has no value or a wrong one; all of it, a line each.
+    pub fn new_run(&self, user: &str, plan: Arc<Plan>, path: &Path) -> Result<NewRun, Failure> {
+        // A plan that was chosen from a list is held to the same as one that was named.
+        if let Some(refused) = plan::unsupported(&plan).first() {
+            return Err(Failure::usage(refused.message.clone()));
+        }
+        let bound = plan::bind(&plan, &self.set, &|key| std::env::var(key).ok())
+            .map_err(|wrong| Failure::usage(wrong.join("\n")))?;
+        let options =
+            RunOptions { variables: bound.variables, environment: bound.environment, ..self.options(&plan, path) };
+        Ok(NewRun { plan, options, user: user.to_owned(), fork: None, secrets: Secrets(bound.secrets) })
+    }
+
+    fn options(&self, plan: &Plan, path: &Path) -> RunOptions {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         RunOptions {
             on_failure: self.on_failure.or(plan.on_failure).unwrap_or(self.default_policy),
@@ -185,6 +205,8 @@ impl Wishes {
             grace_seconds: DEFAULT_GRACE_SECONDS,
             working_dir: self.working_dir.clone(),
             plan_path: absolute.into_os_string().into_string().ok(),
+            variables: serde_json::Map::new(),
+            environment: BTreeMap::new(),
         }
     }
 }
@@ -210,6 +232,28 @@ pub fn engine(context: &Context) -> Result<(EngineHandle, Option<Server>), Failu
     let engine = crate::engine::start(EngineConfig { address, ..EngineConfig::new(root) })?;
     let server = listener.and_then(|listener| listener.serve(engine.clone()).map_err(unreachable).ok());
     Ok((engine, server))
+}
+
+/// Gives a run that is to be taken over the secrets that the command line has for it.
+///
+/// # Errors
+/// One of them is no secret variable of the plan: the others have had their values since the run was opened.
+pub async fn give_secrets(
+    engine: &EngineHandle,
+    run_id: Uuid,
+    plan: &Plan,
+    set: &[(String, String)],
+) -> Result<(), Failure> {
+    if let Some((name, _)) = set.iter().find(|(name, _)| !plan.variables.get(name).is_some_and(|found| found.secret)) {
+        let name = clean(name);
+        return Err(Failure::usage(format!(
+            "`{name}` is no secret variable of the plan; only those can be given again"
+        )));
+    }
+    if !set.is_empty() {
+        engine.give_secrets(run_id, Secrets(set.iter().cloned().collect())).await?;
+    }
+    Ok(())
 }
 
 /// Takes a run over; see [`EngineHandle::open`].

@@ -87,6 +87,7 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
             },
             Weight::Attention,
         )),
+        Event::ConditionMet { .. } => None,
         Event::AttemptStarted { step, attempt: 1, .. } => quiet(format!("{step} started")),
         Event::AttemptStarted { step, attempt, .. } => quiet(format!("{step} started (attempt {attempt})")),
         Event::AttemptEnded { step, attempt, outcome, then } => {

@@ -1,6 +1,6 @@
 //! Starting and stopping attempts: tasks beside the engine that report back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,10 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::agents::{self, AttemptContext, LiveBoard, StopHandle, Warden};
-use crate::run::{Outcome, RunState, input_of};
+use crate::plan::{self, AgentSpec, Step};
+use crate::run::{InputError, Outcome, RunState, Secrets, condition, input_of, rendered_step, rendered_value};
+
+use super::live::LiveRun;
 
 /// What an attempt's task reports.
 #[derive(Debug)]
@@ -28,8 +31,9 @@ pub(super) struct Launcher {
 
 impl Launcher {
     /// Starts an attempt whose start is durable.
-    pub fn start(&self, state: &RunState, plan_dir: &Path, step_id: &str, number: u32) -> Option<StopHandle> {
-        let (step, step_state) = state.step(step_id)?;
+    pub fn start(&self, run: &LiveRun, step_id: &str, number: u32) -> Option<StopHandle> {
+        let state = &run.state;
+        let (planned, step_state) = state.step(step_id)?;
         let attempt = step_state.attempts.iter().find(|attempt| attempt.number == number)?;
         let run_id = state.run_id;
         let (stop_handle, stop) = agents::stop_channel();
@@ -38,8 +42,8 @@ impl Launcher {
             let step = step_id.to_owned();
             move |outcome| AttemptReport::Ended { run_id, step, attempt: number, outcome: Arc::new(outcome) }
         };
-        let agent = match agents::resolve(&state.plan, step, state.options.simulate) {
-            Ok(agent) => agent,
+        let (step, agent) = match work_of(state, planned, &run.secrets) {
+            Ok(found) => found,
             Err(error) => {
                 let report = ended(Outcome::failed(error));
                 tokio::spawn(async move {
@@ -51,12 +55,11 @@ impl Launcher {
         };
         let context = AttemptContext {
             run_id,
-            step: Arc::clone(step),
+            input: input_of(&step),
             agent,
             attempt: number,
             key: state.attempt_key(step_id, attempt),
-            input: attempt.input.as_deref().cloned().unwrap_or_else(|| input_of(step)),
-            plan_dir: plan_dir.to_path_buf(),
+            plan_dir: run.plan_dir.clone(),
             working_dir: PathBuf::from(&state.options.working_dir),
             output_path: super::output_path(&self.root, run_id, step_id, number),
             results: results_of(state),
@@ -64,9 +67,10 @@ impl Launcher {
             stop,
             live: self.live.sink(run_id, step_id, number),
             warden: Arc::clone(&self.warden),
-            secrets: agents::Masker::default(),
+            secrets: run.masker.clone(),
+            step,
         };
-        let limit = step.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let limit = planned.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let timed_out = AttemptReport::TimedOut { run_id, step: step_id.to_owned(), attempt: number };
         tokio::spawn(async move {
             let work = agents::run_attempt(context);
@@ -85,6 +89,24 @@ impl Launcher {
         });
         Some(stop_handle)
     }
+}
+
+/// The step and its agent with everything rendered, secrets in place. What the journal has of it is masked.
+fn work_of(state: &RunState, planned: &Arc<Step>, secrets: &Secrets) -> Result<(Arc<Step>, AgentSpec), String> {
+    let in_words = |error: InputError| error.message;
+    let position = state.position(&planned.step_id).unwrap_or_default();
+    condition(state, position).map_err(in_words)?;
+    let rendered = rendered_step(state, position, secrets).map_err(in_words)?;
+    let step = rendered.map_or_else(|| Arc::clone(planned), Arc::new);
+    let agent = agents::resolve(&state.plan, &step, state.options.simulate)?;
+    if step.run.is_some() || !plan::has_expression(&agent) {
+        return Ok((step, agent));
+    }
+    let value = serde_json::to_value(&agent).map_err(|error| error.to_string())?;
+    let value = rendered_value(state, &step, &value, secrets).map_err(in_words)?;
+    let agent = serde_json::from_value(value)
+        .map_err(|error| format!("the agent's entry with its expressions filled in is no entry any more: {error}"))?;
+    Ok((step, agent))
 }
 
 /// The results of earlier steps, for agents that ask for them.

@@ -11,7 +11,7 @@ use crate::journal::{JournalError, Owner, Recorder, Store};
 use crate::plan::Plan;
 use crate::run::{
     Command, Fork, Input, InterventionStatus, Moment, Preview, Recorded, Rejection, RejectionCode, Request, RunOptions,
-    RunState, RunStatus, RunSummary, advance, fork_at, preview,
+    RunState, RunStatus, RunSummary, Secrets, advance, fork_at, preview,
 };
 
 use super::remote::Remote;
@@ -48,6 +48,7 @@ pub(super) enum Message {
     Register { new: Box<NewRun>, reply: oneshot::Sender<Result<Uuid, Rejection>> },
     Open { run_id: Uuid, go_on: bool, reply: oneshot::Sender<Result<Opened, Rejection>> },
     Request { run_id: Uuid, request: Box<Request>, reply: oneshot::Sender<Result<Ack, Rejection>> },
+    Secrets { run_id: Uuid, secrets: Secrets, reply: oneshot::Sender<Result<(), Rejection>> },
     Close { run_id: Uuid, reply: oneshot::Sender<Result<(), Rejection>> },
     Shutdown { reply: oneshot::Sender<()> },
 }
@@ -64,6 +65,9 @@ pub struct NewRun {
     /// The run it begins in the middle of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<Box<Fork>>,
+    /// The values of secret variables; they stay in the engine's memory.
+    #[serde(default, skip_serializing_if = "Secrets::is_empty")]
+    pub secrets: Secrets,
 }
 
 /// A run was taken over by this engine.
@@ -183,6 +187,19 @@ impl EngineHandle {
         match &self.link {
             Link::Here(local) => local.ask(|reply| Message::Open { run_id, go_on, reply }).await?,
             Link::There(remote) => remote.open(run_id, go_on).await,
+        }
+    }
+
+    /// Gives a run the values of secret variables that its engine's environment does not have; best before it is opened.
+    ///
+    /// # Errors
+    /// They cannot be used, or the run is open in another process: that one has its secrets.
+    pub async fn give_secrets(&self, run_id: Uuid, secrets: Secrets) -> Result<(), Rejection> {
+        match &self.link {
+            Link::Here(local) => local.ask(|reply| Message::Secrets { run_id, secrets, reply }).await?,
+            Link::There(_) => {
+                Err(Rejection::new(RejectionCode::NotNow, "another process runs this and has its secrets"))
+            }
         }
     }
 
@@ -355,7 +372,9 @@ impl EngineHandle {
         }
         let then = self.state_at(run_id, checkpoint).await?;
         let fork = Some(Box::new(fork_at(&then, &now)));
-        let new = NewRun { plan: then.plan, options: then.options, user: user.to_owned(), fork };
+        // What is secret comes from the environment, as for every run that is taken up.
+        let new =
+            NewRun { plan: then.plan, options: then.options, user: user.to_owned(), fork, secrets: Secrets::default() };
         self.register(new).await
     }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::agents::StopHandle;
+use crate::agents::{Masker, StopHandle};
+use crate::plan;
 use crate::run::{
-    Event, Input, InterventionStatus, Moment, Recorded, Rejection, RejectionCode, Request, RunState, advance,
-    log_refusal,
+    Command, Event, Input, InterventionStatus, Moment, Recorded, Rejection, RejectionCode, Request, RunState, Secrets,
+    advance, log_refusal,
 };
 
 use super::Ack;
@@ -31,6 +32,12 @@ pub(super) struct LiveRun {
     pub state: RunState,
     /// Folder of the plan's file, for attempts.
     pub plan_dir: PathBuf,
+    /// The values of secret variables.
+    pub secrets: Secrets,
+    /// What is wrong with those that are not there.
+    pub missing_secrets: Vec<String>,
+    /// What masks them.
+    pub masker: Masker,
     /// How to stop the attempts that are alive, by step.
     pub attempts: HashMap<String, (u32, StopHandle)>,
     /// Effects of events that are not durable yet.
@@ -53,6 +60,9 @@ impl LiveRun {
         Self {
             state,
             plan_dir,
+            secrets: Secrets::default(),
+            missing_secrets: Vec::new(),
+            masker: Masker::default(),
             attempts: HashMap::new(),
             effects: VecDeque::new(),
             waiters: VecDeque::new(),
@@ -60,6 +70,36 @@ impl LiveRun {
             deferred: Vec::new(),
             wake_at: None,
         }
+    }
+
+    /// Finds the run's secrets: what is given, what was given before, what the environment has.
+    ///
+    /// # Errors
+    /// They cannot be searched for in output, so they could not be masked.
+    pub fn find_secrets(
+        &mut self,
+        given: &Secrets,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), String> {
+        let mut known = self.secrets.0.clone();
+        known.extend(given.0.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let (found, missing) = plan::secrets(&self.state.plan, &known, environment);
+        self.masker = Masker::new(found.values())?;
+        (self.secrets, self.missing_secrets) = (Secrets(found), missing);
+        Ok(())
+    }
+
+    /// Refuses what would start attempts that cannot have their input.
+    fn refuse_without_secrets(&self, request: &Request) -> Result<(), Rejection> {
+        let starts = matches!(
+            request.command,
+            Command::Start | Command::Resume | Command::Retry { .. } | Command::Release { .. }
+        );
+        if !starts || self.missing_secrets.is_empty() {
+            return Ok(());
+        }
+        let possible = "or, for a run that was stopped: holdpoint resume RUN --set NAME=VALUE";
+        Err(Rejection::new(RejectionCode::NotNow, self.missing_secrets.join("; ")).possible(possible))
     }
 
     /// Decides a report of the shell. Reports are never refused; while the disk does not take the journal they are kept.
@@ -94,7 +134,8 @@ impl LiveRun {
             self.repeat_answer(id, reply);
             return Vec::new();
         }
-        let batch = match advance(&mut self.state, input, moment) {
+        let decided = self.refuse_without_secrets(request).and_then(|()| advance(&mut self.state, input, moment));
+        let batch = match decided {
             Ok(batch) => batch,
             Err(rejection) => {
                 let batch = log_refusal(&mut self.state, request, &rejection, moment);

@@ -36,6 +36,8 @@ pub struct EngineConfig {
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
     /// Randomness, for jitter.
     pub entropy: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// The environment, for the secrets of runs that are taken up again.
+    pub environment: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
     /// The socket on which other processes find this engine, if it listens on one; it stands in the lock of each run.
     pub address: Option<PathBuf>,
 }
@@ -59,6 +61,7 @@ impl EngineConfig {
                 use std::hash::{BuildHasher, Hasher};
                 std::collections::hash_map::RandomState::new().build_hasher().finish()
             }),
+            environment: Arc::new(|key| std::env::var(key).ok()),
             address: None,
         }
     }

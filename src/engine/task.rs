@@ -18,7 +18,7 @@ use crate::journal::{
 use crate::plan::order::Order;
 use crate::run::{
     Command, Input, MAX_PARALLEL_LIMIT, Moment, Recorded, Registration, Rejection, RejectionCode, Request, RunState,
-    RunStatus, register,
+    RunStatus, Secrets, register,
 };
 
 use super::EngineConfig;
@@ -59,6 +59,8 @@ struct Engine {
     config: EngineConfig,
     store: Store,
     runs: HashMap<Uuid, LiveRun>,
+    /// Secrets for runs that are yet to be opened.
+    given: HashMap<Uuid, Secrets>,
     /// Runs being opened, and who waits for each.
     opening: HashMap<Uuid, Vec<Reply<Opened>>>,
     recorder: Recorder,
@@ -101,6 +103,7 @@ pub fn start(config: EngineConfig) -> Result<EngineHandle, JournalError> {
         config,
         store: store.clone(),
         runs: HashMap::new(),
+        given: HashMap::new(),
         opening: HashMap::new(),
         recorder: recorder.clone(),
         to_close: Vec::new(),
@@ -188,6 +191,18 @@ impl Engine {
             Message::Register { new, reply } => self.register(*new, reply),
             Message::Open { run_id, go_on, reply } => self.open(run_id, go_on, reply),
             Message::Request { run_id, request, reply } => self.request(run_id, request, reply),
+            Message::Secrets { run_id, secrets, reply } => {
+                let given = match self.runs.get_mut(&run_id) {
+                    Some(run) => run
+                        .find_secrets(&secrets, &*self.config.environment)
+                        .map_err(|problem| Rejection::new(RejectionCode::Invalid, problem)),
+                    None => {
+                        self.given.insert(run_id, secrets);
+                        Ok(())
+                    }
+                };
+                let _ = reply.send(given);
+            }
             Message::Close { run_id, reply } => self.close(run_id, reply),
             Message::Shutdown { reply } => self.shut_down(Some(reply)),
         }
@@ -217,6 +232,12 @@ impl Engine {
         let mut events = register(registration, &moment);
         let Some(state) = events.first().and_then(|first| RunState::from_registration(first)) else { return };
         let mut run = LiveRun::new(state);
+        // A forked run brings none along: it gets them as one that is taken up again.
+        let found = run.find_secrets(&new.secrets, &*self.config.environment);
+        if let Err(problem) = found {
+            let _ = reply.send(Err(Rejection::new(RejectionCode::Invalid, problem)));
+            return;
+        }
         events.extend(run.report(opened_input(false), &moment));
         run.when_durable(reply, run_id);
         self.runs.insert(run_id, run);
@@ -280,8 +301,15 @@ impl Engine {
         }
     }
 
-    fn adopt(&mut self, run_id: Uuid, go_on: bool, found: Found, replies: Vec<Reply<Opened>>) {
+    fn adopt(&mut self, run_id: Uuid, go_on: bool, mut found: Found, replies: Vec<Reply<Opened>>) {
         let mut run = LiveRun::new(RunState::clone(found.ledger.state()));
+        let given = self.given.remove(&run_id).unwrap_or_default();
+        if let Err(problem) = run.find_secrets(&given, &*self.config.environment) {
+            found.notes.push(problem);
+        }
+        // Without its secrets nothing of it may start: somebody is to give them first.
+        let go_on = go_on && run.missing_secrets.is_empty();
+        found.notes.extend(run.missing_secrets.iter().cloned());
         self.pending.push(Entry::Adopt(Box::new(found.ledger)));
         let moment = self.moment();
         let batch = run.report(opened_input(go_on), &moment);
@@ -419,7 +447,7 @@ impl Engine {
         for effect in run.durable(seq) {
             match effect {
                 Effect::Start { step, attempt } => {
-                    if let Some(handle) = self.launcher.start(&run.state, &run.plan_dir, &step, attempt) {
+                    if let Some(handle) = self.launcher.start(run, &step, attempt) {
                         run.attempts.insert(step, (attempt, handle));
                     }
                 }

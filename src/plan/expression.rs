@@ -3,12 +3,13 @@
 //! Only `{{ … }}` is special in a string. Statement and comment marks of the template library are switched off: `${#list[@]}` and `{%` are
 //! ordinary shell and must stay what they are.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Error, UndefinedBehavior};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 /// Marks that no plan contains: private-use characters, assigned to nothing.
 const NEVER: [(&str, &str); 2] = [("\u{f8f0}%", "%\u{f8f1}"), ("\u{f8f2}#", "#\u{f8f3}")];
@@ -16,9 +17,19 @@ const NEVER: [(&str, &str); 2] = [("\u{f8f0}%", "%\u{f8f1}"), ("\u{f8f2}#", "#\u
 /// Functions that expressions may use besides names from the run.
 const FUNCTIONS: [&str; 4] = ["range", "dict", "namespace", "debug"];
 
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+/// The template library as plans use it: strict about names, and with no marks but `{{ … }}`.
+pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_filter("shell_quote", shell_quote);
+    // The library's own make texts and lists of any length in one step of its work, which its fuel does not count.
+    for unbounded in ["indent", "format", "pprint", "slice", "batch"] {
+        environment.remove_filter(unbounded);
+    }
+    environment.add_filter("join", join);
+    environment.add_filter("replace", replace);
     let syntax = SyntaxConfig::builder()
         .block_delimiters(NEVER[0].0, NEVER[0].1)
         .comment_delimiters(NEVER[1].0, NEVER[1].1)
@@ -28,7 +39,45 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         environment.set_syntax(syntax);
     }
     environment
-});
+}
+
+/// One word for a POSIX shell, whatever is in it: in single quotes, a single quote as `'\''`.
+fn shell_quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn bounded(length: Option<usize>) -> Result<(), Error> {
+    match length {
+        Some(length) if length <= MAX_TEMPLATE => Ok(()),
+        _ => {
+            let said = format!("it makes more than {MAX_TEMPLATE} bytes of text");
+            Err(Error::new(ErrorKind::InvalidOperation, said))
+        }
+    }
+}
+
+/// The items as text, with a text between them.
+fn join(items: Value, between: Option<Cow<'_, str>>) -> Result<String, Error> {
+    let between = between.unwrap_or_default();
+    let mut joined = String::new();
+    for (place, item) in items.try_iter()?.enumerate() {
+        if place > 0 {
+            bounded(joined.len().checked_add(between.len()))?;
+            joined.push_str(&between);
+        }
+        let text = item.as_str().map_or_else(|| Cow::Owned(item.to_string()), Cow::Borrowed);
+        bounded(joined.len().checked_add(text.len()))?;
+        joined.push_str(&text);
+    }
+    Ok(joined)
+}
+
+/// A text with every occurrence of another replaced.
+fn replace(text: Cow<'_, str>, from: Cow<'_, str>, to: Cow<'_, str>) -> Result<String, Error> {
+    let found = if from.is_empty() { text.chars().count() + 1 } else { text.matches(&*from).count() };
+    bounded(found.checked_mul(to.len()).and_then(|more| more.checked_add(text.len())))?;
+    Ok(text.replace(&*from, &to))
+}
 
 /// Why a text is no expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +157,15 @@ pub(super) fn template_names(text: &str) -> Result<HashSet<String>, Mistake> {
     Ok(without_functions(template.undeclared_variables(true)))
 }
 
+/// The expression of a string that is one `{{ … }}` and nothing else.
+pub(super) fn only_expression(text: &str) -> Option<&str> {
+    let inner = text.trim().strip_prefix("{{")?;
+    let end = expression_end(inner);
+    // Marks that trim the white space around do nothing here.
+    let expression = inner.get(..end).filter(|_| inner[end..].len() == 2)?;
+    Some(expression.strip_prefix('-').unwrap_or(expression).trim_end_matches('-').trim())
+}
+
 /// The names an expression (`when`) uses, dotted.
 pub(super) fn expression_names(text: &str) -> Result<HashSet<String>, Mistake> {
     if text.len() > MAX_EXPRESSION {
@@ -123,33 +181,82 @@ pub(super) fn expression_names(text: &str) -> Result<HashSet<String>, Mistake> {
     Ok(without_functions(expression.undeclared_variables(true)))
 }
 
-/// The steps whose results a step's expressions use, in order, each once.
-pub fn references(step: &super::Step) -> Vec<String> {
-    let mut found = std::collections::BTreeSet::new();
-    let mut take = |names: Result<HashSet<String>, Mistake>| {
-        for name in names.unwrap_or_default() {
-            if let Some(id) = name.strip_prefix("steps.").and_then(|rest| rest.split('.').next()) {
-                found.insert(id.to_owned());
+/// The names that expressions use, as far as somebody who gives them values must know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Whether there is any expression.
+    pub any: bool,
+    /// The steps that are named.
+    pub steps: BTreeSet<String>,
+    /// Steps are looked up by an expression or by a name in brackets: any may be meant.
+    pub every_step: bool,
+}
+
+impl Names {
+    fn take(&mut self, found: Result<HashSet<String>, Mistake>) {
+        self.any = true;
+        for name in found.unwrap_or_default() {
+            let mut parts = name.split('.');
+            if parts.next() == Some("steps") {
+                match parts.next() {
+                    Some(id) => {
+                        self.steps.insert(id.to_owned());
+                    }
+                    None => self.every_step = true,
+                }
             }
         }
-    };
-    if let Some(when) = &step.when {
-        take(expression_names(when));
     }
-    let texts = [&step.run, &step.action, &step.working_dir].into_iter().flatten().map(String::as_str);
-    for text in texts.chain(step.env.values().map(String::as_str)).filter(|text| is_template(text)) {
-        take(template_names(text));
+
+    fn text(&mut self, text: &str) {
+        if is_template(text) {
+            self.take(template_names(text));
+        }
     }
-    let mut values: Vec<&serde_json::Value> = step.parameters.values().chain(step.foreach.as_deref()).collect();
-    while let Some(value) = values.pop() {
+
+    fn value(&mut self, value: &serde_json::Value) {
         match value {
-            serde_json::Value::String(text) if is_template(text) => take(template_names(text)),
-            serde_json::Value::Array(items) => values.extend(items),
-            serde_json::Value::Object(fields) => values.extend(fields.values()),
+            serde_json::Value::String(text) => self.text(text),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| self.value(item)),
+            serde_json::Value::Object(fields) => fields.values().for_each(|value| self.value(value)),
             _ => {}
         }
     }
-    found.into_iter().collect()
+}
+
+/// The names in the strings that are rendered when an attempt of a step starts. Its `when` and `foreach` are evaluated before.
+pub fn step_names(step: &super::Step) -> Names {
+    let mut names = Names::default();
+    let texts = [&step.run, &step.action, &step.working_dir].into_iter().flatten().chain(step.env.values());
+    texts.for_each(|text| names.text(text));
+    step.parameters.values().for_each(|value| names.value(value));
+    names
+}
+
+/// The names in a value.
+pub fn value_names(value: &serde_json::Value) -> Names {
+    let mut names = Names::default();
+    names.value(value);
+    names
+}
+
+/// The names in a condition.
+pub fn condition_names(text: &str) -> Names {
+    let mut names = Names::default();
+    names.take(expression_names(text));
+    names
+}
+
+/// The steps whose results a step's expressions use, in order, each once.
+pub fn references(step: &super::Step) -> Vec<String> {
+    let mut names = step_names(step);
+    if let Some(when) = &step.when {
+        names.take(expression_names(when));
+    }
+    if let Some(items) = step.foreach.as_deref() {
+        names.value(items);
+    }
+    names.steps.into_iter().collect()
 }
 
 fn without_functions(mut names: HashSet<String>) -> HashSet<String> {

@@ -10,6 +10,7 @@
 mod agents;
 mod diagnostic;
 mod edit;
+mod evaluate;
 mod expression;
 mod fields;
 mod format;
@@ -24,17 +25,22 @@ mod suggest;
 mod support;
 mod syntax;
 mod types;
+mod variables;
 
 pub use agents::*;
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Related, Severity, visible};
 pub use edit::{Edit, EditError, FieldChange, check_step, difference, field_changes, merge_patch, moved, patched};
-pub use expression::references;
+pub use evaluate::{EvaluationError, Scope, evaluate, is_true, render, render_value};
+pub use expression::{Names, condition_names, references, step_names, value_names};
 pub use load::{Loaded, check, check_bytes, load, load_bytes, step_from_value};
 pub use render::render_text;
 pub use schema::schema;
 pub use suggest::suggest;
-pub use support::{KINDS_WITHOUT_ENTRY, Unbound, Unsupported, not_yet, unbound_agents, unbound_summary, unsupported};
+pub use support::{
+    KINDS_WITHOUT_ENTRY, Unbound, Unsupported, has_expression, not_yet, unbound_agents, unbound_summary, unsupported,
+};
 pub use types::*;
+pub use variables::{Bound, MASKED, bind, secrets};
 
 /// The largest plan that is read, in bytes: 64 MiB.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;

@@ -38,7 +38,6 @@ enum Looks {
     Step(fn(&Step) -> bool),
     /// At the agent of every step that uses one of this kind, and at entries that no step uses.
     Kind(&'static str),
-    Agent(fn(&AgentSpec) -> bool),
 }
 
 struct Row {
@@ -51,10 +50,7 @@ struct Row {
 
 /// Everything this version reads and does not honour.
 const TABLE: &[Row] = &[
-    row("variables", "does not give variables their values", true, Looks::Plan(|plan| !plan.variables.is_empty())),
-    row("{{ }}", "does not render expressions in strings", true, Looks::Step(step_has_template)),
-    row("{{ }}", "does not render expressions in an agent's strings", true, Looks::Agent(agent_has_template)),
-    row("when", "does not evaluate conditions", true, Looks::Step(|step| step.when.is_some())),
+    row("{{ }}", "does not render expressions in this field", true, Looks::Step(has_unrendered)),
     row("foreach", "does not repeat a step for each item", true, Looks::Step(|step| step.foreach.is_some())),
     row("quality_gate", "does not judge results", true, Looks::Step(|step| step.quality_gate.is_some())),
     row("rollback", "does not roll steps back", true, Looks::Step(|step| step.rollback.is_some())),
@@ -210,10 +206,6 @@ pub fn not_yet(plan: &Plan) -> Vec<Unsupported> {
                 let steps = plan.steps.iter().enumerate().filter(|(_, step)| has(step));
                 found.extend(steps.map(|(place, _)| row.found(plan, Place::Step(place), row.changes_run)));
             }
-            Looks::Agent(has) => {
-                let agents = plan.agents.iter().filter(|(_, spec)| has(spec));
-                found.extend(agents.map(|(name, _)| row.found(plan, Place::Agent(name.clone()), row.changes_run)));
-            }
             Looks::Kind(kind) => {
                 let mut used: BTreeSet<&str> = BTreeSet::new();
                 for (place, step) in plan.steps.iter().enumerate() {
@@ -260,24 +252,14 @@ impl Row {
     }
 }
 
-fn step_has_template(step: &Step) -> bool {
-    // Cheap looks first: most strings that can be rendered stand in few fields.
-    [&step.run, &step.action, &step.name, &step.working_dir, &step.agent_type, &step.agent_name, &step.when]
-        .into_iter()
-        .any(|field| field.as_deref().is_some_and(is_template))
-        || step.env.values().any(|value| is_template(value))
-        || step.parameters.values().any(value_has_template)
-        || step.foreach.as_deref().is_some_and(value_has_template)
+/// Expressions where nothing renders them: a step is found by its name and its agent before it has values.
+fn has_unrendered(step: &Step) -> bool {
+    [&step.name, &step.agent_type, &step.agent_name].into_iter().any(|field| field.as_deref().is_some_and(is_template))
         || step.hold.as_ref().and_then(super::Hold::reason).is_some_and(is_template)
-        || step.rollback.as_deref().is_some_and(|rollback| {
-            rollback.run.as_deref().is_some_and(is_template)
-                || rollback.action.as_deref().is_some_and(is_template)
-                || rollback.env.values().any(|value| is_template(value))
-                || rollback.parameters.values().any(value_has_template)
-        })
 }
 
-fn agent_has_template(spec: &AgentSpec) -> bool {
+/// Whether an agent's entry has an expression anywhere.
+pub fn has_expression(spec: &AgentSpec) -> bool {
     serde_json::to_value(spec).is_ok_and(|value| value_has_template(&value))
 }
 

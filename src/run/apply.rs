@@ -75,6 +75,7 @@ impl RunState {
             Event::HoldCleared { step } => self.with(step, time, |step| {
                 step.hold = Some(Box::new(HoldState { set: Some(false), ..HoldState::default() }));
             }),
+            Event::ConditionMet { step } => self.with(step, time, |step| step.condition_met = true),
             Event::AttemptStarted { step, attempt, digest, input } => self.with(step, time, |step| {
                 step.status = StepStatus::Running;
                 step.due = None;
@@ -115,7 +116,14 @@ impl RunState {
                     self.mark(seq, time, CheckpointCause::Step, Some(position));
                 }
             }
-            Event::StepQueued { step } => self.with(step, time, StepState::queue),
+            Event::StepQueued { step } => {
+                // It was asked for by name: that is worth more than its condition.
+                let conditional = self.step(step).is_some_and(|(definition, _)| definition.when.is_some());
+                self.with(step, time, |step| {
+                    step.queue();
+                    step.condition_met = conditional;
+                });
+            }
             Event::StepsReset { steps } => {
                 for step in steps {
                     self.with(step, time, |step| {
@@ -310,6 +318,7 @@ impl RunState {
             StepStatus::Pending => {
                 index.ready.remove(&ready_key(&self.plan, position));
                 index.at_hold.remove(&position);
+                index.at_condition.remove(&position);
             }
             StepStatus::Held => {
                 index.held.remove(&position);
@@ -427,7 +436,9 @@ impl RunState {
 
     /// A pending step waits for nothing any more: it may start, or is to be signed off first.
     fn enlist(&mut self, position: usize) {
-        if self.is_hold_point(position) {
+        if self.plan.steps[position].when.is_some() && !self.steps[position].condition_met {
+            self.index.at_condition.insert(position);
+        } else if self.is_hold_point(position) {
             self.index.at_hold.insert(position);
         } else {
             self.index.ready.insert(ready_key(&self.plan, position));
@@ -441,6 +452,7 @@ impl RunState {
             (StepStatus::Pending, false) => {
                 index.ready.remove(&ready_key(&self.plan, position));
                 index.at_hold.remove(&position);
+                index.at_condition.remove(&position);
             }
             (StepStatus::Waiting, true) => {
                 index.waiting_blocked.remove(&position);
@@ -503,6 +515,7 @@ impl StepState {
     fn queue(&mut self) {
         self.clear_verdict();
         self.retries = 0;
+        self.condition_met = false;
         self.status = StepStatus::Pending;
     }
 

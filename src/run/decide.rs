@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 
-use crate::plan::{FailurePolicy, RetryPolicy};
+use crate::plan::{FailurePolicy, RetryPolicy, Step};
 
+use super::inputs::{Secrets, condition, rendered_step};
 use super::intervene;
 use super::{
     Event, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Recorded, Registration, Rejection,
@@ -96,7 +98,10 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
     if state.status == RunStatus::Paused {
         return goes_on(state).then_some(Event::RunResumed);
     }
-    // Nobody's slot is needed to ask for a signature.
+    // Nobody's slot is needed to leave a step out, or to ask for a signature.
+    if let Some(position) = index.at_condition.first() {
+        return Some(judged(state, *position));
+    }
     if let Some(position) = index.at_hold.first() {
         let reason = state.hold_reason(*position).map(str::to_owned);
         return Some(Event::StepHeld { step: state.plan.steps[*position].step_id.clone(), reason });
@@ -117,12 +122,37 @@ fn next_start(state: &RunState, moment: &Moment) -> Option<Event> {
     let due = index.waiting.first().filter(|(due, _)| *due <= moment.now).map(|(_, position)| *position);
     let position = due.or_else(|| index.ready.first().map(|(_, position)| *position))?;
     let step = &state.plan.steps[position];
-    Some(Event::AttemptStarted {
+    let started = |digest: String, input: Option<Arc<Value>>| Event::AttemptStarted {
         step: step.step_id.clone(),
         attempt: state.steps[position].last_attempt + 1,
-        digest: input_digest(&input_of(step)),
-        input: None,
+        digest,
+        input,
+    };
+    Some(match rendered_step(state, position, &Secrets::default()) {
+        Ok(None) => started(input_digest(&input_of(step)), None),
+        Ok(Some(rendered)) => {
+            let input = input_of(&rendered);
+            started(input_digest(&input), Some(Arc::new(input)))
+        }
+        Err(error) if error.left_out => left_out(step, SkipReason::Upstream, error.message),
+        // The attempt finds the same, and fails with it: so it stands where every other failure stands.
+        Err(_) => started(input_digest(&input_of(step)), None),
     })
+}
+
+/// What a step's condition says.
+fn judged(state: &RunState, position: usize) -> Event {
+    let step = &state.plan.steps[position];
+    match condition(state, position) {
+        Ok(false) => left_out(step, SkipReason::Condition, None),
+        Err(error) if error.left_out => left_out(step, SkipReason::Upstream, error.message),
+        // A condition that cannot be evaluated is found again by the attempt, which fails with it.
+        Ok(true) | Err(_) => Event::ConditionMet { step: step.step_id.clone() },
+    }
+}
+
+fn left_out(step: &Step, why: SkipReason, reason: impl Into<Option<String>>) -> Event {
+    Event::StepSkipped { step: step.step_id.clone(), why, user: None, reason: reason.into() }
 }
 
 /// Nothing runs, nothing waits for a time, nothing can start, and not every step is done: people must act, or the run has failed.
@@ -157,8 +187,11 @@ fn stalled(state: &RunState) -> Event {
 /// Whether everything a run is paused for has been answered without a word of `resume`.
 fn goes_on(state: &RunState) -> bool {
     let index = &state.index;
-    let moves =
-        !index.ready.is_empty() || !index.at_hold.is_empty() || !index.live.is_empty() || !index.waiting.is_empty();
+    let moves = !index.ready.is_empty()
+        || !index.at_condition.is_empty()
+        || !index.at_hold.is_empty()
+        || !index.live.is_empty()
+        || !index.waiting.is_empty();
     !state.paused.is_empty()
         && state.paused.iter().all(|reason| match reason {
             PauseReason::Operator | PauseReason::Recovered => false,

@@ -3,12 +3,12 @@
 //! An event carries what was *decided* (for example that a failed attempt is followed by a retry at a certain time), so that a later
 //! version of the program that would decide otherwise still folds an old journal to the same state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::plan::{Edit, FailurePolicy, Plan};
@@ -94,6 +94,11 @@ pub enum Event {
     },
     /// A hold point was taken off a step.
     HoldCleared {
+        /// Which step.
+        step: String,
+    },
+    /// A step's condition was evaluated and is true: the step may start, or be held. What is false makes a [`Event::StepSkipped`].
+    ConditionMet {
         /// Which step.
         step: String,
     },
@@ -296,6 +301,12 @@ pub struct RunOptions {
     /// The plan's file (absolute), if it came from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_path: Option<String>,
+    /// The values of the plan's variables. Secret ones stand here masked.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub variables: Map<String, Value>,
+    /// The environment variables that the plan lists, as they were when it was opened. Secret ones are masked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
 }
 
 /// Seconds between TERM and KILL unless configured otherwise.

@@ -170,6 +170,8 @@ mod tests {
                 grace_seconds: 1.0,
                 working_dir: "/".into(),
                 plan_path: None,
+                variables: Default::default(),
+                environment: Default::default(),
             },
             user: "ann".into(),
             fork: None,

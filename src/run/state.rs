@@ -299,6 +299,9 @@ pub struct StepState {
     /// Its hold point, where it differs from the plan's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Box<HoldState>>,
+    /// Its condition was found true, or an operator wants it run whatever the condition says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub condition_met: bool,
     /// The policy with which it failed (status `failed`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_with: Option<FailurePolicy>,
@@ -325,6 +328,20 @@ impl StepState {
     /// How long the newest attempt has run or ran, in seconds.
     pub fn seconds(&self, now: DateTime<Utc>) -> Option<f64> {
         self.attempt().map(|attempt| attempt.seconds(now))
+    }
+
+    /// What expressions see as the step's result: what a person gave, else the `data` of the newest attempt's result, else that result.
+    pub fn result_data(&self) -> Option<Value> {
+        if let Some(by_hand) = &self.by_hand {
+            return by_hand.result.as_deref().cloned();
+        }
+        let result = self.attempt()?.outcome.as_ref()?.result.as_ref()?;
+        result.data.clone().or_else(|| serde_json::to_value(result).ok())
+    }
+
+    /// The quality that the newest attempt's result claims.
+    pub fn quality_score(&self) -> Option<f64> {
+        self.attempt()?.outcome.as_ref()?.result.as_ref()?.quality_score
     }
 
     /// The result dependents see: the one given by hand, else the newest successful attempt's.
@@ -506,6 +523,8 @@ pub(super) struct Index {
     pub released: Vec<bool>,
     /// Steps that are pending and wait for nothing: (-priority, position).
     pub ready: BTreeSet<(i32, usize)>,
+    /// Steps that are pending, wait for nothing, and have a condition that is to be evaluated.
+    pub at_condition: BTreeSet<usize>,
     /// Steps that are pending and wait for nothing but to be signed off.
     pub at_hold: BTreeSet<usize>,
     pub live: BTreeSet<usize>,

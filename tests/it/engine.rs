@@ -37,6 +37,8 @@ fn options(on_failure: FailurePolicy) -> RunOptions {
         grace_seconds: 5.0,
         working_dir: "/".into(),
         plan_path: None,
+        variables: Default::default(),
+        environment: Default::default(),
     }
 }
 
@@ -50,7 +52,8 @@ struct Watched {
 
 impl Watched {
     async fn new(handle: &EngineHandle, plan: Arc<Plan>, on_failure: FailurePolicy) -> Self {
-        let new = NewRun { plan, options: options(on_failure), user: "ann".into(), fork: None };
+        let new =
+            NewRun { plan, options: options(on_failure), user: "ann".into(), fork: None, secrets: Default::default() };
         let run_id = handle.register(new).await.unwrap();
         Self::attach(handle, run_id).await
     }

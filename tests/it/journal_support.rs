@@ -53,6 +53,8 @@ impl Driver {
             grace_seconds: 10.0,
             working_dir: "/work".into(),
             plan_path: None,
+            variables: Default::default(),
+            environment: Default::default(),
         };
         let run_id = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number);
         let registration = Registration { run_id, plan: Arc::new(plan), options, user: "ada".into(), fork: None };

@@ -10,6 +10,7 @@ mod cli_support;
 mod console;
 mod docs;
 mod engine;
+mod expressions;
 mod fuzz;
 mod headless;
 mod journal;

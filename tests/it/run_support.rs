@@ -39,6 +39,8 @@ pub fn options(on_failure: FailurePolicy, max_parallel: u32) -> RunOptions {
         grace_seconds: run::DEFAULT_GRACE_SECONDS,
         working_dir: "/".into(),
         plan_path: None,
+        variables: Default::default(),
+        environment: Default::default(),
     }
 }
 

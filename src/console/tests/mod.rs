@@ -59,6 +59,8 @@ impl Sim {
             grace_seconds: 10.0,
             working_dir: "/srv/backup".into(),
             plan_path: None,
+            variables: Default::default(),
+            environment: Default::default(),
         };
         let run_id = Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0000 | number);
         let registration = Registration { run_id, plan: Arc::new(plan), options, user: "ann".into(), fork: None };
