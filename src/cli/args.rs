@@ -363,6 +363,14 @@ impl From<DurabilityArg> for Durability {
     }
 }
 
+/// `NAME=VALUE` as given to `--set`.
+fn name_and_value(given: &str) -> Result<(String, String), String> {
+    match given.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a variable is set as NAME=VALUE".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -392,13 +400,5 @@ mod tests {
             assert_eq!(cli.global.checkpoints, PathBuf::from("x"));
             assert!(matches!(cli.command, Some(Command::Runs { .. })));
         }
-    }
-}
-
-/// `NAME=VALUE` as given to `--set`.
-fn name_and_value(given: &str) -> Result<(String, String), String> {
-    match given.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("a variable is set as NAME=VALUE".into()),
     }
 }

@@ -21,6 +21,9 @@ use crate::journal::disk::{Disk, RealDisk};
 pub use handle::*;
 pub use task::{ENGINE_USER, start};
 
+/// Looks an environment variable up.
+pub type Environment = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// Where the engine's time, ids and randomness come from, and where it works.
 #[derive(Clone)]
 pub struct EngineConfig {
@@ -37,7 +40,7 @@ pub struct EngineConfig {
     /// Randomness, for jitter.
     pub entropy: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// The environment, for the secrets of runs that are taken up again.
-    pub environment: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub environment: Arc<Environment>,
     /// The socket on which other processes find this engine, if it listens on one; it stands in the lock of each run.
     pub address: Option<PathBuf>,
 }

@@ -15,6 +15,8 @@ pub struct Order {
     step_count: usize,
     successors: Adjacency,
     predecessors: Adjacency,
+    /// By node: the steps of the longest chain of work that begins with it, itself included.
+    chains: Vec<u32>,
     is_graph: bool,
 }
 
@@ -77,12 +79,9 @@ impl Order {
         let places = places(plan)?;
         let (nodes, edges) = if is_graph { graph_edges(plan, &places)? } else { stage_edges(plan) };
         let reversed: Vec<(u32, u32)> = edges.iter().map(|(from, to)| (*to, *from)).collect();
-        let order = Self {
-            step_count: plan.steps.len(),
-            successors: Adjacency::new(nodes, &edges),
-            predecessors: Adjacency::new(nodes, &reversed),
-            is_graph,
-        };
+        let (successors, predecessors) = (Adjacency::new(nodes, &edges), Adjacency::new(nodes, &reversed));
+        let chains = chains(plan.steps.len(), nodes, &successors, &predecessors);
+        let order = Self { step_count: plan.steps.len(), successors, predecessors, chains, is_graph };
         match order.cycle() {
             Some(members) => {
                 Err(OrderError::Cycle(members.into_iter().map(|index| plan.steps[index].step_id.clone()).collect()))
@@ -96,7 +95,13 @@ impl Order {
     pub fn none(step_count: usize) -> Self {
         let edges: Vec<(u32, u32)> = (0..step_count as u32).map(|node| (node, node)).collect();
         let circles = Adjacency::new(step_count, &edges);
-        Self { step_count, successors: circles.clone(), predecessors: circles, is_graph: true }
+        Self {
+            step_count,
+            successors: circles.clone(),
+            predecessors: circles,
+            chains: vec![0; step_count],
+            is_graph: true,
+        }
     }
 
     /// Whether the plan is a graph (`depends_on`) and not a sequence of stages.
@@ -117,6 +122,11 @@ impl Order {
     /// The nodes that wait for this one.
     pub fn successors(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
         self.successors.of(node).iter().map(|node| *node as usize)
+    }
+
+    /// How many steps the longest chain of work has that begins with this step, itself included. Who starts the longest first ends soonest.
+    pub fn chain(&self, step: usize) -> u32 {
+        self.chains.get(step).copied().unwrap_or(0)
     }
 
     /// How many nodes must be satisfied before this one.
@@ -166,6 +176,26 @@ impl Order {
         }
         find_cycles(self.step_count, &self.successors, &self.predecessors).into_iter().next()
     }
+}
+
+/// The longest chain of steps from each node on, from the ends backwards. A node of a circle, which has none, gets zero.
+fn chains(steps: usize, nodes: usize, successors: &Adjacency, predecessors: &Adjacency) -> Vec<u32> {
+    let mut chains = vec![0u32; nodes];
+    let mut open: Vec<u32> = (0..nodes).map(|node| successors.of(node).len() as u32).collect();
+    let mut ends: Vec<usize> = (0..nodes).filter(|node| open[*node] == 0).collect();
+    while let Some(node) = ends.pop() {
+        // A barrier is no work.
+        chains[node] += u32::from(node < steps);
+        for before in predecessors.of(node) {
+            let before = *before as usize;
+            chains[before] = chains[before].max(chains[node]);
+            open[before] -= 1;
+            if open[before] == 0 {
+                ends.push(before);
+            }
+        }
+    }
+    chains
 }
 
 /// At most this many cycles are looked for.

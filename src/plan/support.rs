@@ -56,8 +56,6 @@ const TABLE: &[Row] = &[
     row("rollback", "does not roll steps back", true, Looks::Step(|step| step.rollback.is_some())),
     row("on_failure", "does not roll back", true, Looks::Step(|step| step.on_failure == Some(FailurePolicy::Rollback))),
     row("on_failure", "does not roll back", true, Looks::Plan(|plan| plan.on_failure == Some(FailurePolicy::Rollback))),
-    row("pool", "does not keep to the limits of pools", true, Looks::Step(|step| step.pool.is_some())),
-    row("pools", "does not keep to the limits of pools", false, Looks::Plan(|plan| !plan.pools.is_empty())),
     row("priority", "does not order runs by priority", false, Looks::Plan(|plan| plan.priority.is_some())),
     row(
         "max_execution_time_seconds",

@@ -400,7 +400,6 @@ fn what_is_not_honoured_is_never_passed_over() {
         (None, "on_failure"),
         of("a", "{{ }}"),
         of("a", "foreach"),
-        of("a", "pool"),
         of("a", "on_failure"),
         of("a", "quality_gate"),
         of("a", "rollback"),
@@ -408,7 +407,7 @@ fn what_is_not_honoured_is_never_passed_over() {
     ];
     assert_eq!(refused, expected.into_iter().collect());
     let mild: Vec<&str> = not_yet(&plan).iter().filter(|one| !one.changes_run).map(|one| one.field).collect();
-    assert_eq!(mild, ["pools", "priority"]);
+    assert_eq!(mild, ["priority"]);
     let checked = check("p", text, false);
     assert!(checked.plan.is_some(), "they are warnings for `check`");
     assert_eq!(checked.diagnostics.len(), refused.len() + mild.len());

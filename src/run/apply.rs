@@ -13,7 +13,8 @@ use crate::plan::{FailurePolicy, Step};
 
 use super::{
     Attempt, ByHand, CheckpointCause, CheckpointMark, Event, HoldState, Intervention, InterventionStatus, PauseReason,
-    PendingStop, Recorded, RunState, RunStatus, Skip, StepState, StepStatus, StopReason, Then, state::Index,
+    PendingStop, Recorded, RunState, RunStatus, Skip, StepState, StepStatus, StopReason, Then, queue::Queue,
+    state::Index,
 };
 
 impl RunState {
@@ -214,7 +215,8 @@ impl RunState {
         };
         let command_ids = std::mem::take(&mut self.index.command_ids);
         let (order, places) = (Arc::new(order), Arc::new(places));
-        self.index = Index { order, places, numbers, unmet, released, command_ids, ..Index::default() };
+        let queue = Queue::new(&self.plan);
+        self.index = Index { order, places, numbers, unmet, released, command_ids, queue, ..Index::default() };
         for position in 0..self.steps.len() {
             self.index.counts.add(self.steps[position].status);
             self.join(position);
@@ -226,7 +228,7 @@ impl RunState {
 
     /// The run ends: a step that waited for its back-off will not be tried again; one at its hold point has not started.
     fn stand_down(&mut self, time: DateTime<Utc>) {
-        let mut waiting: Vec<usize> = self.index.waiting.iter().map(|(_, position)| *position).collect();
+        let mut waiting: Vec<usize> = self.index.queue.waiting().collect();
         waiting.extend(&self.index.waiting_blocked);
         let held: Vec<usize> = self.index.held.iter().copied().collect();
         for position in waiting {
@@ -312,11 +314,11 @@ impl RunState {
     }
 
     pub(super) fn leave(&mut self, position: usize) -> StepStatus {
-        let step = &self.steps[position];
+        let (definition, step) = (&self.plan.steps[position], &self.steps[position]);
         let index = &mut self.index;
         match step.status {
             StepStatus::Pending => {
-                index.ready.remove(&ready_key(&self.plan, position));
+                index.queue.remove_ready(definition, &index.order, position);
                 index.at_hold.remove(&position);
                 index.at_condition.remove(&position);
             }
@@ -325,9 +327,10 @@ impl RunState {
             }
             StepStatus::Running | StepStatus::Stopping => {
                 index.live.remove(&position);
+                index.queue.ended(definition);
             }
             StepStatus::Waiting => {
-                index.waiting.remove(&(step.due.unwrap_or_default(), position));
+                index.queue.remove_waiting(definition, step.due.unwrap_or_default(), position);
                 index.waiting_blocked.remove(&position);
             }
             StepStatus::InReview => {
@@ -356,7 +359,7 @@ impl RunState {
     }
 
     fn join(&mut self, position: usize) {
-        let step = &self.steps[position];
+        let (definition, step) = (&self.plan.steps[position], &self.steps[position]);
         let index = &mut self.index;
         match step.status {
             StepStatus::Pending => {
@@ -369,9 +372,10 @@ impl RunState {
             }
             StepStatus::Running | StepStatus::Stopping => {
                 index.live.insert(position);
+                index.queue.began(definition);
             }
             StepStatus::Waiting if index.unmet[position] == 0 => {
-                index.waiting.insert((step.due.unwrap_or_default(), position));
+                index.queue.add_waiting(definition, step.due.unwrap_or_default(), position);
             }
             StepStatus::Waiting => {
                 index.waiting_blocked.insert(position);
@@ -441,34 +445,31 @@ impl RunState {
         } else if self.is_hold_point(position) {
             self.index.at_hold.insert(position);
         } else {
-            self.index.ready.insert(ready_key(&self.plan, position));
+            let index = &mut self.index;
+            index.queue.add_ready(&self.plan.steps[position], &index.order, position);
         }
     }
 
     fn move_ready(&mut self, position: usize, released: bool) {
-        let (index, step) = (&mut self.index, &self.steps[position]);
+        let (index, definition, step) = (&mut self.index, &self.plan.steps[position], &self.steps[position]);
         match (step.status, released) {
             (StepStatus::Pending, true) => self.enlist(position),
             (StepStatus::Pending, false) => {
-                index.ready.remove(&ready_key(&self.plan, position));
+                index.queue.remove_ready(definition, &index.order, position);
                 index.at_hold.remove(&position);
                 index.at_condition.remove(&position);
             }
             (StepStatus::Waiting, true) => {
                 index.waiting_blocked.remove(&position);
-                index.waiting.insert((step.due.unwrap_or_default(), position));
+                index.queue.add_waiting(definition, step.due.unwrap_or_default(), position);
             }
             (StepStatus::Waiting, false) => {
-                index.waiting.remove(&(step.due.unwrap_or_default(), position));
+                index.queue.remove_waiting(definition, step.due.unwrap_or_default(), position);
                 index.waiting_blocked.insert(position);
             }
             _ => {}
         }
     }
-}
-
-pub(super) fn ready_key(plan: &crate::plan::Plan, position: usize) -> (i32, usize) {
-    (plan.steps[position].priority.unwrap_or(0).saturating_neg(), position)
 }
 
 /// The caller's id of a command that had, or will have, its effect. One that was refused or overtaken had none: it may be sent again.

@@ -29,7 +29,7 @@ impl RunState {
                 {
                     let before = self.leave(position);
                     let old = std::mem::replace(&mut Arc::make_mut(&mut self.plan).steps[position], Arc::clone(step));
-                    self.renew_hold(position, &old, step);
+                    self.renew(position, &old, step);
                     self.leave_lost_hold(position, time);
                     self.enter(position, before);
                 }
@@ -89,7 +89,7 @@ impl RunState {
                 }
                 (Edit::Replace { step }, Edit::Replace { step: old }) => {
                     if let Some(position) = self.plan.position(&step.step_id) {
-                        self.renew_hold(position, &old, step);
+                        self.renew(position, &old, step);
                     }
                 }
                 _ => {}
@@ -110,9 +110,13 @@ impl RunState {
     }
 
     /// Who signed the hold point that a step had has not signed another one.
-    fn renew_hold(&mut self, position: usize, old: &Step, new: &Step) {
+    /// A hold point or a condition that was changed is another one: what was signed or found of the old one does not hold for it.
+    fn renew(&mut self, position: usize, old: &Step, new: &Step) {
         if old.hold != new.hold {
             self.steps[position].hold = None;
+        }
+        if old.when != new.when {
+            self.steps[position].condition_met = false;
         }
     }
 

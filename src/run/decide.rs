@@ -111,16 +111,14 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
     {
         return Some(event);
     }
-    if live > 0 || !index.waiting.is_empty() || !index.ready.is_empty() {
+    if live > 0 || !index.queue.is_empty() {
         return None;
     }
     Some(stalled(state))
 }
 
 fn next_start(state: &RunState, moment: &Moment) -> Option<Event> {
-    let index = &state.index;
-    let due = index.waiting.first().filter(|(due, _)| *due <= moment.now).map(|(_, position)| *position);
-    let position = due.or_else(|| index.ready.first().map(|(_, position)| *position))?;
+    let position = state.index.queue.next(moment.now)?;
     let step = &state.plan.steps[position];
     let started = |digest: String, input: Option<Arc<Value>>| Event::AttemptStarted {
         step: step.step_id.clone(),
@@ -187,11 +185,10 @@ fn stalled(state: &RunState) -> Event {
 /// Whether everything a run is paused for has been answered without a word of `resume`.
 fn goes_on(state: &RunState) -> bool {
     let index = &state.index;
-    let moves = !index.ready.is_empty()
+    let moves = !index.queue.is_empty()
         || !index.at_condition.is_empty()
         || !index.at_hold.is_empty()
-        || !index.live.is_empty()
-        || !index.waiting.is_empty();
+        || !index.live.is_empty();
     !state.paused.is_empty()
         && state.paused.iter().all(|reason| match reason {
             PauseReason::Operator | PauseReason::Recovered => false,

@@ -183,11 +183,7 @@ impl Asker<'_> {
             return Err(refuse(format!("the run ends because of {ids} when what still runs has ended"))
                 .possible("retry or skip the failed step to let it go on"));
         }
-        if index.ready.is_empty()
-            && index.at_condition.is_empty()
-            && index.at_hold.is_empty()
-            && index.live.is_empty()
-            && index.waiting.is_empty()
+        if index.queue.is_empty() && index.at_condition.is_empty() && index.at_hold.is_empty() && index.live.is_empty()
         {
             let mut questions = open_questions(state);
             let more = questions.len().saturating_sub(QUESTIONS_TOLD);

@@ -15,6 +15,7 @@ mod inputs;
 mod intervene;
 mod outcome;
 mod preview;
+mod queue;
 mod snapshot;
 mod state;
 

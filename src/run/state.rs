@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::plan::order::Order;
 use crate::plan::{FailurePolicy, Plan, Step};
 
+use super::queue::Queue;
 use super::{Event, Intervention, Outcome, PlanChange, Recorded, RunOptions, SkipReason, StopReason};
 
 /// The six states of a run.
@@ -521,8 +522,8 @@ pub(super) struct Index {
     pub unmet: Vec<u32>,
     /// By node: whether what waits for it may go on.
     pub released: Vec<bool>,
-    /// Steps that are pending and wait for nothing: (-priority, position).
-    pub ready: BTreeSet<(i32, usize)>,
+    /// What waits for its turn, or for the time.
+    pub queue: Queue,
     /// Steps that are pending, wait for nothing, and have a condition that is to be evaluated.
     pub at_condition: BTreeSet<usize>,
     /// Steps that are pending and wait for nothing but to be signed off.
@@ -537,8 +538,6 @@ pub(super) struct Index {
     pub cancelled: BTreeSet<usize>,
     /// Failed, and to end the run.
     pub fatal: BTreeSet<usize>,
-    /// In back-off and waiting for nothing but the time: (due, position).
-    pub waiting: BTreeSet<(DateTime<Utc>, usize)>,
     /// In back-off while something they need was taken up again.
     pub waiting_blocked: BTreeSet<usize>,
     pub command_ids: HashSet<String>,
@@ -652,12 +651,17 @@ impl RunState {
         self.status == RunStatus::Running && !self.cancelling && self.index.fatal.is_empty()
     }
 
+    /// The pool that keeps a step from starting though it is ready, with its limit.
+    pub fn full_pool(&self, position: usize) -> Option<(&str, u32)> {
+        self.index.queue.full_pool(&self.plan.steps[position])
+    }
+
     /// When the next back-off ends, if the run may go on.
     pub fn wake_at(&self) -> Option<DateTime<Utc>> {
         if !self.may_start() || self.index.live.len() >= self.options.max_parallel as usize {
             return None;
         }
-        self.index.waiting.first().map(|(due, _)| *due)
+        self.index.queue.next_due().map(|(due, _)| due)
     }
 
     /// The steps whose ids are given by position.

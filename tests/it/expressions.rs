@@ -223,6 +223,18 @@ fn a_secret_reaches_the_command_and_nothing_else() {
 }
 
 #[test]
+fn a_condition_that_was_changed_is_evaluated_anew() {
+    let mut driver = Driver::started(json!(["a", {"step_id": "b", "when": "true", "hold": true}]));
+    driver.succeeds("a");
+    assert_eq!(driver.status("b"), StepStatus::Held);
+    driver.ask(Command::Modify { step: "b".into(), patch: json!({"when": "false", "hold": null}) });
+    if driver.run().starts_with("paused") {
+        driver.ask(Command::Resume);
+    }
+    assert_eq!((driver.run().as_str(), driver.status("b")), ("completed", StepStatus::Skipped));
+}
+
+#[test]
 fn events_say_what_was_decided() {
     let driver = Driver::started(json!([{"step_id": "a", "when": "1 < 2"}]));
     let events: Vec<&Event> = driver.journal.iter().map(|recorded| &recorded.event).collect();
