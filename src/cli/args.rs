@@ -273,6 +273,12 @@ pub struct ResumeArgs {
     /// Release these steps from their hold points
     #[arg(long, value_name = "STEP", num_args = 1..)]
     pub release: Vec<String>,
+    /// Approve the results of these steps, which are in review
+    #[arg(long, value_name = "STEP", num_args = 1..)]
+    pub approve: Vec<String>,
+    /// Reject the results of these steps, which are in review
+    #[arg(long, value_name = "STEP", num_args = 1..)]
+    pub reject: Vec<String>,
     /// The value of a secret variable that the environment does not have
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub set: Vec<(String, String)>,

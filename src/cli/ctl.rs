@@ -132,6 +132,19 @@ pub enum CtlAction {
         /// The step
         step: String,
     },
+    Approve {
+        /// The step
+        step: String,
+    },
+    Reject {
+        /// The step
+        step: String,
+    },
+    /// pass the review of a result on to somebody else
+    Escalate {
+        /// The step
+        step: String,
+    },
     /// how many attempts may run at the same time
     SetParallel {
         /// How many
@@ -280,6 +293,9 @@ impl CtlAction {
             CtlAction::Hold { step } => Command::Hold { step },
             CtlAction::Unhold { step } => Command::Unhold { step },
             CtlAction::Release { step } => Command::Release { step },
+            CtlAction::Approve { step } => Command::Approve { step },
+            CtlAction::Reject { step } => Command::Reject { step },
+            CtlAction::Escalate { step } => Command::Escalate { step },
             CtlAction::SetParallel { value } => Command::SetParallel { value },
             CtlAction::Undo { version } => Command::Undo { version },
             CtlAction::UseVersion { version } => Command::UseVersion { version },

@@ -93,6 +93,8 @@ pub fn answers(context: &Context, args: &ResumeArgs) -> Vec<Request> {
         .chain(skip)
         .chain(complete)
         .chain(release)
+        .chain(args.approve.iter().map(|step| Command::Approve { step: step.clone() }))
+        .chain(args.reject.iter().map(|step| Command::Reject { step: step.clone() }))
         .map(|command| Request::new(command, &context.user).because(reason.clone()))
         .collect()
 }

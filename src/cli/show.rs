@@ -217,13 +217,9 @@ fn step_row(state: &RunState, position: usize, now: DateTime<Utc>) -> Vec<Cell> 
 /// What there is to say of a step beside its state.
 fn remark(state: &RunState, position: usize, now: DateTime<Utc>) -> String {
     let step = &state.steps[position];
-    let outcome = || {
-        step.attempt()
-            .and_then(|attempt| attempt.outcome.as_ref())
-            .map(|outcome| outcome.in_words())
-            .unwrap_or_default()
-    };
+    let outcome = || step.why_failed().unwrap_or_default();
     match step.status {
+        StepStatus::InReview => step.reviews.last().map(|review| review.judgement.reason.clone()).unwrap_or_default(),
         StepStatus::Failed | StepStatus::Interrupted => outcome(),
         StepStatus::Held => state.hold_reason(position).unwrap_or_default().to_owned(),
         StepStatus::Waiting => match step.due {
@@ -287,6 +283,11 @@ pub fn ways_on(context: &Context, state: &RunState) -> Vec<String> {
     }
     if !held.is_empty() {
         ways.push(format!("{base} --release {}", held.join(" ")));
+    }
+    let reviewed = of(&[StepStatus::InReview]);
+    if !reviewed.is_empty() {
+        ways.push(format!("{base} --approve {}", reviewed.join(" ")));
+        ways.push(format!("{base} --reject {}", reviewed.join(" ")));
     }
     let asks = |reason| state.paused.contains(&reason);
     let by_word = asks(PauseReason::Operator) || asks(PauseReason::Recovered);

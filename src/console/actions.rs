@@ -17,6 +17,8 @@ pub enum Action {
     Skip,
     Complete,
     Release,
+    Approve,
+    Reject,
     Hold,
     Unhold,
     Modify,
@@ -180,6 +182,10 @@ pub const TABLE: &[Entry] = &[
         command!(|target| Some(Command::Complete { step: target.step?.into(), result: None }))),
     entry(Action::Release, "release", "release the hold: the step may start", "release", &["o"], Scope::Run, Group::Step, 6,
         command!(|target| Some(Command::Release { step: target.step?.into() }))),
+    entry(Action::Approve, "approve", "approve the result in review: the step is completed", "approve", &["o"], Scope::Run, Group::Step, 6,
+        command!(|target| Some(Command::Approve { step: target.step?.into() }))),
+    entry(Action::Reject, "reject", "reject the result in review: the step fails (asks first)", "reject", &["x"], Scope::Run, Group::Step, 7,
+        command!(|target| Some(Command::Reject { step: target.step?.into() }))),
     entry(Action::Hold, "hold", "set a hold point: the run stops before this step", "hold point", &["b"], Scope::Run, Group::Step, 9,
         command!(|target| Some(Command::Hold { step: target.step?.into() }))),
     entry(Action::Unhold, "unhold", "take the hold point off the step", "no hold point", &["b"], Scope::Run, Group::Step, 9,
@@ -294,6 +300,7 @@ mod tests {
         let alternatives: &[&[Action]] = &[
             &[Action::Start, Action::Pause, Action::Resume],
             &[Action::Hold, Action::Unhold],
+            &[Action::Release, Action::Approve],
             &[Action::Start, Action::Open],
             &[Action::Restore, Action::UseVersion, Action::Open],
             &[Action::Mark, Action::PageDown],
@@ -311,7 +318,7 @@ mod tests {
 
     #[test]
     fn keys_of_what_comes_later_are_free() {
-        for key in ["T", "D", "M", ":", "x"] {
+        for key in ["T", "D", "M", ":"] {
             assert!(TABLE.iter().all(|entry| !entry.keys.contains(&key)), "{key} is taken");
         }
     }

@@ -105,6 +105,10 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
         let page = candidates.iter().find(|action| **action != Action::Mark).copied();
         return if versions && has(Action::Mark) { Some(Action::Mark) } else { page };
     }
+    if has(Action::Release) {
+        let reviewed = drawn.step.as_ref().is_some_and(|(_, status)| *status == StepStatus::InReview);
+        return Some(if reviewed { Action::Approve } else { Action::Release });
+    }
     if has(Action::Hold) {
         let run = app.run.as_ref()?;
         let point = run.position().is_some_and(|position| run.state.is_hold_point(position));

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
-use crate::run::{Event, Intervention, InterventionStatus, PauseReason, Recorded, RunState, SkipReason, Then};
+use crate::run::{
+    Event, GateDecision, Intervention, InterventionStatus, PauseReason, Recorded, RunState, SkipReason, Then,
+};
 
 use super::{text, words};
 
@@ -106,6 +108,16 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
                     let wait = words::span((*due - recorded.time).as_seconds_f64());
                     Some((format!("{step} failed{number}{why} · tries again in {wait}"), Weight::Attention))
                 }
+                Then::Review => {
+                    Some((format!("{step} ended{number} in {took}: its result waits for a verdict"), Weight::Attention))
+                }
+                Then::Improve { due } => {
+                    let wait = words::span((*due - recorded.time).as_seconds_f64());
+                    Some((
+                        format!("{step} ended{number} in {took} · tries for more quality in {wait}"),
+                        Weight::Attention,
+                    ))
+                }
                 Then::Stop => quiet(format!("{step} stopped{number}")),
                 Then::Interrupt => Some((format!("{step} was interrupted{number}{why}"), Weight::Attention)),
                 Then::Requeue => quiet(format!("{step} was interrupted{number}; it is idempotent and runs again")),
@@ -142,12 +154,22 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
             let more = if what.len() > 3 { format!(" · and {} more", what.len() - 3) } else { String::new() };
             quiet(format!("plan v{}: {shown}{more}", change.version))
         }
+        Event::ResultJudged { step, judgement, .. } => {
+            let said = match judgement.decision {
+                GateDecision::Approved => "good enough",
+                GateDecision::Rejected => "not good enough",
+                GateDecision::ReviewRequired => "to be reviewed",
+                GateDecision::RetrySuggested => "not good enough yet",
+            };
+            quiet(format!("{step}: its result is {said} ({})", judgement.reason))
+        }
         // Each is said by the intervention it comes from, with who and why.
         Event::RunStarted
         | Event::RunResumed
         | Event::RunReopened
         | Event::CancelRequested { .. }
         | Event::HoldReleased { .. }
+        | Event::ReviewAnswered { .. }
         | Event::HoldSet { .. }
         | Event::HoldCleared { .. }
         | Event::StopRequested { .. }
@@ -192,6 +214,9 @@ fn asked(record: &Intervention) -> String {
         "hold" => format!("set a hold point on {step}"),
         "unhold" => format!("took the hold point off {step}"),
         "release" => format!("released {step}"),
+        "approve" => format!("approved the result of {step}"),
+        "reject" => format!("rejected the result of {step}"),
+        "escalate" => format!("passed the review of {step} on"),
         "set_parallel" => format!("set {} at the same time", parameters["value"].as_u64().unwrap_or_default()),
         "modify_step" => format!("changed {step}"),
         "add_step" => format!("added {step}"),

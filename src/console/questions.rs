@@ -1,6 +1,6 @@
 //! What is asked before a command is sent: what stops an attempt, runs a completed step again or is hard to undo.
 
-use crate::run::{Command, PlanVersion, StepStatus, newest_change};
+use crate::run::{Command, PlanVersion, RunState, StepStatus, newest_change};
 
 use super::app::App;
 use super::foretold::Foretold;
@@ -8,6 +8,12 @@ use super::history::what_made;
 use super::input::Input;
 use super::popups::{Ask, Care, Focus, Popup};
 use super::{text, words};
+
+/// What the gate said of the result that is asked about.
+fn verdict_on(state: &RunState, step: &str) -> Vec<String> {
+    let review = state.step(step).and_then(|(_, found)| found.reviews.last());
+    review.map(|review| format!("The gate: {}.", review.judgement.reason)).into_iter().collect()
+}
 
 impl App {
     /// The question to ask before a command, if it is one that asks.
@@ -113,6 +119,16 @@ impl App {
             Command::Skip { step } => {
                 let effect = vec!["It is not run. What depends on it goes on without it.".into()];
                 Some(ask(format!("Skip {step}?"), effect, "skip", "let it be", Care::Plain))
+            }
+            Command::Approve { step } => {
+                let mut effect = verdict_on(state, step);
+                effect.push("It counts as completed, and what depends on it goes on.".into());
+                Some(ask(format!("Approve the result of {step}?"), effect, "approve", "not yet", Care::Plain))
+            }
+            Command::Reject { step } => {
+                let mut effect = verdict_on(state, step);
+                effect.push("The step fails; what depends on it does not go on.".into());
+                Some(ask(format!("Reject the result of {step}?"), effect, "reject", "not yet", Care::Careful))
             }
             Command::Complete { step, .. } => {
                 let mut effect = vec!["You did its work: it counts as completed and is not run again.".into()];

@@ -406,7 +406,7 @@ mod tests {
             (r#"{"step_id": "n", "run": "1"}, {"step_id": "m", "run": "2"}"#, "after the end"),
             (r#"{"step_id": "n", "run": "1"}]}, {"#, "broken JSON"),
             (r#"{"step_id": "n", "agent_type": "nobody"}"#, "not bound"),
-            (r#"{"step_id": "n", "run": "1", "quality_gate": {}}"#, "cannot be honoured"),
+            (r#"{"step_id": "n", "run": "1", "rollback": {"run": "x"}}"#, "cannot be honoured"),
         ] {
             let found = check_step(&plan, text, true, false).expect_err(text);
             assert!(found.iter().any(|one| one.message.contains(says)), "{text}: {found:?}");

@@ -401,7 +401,6 @@ fn what_is_not_honoured_is_never_passed_over() {
         of("a", "{{ }}"),
         of("a", "foreach"),
         of("a", "on_failure"),
-        of("a", "quality_gate"),
         of("a", "rollback"),
         of("b", "agent_type"),
     ];

@@ -12,9 +12,9 @@ use crate::plan::order::Order;
 use crate::plan::{FailurePolicy, Step};
 
 use super::{
-    Attempt, ByHand, CheckpointCause, CheckpointMark, Event, HoldState, Intervention, InterventionStatus, PauseReason,
-    PendingStop, Recorded, RunState, RunStatus, Skip, StepState, StepStatus, StopReason, Then, queue::Queue,
-    state::Index,
+    Attempt, ByHand, CheckpointCause, CheckpointMark, Event, GateDecision, HoldState, Intervention, InterventionStatus,
+    PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState, RunStatus, Skip, StepState,
+    StepStatus, StopReason, Then, queue::Queue, state::Index,
 };
 
 impl RunState {
@@ -39,6 +39,13 @@ impl RunState {
                     self.enter_status(RunStatus::Paused, time);
                     self.mark(seq, time, CheckpointCause::Paused, None);
                 }
+                // What has been answered meanwhile is no reason any more.
+                let (held, reviewed) = (!self.index.held.is_empty(), !self.index.in_review.is_empty());
+                self.paused.retain(|reason| match reason {
+                    PauseReason::Hold => held,
+                    PauseReason::Review => reviewed,
+                    _ => true,
+                });
                 self.paused.extend(reasons);
             }
             Event::RunResumed => {
@@ -114,6 +121,41 @@ impl RunState {
                     step.follow(then);
                 });
                 if matches!(then, Then::Complete | Then::Fail { .. }) {
+                    self.mark(seq, time, CheckpointCause::Step, Some(position));
+                }
+            }
+            Event::ResultJudged { step, attempt, judgement } => self.with(step, time, |step| {
+                let asks = judgement.decision == GateDecision::ReviewRequired;
+                step.reviews.push(Review {
+                    attempt: *attempt,
+                    time,
+                    judgement: judgement.clone(),
+                    status: asks.then_some(ReviewStatus::Pending),
+                    answers: Vec::new(),
+                });
+            }),
+            Event::ReviewAnswered { step, user, status, notes, policy } => {
+                let Some(position) = self.position(step).filter(|at| self.steps[*at].status == StepStatus::InReview)
+                else {
+                    return;
+                };
+                self.change(position, time, |step| {
+                    if let Some(review) = step.reviews.last_mut() {
+                        review.status = Some(*status);
+                        review.answers.push(ReviewAnswer {
+                            user: user.clone(),
+                            time,
+                            status: *status,
+                            notes: notes.clone(),
+                        });
+                    }
+                    match (status, policy) {
+                        (ReviewStatus::Approved, _) => step.follow(&Then::Complete),
+                        (ReviewStatus::Rejected, Some(policy)) => step.follow(&Then::Fail { policy: *policy }),
+                        _ => {}
+                    }
+                });
+                if matches!(status, ReviewStatus::Approved | ReviewStatus::Rejected) {
                     self.mark(seq, time, CheckpointCause::Step, Some(position));
                 }
             }
@@ -494,8 +536,8 @@ impl StepState {
     fn follow(&mut self, then: &Then) {
         match then {
             Then::Complete => {
-                self.clear_verdict();
                 self.status = StepStatus::Completed;
+                self.clear_verdict();
             }
             Then::Fail { policy } => {
                 self.status = StepStatus::Failed;
@@ -507,6 +549,12 @@ impl StepState {
                 self.retries += 1;
                 self.due = Some(*due);
             }
+            Then::Review => self.status = StepStatus::InReview,
+            Then::Improve { due } => {
+                self.status = StepStatus::Waiting;
+                self.gate_retries += 1;
+                self.due = Some(*due);
+            }
             Then::Stop => self.status = StepStatus::Cancelled,
             Then::Interrupt => self.status = StepStatus::Interrupted,
             Then::Requeue => self.status = StepStatus::Pending,
@@ -516,11 +564,18 @@ impl StepState {
     fn queue(&mut self) {
         self.clear_verdict();
         self.retries = 0;
+        self.gate_retries = 0;
         self.condition_met = false;
         self.status = StepStatus::Pending;
     }
 
     fn clear_verdict(&mut self) {
+        // Whoever took the step into their hands did not take the result as it was.
+        if self.status == StepStatus::InReview
+            && let Some(review) = self.reviews.last_mut()
+        {
+            review.status = Some(ReviewStatus::Rejected);
+        }
         self.due = None;
         self.skip = None;
         self.by_hand = None;

@@ -105,6 +105,21 @@ pub enum Command {
         /// Which step.
         step: String,
     },
+    /// The result in review is good enough: the step is completed.
+    Approve {
+        /// Which step.
+        step: String,
+    },
+    /// The result in review is not good enough: the step fails.
+    Reject {
+        /// Which step.
+        step: String,
+    },
+    /// Somebody else is to decide about the result in review.
+    Escalate {
+        /// Which step.
+        step: String,
+    },
     /// How many attempts may run at the same time.
     SetParallel {
         /// The new limit, 1 to 4096.
@@ -180,6 +195,9 @@ impl Command {
             Command::Hold { .. } => "hold",
             Command::Unhold { .. } => "unhold",
             Command::Release { .. } => "release",
+            Command::Approve { .. } => "approve",
+            Command::Reject { .. } => "reject",
+            Command::Escalate { .. } => "escalate",
             Command::SetParallel { .. } => "set_parallel",
             Command::Modify { .. } => "modify_step",
             Command::Add { .. } => "add_step",
@@ -200,6 +218,9 @@ impl Command {
             | Command::Hold { step }
             | Command::Unhold { step }
             | Command::Release { step }
+            | Command::Approve { step }
+            | Command::Reject { step }
+            | Command::Escalate { step }
             | Command::Modify { step, .. }
             | Command::Remove { step } => Some(step),
             Command::Add { step, .. } => step["step_id"].as_str(),

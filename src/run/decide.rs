@@ -11,8 +11,9 @@ use crate::plan::{FailurePolicy, RetryPolicy, Step};
 use super::inputs::{Secrets, condition, rendered_step};
 use super::intervene;
 use super::{
-    Event, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Recorded, Registration, Rejection,
-    Request, RunState, RunStatus, SkipReason, StepStatus, StopReason, Then, input_digest, input_of,
+    Event, GateDecision, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Recorded,
+    Registration, Rejection, Request, RunState, RunStatus, SkipReason, StepStatus, StopReason, Then, input_digest,
+    input_of, judge,
 };
 
 /// Before the first retry, in seconds, unless the step says otherwise.
@@ -205,8 +206,7 @@ fn failures(state: &RunState) -> String {
         .iter()
         .take(SHOWN)
         .map(|position| {
-            let outcome = state.steps[*position].attempt().and_then(|attempt| attempt.outcome.as_ref());
-            let why = outcome.map(|outcome| outcome.in_words()).filter(|why| !why.is_empty());
+            let why = state.steps[*position].why_failed();
             let id = &state.plan.steps[*position].step_id;
             why.map_or_else(|| format!("{id} failed"), |why| format!("{id} failed: {why}"))
         })
@@ -265,7 +265,25 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
         })
     };
     if outcome.status == OutcomeStatus::Succeeded {
-        let mut events = vec![event(Then::Complete)];
+        let mut events = match definition.quality_gate.as_deref() {
+            None => vec![event(Then::Complete)],
+            Some(gate) => {
+                let judgement = judge(gate, outcome.result.as_ref(), step.gate_retries);
+                let judged =
+                    Event::ResultJudged { step: step_id.to_owned(), attempt: number, judgement: judgement.clone() };
+                let mut events = match judgement.decision {
+                    GateDecision::Approved => vec![event(Then::Complete)],
+                    GateDecision::ReviewRequired => vec![event(Then::Review)],
+                    GateDecision::RetrySuggested if !state.cancelling => {
+                        let delay = backoff(definition.retry.as_ref(), step.gate_retries, moment.entropy);
+                        vec![event(Then::Improve { due: after(moment.now, delay) })]
+                    }
+                    GateDecision::Rejected | GateDecision::RetrySuggested => failed(state, definition, event),
+                };
+                events.insert(0, judged);
+                events
+            }
+        };
         events.extend(settled(InterventionStatus::Failed, Some("the step completed before it could be stopped")));
         return events;
     }
@@ -314,16 +332,23 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
             let delay = backoff(definition.retry.as_ref(), step.retries, moment.entropy);
             vec![event(Then::Retry { due: after(moment.now, delay) })]
         }
-        _ => {
-            let policy = definition.on_failure.unwrap_or(state.options.on_failure);
-            let mut events = vec![event(Then::Fail { policy })];
-            // Rollback actions are not run yet: until they are, an operator decides.
-            if matches!(policy, FailurePolicy::Pause | FailurePolicy::Rollback) && !state.cancelling {
-                events.push(Event::RunPaused { reasons: [PauseReason::StepFailed].into() });
-            }
-            events
-        }
+        _ => failed(state, definition, event),
     }
+}
+
+/// A step's attempt was its last: the step fails, with the policy that holds for it.
+fn failed(state: &RunState, definition: &Step, ended: impl Fn(Then) -> Event) -> Vec<Event> {
+    let policy = definition.on_failure.unwrap_or(state.options.on_failure);
+    let mut events = vec![ended(Then::Fail { policy })];
+    events.extend(asks_for_failure(state, policy));
+    events
+}
+
+/// The pause that a failure with this policy asks for.
+pub(super) fn asks_for_failure(state: &RunState, policy: FailurePolicy) -> Option<Event> {
+    // Rollback actions are not run yet: until they are, an operator decides.
+    let asks = matches!(policy, FailurePolicy::Pause | FailurePolicy::Rollback) && !state.cancelling;
+    asks.then(|| Event::RunPaused { reasons: [PauseReason::StepFailed].into() })
 }
 
 fn after(now: DateTime<Utc>, seconds: f64) -> DateTime<Utc> {

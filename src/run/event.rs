@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::plan::{Edit, FailurePolicy, Plan};
 
-use super::{Outcome, PauseReason, StepState};
+use super::{Judgement, Outcome, PauseReason, ReviewStatus, StepState};
 
 /// An event with its place and time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,6 +139,30 @@ pub enum Event {
         outcome: Arc<Outcome>,
         /// What was decided to follow.
         then: Then,
+    },
+    /// A quality gate judged an attempt's result.
+    ResultJudged {
+        /// Which step.
+        step: String,
+        /// Which attempt.
+        attempt: u32,
+        /// What it said.
+        judgement: Judgement,
+    },
+    /// Somebody answered a review, or passed it on.
+    ReviewAnswered {
+        /// Which step.
+        step: String,
+        /// Who.
+        user: String,
+        /// Their answer.
+        status: ReviewStatus,
+        /// Their notes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        notes: Option<String>,
+        /// The policy with which the step fails, when it is rejected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<FailurePolicy>,
     },
     /// A step is to run again (operator's retry): it is pending, its own retries start from zero.
     StepQueued {
@@ -351,6 +375,13 @@ pub enum Then {
     Fail {
         /// Which policy applies.
         policy: FailurePolicy,
+    },
+    /// The result waits for a person's verdict.
+    Review,
+    /// The result is not good enough: another attempt starts by itself, not before `due`.
+    Improve {
+        /// When the next attempt is due.
+        due: DateTime<Utc>,
     },
     /// Another attempt starts by itself, not before `due`.
     Retry {

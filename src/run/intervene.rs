@@ -9,9 +9,10 @@ use chrono::{DateTime, Utc};
 
 use crate::plan::{Step, difference};
 
+use super::decide::asks_for_failure;
 use super::{
     ChangeCause, Command, Event, Intervention, InterventionStatus, Moment, PauseReason, Rejection, RejectionCode,
-    Request, RunState, RunStatus, SkipReason, StepState, StepStatus, StopReason,
+    Request, ReviewStatus, RunState, RunStatus, SkipReason, StepState, StepStatus, StopReason,
 };
 
 /// The largest `max_parallel`.
@@ -54,6 +55,9 @@ pub(super) fn request(
         Command::Hold { step } => asker.hold(step),
         Command::Unhold { step } => asker.unhold(step),
         Command::Release { step } => asker.release(step),
+        Command::Approve { step } => asker.review(step, ReviewStatus::Approved),
+        Command::Reject { step } => asker.review(step, ReviewStatus::Rejected),
+        Command::Escalate { step } => asker.review(step, ReviewStatus::Escalated),
         Command::SetParallel { value } => asker.set_parallel(*value),
         Command::Modify { step, patch } => asker.modify(step, patch),
         Command::Add { step, place, rewire } => asker.add(step, place, *rewire),
@@ -366,6 +370,26 @@ impl Asker<'_> {
         let needed = target.definition.hold.as_ref().map_or(1, crate::plan::Hold::approvals);
         let released = signed.len() + 1 >= needed as usize;
         applied(vec![Event::HoldReleased { step: step.to_owned(), user: user.clone(), released }])
+    }
+
+    fn review(&self, step: &str, status: ReviewStatus) -> Decision {
+        let target = self.target(step)?;
+        self.refuse_ended()?;
+        if target.step.status != StepStatus::InReview {
+            let word = target.step.status.word();
+            return Err(refuse(format!("`{step}` is {word}, not in review")).possible(self.answers(&target)));
+        }
+        let policy = target.definition.on_failure.unwrap_or(self.state.options.on_failure);
+        let rejected = status == ReviewStatus::Rejected;
+        let mut events = vec![Event::ReviewAnswered {
+            step: step.to_owned(),
+            user: self.request.user.clone(),
+            status,
+            notes: self.request.reason.clone(),
+            policy: rejected.then_some(policy),
+        }];
+        events.extend(asks_for_failure(self.state, policy).filter(|_| rejected));
+        applied(events)
     }
 
     fn set_parallel(&self, value: u32) -> Decision {

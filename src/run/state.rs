@@ -13,7 +13,7 @@ use crate::plan::order::Order;
 use crate::plan::{FailurePolicy, Plan, Step};
 
 use super::queue::Queue;
-use super::{Event, Intervention, Outcome, PlanChange, Recorded, RunOptions, SkipReason, StopReason};
+use super::{Event, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, SkipReason, StopReason};
 
 /// The six states of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -300,6 +300,12 @@ pub struct StepState {
     /// Its hold point, where it differs from the plan's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Box<HoldState>>,
+    /// Retries for its quality since the step was last queued by an operator.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gate_retries: u32,
+    /// What its quality gate said of its results, and what people made of that; oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<Review>,
     /// Its condition was found true, or an operator wants it run whatever the condition says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub condition_met: bool,
@@ -329,6 +335,22 @@ impl StepState {
     /// How long the newest attempt has run or ran, in seconds.
     pub fn seconds(&self, now: DateTime<Utc>) -> Option<f64> {
         self.attempt().map(|attempt| attempt.seconds(now))
+    }
+
+    /// Why its newest attempt did not do: what the attempt says, else what the quality gate or a reviewer said of its result.
+    pub fn why_failed(&self) -> Option<String> {
+        let attempt = self.attempt()?;
+        let own = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).filter(|why| !why.is_empty());
+        own.or_else(|| {
+            let review = self.reviews.last().filter(|review| review.attempt == attempt.number)?;
+            Some(match review.answers.last() {
+                Some(answer) => match &answer.notes {
+                    Some(notes) => format!("rejected by {}: {notes}", answer.user),
+                    None => format!("rejected by {}", answer.user),
+                },
+                None => review.judgement.reason.clone(),
+            })
+        })
     }
 
     /// What expressions see as the step's result: what a person gave, else the `data` of the newest attempt's result, else that result.

@@ -256,9 +256,9 @@ fn unbound_agents_are_refused_unless_simulated() {
 #[test]
 fn what_cannot_be_honoured_is_refused() {
     let sandbox = Sandbox::new();
-    let plan = sandbox.plan("later", json!([{"step_id": "s", "run": "true", "quality_gate": {}}]));
+    let plan = sandbox.plan("later", json!([{"step_id": "s", "run": "true", "rollback": {"run": "x"}}]));
     let ended = sandbox.run(&["run", &plan, "--headless"]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(ended.stderr.contains("quality_gate") && ended.stderr.contains("nothing was started"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("rollback") && ended.stderr.contains("nothing was started"), "{}", ended.stderr);
     assert!(!sandbox.path().join("checkpoints").exists(), "nothing was written");
 }

@@ -12,6 +12,7 @@ mod docs;
 mod engine;
 mod expressions;
 mod fuzz;
+mod gates;
 mod headless;
 mod journal;
 mod journal_faults;

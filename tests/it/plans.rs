@@ -181,7 +181,7 @@ fn a_bad_plan_gets_all_its_problems_named() {
 
 #[test]
 fn a_plan_that_run_refuses_is_answered_by_check() {
-    let text = "{\n  \"plan_id\": \"p\",\n  \"agents\": {\"uploader\": {\"kind\": \"http\", \"url\": \"https://x\"}, \"unused\": {\"kind\": \"manual\"}},\n  \"steps\": [\n    {\"step_id\": \"a\", \"agent_type\": \"uploder\"},\n    {\"step_id\": \"b\", \"agent_type\": \"reviewer\", \"quality_gate\": {}},\n    {\"step_id\": \"c\", \"agent_type\": \"reviewer\", \"name\": \"{{ run.id }}\"},\n    {\"step_id\": \"d\", \"agent_type\": \"uploader\"}\n  ]\n}";
+    let text = "{\n  \"plan_id\": \"p\",\n  \"agents\": {\"uploader\": {\"kind\": \"http\", \"url\": \"https://x\"}, \"unused\": {\"kind\": \"manual\"}},\n  \"steps\": [\n    {\"step_id\": \"a\", \"agent_type\": \"uploder\"},\n    {\"step_id\": \"b\", \"agent_type\": \"reviewer\", \"rollback\": {\"run\": \"x\"}},\n    {\"step_id\": \"c\", \"agent_type\": \"reviewer\", \"name\": \"{{ run.id }}\"},\n    {\"step_id\": \"d\", \"agent_type\": \"uploader\"}\n  ]\n}";
     let found = check("plans/plan.json", text, false);
     insta::assert_snapshot!("not_bound_and_not_yet", render_text("plans/plan.json", text, &found.diagnostics, false));
 }

@@ -71,16 +71,19 @@ pub fn call(run: &OpenRun) -> Option<Call> {
                 let why = state.hold_reason(place).map(|why| format!(": {why}")).unwrap_or_default();
                 (format!("{id} is held{why}"), vec![key(Action::Release), key(Action::Skip)], Role::Held)
             }
-            StepStatus::InReview => (format!("{id} waits for a verdict"), vec![], Role::Review),
+            StepStatus::InReview => {
+                let why =
+                    step.reviews.last().map(|review| format!(": {}", review.judgement.reason)).unwrap_or_default();
+                let keys = vec![key(Action::Approve), key(Action::Reject), key(Action::Retry)];
+                (format!("{id} waits for a verdict{why}"), keys, Role::Review)
+            }
             StepStatus::Interrupted => (
                 format!("{id} was running when its engine ended"),
                 vec![key(Action::Retry), key(Action::Skip), key(Action::Complete)],
                 Role::Held,
             ),
             _ => {
-                let outcome = step.attempt().and_then(|attempt| attempt.outcome.as_ref());
-                let why = outcome.map(|outcome| outcome.in_words()).filter(|why| !why.is_empty());
-                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                let why = step.why_failed().map(|why| format!(": {why}")).unwrap_or_default();
                 (
                     format!("{id} failed{why}"),
                     vec![key(Action::Retry), key(Action::Skip), key(Action::Complete)],

@@ -187,9 +187,12 @@ fn bar(brush: &mut Brush<'_>, x: u16, y: u16, cells: u16, value: f64) {
 fn note(app: &App, run: &OpenRun, position: usize) -> (String, Role) {
     let state = &run.state;
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
-    let outcome = || step.attempt().and_then(|attempt| attempt.outcome.as_ref()).map(|outcome| outcome.in_words());
     match step.status {
-        StepStatus::Failed => (outcome().unwrap_or_default(), Role::Failed),
+        StepStatus::Failed => (step.why_failed().unwrap_or_default(), Role::Failed),
+        StepStatus::InReview => {
+            let reason = step.reviews.last().map(|review| review.judgement.reason.clone());
+            (reason.unwrap_or_else(|| "waits for a verdict".into()), Role::Review)
+        }
         StepStatus::Interrupted => ("its engine ended".into(), Role::Held),
         StepStatus::Held => (state.hold_reason(position).unwrap_or("waits to be released").into(), Role::Held),
         StepStatus::Pending if state.is_hold_point(position) => {
