@@ -79,6 +79,9 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
             })?;
             Some((said.into(), Weight::Attention))
         }
+        Event::RunTimedOut => {
+            Some(("the time limit of the whole run is over: what runs is stopped".into(), Weight::Bad))
+        }
         Event::RunCompleted => Some(("the run is completed".into(), Weight::Good)),
         Event::RunFailed { error } => Some((format!("the run failed: {error}"), Weight::Bad)),
         Event::RunCancelled => Some(("the run is cancelled".into(), Weight::Attention)),

@@ -56,12 +56,6 @@ const TABLE: &[Row] = &[
     row("on_failure", "does not roll back", true, Looks::Step(|step| step.on_failure == Some(FailurePolicy::Rollback))),
     row("on_failure", "does not roll back", true, Looks::Plan(|plan| plan.on_failure == Some(FailurePolicy::Rollback))),
     row("priority", "does not order runs by priority", false, Looks::Plan(|plan| plan.priority.is_some())),
-    row(
-        "max_execution_time_seconds",
-        "does not limit the time of the whole run",
-        true,
-        Looks::Plan(|plan| plan.max_execution_time_seconds.is_some()),
-    ),
     row("kind", "has no agents of kind `http`", true, Looks::Kind("http")),
     row("kind", "has no agents of kind `mcp`", true, Looks::Kind("mcp")),
     row("kind", "has no agents of kind `manual`", true, Looks::Kind("manual")),

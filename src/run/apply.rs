@@ -54,6 +54,7 @@ impl RunState {
             }
             Event::RunReopened => self.reopen(time),
             Event::CancelRequested { .. } => self.cancelling = true,
+            Event::RunTimedOut => self.timed_out = true,
             Event::RunCompleted => self.end(RunStatus::Completed, seq, time),
             Event::RunFailed { error } => {
                 self.error = Some(error.clone());
@@ -285,6 +286,11 @@ impl RunState {
     }
 
     fn enter_status(&mut self, status: RunStatus, time: DateTime<Utc>) {
+        // Only where it matters: a run without a time limit has one thing less to write down.
+        if self.status == RunStatus::Running && self.plan.max_execution_time_seconds.is_some() {
+            let ran = (time - self.since).num_microseconds().unwrap_or(0).max(0);
+            self.ran_micros = self.ran_micros.saturating_add(ran);
+        }
         self.status = status;
         self.since = time;
         if status != RunStatus::Paused {
@@ -303,6 +309,9 @@ impl RunState {
         self.enter_status(RunStatus::Paused, time);
         self.paused = [PauseReason::Operator].into();
         self.cancelling = false;
+        self.timed_out = false;
+        // Whoever opens it again gives it its time again.
+        self.ran_micros = 0;
         self.ended_at = None;
         self.error = None;
     }

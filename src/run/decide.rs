@@ -93,6 +93,12 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
     if live == 0 && index.counts.done() as usize == state.steps.len() {
         return Some(Event::RunCompleted);
     }
+    if state.timed_out {
+        return out_of_time(state);
+    }
+    if state.deadline().is_some_and(|deadline| deadline <= moment.now) {
+        return Some(Event::RunTimedOut);
+    }
     if !index.fatal.is_empty() {
         return (live == 0).then(|| Event::RunFailed { error: failures(state) });
     }
@@ -137,6 +143,25 @@ fn next_start(state: &RunState, moment: &Moment) -> Option<Event> {
         // The attempt finds the same, and fails with it: so it stands where every other failure stands.
         Err(_) => started(input_digest(&input_of(step)), None),
     })
+}
+
+/// The run's time is over: one attempt after the other is asked to stop, and when the last has ended the run fails.
+fn out_of_time(state: &RunState) -> Option<Event> {
+    let running = state.index.live.iter().find(|position| state.steps[**position].status == StepStatus::Running);
+    match running {
+        Some(position) => Some(Event::StopRequested {
+            step: state.plan.steps[*position].step_id.clone(),
+            attempt: state.steps[*position].last_attempt,
+            why: StopReason::RunTimeout,
+            kill: false,
+            intervention: None,
+        }),
+        None if state.index.live.is_empty() => {
+            let limit = state.plan.max_execution_time_seconds.unwrap_or_default();
+            Some(Event::RunFailed { error: format!("the time limit of the whole run ({limit} s) is over") })
+        }
+        None => None,
+    }
 }
 
 /// What a step's condition says.
@@ -288,7 +313,9 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
         return events;
     }
     match step.stop.as_ref().map(|stop| stop.why) {
-        Some(StopReason::Cancel) if outcome.status != OutcomeStatus::Failed => vec![event(Then::Stop)],
+        Some(StopReason::Cancel | StopReason::RunTimeout) if outcome.status != OutcomeStatus::Failed => {
+            vec![event(Then::Stop)]
+        }
         Some(why @ (StopReason::Skip | StopReason::Complete | StopReason::Retry)) => {
             let mut events = vec![event(Then::Stop)];
             let record = asked.and_then(|id| state.interventions.iter().rev().find(|one| one.intervention_id == id));

@@ -58,6 +58,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         kill: bool,
     },
+    /// The time limit of the whole run is over: its attempts are stopped, and it fails.
+    RunTimedOut,
     /// Every step is completed or skipped.
     RunCompleted,
     /// The run ended with a failure.
@@ -361,6 +363,8 @@ pub enum StopReason {
     Retry,
     /// Its time limit is over: it has failed.
     Timeout,
+    /// The time limit of the whole run is over.
+    RunTimeout,
     /// The engine ends: the step is interrupted.
     Interrupt,
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -321,6 +321,10 @@ fn is_zero(value: &u32) -> bool {
     *value == 0
 }
 
+fn is_zero_i64(value: &i64) -> bool {
+    *value == 0
+}
+
 impl StepState {
     /// Whether it failed with a policy that leaves the answer to an operator; the others have their answer in the plan.
     pub(super) fn asks_when_failed(&self) -> bool {
@@ -484,6 +488,12 @@ pub struct RunState {
     /// Rollback actions run.
     #[serde(default)]
     pub rolling_back: bool,
+    /// The time limit of the whole run is over; its attempts are being stopped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed_out: bool,
+    /// Microseconds that it was running, before it came to its present status; begins anew when a run is reopened.
+    #[serde(default, skip_serializing_if = "is_zero_i64")]
+    pub ran_micros: i64,
     /// Why it is paused; empty in every other status.
     pub paused: BTreeSet<PauseReason>,
     /// The steps' states, in the plan's order.
@@ -678,8 +688,21 @@ impl RunState {
         self.index.queue.full_pool(&self.plan.steps[position])
     }
 
-    /// When the next back-off ends, if the run may go on.
+    /// When the time limit of the whole run is over, if it has one and is running. The time in which it is paused does not count.
+    pub fn deadline(&self) -> Option<DateTime<Utc>> {
+        if self.status != RunStatus::Running || self.timed_out || self.cancelling {
+            return None;
+        }
+        let limit = (self.plan.max_execution_time_seconds? * 1e6) as i64;
+        self.since.checked_add_signed(TimeDelta::microseconds(limit.saturating_sub(self.ran_micros).max(0)))
+    }
+
+    /// When something is due by itself: the end of a back-off, if the run may go on, or of the run's time limit.
     pub fn wake_at(&self) -> Option<DateTime<Utc>> {
+        self.next_due().into_iter().chain(self.deadline()).min()
+    }
+
+    fn next_due(&self) -> Option<DateTime<Utc>> {
         if !self.may_start() || self.index.live.len() >= self.options.max_parallel as usize {
             return None;
         }
@@ -831,6 +854,8 @@ impl RunState {
             status: RunStatus::Idle,
             cancelling: false,
             rolling_back: false,
+            timed_out: false,
+            ran_micros: 0,
             paused: BTreeSet::new(),
             steps: vec![StepState::default(); registration.plan.steps.len()],
             seq: first.seq,

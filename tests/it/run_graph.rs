@@ -86,6 +86,37 @@ fn a_step_moved_to_another_pool_counts_there() {
     assert_eq!(driver.words(), "running running");
 }
 
+/// The time in which a run is paused does not count, its attempts are stopped, and it fails. Who opens it again gives it its time again.
+#[test]
+fn the_time_limit_of_the_whole_run() {
+    let mut whole = serde_json::to_value(&*plan(json!(["a", "b"]))).unwrap();
+    whole["max_execution_time_seconds"] = 100.into();
+    let limited: Arc<Plan> = Arc::new(serde_json::from_value(whole).unwrap());
+    let mut driver = Driver::new(limited, options(FailurePolicy::Pause, 16));
+    driver.ask(Command::Start);
+    driver.wait(60);
+    driver.ask(Command::Pause);
+    driver.wait(1000);
+    driver.ask(Command::Resume);
+    assert_eq!(driver.state.wake_at(), Some(driver.now + chrono::TimeDelta::seconds(40)));
+    driver.wait(39);
+    assert_eq!(driver.words(), "running pending");
+    driver.crash(0, true);
+    driver.ask(retry("a"));
+    driver.ask(Command::Resume);
+    driver.wait(1);
+    assert_eq!((driver.run().as_str(), driver.words().as_str()), ("running", "stopping pending"));
+    driver.ends("a", Outcome::stopped());
+    assert_eq!((driver.run().as_str(), driver.words().as_str()), ("failed", "cancelled pending"));
+    assert_eq!(driver.state.error.as_deref(), Some("the time limit of the whole run (100 s) is over"));
+    driver.ask(retry("a"));
+    driver.ask(Command::Resume);
+    driver.wait(50);
+    driver.succeeds("a");
+    driver.succeeds("b");
+    assert_eq!(driver.run(), "completed");
+}
+
 proptest! {
     /// On any graph, whatever ends in whatever order: nothing starts before what it depends on, no limit is ever exceeded, and the run ends.
     #[test]
