@@ -463,7 +463,7 @@ impl Loop {
             }
             Effect::Fork { run, checkpoint } => {
                 let user = self.options.user.clone();
-                self.report(async move { Event::Forked(handle.fork(run, checkpoint, &user).await) });
+                self.report(async move { Event::Forked(handle.fork(run, checkpoint, &user, None).await) });
             }
             Effect::Export { run, interventions } => {
                 self.report(async move {

@@ -25,6 +25,7 @@ mod pty_edit;
 mod remote;
 mod run_change;
 mod run_cost;
+mod run_history;
 mod run_props;
 mod run_random;
 mod run_rules;
