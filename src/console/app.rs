@@ -7,11 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::engine::{Notice, RunUpdate};
-use crate::run::{Command, InterventionStatus, Recorded, RunState, RunStatus, RunSummary, StepStatus};
+use crate::run::{
+    Command, InterventionStatus, Recorded, RunState, RunStatus, RunSummary, StepStatus, checkpoint_id, short_id,
+};
 
 pub use super::event::{Effect, Event};
 
 use super::actions::Scope;
+use super::foretold::Foresight;
 use super::form::Form;
 use super::history::{History, Line, Subject};
 use super::input::Input;
@@ -219,7 +222,8 @@ impl App {
 
     /// Whether a clock on the screen moves: then, and only then, a tick a second is needed.
     pub fn ticks(&self) -> bool {
-        if self.foretold_is_old() {
+        let old = |history: &History| self.run.as_ref().is_some_and(|run| history.is_old(&run.state));
+        if self.foretold_is_old() || self.history.as_ref().is_some_and(old) {
             return true;
         }
         match (self.place, &self.run) {
@@ -270,7 +274,7 @@ impl App {
             self.output.set_size(body.width, body.height);
             run.log_back = run.log_back.min(run.log.lines().len().saturating_sub(layout.log.height.max(1) as usize));
             if let Some(history) = &mut self.history {
-                self.wanted = history.refresh(&run.state, self.settings.zone).or(self.wanted.take());
+                self.wanted = history.refresh(&run.state, self.settings.zone, self.now).or(self.wanted.take());
                 let height = views::history::areas(area).list.height as usize;
                 let row = history.selected_row(&run.state);
                 history.offset = scrolled(history.offset, row, row, height, history.rows(&run.state));
@@ -427,7 +431,11 @@ impl App {
                 Vec::new()
             }
             Event::Previewed { request, result } => {
-                self.foretell(request, result.map(|preview| *preview));
+                self.foretell(request, result.map(Foresight::Command));
+                Vec::new()
+            }
+            Event::PreviewedFork { request, result } => {
+                self.foretell(request, result.map(Foresight::Fork));
                 Vec::new()
             }
             Event::Answered { command, result } => {
@@ -445,24 +453,15 @@ impl App {
             Event::Told { run, subject, result } => {
                 let open = self.run.as_ref().is_some_and(|open| open.id() == run);
                 if let Some(history) = self.history.as_mut().filter(|_| open) {
-                    history.answer(subject, result.unwrap_or_else(|error| vec![Line::new(error, Role::Error)]));
+                    history.answer(subject, result.unwrap_or_else(|error| vec![Line::new(error, Role::Error)]), now);
                 }
                 Vec::new()
             }
-            Event::Forked(result) => match result {
-                Ok(run) => {
-                    self.history = None;
-                    self.place = Place::Runs;
-                    self.say("forked: this is the new run");
-                    let mut effects = vec![Effect::Unsubscribe, Effect::ListRuns];
-                    effects.extend(self.open(run, true));
-                    effects
-                }
-                Err(rejection) => {
-                    self.complain(format!("fork: not done, {rejection}"));
-                    Vec::new()
-                }
-            },
+            Event::Forked { result: Ok(run), parent, checkpoint } => self.forked(run, parent, checkpoint),
+            Event::Forked { result: Err(rejection), .. } => {
+                self.complain(format!("fork: not done, {rejection}"));
+                Vec::new()
+            }
             Event::Complain(said) => {
                 self.complain(said);
                 Vec::new()
@@ -502,6 +501,23 @@ impl App {
         if !self.visited.contains(&id) {
             self.visited.push(id);
         }
+    }
+
+    /// A new run was made of the one that is open, or was.
+    fn forked(&mut self, run: Uuid, parent: Uuid, checkpoint: u64) -> Vec<Effect> {
+        let (id, at) = (short_id(run), checkpoint_id(checkpoint));
+        let here = |open: &&OpenRun| open.id() == parent && self.place == Place::History && self.layers.is_empty();
+        let Some(name) = self.run.as_ref().filter(here).map(|open| open.state.plan.plan_id.clone()) else {
+            // Whoever has gone on to something else is not taken from it.
+            self.say(format!("forked at {at}: run {id} is in the list"));
+            return vec![Effect::ListRuns];
+        };
+        self.history = None;
+        self.place = Place::Runs;
+        self.say(format!("forked at {at}: this is run {id}, and `{name}` means it from now on"));
+        let mut effects = vec![Effect::Unsubscribe, Effect::ListRuns];
+        effects.extend(self.open(run, true));
+        effects
     }
 
     /// Opens a run; `ours`: this engine owns it.

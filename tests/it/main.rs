@@ -22,6 +22,7 @@ mod plans_bundled;
 mod prune;
 mod pty;
 mod pty_edit;
+mod pty_history;
 mod remote;
 mod run_change;
 mod run_cost;
