@@ -7,9 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::engine::{Notice, RunUpdate};
-use crate::run::{
-    Command, InterventionStatus, Recorded, RunState, RunStatus, RunSummary, StepStatus, checkpoint_id, short_id,
-};
+use crate::run::{Command, InterventionStatus, Recorded, RunState, RunStatus, RunSummary, StepStatus};
 
 pub use super::event::{Effect, Event};
 
@@ -501,23 +499,6 @@ impl App {
         if !self.visited.contains(&id) {
             self.visited.push(id);
         }
-    }
-
-    /// A new run was made of the one that is open, or was.
-    fn forked(&mut self, run: Uuid, parent: Uuid, checkpoint: u64) -> Vec<Effect> {
-        let (id, at) = (short_id(run), checkpoint_id(checkpoint));
-        let here = |open: &&OpenRun| open.id() == parent && self.place == Place::History && self.layers.is_empty();
-        let Some(name) = self.run.as_ref().filter(here).map(|open| open.state.plan.plan_id.clone()) else {
-            // Whoever has gone on to something else is not taken from it.
-            self.say(format!("forked at {at}: run {id} is in the list"));
-            return vec![Effect::ListRuns];
-        };
-        self.history = None;
-        self.place = Place::Runs;
-        self.say(format!("forked at {at}: this is run {id}, and `{name}` means it from now on"));
-        let mut effects = vec![Effect::Unsubscribe, Effect::ListRuns];
-        effects.extend(self.open(run, true));
-        effects
     }
 
     /// Opens a run; `ours`: this engine owns it.

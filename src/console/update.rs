@@ -1,10 +1,10 @@
 //! Keys: what each does to the console, and which command it sends. What is asked first is in `questions`, leaving in `leaving`, the filter in
-//! `filter`.
+//! `filter`, the places for looking back in `looking_back`.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use uuid::Uuid;
 
-use crate::run::{Command, Request, RunState, StepStatus, parse_checkpoint_id};
+use crate::run::{Command, Request, StepStatus};
 
 use super::actions::{Action, Entry, Group, Kind, TABLE, Target};
 use super::app::{App, Effect, Place};
@@ -389,87 +389,6 @@ impl App {
         }
     }
 
-    // ---- looking back
-
-    fn look_back(&mut self, kind: HistoryKind) {
-        let same = self.place == Place::History && self.history.as_ref().is_some_and(|history| history.kind == kind);
-        if !same {
-            self.history = Some(History::new(kind));
-            self.place = Place::History;
-        }
-    }
-
-    fn in_history(&mut self, change: impl FnOnce(&mut History, &RunState)) {
-        if let (Some(history), Some(run)) = (&mut self.history, &self.run) {
-            change(history, &run.state);
-        }
-    }
-
-    fn fork(&mut self) -> Vec<Effect> {
-        let Some((history, run)) = self.history.as_ref().zip(self.run.as_ref()) else { return Vec::new() };
-        let question = history.checkpoint(&run.state).and_then(|checkpoint| self.fork_question(checkpoint));
-        question.map_or_else(Vec::new, |ask| self.ask(ask))
-    }
-
-    /// Enter on an intervention: to what it was about.
-    fn go_to_intervention(&mut self) {
-        let Some((history, run)) = self.history.as_ref().zip(self.run.as_mut()) else { return };
-        let Some(record) = history.selected_entry(&run.state).and_then(|entry| run.state.interventions.get(entry))
-        else {
-            self.complain("open: nothing is selected");
-            return;
-        };
-        if let Some(step) = record.target_step_id.clone() {
-            let Some(position) = run.state.position(&step) else {
-                self.complain(format!("open: `{step}` is not in the plan; V shows what took it out"));
-                return;
-            };
-            if !run.list.filter.is_empty() {
-                run.list.filter.clear();
-                run.refilter();
-            }
-            run.select(position);
-            run.focus = Pane::Steps;
-            self.history = None;
-            self.place = Place::Run;
-            return;
-        }
-        let restored = record.parameters["checkpoint"].as_str().and_then(parse_checkpoint_id);
-        if let Some(checkpoint) = restored.filter(|checkpoint| run.state.has_checkpoint(*checkpoint)) {
-            self.look_back(HistoryKind::Checkpoints);
-            self.in_history(|history, _| history.select(checkpoint));
-            return;
-        }
-        self.complain("open: this is about the whole run, and all of it is beside the list");
-    }
-
-    fn export(&mut self) -> Vec<Effect> {
-        let Some(run) = &self.run else { return Vec::new() };
-        let interventions = self.place == Place::History
-            && self.history.as_ref().is_some_and(|history| history.kind == HistoryKind::Interventions);
-        vec![Effect::Export { run: run.id(), interventions }]
-    }
-
-    fn move_in_history(&mut self, action: Action) {
-        let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
-        let areas = views::history::areas(area);
-        let page = isize::from(areas.list.height as i16).max(2);
-        let half = isize::from(areas.text.height as i16) / 2;
-        self.in_history(|history, state| match action {
-            // The list has the keys that move; the text has these two.
-            Action::HalfPageDown => {
-                let furthest = views::history::longest_scroll(history, area);
-                history.scroll = history.scroll.saturating_add_signed(half).min(furthest);
-            }
-            Action::HalfPageUp => history.scroll = history.scroll.saturating_add_signed(-half),
-            _ => {
-                if let Some(by) = distance(action, page) {
-                    history.select_row(state, history.selected_row(state).saturating_add_signed(by));
-                }
-            }
-        });
-    }
-
     fn back(&mut self) -> Vec<Effect> {
         if self.place == Place::History {
             match &mut self.history {
@@ -586,7 +505,8 @@ impl App {
     }
 }
 
-fn distance(action: Action, page: isize) -> Option<isize> {
+/// By how many rows an action moves.
+pub(super) fn distance(action: Action, page: isize) -> Option<isize> {
     Some(match action {
         Action::Down => 1,
         Action::Up => -1,
