@@ -173,8 +173,7 @@ fn a_result_is_given_with_the_work_that_was_done_by_hand() {
     console.press("j");
     console.wait_for("one selected", |screen| is_selected(screen, " one "));
     until(&mut console, "m", "Is one done by hand?", true);
-    console.keys("<Tab>");
-    console.wait_for_text("optional: JSON, or a text");
+    until(&mut console, "<Tab>", "optional: JSON, or a text", true);
     console.press("{\"rows\": }");
     console.keys("<Enter>");
     console.wait_for_text("^ expected value");
