@@ -9,7 +9,7 @@ use crate::console::text::{Ansi, Colors, clean};
 use crate::console::words::Zone;
 use crate::engine::output_path;
 use crate::journal::{JOURNAL, LineHash, Store};
-use crate::run::{checkpoint_id, checkpoint_list, parse_checkpoint_id, short_id};
+use crate::run::{Branches, PlanSizes, checkpoint_id, checkpoint_list, parse_checkpoint_id, short_id};
 
 use super::Context;
 use super::args::Format;
@@ -209,7 +209,7 @@ pub fn checkpoints(context: &Context, name: &str, format: Format) -> Result<Exit
         out.flush()?;
         return Ok(Exit::Fine);
     }
-    let total = state.counts().total();
+    let (branches, sizes) = (Branches::of(state), PlanSizes::of(state));
     let now = chrono::Utc::now();
     let rows: Vec<Vec<Cell>> = state
         .checkpoints
@@ -225,14 +225,19 @@ pub fn checkpoints(context: &Context, name: &str, format: Format) -> Result<Exit
                 (Ended, _) => "the run ended".to_owned(),
                 (Restored, _) => "the run went back to an earlier checkpoint".to_owned(),
             };
-            let on_disk = if full.binary_search(&mark.seq).is_ok() { "full file" } else { "" };
+            let left = branches.left_at(mark.seq);
+            let mut notes: Vec<String> =
+                left.iter().map(|left| format!("left behind {}", Zone::Local.moment(*left, now))).collect();
+            if full.binary_search(&mark.seq).is_ok() {
+                notes.push("full file".to_owned());
+            }
             vec![
-                cell(checkpoint_id(mark.seq)).ink(Ink::Strong),
-                cell(format!("{}/{total}", mark.step_index)).right(),
+                cell(checkpoint_id(mark.seq)).ink(if left.is_some() { Ink::Dim } else { Ink::Strong }),
+                cell(format!("{}/{}", mark.step_index, sizes.at(mark))).right(),
                 cell(Zone::Local.moment(mark.time, now)).ink(Ink::Dim),
                 cell(Zone::Local.clock(mark.time)).ink(Ink::Dim),
                 cell(what),
-                cell(on_disk).ink(Ink::Dim),
+                cell(notes.join(" · ")).ink(Ink::Dim),
             ]
         })
         .collect();

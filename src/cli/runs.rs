@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
 use crate::journal::{ListedRun, ResolveError, Store};
-use crate::run::{RunStatus, RunSummary};
+use crate::run::{RunStatus, RunSummary, short_id};
 
 use super::Context;
 use super::args::Format;
@@ -70,6 +70,7 @@ fn row(run: &ListedRun) -> Vec<Cell> {
     let summary = &run.summary;
     let counts = summary.counts;
     let mut marks: Vec<String> = summary.paused.iter().map(|reason| reason.word().replace('_', " ")).collect();
+    marks.extend(summary.parent.map(|parent| format!("fork of {}", short_id(parent))));
     if run.damaged {
         marks.push("damaged: `holdpoint verify` says where".into());
     }

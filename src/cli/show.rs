@@ -72,6 +72,7 @@ fn text(
         )
     }));
     marks.push(format!("plan v{}", state.plan_version));
+    marks.extend(words::forked_from(state));
     if state.options.simulate {
         marks.push("simulated".into());
     }

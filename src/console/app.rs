@@ -12,6 +12,7 @@ use crate::run::{Command, InterventionStatus, Recorded, RunState, RunStatus, Run
 pub use super::event::{Effect, Event};
 
 use super::actions::Scope;
+use super::foretold::Foresight;
 use super::form::Form;
 use super::history::{History, Line, Subject};
 use super::input::Input;
@@ -219,7 +220,8 @@ impl App {
 
     /// Whether a clock on the screen moves: then, and only then, a tick a second is needed.
     pub fn ticks(&self) -> bool {
-        if self.foretold_is_old() {
+        let old = |history: &History| self.run.as_ref().is_some_and(|run| history.is_old(&run.state));
+        if self.foretold_is_old() || self.history.as_ref().is_some_and(old) {
             return true;
         }
         match (self.place, &self.run) {
@@ -270,7 +272,7 @@ impl App {
             self.output.set_size(body.width, body.height);
             run.log_back = run.log_back.min(run.log.lines().len().saturating_sub(layout.log.height.max(1) as usize));
             if let Some(history) = &mut self.history {
-                self.wanted = history.refresh(&run.state, self.settings.zone).or(self.wanted.take());
+                self.wanted = history.refresh(&run.state, self.settings.zone, self.now).or(self.wanted.take());
                 let height = views::history::areas(area).list.height as usize;
                 let row = history.selected_row(&run.state);
                 history.offset = scrolled(history.offset, row, row, height, history.rows(&run.state));
@@ -427,7 +429,11 @@ impl App {
                 Vec::new()
             }
             Event::Previewed { request, result } => {
-                self.foretell(request, result.map(|preview| *preview));
+                self.foretell(request, result.map(Foresight::Command));
+                Vec::new()
+            }
+            Event::PreviewedFork { request, result } => {
+                self.foretell(request, result.map(Foresight::Fork));
                 Vec::new()
             }
             Event::Answered { command, result } => {
@@ -445,24 +451,15 @@ impl App {
             Event::Told { run, subject, result } => {
                 let open = self.run.as_ref().is_some_and(|open| open.id() == run);
                 if let Some(history) = self.history.as_mut().filter(|_| open) {
-                    history.answer(subject, result.unwrap_or_else(|error| vec![Line::new(error, Role::Error)]));
+                    history.answer(subject, result.unwrap_or_else(|error| vec![Line::new(error, Role::Error)]), now);
                 }
                 Vec::new()
             }
-            Event::Forked(result) => match result {
-                Ok(run) => {
-                    self.history = None;
-                    self.place = Place::Runs;
-                    self.say("forked: this is the new run");
-                    let mut effects = vec![Effect::Unsubscribe, Effect::ListRuns];
-                    effects.extend(self.open(run, true));
-                    effects
-                }
-                Err(rejection) => {
-                    self.complain(format!("fork: not done, {rejection}"));
-                    Vec::new()
-                }
-            },
+            Event::Forked { result: Ok(run), parent, checkpoint } => self.forked(run, parent, checkpoint),
+            Event::Forked { result: Err(rejection), .. } => {
+                self.complain(format!("fork: not done, {rejection}"));
+                Vec::new()
+            }
             Event::Complain(said) => {
                 self.complain(said);
                 Vec::new()

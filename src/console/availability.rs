@@ -29,6 +29,10 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
         let run = app.run.as_ref().ok_or("no run is open")?;
         return command(app, run, action, build);
     }
+    if app.place == Place::History && action == Action::Copy {
+        let text = app.history.as_ref().and_then(|history| history.text());
+        return text.map(|_| ()).ok_or_else(|| "there is nothing beside the list yet".into());
+    }
     let run = app.run.as_ref().filter(|_| app.place == Place::Run);
     let kind = app.history.as_ref().map(|history| history.kind);
     match action {
@@ -47,7 +51,8 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             Err("there is nothing to open".into())
         }
         Action::NextNeedingMe => {
-            let here = run.is_some_and(|run| !run.state.needs_person().is_empty());
+            let open = app.run.as_ref().filter(|_| app.place != Place::Runs);
+            let here = open.is_some_and(|run| !run.state.needs_person().is_empty());
             if here || app.runs.waits() { Ok(()) } else { Err("nothing waits for you".into()) }
         }
         Action::NextMatch | Action::PreviousMatch if !app.has_filter() => Err("there is no filter: / sets one".into()),
@@ -81,10 +86,34 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
     }
 }
 
+/// Whether an action has a meaning in the place and the list that is looked at: what has none is not shown as a key of the place.
+pub fn belongs(app: &App, action: Action) -> bool {
+    if action == Action::Copy {
+        return app.place != Place::Runs;
+    }
+    let Some(history) = app.history.as_ref().filter(|_| app.place == Place::History) else { return true };
+    match action {
+        Action::Restore | Action::Fork => history.kind == HistoryKind::Checkpoints,
+        Action::UseVersion | Action::Mark => history.kind == HistoryKind::Versions,
+        Action::Checkpoints => history.kind != HistoryKind::Checkpoints,
+        Action::Versions => history.kind != HistoryKind::Versions,
+        Action::Interventions => history.kind != HistoryKind::Interventions,
+        _ => true,
+    }
+}
+
 /// Which action a key means among those that share it: decided by what was drawn, so that a run that has meanwhile paused by itself is not
 /// resumed by a key that said "pause".
 pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> {
     let has = |action| candidates.contains(&action);
+    let kind = app.history.as_ref().filter(|_| app.place == Place::History).map(|history| history.kind);
+    if has(Action::Restore) {
+        return Some(match kind {
+            Some(HistoryKind::Versions) => Action::UseVersion,
+            Some(HistoryKind::Interventions) => Action::Open,
+            _ => Action::Restore,
+        });
+    }
     if has(Action::Pause) {
         return Some(match drawn.status {
             Some(RunStatus::Idle) => Action::Start,
@@ -96,12 +125,8 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
         let idle = drawn.status == Some(RunStatus::Idle) && app.place == Place::Run;
         return Some(if idle { Action::Start } else { Action::Open });
     }
-    if has(Action::Restore) {
-        let versions = app.history.as_ref().is_some_and(|history| history.kind == HistoryKind::Versions);
-        return Some(if versions { Action::UseVersion } else { Action::Restore });
-    }
     if has(Action::Mark) || has(Action::Fork) {
-        let versions = app.history.as_ref().is_some_and(|history| history.kind == HistoryKind::Versions);
+        let versions = kind == Some(HistoryKind::Versions);
         let page = candidates.iter().find(|action| **action != Action::Mark).copied();
         return if versions && has(Action::Mark) { Some(Action::Mark) } else { page };
     }
@@ -138,7 +163,8 @@ fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Op
         Command::Retry { step, downstream: true } => retry_downstream(app, state, step),
         // What a change of the plan leads to costs a walk over it: said when the key is pressed. Here only what is known at once.
         Command::Remove { step } => still_open(state, &step, true).map_err(|rejection| rejection.to_string()),
-        Command::Undo { .. } if newest_change(state).is_some() && !state.cancelling => Ok(()),
+        Command::Undo { version: None } if newest_change(state).is_some() && !state.cancelling => Ok(()),
+        Command::Undo { version: Some(2..) } if !state.cancelling => Ok(()),
         command => ask(app, state, command),
     }
 }

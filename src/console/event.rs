@@ -7,7 +7,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use uuid::Uuid;
 
 use crate::engine::{Ack, ListedRun, Notice, RunUpdate, StorageTrouble};
-use crate::run::{Command, Preview, Recorded, Rejection, Request, RunState};
+use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, RunState};
 
 use super::history::{Line, Subject};
 use super::output::Answer;
@@ -37,8 +37,15 @@ pub enum Event {
         /// The text, or why there is none.
         result: Result<Vec<Line>, String>,
     },
-    /// A run was forked.
-    Forked(Result<Uuid, Rejection>),
+    /// A run was forked at a checkpoint: the new run, or why there is none.
+    Forked {
+        /// The run it was forked from.
+        parent: Uuid,
+        /// The checkpoint's place.
+        checkpoint: u64,
+        /// The new run.
+        result: Result<Uuid, Rejection>,
+    },
     /// Something did not work.
     Complain(String),
     /// The engine has ended, by itself or with the process it is in.
@@ -127,6 +134,13 @@ pub enum Event {
         /// The answer.
         result: Result<Box<Preview>, Rejection>,
     },
+    /// What a fork would be.
+    PreviewedFork {
+        /// The question that was asked.
+        request: Uuid,
+        /// The answer.
+        result: Result<ForkPreview, Rejection>,
+    },
     /// The operator's editor has ended: the text, or why there is none.
     Edited(Result<String, String>),
     /// Something to say in the message line.
@@ -198,6 +212,17 @@ pub enum Effect {
         run: Uuid,
         /// Its place.
         checkpoint: u64,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Ask what a fork would be, without making it.
+    PreviewFork {
+        /// Of which run.
+        run: Uuid,
+        /// The checkpoint's place.
+        checkpoint: u64,
+        /// By what the answer is known.
+        request: Uuid,
     },
     /// Write what is known of a run to a file.
     Export {

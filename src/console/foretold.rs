@@ -5,10 +5,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::run::{Preview, Rejection, Request};
+use crate::run::{ForkPreview, Preview, Rejection, Request};
 
 use super::app::{App, Effect};
-use super::popups::{Ask, Popup};
+use super::popups::{Ask, Deed, Popup};
 use super::text;
 
 /// Not asked more often than this: a preview costs as much as the plan is long.
@@ -51,19 +51,30 @@ pub struct Line {
 }
 
 impl Told {
-    fn new(result: Result<Preview, Rejection>) -> Self {
-        match result {
-            Ok(preview) => {
-                // They come first in words.
+    fn new(result: Result<Foresight, Rejection>) -> Self {
+        // What is loud comes first in words.
+        let (loud, lines) = match result {
+            Ok(Foresight::Command(preview)) => {
                 let loud = usize::from(!preview.stops.is_empty())
                     + usize::from(!preview.runs_again.is_empty())
                     + preview.lost_inputs.len();
-                let lines = preview.in_words().into_iter().enumerate();
-                Told::Does(lines.map(|(place, line)| Line { text: clean(&line), loud: place < loud }).collect())
+                (loud, preview.in_words())
             }
-            Err(rejection) => Told::Refused(clean(&rejection.to_string())),
-        }
+            Ok(Foresight::Fork(preview)) => (usize::from(!preview.runs_again.is_empty()), preview.in_words()),
+            Err(rejection) => return Told::Refused(clean(&rejection.to_string())),
+        };
+        let lines = lines.into_iter().enumerate();
+        Told::Does(lines.map(|(place, line)| Line { text: clean(&line), loud: place < loud }).collect())
     }
+}
+
+/// What the engine says of something that is asked about.
+#[derive(Debug, Clone)]
+pub enum Foresight {
+    /// What a command would do.
+    Command(Box<Preview>),
+    /// What a fork would be.
+    Fork(ForkPreview),
 }
 
 fn clean(line: &str) -> String {
@@ -96,16 +107,25 @@ impl App {
         let seq = self.run.as_ref().map_or(0, |run| run.state.seq);
         let (now, user) = (self.now, self.settings.user.clone());
         let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return None };
-        let mut request = Request::new(ask.command.clone(), user);
-        request.seen = ask.seen;
-        ask.foretold.asked = Some(request.id);
         ask.foretold.asked_at = now;
         ask.foretold.seq = seq;
-        Some(Effect::Preview { run: ask.run, request: Box::new(request) })
+        let (id, effect) = match &ask.deed {
+            Deed::Send(command) => {
+                let mut request = Request::new(command.clone(), user);
+                request.seen = ask.seen;
+                (request.id, Effect::Preview { run: ask.run, request: Box::new(request) })
+            }
+            Deed::Fork { checkpoint } => {
+                let id = Uuid::now_v7();
+                (id, Effect::PreviewFork { run: ask.run, checkpoint: *checkpoint, request: id })
+            }
+        };
+        ask.foretold.asked = Some(id);
+        Some(effect)
     }
 
-    /// The answer to [`Effect::Preview`]; one to a question that is gone is ignored.
-    pub(super) fn foretell(&mut self, request: Uuid, result: Result<Preview, Rejection>) {
+    /// The answer to [`Effect::Preview`] or [`Effect::PreviewFork`]; one to a question that is gone is ignored.
+    pub(super) fn foretell(&mut self, request: Uuid, result: Result<Foresight, Rejection>) {
         for layer in &mut self.layers {
             if let Popup::Ask(ask) = &mut layer.popup
                 && ask.foretold.asked == Some(request)

@@ -1,18 +1,22 @@
 //! Looking back at an open run: its checkpoints, the versions of its plan, its interventions. One list with a text beside it, for all three.
 //!
-//! The rows are made from the run's state when they are drawn, and only those that are seen. What a row says in full is made once, when another
-//! one is selected: at once where the state has it, by a task where files have to be read.
+//! The rows are made from the run's state when they are drawn, and only those that are seen. What a row says in full is made when another
+//! one is selected, and again when the run goes on: at once where the state has it, by a task where files have to be read.
 
-use uuid::Uuid;
+mod told;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::run::{
-    Branches, ChangeCause, CheckpointCause, CheckpointMark, Intervention, InterventionStatus, RunState, checkpoint_id,
-    short_id,
+    Branches, ChangeCause, CheckpointCause, CheckpointMark, Intervention, InterventionStatus, PlanSizes, RunState,
+    checkpoint_id,
 };
 
 use super::theme::Role;
 use super::words::Zone;
 use super::{text, words};
+
+pub use told::*;
 
 /// Which list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +71,8 @@ impl Line {
 pub struct History {
     /// Which list.
     pub kind: Kind,
-    /// The selected entry: a checkpoint's place, a version's number, an intervention's place in the log. `None`: the newest.
+    /// The selected entry: a checkpoint's place, a version's number, an intervention's place in the log. It stays selected whatever comes after
+    /// it; `None` until the list is drawn first.
     pub selected: Option<u64>,
     /// First row that is seen.
     pub offset: usize,
@@ -77,14 +82,50 @@ pub struct History {
     pub marked: Option<u64>,
     /// First line of the text that is seen.
     pub scroll: usize,
-    /// Entries that match the filter, newest first, and of how many they were chosen.
-    matching: Option<(usize, Vec<usize>)>,
-    /// What the text is about, and the text; `None` while it is being made.
-    told: Option<(Subject, Option<Vec<Line>>)>,
-    /// What was asked for and has not come yet.
-    asked: Option<Subject>,
+    matching: Option<Matching>,
+    told: Option<Told>,
+    asked: Option<Asked>,
+    /// No question before this: an answer costs as much as the plan is long.
+    not_before: DateTime<Utc>,
+    /// How many rows there were when they were drawn last.
+    rows: usize,
+    /// How many entries there were when the newest was selected last.
+    seen: Option<usize>,
     branches: (usize, Branches),
+    sizes: (usize, PlanSizes),
 }
+
+/// Entries that match the filter.
+#[derive(Debug, Clone)]
+struct Matching {
+    /// Newest first.
+    found: Vec<usize>,
+    /// Of how many entries they were chosen.
+    of: usize,
+    /// In which state.
+    seq: u64,
+}
+
+/// The text beside the list.
+#[derive(Debug, Clone)]
+struct Told {
+    about: Subject,
+    /// In which state it was so; `None`: it has not come yet.
+    seq: Option<u64>,
+    lines: Vec<Line>,
+}
+
+/// What was asked for and has not come yet.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    about: Subject,
+    /// In which state.
+    seq: u64,
+    at: DateTime<Utc>,
+}
+
+/// A text that has become old is not asked for again more often than this.
+const PAUSE: TimeDelta = TimeDelta::milliseconds(500);
 
 impl History {
     /// A list, at its newest entry.
@@ -99,7 +140,11 @@ impl History {
             matching: None,
             told: None,
             asked: None,
+            not_before: DateTime::<Utc>::MIN_UTC,
+            rows: 0,
+            seen: None,
             branches: (usize::MAX, Branches::default()),
+            sizes: (usize::MAX, PlanSizes::default()),
         }
     }
 
@@ -114,13 +159,13 @@ impl History {
 
     /// How many rows there are: the entries that match.
     pub fn rows(&self, state: &RunState) -> usize {
-        self.matching.as_ref().map_or_else(|| self.len(state), |(_, found)| found.len())
+        self.matching.as_ref().map_or_else(|| self.len(state), |matching| matching.found.len())
     }
 
     /// The entry of a row, newest first.
     pub fn entry(&self, state: &RunState, row: usize) -> Option<usize> {
         match &self.matching {
-            Some((_, found)) => found.get(row).copied(),
+            Some(matching) => matching.found.get(row).copied(),
             None => self.len(state).checked_sub(row + 1),
         }
     }
@@ -146,7 +191,7 @@ impl History {
         (below < len && self.key(state, below) == key).then_some(below)
     }
 
-    /// The selected entry; the newest when none was chosen or the chosen one does not match.
+    /// The selected entry; the newest when there was none yet or it does not match.
     pub fn selected_entry(&self, state: &RunState) -> Option<usize> {
         self.entry(state, self.selected_row(state))
     }
@@ -155,7 +200,7 @@ impl History {
     pub fn selected_row(&self, state: &RunState) -> usize {
         let Some(entry) = self.selected.and_then(|key| self.entry_of(state, key)) else { return 0 };
         match &self.matching {
-            Some((_, found)) => found.iter().position(|one| *one == entry).unwrap_or(0),
+            Some(matching) => matching.found.iter().position(|one| *one == entry).unwrap_or(0),
             None => self.len(state) - 1 - entry,
         }
     }
@@ -176,12 +221,16 @@ impl History {
     pub fn select_row(&mut self, state: &RunState, row: usize) {
         let row = row.min(self.rows(state).saturating_sub(1));
         if let Some(entry) = self.entry(state, row) {
-            let key = Some(self.key(state, entry));
-            if key != self.selected {
-                self.scroll = 0;
-            }
-            self.selected = key;
+            self.select(self.key(state, entry));
         }
+    }
+
+    /// Goes to an entry.
+    pub fn select(&mut self, key: u64) {
+        if self.selected != Some(key) {
+            self.scroll = 0;
+        }
+        self.selected = Some(key);
     }
 
     /// Marks the selected version to be compared with others, or takes the mark off it.
@@ -190,45 +239,85 @@ impl History {
         self.marked = if self.marked == version { None } else { version };
     }
 
-    /// Brings what is derived from the state up to date; says what has to be asked for.
-    pub fn refresh(&mut self, state: &RunState, zone: Zone) -> Option<Subject> {
+    /// Brings what is derived from the state up to date, before a frame; says what has to be asked for.
+    pub fn refresh(&mut self, state: &RunState, zone: Zone, now: DateTime<Utc>) -> Option<Subject> {
+        self.find_matching(state, zone);
+        // What is seen stays under the eyes when newer entries come above it.
+        let rows = self.rows(state);
+        if self.offset > 0 {
+            self.offset += rows.saturating_sub(self.rows);
+        }
+        self.rows = rows;
+        if let Some(entry) = self.selected_entry(state) {
+            self.select(self.key(state, entry));
+        }
         let len = self.len(state);
-        if self.filter.is_empty() {
-            self.matching = None;
-        } else if self.matching.as_ref().is_none_or(|(of, _)| *of != len) {
-            let matches = |entry: &usize| self.words(state, *entry, zone).to_lowercase().contains(&self.filter);
-            self.matching = Some((len, (0..len).rev().filter(matches).collect()));
+        if self.selected_row(state) == 0 || self.seen.is_none_or(|seen| seen > len) {
+            self.seen = Some(len);
         }
         if self.kind == Kind::Checkpoints && self.branches.0 != len {
             self.branches = (len, Branches::of(state));
         }
-        let subject = self.subject(state);
-        match (&self.told, subject) {
-            (_, None) => {
-                self.told = None;
-                return None;
-            }
-            (Some((told, _)), Some(subject)) if *told == subject => {}
-            (_, Some(subject)) => {
-                let lines = match subject {
-                    Subject::Intervention(place) => {
-                        state.interventions.get(place).map(|record| told_in_full(record, zone))
-                    }
-                    _ => None,
-                };
-                self.told = Some((subject, lines));
-            }
+        if self.kind == Kind::Checkpoints && self.sizes.0 != state.versions.len() {
+            self.sizes = (state.versions.len(), PlanSizes::of(state));
         }
-        let (subject, lines) = self.told.as_ref()?;
+        let Some(about) = self.subject(state) else {
+            self.told = None;
+            return None;
+        };
+        if self.told.as_ref().is_none_or(|told| told.about != about) {
+            self.told = Some(Told { about, seq: None, lines: Vec::new() });
+        }
+        let told = self.told.as_mut()?;
+        if let Subject::Intervention(place) = about {
+            if told.seq != Some(state.seq) {
+                told.lines = state.interventions.get(place).map_or_else(Vec::new, |record| told_in_full(record, zone));
+                told.seq = Some(state.seq);
+            }
+            return None;
+        }
         // One at a time: whoever runs through the list asks for what they stop at.
-        let ask = lines.is_none() && self.asked.is_none();
-        ask.then(|| *self.asked.insert(*subject))
+        let due = told.seq.is_none() || (told.is_old(state) && now >= self.not_before);
+        if !due || self.asked.is_some() {
+            return None;
+        }
+        self.asked = Some(Asked { about, seq: state.seq, at: now });
+        Some(about)
+    }
+
+    /// Whether the text tells of a state that is no longer the run's, and is to be asked for again.
+    pub fn is_old(&self, state: &RunState) -> bool {
+        self.asked.is_none() && self.told.as_ref().is_some_and(|told| told.is_old(state))
+    }
+
+    fn find_matching(&mut self, state: &RunState, zone: Zone) {
+        if self.filter.is_empty() {
+            self.matching = None;
+            return;
+        }
+        let (of, seq) = (self.len(state), state.seq);
+        let known = self.matching.take().filter(|known| match self.kind {
+            // What became of an intervention may be decided later; what others say stays.
+            Kind::Interventions => known.seq == seq,
+            Kind::Checkpoints | Kind::Versions => known.of <= of,
+        });
+        let (before, found) = known.map_or((0, Vec::new()), |known| (known.of, known.found));
+        let matches = |entry: &usize| self.words(state, *entry, zone).to_lowercase().contains(&self.filter);
+        let mut newer: Vec<usize> = (before..of).rev().filter(matches).collect();
+        newer.extend(found);
+        self.matching = Some(Matching { found: newer, of, seq });
     }
 
     /// Filters anew.
     pub fn set_filter(&mut self, filter: &str) {
         self.filter = filter.to_lowercase();
         self.matching = None;
+        self.offset = 0;
+    }
+
+    /// How many entries have come since the newest was selected.
+    pub fn newer(&self, state: &RunState) -> usize {
+        self.seen.map_or(0, |seen| self.len(state).saturating_sub(seen))
     }
 
     fn subject(&self, state: &RunState) -> Option<Subject> {
@@ -248,22 +337,28 @@ impl History {
     }
 
     /// The text that was asked for has come.
-    pub fn answer(&mut self, subject: Subject, lines: Vec<Line>) {
-        self.asked = None;
-        if let Some((about, told)) = &mut self.told
-            && *about == subject
-        {
-            *told = Some(lines);
+    pub fn answer(&mut self, about: Subject, lines: Vec<Line>, now: DateTime<Utc>) {
+        let Some(asked) = self.asked.take_if(|asked| asked.about == about) else { return };
+        // A slow answer is asked for less often, so that it never takes more than a part of a processor.
+        self.not_before = asked.at + PAUSE.max((now - asked.at) * 4);
+        if let Some(told) = self.told.as_mut().filter(|told| told.about == about) {
+            told.seq = Some(asked.seq);
+            told.lines = lines;
         }
     }
 
     /// The text beside the list; `None` while it is being made.
     pub fn text(&self) -> Option<&[Line]> {
-        self.told.as_ref()?.1.as_deref()
+        self.told.as_ref().filter(|told| told.seq.is_some()).map(|told| told.lines.as_slice())
+    }
+
+    /// How many steps the plan had at a checkpoint.
+    pub fn steps_at(&self, mark: &CheckpointMark) -> usize {
+        self.sizes.1.at(mark)
     }
 
     /// When a checkpoint was left behind by going back.
-    pub fn left_at(&self, mark: &CheckpointMark) -> Option<chrono::DateTime<chrono::Utc>> {
+    pub fn left_at(&self, mark: &CheckpointMark) -> Option<DateTime<Utc>> {
         self.branches.1.left_at(mark.seq)
     }
 
@@ -287,6 +382,13 @@ impl History {
     }
 }
 
+impl Told {
+    /// Whether the run has gone on since, and that can change what is told: versions stay as they were made.
+    fn is_old(&self, state: &RunState) -> bool {
+        matches!(self.about, Subject::Checkpoint { .. }) && self.seq.is_some_and(|seq| seq != state.seq)
+    }
+}
+
 /// What made a checkpoint, in words.
 pub fn what_made(state: &RunState, mark: &CheckpointMark) -> String {
     let step = mark.step.and_then(|number| state.step_name(number)).unwrap_or("a step");
@@ -302,8 +404,7 @@ pub fn what_made(state: &RunState, mark: &CheckpointMark) -> String {
 /// A version of the plan: who made it, how, and why.
 pub fn version(state: &RunState, entry: usize) -> (&str, String, &str) {
     let Some(made) = entry.checked_sub(1).and_then(|at| state.versions.get(at)) else {
-        let from = state.parent.map(|(run, seq)| format!("forked from {} at {}", short_id(run), checkpoint_id(seq)));
-        return (&state.user, from.unwrap_or_else(|| "opened".into()), "");
+        return (&state.user, words::forked_from(state).unwrap_or_else(|| "opened".into()), "");
     };
     let change = &made.change;
     let what = match change.cause {
@@ -328,150 +429,5 @@ pub fn status_word(record: &Intervention) -> &'static str {
         InterventionStatus::Applied => "applied",
         InterventionStatus::Pending => "pending",
         InterventionStatus::Failed => "refused",
-    }
-}
-
-/// An intervention with everything that is known of it.
-fn told_in_full(record: &Intervention, zone: Zone) -> Vec<Line> {
-    let status = match record.status {
-        InterventionStatus::Applied => ("applied", Role::Done),
-        InterventionStatus::Pending => ("accepted; it waits for an attempt to stop", Role::Waiting),
-        InterventionStatus::Failed => ("refused, or overtaken; it had no effect", Role::Failed),
-    };
-    let mut lines = vec![
-        Line::new(format!("{} by {}", record.intervention_type, record.user), Role::Strong),
-        Line::new(zone.show(record.timestamp, "%Y-%m-%d %H:%M:%S"), Role::Muted),
-        Line::new(status.0, status.1),
-    ];
-    if let Some(step) = &record.target_step_id {
-        lines.push(Line::new(format!("step     {step}"), Role::Text));
-    }
-    lines.push(match &record.reason {
-        Some(reason) => Line::new(format!("reason   {reason}"), Role::Text),
-        None => Line::new("no reason was given", Role::Faint),
-    });
-    if let Some(error) = &record.error {
-        lines.push(Line::new("", Role::Text));
-        lines.push(Line::new(error, Role::Warning));
-    }
-    let parameters = serde_json::to_string_pretty(&record.parameters).unwrap_or_default();
-    if parameters != "{}" && parameters != "null" {
-        lines.push(Line::new("", Role::Text));
-        lines.extend(parameters.lines().take(LONGEST).map(|line| Line::new(line, Role::Muted)));
-    }
-    lines.push(Line::new("", Role::Text));
-    lines.push(Line::new(format!("id {}", record.intervention_id), Role::Faint));
-    if let Some(id) = &record.command_id {
-        lines.push(Line::new(format!("command id {id}"), Role::Faint));
-    }
-    lines
-}
-
-/// A text is cut here; the command line has the whole of it.
-const LONGEST: usize = 2000;
-/// So many changes against now are told by name.
-const NOW_SHOWN: usize = 12;
-
-/// The text of a checkpoint or of a version; reads files where it has to.
-///
-/// # Errors
-/// What could not be read, in words.
-pub async fn tell(handle: &crate::engine::EngineHandle, run: Uuid, subject: Subject) -> Result<Vec<Line>, String> {
-    let said = |rejection: crate::run::Rejection| rejection.to_string();
-    let now = handle.state(run).await.map_err(said)?;
-    match subject {
-        Subject::Checkpoint { seq, before } => {
-            let at = handle.state_at(run, seq).await.map_err(said)?;
-            let before = match before {
-                Some(before) => Some((before, handle.state_at(run, before).await.map_err(said)?)),
-                None => None,
-            };
-            // Comparing costs as much as the plans are long: not on a thread that others wait for.
-            let made = tokio::task::spawn_blocking(move || checkpoint(&now, &at, before.as_ref()));
-            made.await.map_err(|error| error.to_string())
-        }
-        Subject::Versions { from, to } => {
-            let made = tokio::task::spawn_blocking(move || versions(&now, from, to));
-            made.await.map_err(|error| error.to_string())
-        }
-        Subject::Intervention(_) => Ok(Vec::new()),
-    }
-}
-
-fn checkpoint(now: &RunState, at: &RunState, before: Option<&(u64, RunState)>) -> Vec<Line> {
-    let mut lines = vec![Line::new(
-        format!(
-            "{} · {} of {} · {} · plan v{}",
-            checkpoint_id(at.seq),
-            at.step_index(),
-            words::count(at.steps.len(), "step"),
-            at.status.word(),
-            at.plan_version
-        ),
-        Role::Strong,
-    )];
-    let mut section = |title: String, changes: Vec<String>, most: usize| {
-        lines.push(Line::new("", Role::Text));
-        lines.push(Line::new(title, Role::Accent));
-        if changes.is_empty() {
-            lines.push(Line::new("nothing of the plan and its steps", Role::Muted));
-        }
-        let more = changes.len().saturating_sub(most);
-        lines.extend(changes.iter().take(most).map(|change| Line::new(change, role_of(change))));
-        if more > 0 {
-            lines.push(Line::new(format!("and {} more", words::thousands(more)), Role::Muted));
-        }
-    };
-    if let Some((seq, before)) = before {
-        let title = format!("Changed since {}", checkpoint_id(*seq));
-        section(title, crate::run::changes_between(before, at), LONGEST);
-    }
-    if at.seq != now.seq {
-        section("From here to now".into(), crate::run::changes_between(at, now), NOW_SHOWN);
-    }
-    lines
-}
-
-fn versions(now: &RunState, from: u64, to: u64) -> Vec<Line> {
-    let mut lines = Vec::new();
-    if let Some(made) = now.versions.iter().find(|one| one.change.version == to) {
-        let change = &made.change;
-        lines.push(Line::new(format!("Version {to} by {}", change.user), Role::Strong));
-        let reason = change.reason.as_ref().map(|reason| Line::new(format!("“{reason}”"), Role::Text));
-        lines.extend(reason);
-    } else {
-        lines.push(Line::new(format!("Version {to}, as the plan was opened by {}", now.user), Role::Strong));
-    }
-    let (Some(one), Some(other)) = (now.plan_at(from), now.plan_at(to)) else {
-        lines.push(Line::new("this version cannot be made out again", Role::Warning));
-        return lines;
-    };
-    lines.push(Line::new("", Role::Text));
-    if from == to {
-        lines.push(Line::new(words::count(one.steps.len(), "step"), Role::Text));
-        let steps = one.steps.iter().take(LONGEST);
-        lines.extend(steps.map(|step| Line::new(format!("  {}", step.step_id), Role::Muted)));
-        return lines;
-    }
-    lines.push(Line::new(format!("From version {from} to version {to}"), Role::Accent));
-    let changes = crate::run::plan_changes(&one, &other);
-    if changes.is_empty() {
-        lines.push(Line::new("the same plan", Role::Muted));
-    }
-    let more = changes.len().saturating_sub(LONGEST);
-    lines.extend(changes.iter().take(LONGEST).map(|change| Line::new(change, role_of(change))));
-    if more > 0 {
-        lines.push(Line::new(format!("and {} more", words::thousands(more)), Role::Muted));
-    }
-    lines
-}
-
-fn role_of(change: &str) -> Role {
-    match change.split(' ').next() {
-        Some("+") => Role::Done,
-        Some("-") => Role::Failed,
-        Some("~") => Role::Waiting,
-        _ if change.contains("→ failed") => Role::Failed,
-        _ => Role::Text,
     }
 }

@@ -51,6 +51,11 @@ impl Input {
         }
     }
 
+    /// Puts the cursor before a character.
+    pub fn go_to(&mut self, place: usize) {
+        self.cursor = place.min(self.characters.len());
+    }
+
     /// Takes a key; says whether it was one for a text field.
     pub fn key(&mut self, event: KeyEvent) -> bool {
         let control = event.modifiers.contains(KeyModifiers::CONTROL);

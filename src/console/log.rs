@@ -64,6 +64,10 @@ impl Log {
 fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
     let quiet = |text: String| Some((text, Weight::Quiet));
     match &recorded.event {
+        Event::RunRegistered(registration) if registration.fork.is_some() => {
+            let from = words::forked_from(state).unwrap_or_default();
+            quiet(format!("{} opened the plan, {from}", registration.user))
+        }
         Event::RunRegistered(registration) => quiet(format!("{} opened the plan", registration.user)),
         Event::EngineOpened { epoch: 1, .. } => None,
         Event::EngineOpened { .. } => quiet("the run was taken over".into()),

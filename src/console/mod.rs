@@ -32,6 +32,7 @@ mod input;
 pub mod keys;
 mod leaving;
 pub mod log;
+mod looking_back;
 mod mouse;
 pub mod moving;
 pub mod output;

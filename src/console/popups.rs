@@ -2,6 +2,7 @@
 //!
 //! A popup takes no key before it has been drawn: what was typed before it was on the screen was not meant for it.
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::foretold::Foretold;
@@ -57,10 +58,64 @@ pub enum Care {
 pub enum Focus {
     /// The reason.
     Reason,
+    /// The result of a step that was done by hand.
+    Result,
     /// The answer that does it.
     Yes,
     /// The answer that leaves everything as it is.
     No,
+}
+
+/// What is done when a question is answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Deed {
+    /// A command is sent.
+    Send(Command),
+    /// A new run is made that begins at a checkpoint.
+    Fork {
+        /// Its place.
+        checkpoint: u64,
+    },
+}
+
+/// A result that can be given with the answer.
+#[derive(Debug, Clone)]
+pub struct ResultField {
+    /// What is typed: JSON, or plain text.
+    pub input: Input,
+    /// What is wrong with it; the cursor is there.
+    pub mistake: Option<String>,
+}
+
+impl Default for ResultField {
+    fn default() -> Self {
+        Self { input: Input::holding("").unwrap_or_default(), mistake: None }
+    }
+}
+
+impl ResultField {
+    /// The result; `None` when nothing was typed. What begins as JSON does must be JSON; of the rest, what is none is a text.
+    ///
+    /// # Errors
+    /// The place of the mistake, in characters from 0, and what it is.
+    pub fn value(&self) -> Result<Option<Value>, (usize, String)> {
+        let typed = self.input.text();
+        let trimmed = typed.trim();
+        if trimmed.is_empty() {
+            return Ok(None);
+        }
+        match serde_json::from_str(&typed) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if trimmed.starts_with(['{', '[', '"']) => {
+                let said = error.to_string();
+                let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _)| said).to_owned();
+                // Columns are counted in bytes, from 1; an end that is missing is missed behind the last character.
+                let bytes = if error.is_eof() { typed.len() } else { error.column().saturating_sub(1) };
+                Err((typed.char_indices().take_while(|(at, _)| *at < bytes).count(), said))
+            }
+            Err(_) => Ok(Some(Value::String(trimmed.to_owned()))),
+        }
+    }
 }
 
 /// A question before a command is sent.
@@ -82,8 +137,10 @@ pub struct Ask {
     pub reason: Option<Input>,
     /// Which run.
     pub run: Uuid,
-    /// What is sent.
-    pub command: Command,
+    /// What is done.
+    pub deed: Deed,
+    /// The result, where one can be given.
+    pub result: Option<ResultField>,
     /// What the engine says it would do.
     pub foretold: Foretold,
     /// The target's status as it was drawn when the key was pressed.
@@ -93,11 +150,53 @@ pub struct Ask {
 impl Ask {
     /// Moves the keys to the next (or previous) thing in the question.
     pub fn turn(&mut self, back: bool) {
-        let ring: &[Focus] =
-            if self.reason.is_some() { &[Focus::Reason, Focus::Yes, Focus::No] } else { &[Focus::Yes, Focus::No] };
+        let mut ring = Vec::with_capacity(4);
+        ring.extend(self.reason.is_some().then_some(Focus::Reason));
+        ring.extend(self.result.is_some().then_some(Focus::Result));
+        ring.extend([Focus::Yes, Focus::No]);
         let place = ring.iter().position(|focus| *focus == self.focus).unwrap_or(0);
         let step = if back { ring.len() - 1 } else { 1 };
         self.focus = ring[(place + step) % ring.len()];
+    }
+
+    /// Takes what was typed as the result into the command; `false` when it cannot be one: the keys are then where the mistake is.
+    pub fn take_result(&mut self) -> bool {
+        let Some(field) = &mut self.result else { return true };
+        match field.value() {
+            Ok(given) => {
+                if let Deed::Send(Command::Complete { result, .. }) = &mut self.deed {
+                    *result = given;
+                }
+                true
+            }
+            Err((place, said)) => {
+                field.input.go_to(place);
+                field.mistake = Some(said);
+                self.focus = Focus::Result;
+                false
+            }
+        }
+    }
+
+    /// The field that has the keys.
+    pub fn field(&mut self) -> Option<&mut Input> {
+        match self.focus {
+            Focus::Result => {
+                let field = self.result.as_mut()?;
+                field.mistake = None;
+                Some(&mut field.input)
+            }
+            Focus::Reason => self.reason.as_mut(),
+            Focus::Yes | Focus::No => None,
+        }
+    }
+
+    /// The command that it sends, if it is one.
+    pub fn command(&self) -> Option<&Command> {
+        match &self.deed {
+            Deed::Send(command) => Some(command),
+            Deed::Fork { .. } => None,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! What is asked before a command is sent: what stops an attempt, runs a completed step again or is hard to undo.
 
-use crate::run::{Command, PlanVersion, StepStatus, newest_change};
+use crate::run::{Command, PlanVersion, StepStatus, checkpoint_id, newest_change};
 
 use super::app::App;
 use super::foretold::Foretold;
 use super::history::what_made;
 use super::input::Input;
-use super::popups::{Ask, Care, Focus, Popup};
+use super::popups::{Ask, Care, Deed, Focus, Popup, ResultField};
 use super::{text, words};
 
 impl App {
@@ -23,7 +23,8 @@ impl App {
             focus: if care == Care::Plain { Focus::Reason } else { Focus::No },
             reason: Some(Input::default()),
             run: state.run_id,
-            command: command.clone(),
+            deed: Deed::Send(command.clone()),
+            result: None,
             foretold: Foretold::default(),
             seen,
         };
@@ -116,17 +117,13 @@ impl App {
             }
             Command::Complete { step, .. } => {
                 let mut effect = vec!["You did its work: it counts as completed and is not run again.".into()];
-                if live {
+                let question = if live {
                     effect.insert(0, stops());
-                    return Some(ask(
-                        format!("Stop {step}: done by hand?"),
-                        effect,
-                        "stop, it is done",
-                        "let it run",
-                        Care::Careful,
-                    ));
-                }
-                Some(ask(format!("Is {step} done by hand?"), effect, "it is done", "no", Care::Plain))
+                    ask(format!("Stop {step}: done by hand?"), effect, "stop, it is done", "let it run", Care::Careful)
+                } else {
+                    ask(format!("Is {step} done by hand?"), effect, "it is done", "no", Care::Plain)
+                };
+                Some(Ask { result: Some(ResultField::default()), ..question })
             }
             Command::Hold { step } => {
                 let effect = vec!["The run stops before it, until somebody releases it.".into()];
@@ -156,7 +153,7 @@ impl App {
                     format!("Plan, steps and results are as they were {when}, {}.", what_made(state, mark)),
                     "What came after stays readable; the run is paused then.".into(),
                 ];
-                let id = crate::run::checkpoint_id(*checkpoint);
+                let id = checkpoint_id(*checkpoint);
                 Some(ask(format!("Go back to {id}?"), effect, "go back", "stay", Care::Careful))
             }
             Command::UseVersion { version } => {
@@ -169,17 +166,48 @@ impl App {
                     Care::Plain,
                 ))
             }
-            Command::Undo { version: None } => {
-                let newest = newest_change(state)?;
-                let version = newest.change.version;
-                let effect = self.undone(newest);
+            Command::Undo { version } => {
+                let named = |version| state.versions.iter().find(|one| one.change.version == version);
+                let change = version.map_or_else(|| newest_change(state), named)?;
+                let version = change.change.version;
+                let effect = self.undone(change);
                 let question =
                     ask(format!("Undo version {version} of the plan?"), effect, "undo", "let it be", Care::Plain);
                 // What is undone is what was shown, whatever else is changed meanwhile.
-                Some(Ask { command: Command::Undo { version: Some(version) }, ..question })
+                Some(Ask { deed: Deed::Send(Command::Undo { version: Some(version) }), ..question })
             }
             _ => None,
         }
+    }
+
+    /// The question whether to make a new run that begins at a checkpoint.
+    pub(super) fn fork_question(&self, checkpoint: u64) -> Option<Ask> {
+        let state = &self.run.as_ref()?.state;
+        let mark = state.checkpoints.iter().find(|mark| mark.seq == checkpoint)?;
+        let id = checkpoint_id(checkpoint);
+        let when = self.settings.zone.moment(mark.time, self.now);
+        let plan = text::clean(&state.plan.plan_id);
+        let effect = vec![
+            format!(
+                "A new run, idle, with plan, steps and results as they were {when}, {}.",
+                text::clean(&what_made(state, mark))
+            ),
+            format!("This run stays as it is. `{plan}` then means the new one, as the newest run of its plan."),
+        ];
+        Some(Ask {
+            title: format!("Fork {plan} at {id}?"),
+            effect,
+            yes: "fork".into(),
+            no: "let it be".into(),
+            care: Care::Plain,
+            focus: Focus::Reason,
+            reason: Some(Input::default()),
+            run: state.run_id,
+            deed: Deed::Fork { checkpoint },
+            result: None,
+            foretold: Foretold::default(),
+            seen: None,
+        })
     }
 
     /// Who made a version of the plan, when, why, and what it changed.
@@ -199,7 +227,7 @@ impl App {
     /// Attempts start and end while the question whether to cancel is open: it says what would be stopped now.
     pub(super) fn refresh_question(&mut self) {
         let Some(Popup::Ask(ask)) = self.layers.last().map(|layer| &layer.popup) else { return };
-        if ask.command != Command::Cancel {
+        if ask.command() != Some(&Command::Cancel) {
             return;
         }
         let fresh = self.question(&Command::Cancel, None, false);

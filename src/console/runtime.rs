@@ -461,10 +461,15 @@ impl Loop {
                     Err(error) => self.app.complain(format!("{what} could not be copied: {error}")),
                 }
             }
-            Effect::Fork { run, checkpoint } => {
+            Effect::Fork { run, checkpoint, reason } => {
                 let user = self.options.user.clone();
-                self.report(async move { Event::Forked(handle.fork(run, checkpoint, &user).await) });
+                self.report(async move {
+                    Event::Forked { parent: run, checkpoint, result: handle.fork(run, checkpoint, &user, reason).await }
+                });
             }
+            Effect::PreviewFork { run, checkpoint, request } => self.report(async move {
+                Event::PreviewedFork { request, result: handle.preview_fork(run, checkpoint).await }
+            }),
             Effect::Export { run, interventions } => {
                 self.report(async move {
                     match export::write(&handle, run, interventions).await {

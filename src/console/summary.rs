@@ -21,20 +21,23 @@ pub struct ExitSummary {
 
 /// Reads the last states of the runs that were open and puts them in words.
 pub async fn collect(handle: &EngineHandle, visited: &[Uuid]) -> ExitSummary {
-    let mut runs = Vec::new();
+    let (mut runs, mut texts) = (Vec::new(), Vec::new());
     for run in visited {
-        let state = match handle.subscribe(*run).await {
-            Ok(subscription) => Some(subscription.state),
-            Err(_) => handle.load(*run).await.ok().map(|stored| stored.state),
+        // A run that another process has open goes on there.
+        let found = match handle.subscribe(*run).await {
+            Ok(subscription) => Some((subscription.state, handle.is_remote())),
+            Err(_) => handle.load(*run).await.ok().map(|stored| (stored.state, stored.owned)),
         };
-        runs.extend(state);
+        if let Some((state, elsewhere)) = found {
+            texts.push(describe(&state, handle.root(), elsewhere));
+            runs.push(state);
+        }
     }
-    let text = runs.iter().map(|state| describe(state, handle.root())).collect::<Vec<_>>().join("\n");
-    ExitSummary { text, runs }
+    ExitSummary { text: texts.join("\n"), runs }
 }
 
-/// A run's end, in a few lines.
-pub fn describe(state: &RunState, root: &Path) -> String {
+/// A run's end, in a few lines; `elsewhere`: another process has it open.
+pub fn describe(state: &RunState, root: &Path, elsewhere: bool) -> String {
     const NAMED: usize = 5;
     let counts = state.counts();
     let id = short_id(state.run_id);
@@ -72,6 +75,7 @@ pub fn describe(state: &RunState, root: &Path) -> String {
     lines.push(format!("  checkpoints  {}", folder.display()));
     match state.status {
         RunStatus::Completed | RunStatus::Cancelled => {}
+        _ if elsewhere => lines.push(format!("  look again   holdpoint attach {id}")),
         RunStatus::Idle => lines.push(format!("  start it     holdpoint resume {id}")),
         _ => lines.push(format!("  go on        holdpoint resume {id}")),
     }

@@ -1,19 +1,19 @@
 //! Keys: what each does to the console, and which command it sends. What is asked first is in `questions`, leaving in `leaving`, the filter in
-//! `filter`.
+//! `filter`, the places for looking back in `looking_back`.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use uuid::Uuid;
 
-use crate::run::{Command, Request, RunState, StepStatus};
+use crate::run::{Command, Request, StepStatus};
 
-use super::actions::{Action, Group, Kind, TABLE, Target};
+use super::actions::{Action, Entry, Group, Kind, TABLE, Target};
 use super::app::{App, Effect, Place};
 use super::availability::{self, availability, meant};
 use super::foretold::Told;
 use super::history::{History, Kind as HistoryKind};
 use super::input::Input;
 use super::keys::Key;
-use super::popups::{Focus, Layer, Popup};
+use super::popups::{Deed, Focus, Layer, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
 use super::runs_model::RowId;
 use super::{text, views, why, words};
@@ -36,13 +36,13 @@ impl App {
         self.message = None;
         let key = Key::from(event);
         let scope = self.scope();
-        let candidates: Vec<Action> = TABLE
-            .iter()
-            .filter(|entry| entry.scope.covers(scope))
-            .filter(|entry| entry.keys.iter().any(|name| name.parse() == Ok(key)))
-            .map(|entry| entry.action)
-            .collect();
-        match meant(self, self.drawn(), &candidates) {
+        let has_key = |entry: &&Entry| entry.keys.iter().any(|name| name.parse() == Ok(key));
+        let (here, elsewhere): (Vec<&Entry>, Vec<&Entry>) =
+            TABLE.iter().filter(has_key).partition(|entry| entry.scope.covers(scope));
+        let candidates: Vec<Action> = here.iter().map(|entry| entry.action).collect();
+        // A key of another place says which.
+        let elsewhere = || elsewhere.first().map(|entry| entry.action);
+        match meant(self, self.drawn(), &candidates).or_else(elsewhere) {
             Some(action) => self.take(action, event),
             None => Vec::new(),
         }
@@ -55,10 +55,9 @@ impl App {
         } else if let Some(layer) = self.layers.last_mut() {
             if let Popup::Ask(ask) = &mut layer.popup
                 && layer.drawn
-                && ask.focus == Focus::Reason
-                && let Some(reason) = &mut ask.reason
+                && let Some(field) = ask.field()
             {
-                reason.insert(pasted);
+                field.insert(pasted);
             }
         } else if let Some((_, input)) = &mut self.typing {
             input.insert(pasted);
@@ -211,13 +210,13 @@ impl App {
                     KeyCode::PageUp => ask.foretold.offset = ask.foretold.offset.saturating_sub(5),
                     KeyCode::Tab | KeyCode::Down => ask.turn(false),
                     KeyCode::BackTab | KeyCode::Up => ask.turn(true),
-                    KeyCode::Left | KeyCode::Right if ask.focus != Focus::Reason => {
+                    KeyCode::Left | KeyCode::Right if matches!(ask.focus, Focus::Yes | Focus::No) => {
                         ask.focus = if ask.focus == Focus::Yes { Focus::No } else { Focus::Yes };
                     }
                     KeyCode::Enter => return self.answer(),
-                    _ if ask.focus == Focus::Reason => {
-                        if let Some(reason) = &mut ask.reason {
-                            reason.key(event);
+                    _ if matches!(ask.focus, Focus::Result | Focus::Reason) => {
+                        if let Some(field) = ask.field() {
+                            field.key(event);
                         }
                     }
                     KeyCode::Char('y') => {
@@ -238,6 +237,10 @@ impl App {
 
     /// Enter in a question: the answer that has the keys; in the reason, the one that does it.
     fn answer(&mut self) -> Vec<Effect> {
+        let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return Vec::new() };
+        if ask.focus != Focus::No && !ask.take_result() {
+            return Vec::new();
+        }
         let Some(layer) = self.layers.pop() else { return Vec::new() };
         let Popup::Ask(ask) = layer.popup else { return Vec::new() };
         let refused = match &ask.foretold.told {
@@ -249,10 +252,17 @@ impl App {
             return Vec::new();
         }
         if let Some(why) = refused {
-            self.complain(format!("{}: not done, {why}", words::asked(&ask.command)));
+            let asked = ask.command().map_or_else(|| "fork".into(), words::asked);
+            self.complain(format!("{asked}: not done, {why}"));
             return Vec::new();
         }
-        let mut effect = self.request(ask.run, ask.command, ask.seen, ask.reason.as_ref());
+        let mut effect = match ask.deed {
+            Deed::Send(command) => self.request(ask.run, command, ask.seen, ask.reason.as_ref()),
+            Deed::Fork { checkpoint } => {
+                let reason = ask.reason.map(|reason| reason.text().trim().to_owned()).filter(|why| !why.is_empty());
+                Effect::Fork { run: ask.run, checkpoint, reason }
+            }
+        };
         if let Effect::Send { request, .. } | Effect::TakeOver { then: request, .. } = &mut effect {
             request.expected_plan_version = version;
         }
@@ -331,6 +341,10 @@ impl App {
     }
 
     fn open_selected(&mut self) -> Vec<Effect> {
+        if self.place == Place::History {
+            self.go_to_intervention();
+            return Vec::new();
+        }
         if self.place == Place::Run {
             if let Some(run) = &mut self.run {
                 match run.focus {
@@ -375,55 +389,6 @@ impl App {
         }
     }
 
-    // ---- looking back
-
-    fn look_back(&mut self, kind: HistoryKind) {
-        let same = self.place == Place::History && self.history.as_ref().is_some_and(|history| history.kind == kind);
-        if !same {
-            self.history = Some(History::new(kind));
-            self.place = Place::History;
-        }
-    }
-
-    fn in_history(&mut self, change: impl FnOnce(&mut History, &RunState)) {
-        if let (Some(history), Some(run)) = (&mut self.history, &self.run) {
-            change(history, &run.state);
-        }
-    }
-
-    fn fork(&mut self) -> Vec<Effect> {
-        let (Some(history), Some(run)) = (&self.history, &self.run) else { return Vec::new() };
-        let Some(checkpoint) = history.checkpoint(&run.state) else { return Vec::new() };
-        vec![Effect::Fork { run: run.id(), checkpoint }]
-    }
-
-    fn export(&mut self) -> Vec<Effect> {
-        let Some(run) = &self.run else { return Vec::new() };
-        let interventions = self.place == Place::History
-            && self.history.as_ref().is_some_and(|history| history.kind == HistoryKind::Interventions);
-        vec![Effect::Export { run: run.id(), interventions }]
-    }
-
-    fn move_in_history(&mut self, action: Action) {
-        let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
-        let areas = views::history::areas(area);
-        let page = isize::from(areas.list.height as i16).max(2);
-        let half = isize::from(areas.text.height as i16) / 2;
-        self.in_history(|history, state| match action {
-            // The list has the keys that move; the text has these two.
-            Action::HalfPageDown => {
-                let furthest = views::history::longest_scroll(history, area);
-                history.scroll = history.scroll.saturating_add_signed(half).min(furthest);
-            }
-            Action::HalfPageUp => history.scroll = history.scroll.saturating_add_signed(-half),
-            _ => {
-                if let Some(by) = distance(action, page) {
-                    history.select_row(state, history.selected_row(state).saturating_add_signed(by));
-                }
-            }
-        });
-    }
-
     fn back(&mut self) -> Vec<Effect> {
         if self.place == Place::History {
             match &mut self.history {
@@ -460,13 +425,19 @@ impl App {
 
     /// The next step that waits for a person, in this run or else in the next run that waits.
     fn next_needing_me(&mut self) -> Vec<Effect> {
-        let here = self.run.as_mut().filter(|_| self.place == Place::Run);
+        let among_steps = self.place == Place::Run;
+        let here = self.run.as_mut().filter(|_| self.place != Place::Runs);
         let current = here.as_ref().map(|run| run.id());
         if let Some(run) = here {
             let needing = run.state.needs_person();
             let after = run.position().and_then(|now| needing.iter().find(|place| **place > now).copied());
-            let another = after.or_else(|| needing.first().copied().filter(|place| Some(*place) != run.position()));
-            if let Some(position) = another {
+            let first = needing.first().copied();
+            let another = after.or_else(|| first.filter(|place| Some(*place) != run.position()));
+            // Away from the steps, the selected one is not to be seen.
+            let selected = run.position().filter(|place| !among_steps && needing.contains(place));
+            if let Some(position) = selected.or(another) {
+                self.history = None;
+                self.place = Place::Run;
                 if !run.list.filter.is_empty() {
                     run.list.filter.clear();
                     run.refilter();
@@ -505,6 +476,15 @@ impl App {
 
     fn copy(&mut self) -> Vec<Effect> {
         let Some(run) = &mut self.run else { return Vec::new() };
+        if let Some(history) = self.history.as_ref().filter(|_| self.place == Place::History) {
+            let lines = history.text().unwrap_or_default().iter().map(|line| line.text.as_str());
+            let what = match history.kind {
+                HistoryKind::Checkpoints => "the checkpoint",
+                HistoryKind::Versions => "the version",
+                HistoryKind::Interventions => "the intervention",
+            };
+            return vec![Effect::Copy { text: lines.collect::<Vec<_>>().join("\n"), what: what.into() }];
+        }
         let (text, what) = match (run.focus, run.tab) {
             (Pane::Log, _) => {
                 let zone = self.settings.zone;
@@ -525,7 +505,8 @@ impl App {
     }
 }
 
-fn distance(action: Action, page: isize) -> Option<isize> {
+/// By how many rows an action moves.
+pub(super) fn distance(action: Action, page: isize) -> Option<isize> {
     Some(match action {
         Action::Down => 1,
         Action::Up => -1,

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, FixedOffset, Local, Utc};
 
-use crate::run::{Command, PauseReason, RunState, RunStatus, StepStatus, checkpoint_id};
+use crate::run::{Command, PauseReason, RunState, RunStatus, StepStatus, checkpoint_id, short_id};
+
+use super::text;
 
 /// In which zone times are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -197,6 +199,13 @@ pub fn run_reason(state: &RunState) -> String {
         },
         RunStatus::Cancelled => who(state, "cancel").map_or_else(String::new, |user| format!("by {user}")),
     }
+}
+
+/// Which run a fork comes from, and why it was made; `None` for a run that is no fork.
+pub fn forked_from(state: &RunState) -> Option<String> {
+    let (run, checkpoint) = state.parent?;
+    let why = state.fork_reason.as_deref().map(|why| format!(": {}", text::clean(why))).unwrap_or_default();
+    Some(format!("forked from {} at {}{why}", short_id(run), checkpoint_id(checkpoint)))
 }
 
 /// What a command has done, as the message line says it.

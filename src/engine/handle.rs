@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::journal::{JournalError, Owner, Recorder, Store};
 use crate::plan::Plan;
 use crate::run::{
-    Command, Fork, Input, InterventionStatus, Moment, Preview, Recorded, Rejection, RejectionCode, Request, RunOptions,
-    RunState, RunStatus, RunSummary, advance, fork_at, preview,
+    Command, Fork, ForkPreview, Input, InterventionStatus, Moment, Preview, Recorded, Rejection, RejectionCode,
+    Request, RunOptions, RunState, RunStatus, RunSummary, advance, fork_at, fork_preview, preview,
 };
 
 use super::remote::Remote;
@@ -348,15 +348,34 @@ impl EngineHandle {
     ///
     /// # Errors
     /// There is no such run or checkpoint, or the disk does not take the new one.
-    pub async fn fork(&self, run_id: Uuid, checkpoint: u64, user: &str) -> Result<Uuid, Rejection> {
+    pub async fn fork(
+        &self,
+        run_id: Uuid,
+        checkpoint: u64,
+        user: &str,
+        reason: Option<String>,
+    ) -> Result<Uuid, Rejection> {
+        let (then, now) = self.then_and_now(run_id, checkpoint).await?;
+        let fork = Some(Box::new(Fork { reason, ..fork_at(&then, &now) }));
+        let new = NewRun { plan: then.plan, options: then.options, user: user.to_owned(), fork };
+        self.register(new).await
+    }
+
+    /// What a fork would be, without making it.
+    ///
+    /// # Errors
+    /// There is no such run or checkpoint, or it cannot be read.
+    pub async fn preview_fork(&self, run_id: Uuid, checkpoint: u64) -> Result<ForkPreview, Rejection> {
+        let (then, now) = self.then_and_now(run_id, checkpoint).await?;
+        Ok(fork_preview(&then, &now))
+    }
+
+    async fn then_and_now(&self, run_id: Uuid, checkpoint: u64) -> Result<(RunState, Arc<RunState>), Rejection> {
         let now = self.state(run_id).await?;
         if !now.has_checkpoint(checkpoint) {
             return Err(crate::run::no_checkpoint(checkpoint));
         }
-        let then = self.state_at(run_id, checkpoint).await?;
-        let fork = Some(Box::new(fork_at(&then, &now)));
-        let new = NewRun { plan: then.plan, options: then.options, user: user.to_owned(), fork };
-        self.register(new).await
+        Ok((self.state_at(run_id, checkpoint).await?, now))
     }
 
     /// A run's newest durable state, from the engine or from the disk.

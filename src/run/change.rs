@@ -675,7 +675,7 @@ pub fn fork_at(then: &RunState, now: &RunState) -> Fork {
         (step != none).then(|| (id.clone(), step))
     });
     let lineage = std::iter::once((then.run_id, then.created_at)).chain(then.lineage.iter().copied()).collect();
-    Fork { parent: then.run_id, checkpoint: then.seq, steps: steps.collect(), lineage }
+    Fork { parent: then.run_id, checkpoint: then.seq, steps: steps.collect(), lineage, reason: None }
 }
 
 pub(super) fn no_step(state: &RunState, id: &str) -> Rejection {

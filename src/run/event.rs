@@ -224,6 +224,9 @@ pub struct Fork {
     /// That run, and those it was forked from in turn, nearest first, with when each was made: where the output of inherited attempts lies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lineage: Vec<(Uuid, DateTime<Utc>)>,
+    /// Why it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A change of the plan.

@@ -1,11 +1,11 @@
 //! Looking back: what differs between two places of a run, and which stretches of its journal a restore has left behind.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
-use crate::plan::{Plan, difference};
+use crate::plan::{Edit, Plan, difference};
 
-use super::{Attempt, CheckpointCause, InterventionStatus, RunState, StepState};
+use super::{Attempt, CheckpointCause, CheckpointMark, InterventionStatus, RunState, StepState, parse_checkpoint_id};
 
 /// What changes from one state of a run to another, a line each: the plan first, then the steps in the order of the later plan, removed ones last.
 /// Cost: both plans' sizes.
@@ -63,40 +63,98 @@ fn step_change(id: &str, was: &StepState, is: &StepState) -> Option<String> {
 }
 
 /// Which places of a run lie on the line that leads to where it is now, and which were left behind by going back.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Branches {
-    /// Each restore: where it went back to, its own place, when.
-    restores: Vec<(u64, u64, DateTime<Utc>)>,
-    /// The stretches that lead to now, newest first, both ends included.
-    current: Vec<(u64, u64)>,
+    /// The line as it was opened, and as it became with each restore; oldest first.
+    lines: Vec<Line>,
+}
+
+/// The line that leads to the present, from one restore to the next.
+#[derive(Debug, Clone, Default)]
+struct Line {
+    /// Its stretches of the journal, newest first, both ends included.
+    stretches: Vec<(u64, u64)>,
+    /// When it became so.
+    since: DateTime<Utc>,
+}
+
+impl Line {
+    fn has(&self, seq: u64) -> bool {
+        self.stretches.iter().any(|(from, to)| (*from..=*to).contains(&seq))
+    }
+}
+
+impl Default for Branches {
+    fn default() -> Self {
+        Self { lines: vec![Line { stretches: vec![(0, u64::MAX)], since: DateTime::default() }] }
+    }
 }
 
 impl Branches {
     /// Cost: the checkpoints and the interventions.
     pub fn of(state: &RunState) -> Self {
-        let targets = state
+        // Each restore that was carried out has one record and one mark, both in the order of the journal.
+        let records = state
             .interventions
             .iter()
-            .filter(|one| one.intervention_type == "restore" && one.status == InterventionStatus::Applied)
-            .filter_map(|one| one.parameters.get("checkpoint").and_then(serde_json::Value::as_u64));
+            .filter(|one| one.intervention_type == "restore" && one.status == InterventionStatus::Applied);
         let marks = state.checkpoints.iter().filter(|mark| mark.cause == CheckpointCause::Restored);
-        let restores: Vec<_> = targets.zip(marks).map(|(to, mark)| (to, mark.seq, mark.time)).collect();
-        let mut current = Vec::new();
-        let mut end = u64::MAX;
-        while let Some((to, at, _)) = restores.iter().rev().find(|(_, at, _)| *at <= end) {
-            current.push((*at, end));
-            end = *to;
+        let mut branches = Self::default();
+        for (record, mark) in records.zip(marks) {
+            if let Some(to) = record.parameters["checkpoint"].as_str().and_then(parse_checkpoint_id) {
+                branches.restore(to, mark.seq, mark.time);
+            }
         }
-        current.push((0, end));
-        Self { restores, current }
+        branches
     }
 
-    /// When a place was left behind; `None`: it leads to where the run is now.
+    /// The run went back `to` a place; the restore itself stands at `at`.
+    fn restore(&mut self, to: u64, at: u64, time: DateTime<Utc>) {
+        let then = self.lines.iter().rev().find(|line| line.stretches.first().is_some_and(|(from, _)| *from <= to));
+        let mut stretches = vec![(at, u64::MAX)];
+        stretches.extend(then.iter().flat_map(|line| &line.stretches).map(|(from, end)| (*from, *end.min(&to))));
+        self.lines.push(Line { stretches, since: time });
+    }
+
+    /// When a place was left behind for the last time; `None`: it leads to where the run is now.
     pub fn left_at(&self, seq: u64) -> Option<DateTime<Utc>> {
-        if self.current.iter().any(|(from, to)| (*from..=*to).contains(&seq)) {
+        if self.lines.last().is_none_or(|line| line.has(seq)) {
             return None;
         }
-        self.restores.iter().find(|(to, at, _)| *to < seq && seq < *at).map(|(_, _, time)| *time)
+        let left = self.lines.windows(2).rev().find(|pair| pair[0].has(seq));
+        left.map(|pair| pair[1].since)
+    }
+}
+
+/// How many steps the plan had at any time.
+#[derive(Debug, Clone, Default)]
+pub struct PlanSizes(Vec<(DateTime<Utc>, usize)>);
+
+impl PlanSizes {
+    /// Cost: the changes of the plan.
+    pub fn of(state: &RunState) -> Self {
+        let mut size = state.plan.steps.len();
+        let mut sizes = Vec::with_capacity(state.versions.len() + 1);
+        for version in state.versions.iter().rev() {
+            // A checkpoint's time has microseconds.
+            sizes.push((version.time.trunc_subsecs(6), size));
+            for edit in &version.change.edits {
+                match edit {
+                    Edit::Add { .. } => size = size.saturating_sub(1),
+                    Edit::Remove { .. } => size += 1,
+                    Edit::Replace { .. } | Edit::Reorder { .. } => {}
+                }
+            }
+        }
+        sizes.push((DateTime::<Utc>::MIN_UTC, size));
+        sizes.reverse();
+        Self(sizes)
+    }
+
+    /// The number of steps at a checkpoint.
+    pub fn at(&self, mark: &CheckpointMark) -> usize {
+        let later = self.0.partition_point(|(since, _)| *since <= mark.time);
+        later.checked_sub(1).and_then(|place| self.0.get(place)).map_or(0, |(_, size)| *size)
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a command would do, without doing it: the same decision, on a copy.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::plan::references;
 
 use super::{
-    Event, Input, Moment, PlanChange, Recorded, Rejection, RunState, RunStatus, StepState, StepStatus, advance,
+    Event, Input, Moment, PlanChange, Recorded, Rejection, RunState, RunStatus, StepState, StepStatus, advance, fork_at,
 };
 
 /// What a command would do now.
@@ -143,6 +145,61 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
         steps,
         runs_again,
     })
+}
+
+/// What a fork would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForkPreview {
+    /// How many steps it would begin with that are completed or skipped.
+    pub done: u32,
+    /// How many steps it would have.
+    pub steps: u32,
+    /// The steps it would have to run.
+    pub to_run: Vec<String>,
+    /// Those of them that have run in the run it is forked from: what they did outside is not undone.
+    pub runs_again: Vec<String>,
+}
+
+impl ForkPreview {
+    /// What it would be, a line each; what runs a second time comes first.
+    pub fn in_words(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.runs_again.is_empty() {
+            lines.push(format!("would run again: {} (what they did outside is not undone)", some(&self.runs_again)));
+        }
+        lines.push(format!("begins idle, with {} of {} steps done", self.done, self.steps));
+        let fresh: Vec<String> = self.to_run.iter().filter(|id| !self.runs_again.contains(id)).cloned().collect();
+        if !fresh.is_empty() {
+            lines.push(format!("still to run: {}", some(&fresh)));
+        }
+        lines
+    }
+}
+
+/// What a fork would be that begins at a checkpoint: `then` is the state there, `now` the run's state today. Cost: the plan's size.
+pub fn fork_preview(then: &RunState, now: &RunState) -> ForkPreview {
+    let fork = fork_at(then, now);
+    let begun: HashMap<&str, &StepState> = fork.steps.iter().map(|(id, step)| (id.as_str(), step)).collect();
+    let fresh = StepState::default();
+    let mut preview = ForkPreview {
+        done: 0,
+        steps: u32::try_from(then.plan.steps.len()).unwrap_or(u32::MAX),
+        to_run: Vec::new(),
+        runs_again: Vec::new(),
+    };
+    for definition in &then.plan.steps {
+        let id = definition.step_id.as_str();
+        let step = begun.get(id).copied().unwrap_or(&fresh);
+        if step.status.is_satisfied() {
+            preview.done += 1;
+            continue;
+        }
+        preview.to_run.push(id.to_owned());
+        if step.last_attempt > 0 {
+            preview.runs_again.push(id.to_owned());
+        }
+    }
+    preview
 }
 
 /// Whether an attempt of it was ever under way.

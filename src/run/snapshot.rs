@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    CheckpointMark, Intervention, RunState, STEP_STATUSES, StepState, StepStatus, checkpoint_id, open_questions,
+    Branches, CheckpointMark, Intervention, PlanSizes, RunState, STEP_STATUSES, StepState, StepStatus, checkpoint_id,
+    open_questions,
 };
 
 /// The snapshot of a run at a moment. Cost: steps plus checkpoints plus interventions.
@@ -81,7 +82,14 @@ pub fn versions(state: &RunState) -> Vec<Value> {
 
 /// The run's checkpoints, oldest first, each as an object.
 pub fn checkpoints(state: &RunState) -> Vec<Value> {
-    state.checkpoints.iter().map(|mark| checkpoint(state, mark)).collect()
+    let (branches, sizes) = (Branches::of(state), PlanSizes::of(state));
+    let full = |mark| {
+        let mut shown = checkpoint(state, mark);
+        shown["steps"] = sizes.at(mark).into();
+        shown["left_behind_at"] = branches.left_at(mark.seq).map_or(Value::Null, |left| json!(left));
+        shown
+    };
+    state.checkpoints.iter().map(full).collect()
 }
 
 fn checkpoint(state: &RunState, mark: &CheckpointMark) -> Value {

@@ -480,6 +480,9 @@ pub struct RunState {
     /// The run it was forked from, and the checkpoint there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<(Uuid, u64)>,
+    /// Why it was forked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork_reason: Option<String>,
     /// The runs it was forked from, nearest first, with when each was made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lineage: Vec<(Uuid, DateTime<Utc>)>,
@@ -801,6 +804,7 @@ impl RunState {
             versions: Vec::new(),
             removed: BTreeMap::new(),
             parent: fork.map(|fork| (fork.parent, fork.checkpoint)),
+            fork_reason: fork.and_then(|fork| fork.reason.clone()),
             lineage: fork.map(|fork| fork.lineage.clone()).unwrap_or_default(),
             step_names: Vec::new(),
             index: Index::default(),

@@ -178,6 +178,18 @@ fn restore_shows_first_and_asks() {
     assert_eq!((&shown["orchestration_state"], &shown["completed_steps"]), (&json!("paused"), &json!(["a"])));
     let record = shown["interventions"].as_array().unwrap().last().unwrap();
     assert_eq!((&record["intervention_type"], &record["reason"]), (&json!("restore"), &json!("b went wrong")));
+    let checkpoints = sandbox.json(&["checkpoints", "back", "--format", "json"]);
+    let left: Vec<(&Value, bool)> = checkpoints
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["step_id"], one["left_behind_at"].is_string()))
+        .filter(|(_, left)| *left)
+        .collect();
+    assert_eq!(left, [(&json!("b"), true), (&json!(null), true)], "b and the run's end: {checkpoints}");
+    let text = sandbox.ok(0, &["checkpoints", "back"]);
+    assert_eq!(text.lines().filter(|line| line.contains("left behind")).count(), 2, "{text}");
+    assert!(!text.lines().any(|line| line.contains(id) && line.contains("left behind")), "{text}");
     sandbox.ok(0, &["resume", "back"]);
     assert_eq!(sandbox.read("ran"), "a\nb\nb\n");
 }

@@ -311,9 +311,9 @@ async fn a_fork_runs_on_by_itself_and_leaves_its_parent_alone() {
     parent.until("b failed", |state| state.status == RunStatus::Paused).await;
     let after_a = parent.state.checkpoints.iter().find(|mark| mark.step == Some(0)).unwrap().seq;
 
-    let missing = handle.fork(parent.run_id, 9999, "bob").await.unwrap_err();
+    let missing = handle.fork(parent.run_id, 9999, "bob", None).await.unwrap_err();
     assert_eq!(missing.code, RejectionCode::NotFound);
-    let child = handle.fork(parent.run_id, after_a, "bob").await.unwrap();
+    let child = handle.fork(parent.run_id, after_a, "bob", None).await.unwrap();
     let mut child = Watched::attach(&handle, child).await;
     assert_eq!((child.state.status, child.state.user.as_str()), (RunStatus::Idle, "bob"));
     assert_eq!(child.state.parent, Some((parent.run_id, after_a)));

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use crate::pty::Session;
 
 /// A folder with one plan, `plans/trial.json`, whose first step runs until a file `go` appears in it; the others write what they are called.
-struct Field {
+pub struct Field {
     dir: tempfile::TempDir,
 }
 
 impl Field {
-    fn new(others: &[Value]) -> Self {
+    pub fn new(others: &[Value]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("plans")).unwrap();
         let mut steps = vec![json!({"step_id": "first", "run": waits_for("go")})];
@@ -22,12 +22,12 @@ impl Field {
         Self { dir }
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// Opens the plan and waits until its first step runs.
-    fn open(&self, size: (u16, u16), environment: &[(&str, &str)]) -> Session {
+    pub fn open(&self, size: (u16, u16), environment: &[(&str, &str)]) -> Session {
         let home = self.path().to_str().unwrap().to_owned();
         let mut all = vec![("HOLDPOINT_USER", "ann"), ("HOME", home.as_str())];
         all.extend(environment);
@@ -38,23 +38,23 @@ impl Field {
     }
 
     /// Lets the first step end.
-    fn go(&self) {
+    pub fn go(&self) {
         std::fs::write(self.path().join("go"), "").unwrap();
     }
 
     /// What the steps have written, line by line.
-    fn written(&self) -> String {
+    pub fn written(&self) -> String {
         std::fs::read_to_string(self.path().join("written")).unwrap_or_default()
     }
 
     /// The journal's events of the only run.
-    fn events(&self) -> Vec<Value> {
+    pub fn events(&self) -> Vec<Value> {
         let run = std::fs::read_dir(self.path().join("checkpoints")).unwrap().flatten().next().expect("a run").path();
         let text = std::fs::read_to_string(run.join("journal.jsonl")).unwrap();
         text.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect()
     }
 
-    fn interventions(&self) -> Vec<(String, String, Value)> {
+    pub fn interventions(&self) -> Vec<(String, String, Value)> {
         let events = self.events();
         let of = |event: &Value, name: &str| event[name].as_str().unwrap_or_default().to_owned();
         let found = events.iter().filter(|event| event["type"] == "intervention");
@@ -62,16 +62,16 @@ impl Field {
     }
 }
 
-fn waits_for(name: &str) -> String {
+pub fn waits_for(name: &str) -> String {
     format!("until [ -e {name} ]; do sleep 0.02; done")
 }
 
-fn writes(id: &str) -> Value {
+pub fn writes(id: &str) -> Value {
     json!({"step_id": id, "run": format!("echo {id} >> written")})
 }
 
 /// Presses a key until the screen is as wanted: a form or a question takes no key before it was drawn, and a test is quicker than any operator.
-fn until(console: &mut Session, keys: &str, what: &str, there: bool) {
+pub fn until(console: &mut Session, keys: &str, what: &str, there: bool) {
     for _ in 0..10 {
         console.keys(keys);
         if console.is_soon(|screen| screen.contents().contains(what) == there) {
@@ -82,14 +82,14 @@ fn until(console: &mut Session, keys: &str, what: &str, there: bool) {
 }
 
 /// The line of the form that has the keys.
-fn current(screen: &vt100::Screen) -> String {
+pub fn current(screen: &vt100::Screen) -> String {
     let text = screen.contents();
     let line = text.lines().filter_map(|line| line.split_once('│')?.1.split_once('▌')).next();
     line.map(|(_, field)| field.to_owned()).unwrap_or_default()
 }
 
 /// Goes to a field of the form and types into it; what the form was too new to take is typed again.
-fn fill(console: &mut Session, field: &str, text: &str) {
+pub fn fill(console: &mut Session, field: &str, text: &str) {
     let here = format!("{field} ");
     for _ in 0..40 {
         let before = console.screen(current);
@@ -113,7 +113,7 @@ fn is_selected(screen: &vt100::Screen, step: &str) -> bool {
     screen.contents().lines().any(|line| line.starts_with('▌') && line.contains(&format!(" {step} ")))
 }
 
-fn quit(console: &mut Session) {
+pub fn quit(console: &mut Session) {
     console.press("q");
     assert!(console.wait_exit().success());
     console.assert_given_back();

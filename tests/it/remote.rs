@@ -324,7 +324,9 @@ fn two_attached_consoles_see_what_each_other_does_and_leaving_leaves_the_run_alo
     }
     bob.press("q");
     bob.wait_exit();
-    assert!(bob.screen_text().contains("it stays in process"), "{}", bob.screen_text());
+    let said = bob.screen_text();
+    assert!(said.contains("it stays in process"), "{said}");
+    assert!(said.contains("holdpoint attach ") && !said.contains("holdpoint resume"), "it is open elsewhere: {said}");
     assert!(background.is_alive());
     ann.press("p");
     ann.wait_for_text("RUNNING");

@@ -9,7 +9,7 @@ use crate::run::{Command, Rejection, RejectionCode, Request};
 use super::super::app::{App, Effect};
 use super::super::foretold::Foretold;
 use super::super::keys::Key;
-use super::super::popups::{Ask, Care, Focus, Popup};
+use super::super::popups::{Ask, Care, Deed, Focus, Popup};
 use super::super::{text, views};
 use super::{Form, Of, Page, Sent, Where};
 
@@ -192,7 +192,8 @@ impl App {
             focus: Focus::Reason,
             reason: Some(form.reason.clone()),
             run: form.run,
-            command,
+            deed: Deed::Send(command),
+            result: None,
             foretold: Foretold::default(),
             seen: None,
         };
@@ -223,7 +224,7 @@ impl App {
             form.notice = Some("not sent".into());
             return Err(());
         }
-        form.sent = Some(Sent { command: ask.command.clone(), version, again: false });
+        form.sent = ask.command().map(|command| Sent { command: command.clone(), version, again: false });
         // What somebody else does to another step is no reason to refuse a new one.
         Ok(form.own().is_some().then_some(version))
     }

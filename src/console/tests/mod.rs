@@ -1,6 +1,7 @@
 //! Tests of the console as an operator meets it: states are driven through the real core, keys go in, screens come out. Clock and ids are fixed.
 
 mod form;
+mod history;
 mod keys;
 mod screens;
 mod steer;
@@ -84,9 +85,14 @@ impl Sim {
     }
 
     fn because(mut self, command: Command, reason: &str) -> Self {
-        let request = Request::new(command, "ann").because(reason);
+        let request = self.request(command, "ann").because(reason);
         self.input(&Input::Request(request));
         self
+    }
+
+    /// A request with an id that is the same in every run of the tests.
+    fn request(&self, command: Command, user: &str) -> Request {
+        Request { id: Uuid::from_u128(u128::from(self.state.seq)), ..Request::new(command, user) }
     }
 
     fn end(mut self, step: &str, outcome: Outcome) -> Self {
@@ -304,6 +310,7 @@ fn press_unseen(app: &mut App, name: &str) -> Vec<Effect> {
         "Ctrl-r" => (KeyCode::Char('r'), KeyModifiers::CONTROL),
         "Ctrl-u" => (KeyCode::Char('u'), KeyModifiers::CONTROL),
         "PgDn" => (KeyCode::PageDown, KeyModifiers::NONE),
+        "Space" => (KeyCode::Char(' '), KeyModifiers::NONE),
         "Ctrl-c" => (KeyCode::Char('c'), KeyModifiers::CONTROL),
         one if one.chars().count() == 1 => (KeyCode::Char(one.chars().next().unwrap()), KeyModifiers::NONE),
         other => panic!("the tests know no key {other}"),

@@ -284,7 +284,7 @@ fn a_click_selects_what_is_under_it_and_answers_nothing() {
     for row in 0..45 {
         assert!(mouse(&mut app, PRESS, 70, row).is_empty() && mouse(&mut app, RELEASE, 70, row).is_empty());
     }
-    assert_eq!(question(&app).command, Command::Cancel);
+    assert_eq!(question(&app).deed, crate::console::popups::Deed::Send(Command::Cancel));
     assert_eq!(selected(&app), "notify", "what lies behind a question gets no click");
 }
 

@@ -3,8 +3,8 @@
 use ratatui::layout::Rect;
 
 use super::super::actions::{Action, TABLE};
-use super::super::app::App;
-use super::super::availability::{availability, meant};
+use super::super::app::{App, Place};
+use super::super::availability::{availability, belongs, meant};
 use super::super::text;
 use super::super::theme::Role;
 use super::paint::Brush;
@@ -26,7 +26,7 @@ pub fn draw(app: &App, brush: &mut Brush<'_>, rule: Rect, footer: Rect) {
     keys(app, brush, footer);
 }
 
-/// The actions of the footer here and now, in their order: of those that share a key, the one that is meant.
+/// The actions of the footer here and now, in their order: of those that share a rank or a key, the one that is meant.
 pub fn actions(app: &App) -> Vec<Action> {
     let (scope, seen) = (app.scope(), app.to_be_drawn());
     let mut found: Vec<(u8, Action)> = Vec::new();
@@ -41,6 +41,7 @@ pub fn actions(app: &App) -> Vec<Action> {
             .collect();
         found.push((entry.rank, meant(app, &seen, &alternatives).unwrap_or(entry.action)));
     }
+    found.retain(|(_, action)| belongs(app, *action));
     found.sort_by_key(|(rank, _)| *rank);
     // A key is shown once, for what it does here first.
     let mut keys: Vec<&str> = Vec::new();
@@ -52,30 +53,48 @@ pub fn actions(app: &App) -> Vec<Action> {
     found.into_iter().map(|(_, action)| action).collect()
 }
 
+const GAP: u16 = 3;
+
 fn keys(app: &App, brush: &mut Brush<'_>, area: Rect) {
-    const GAP: u16 = 3;
-    let all = actions(app);
-    // Help and leaving are always to be found, at the right end.
-    let (ends, rest): (Vec<Action>, Vec<Action>) =
-        all.into_iter().partition(|action| matches!(action, Action::Help | Action::Quit));
-    let measure = |action: &Action| (text::width(action.key()) + 1 + text::width(action.entry().label)) as u16;
-    let tail: u16 = ends.iter().map(|action| measure(action) + GAP).sum::<u16>().saturating_sub(GAP);
+    // Help and the ways out are always to be found, at the right end; the list of runs has no way back.
+    let is_end = |action: &Action| matches!(action, Action::Back | Action::Help | Action::Quit);
+    let (mut ends, rest): (Vec<Action>, Vec<Action>) = actions(app).into_iter().partition(is_end);
+    ends.retain(|action| *action != Action::Back || app.place == Place::History);
+    let tail: u16 = ends.iter().map(|action| measure(*action) + GAP).sum::<u16>().saturating_sub(GAP);
     let mut at = area.right().saturating_sub(tail + 1);
     let limit = at.saturating_sub(GAP);
     for action in &ends {
-        at = key(app, brush, at, area, *action) + GAP;
+        at = key(brush, at, area, *action, true) + GAP;
     }
+    let rest = rest.into_iter().map(|action| (action, availability(app, action).is_ok())).collect();
     let mut at = area.x + 1;
-    for action in rest {
-        if at + measure(&action) > limit {
-            break;
-        }
-        at = key(app, brush, at, area, action) + GAP;
+    for (action, possible) in fitting(rest, limit.saturating_sub(at)) {
+        at = key(brush, at, area, action, possible) + GAP;
     }
 }
 
-fn key(app: &App, brush: &mut Brush<'_>, x: u16, area: Rect, action: Action) -> u16 {
-    let possible = availability(app, action).is_ok();
+/// The actions that have room, in the order in which they came: what is possible has it before what is not. So a key keeps its place among the
+/// others, whatever becomes possible.
+fn fitting(actions: Vec<(Action, bool)>, room: u16) -> Vec<(Action, bool)> {
+    let mut left = room + GAP;
+    let mut chosen = vec![false; actions.len()];
+    let of = |wanted| actions.iter().enumerate().filter(move |(_, (_, possible))| *possible == wanted);
+    for (place, (action, _)) in of(true).chain(of(false)) {
+        let needed = measure(*action) + GAP;
+        if needed > left {
+            break;
+        }
+        left -= needed;
+        chosen[place] = true;
+    }
+    actions.into_iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(action, _)| action).collect()
+}
+
+fn measure(action: Action) -> u16 {
+    (text::width(action.key()) + 1 + text::width(action.entry().label)) as u16
+}
+
+fn key(brush: &mut Brush<'_>, x: u16, area: Rect, action: Action, possible: bool) -> u16 {
     let (key, label) = if possible { (Role::Key, Role::Muted) } else { (Role::Faint, Role::Faint) };
     let width = area.right().saturating_sub(x);
     let at = brush.text(x, area.y, width, action.key(), key);

@@ -24,8 +24,9 @@ pub struct Call {
 }
 
 /// What the operator is asked for; `None` when there is nothing to do.
-pub fn call(run: &OpenRun) -> Option<Call> {
+pub fn call(run: &OpenRun, place: Place) -> Option<Call> {
     let state = &run.state;
+    let among_steps = place == Place::Run;
     let key = |action: Action| (action.key(), action.entry().label);
     match &run.ownership {
         Ownership::Damaged(damage) => {
@@ -61,7 +62,7 @@ pub fn call(run: &OpenRun) -> Option<Call> {
     }
     // The selected step if it needs a person, else the first that does: the keys are about the selected one.
     let needing = state.needs_person();
-    let selected = run.position();
+    let selected = run.position().filter(|_| among_steps);
     let place = selected.filter(|place| needing.binary_search(place).is_ok()).or_else(|| needing.first().copied());
     if let Some(place) = place.filter(|_| state.status != RunStatus::Idle) {
         let (definition, step) = (&state.plan.steps[place], &state.steps[place]);
@@ -98,7 +99,12 @@ pub fn call(run: &OpenRun) -> Option<Call> {
     }
     match state.status {
         RunStatus::Idle => {
-            Some(Call { what: "nothing has run yet".into(), keys: vec![("Enter", "starts it")], role: Role::Muted })
+            let what = match words::forked_from(state) {
+                Some(from) => format!("{from}; nothing of it has run yet"),
+                None => "nothing has run yet".into(),
+            };
+            let key = if among_steps { "Enter" } else { Action::Start.key() };
+            Some(Call { what, keys: vec![(key, "starts it")], role: Role::Muted })
         }
         RunStatus::Paused => Some(Call {
             what: "nothing new starts".into(),
@@ -125,12 +131,8 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     }
     title(app, run, brush, area);
     progress(app, run, brush, area);
-    if let Some(mut call) = call(run) {
+    if let Some(call) = call(run, app.place) {
         let y = area.y + 2;
-        if app.place == Place::History {
-            // They are about the selected step, which is not to be seen here.
-            call.keys.clear();
-        }
         let keys: usize = call.keys.iter().map(|(key, label)| text::width(key) + text::width(label) + 4).sum();
         let room = (area.width as usize).saturating_sub(keys + 3);
         let mut x = brush.text(area.x + 1, y, room as u16, &call.what, call.role);
@@ -176,8 +178,15 @@ fn title(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     if !marks.is_empty() {
         end = brush.text_right(left, end, y, &marks, Role::Warning).saturating_sub(3);
     }
-    if !narrow {
-        let facts = format!("run {} · plan v{} · {}", short_id(state.run_id), state.plan_version, state.user);
+    let fork = state.parent.map(|(parent, _)| format!("fork of {}", short_id(parent)));
+    let facts = match (narrow, fork) {
+        (true, fork) => fork.unwrap_or_default(),
+        (false, fork) => {
+            let fork = fork.map(|fork| format!(", {fork}")).unwrap_or_default();
+            format!("run {}{fork} · plan v{} · {}", short_id(state.run_id), state.plan_version, state.user)
+        }
+    };
+    if !facts.is_empty() {
         end = brush.text_right(left, end, y, &facts, Role::Muted).saturating_sub(3);
     }
     let at = brush.text(left, y, end.saturating_sub(left), &state.plan.plan_id, Role::Strong);

@@ -1,5 +1,6 @@
 //! Checkpoints, versions and interventions: a list, and beside it what the selected entry says in full.
 
+use chrono::{DateTime, Utc};
 use ratatui::layout::Rect;
 
 use super::super::app::{App, FilterOf};
@@ -108,8 +109,13 @@ fn heading(
         format!("{} of {}", words::thousands(shown), words::thousands(all))
     };
     let mut at = brush.text(at + 2, area.y, area.right().saturating_sub(at + 2), &count, Role::Muted);
+    let newer = history.newer(&run.state);
+    if newer > 0 {
+        let said = format!("{} newer · g", words::thousands(newer));
+        at = brush.text(at + 3, area.y, area.right().saturating_sub(at + 3), &said, Role::Accent);
+    }
     if let Some(marked) = history.marked.filter(|_| history.kind == Kind::Versions) {
-        let said = format!("compared with version {marked}");
+        let said = format!("compared with v{marked}");
         at = brush.text(at + 3, area.y, area.right().saturating_sub(at + 3), &said, Role::Accent);
     }
     let room = area.right().saturating_sub(at + 4);
@@ -123,6 +129,16 @@ fn heading(
     }
 }
 
+/// The column of the time, and where the next one begins; with the day, in a run that was not opened today.
+fn when(app: &App, run: &OpenRun, brush: &mut Brush<'_>, (x, y): (u16, u16), time: DateTime<Utc>, role: Role) -> u16 {
+    let zone = app.settings.zone;
+    let today = |time| zone.show(time, "%Y-%m-%d") == zone.show(app.now, "%Y-%m-%d");
+    let width = if today(run.state.created_at) { 8 } else { 12 };
+    let said = if today(time) { zone.clock(time) } else { zone.show(time, "%e %b %H:%M") };
+    brush.text(x, y, width, &said, role);
+    x + width + 2
+}
+
 fn checkpoint(app: &App, run: &OpenRun, history: &History, brush: &mut Brush<'_>, area: Rect, entry: usize) {
     let Some(mark) = run.state.checkpoints.get(entry) else { return };
     let left = history.left_at(mark);
@@ -131,12 +147,12 @@ fn checkpoint(app: &App, run: &OpenRun, history: &History, brush: &mut Brush<'_>
     let mut x = area.x + 1;
     brush.text(x, y, 9, &checkpoint_id(mark.seq), role(Role::Muted));
     x += 10;
-    brush.text(x, y, 8, &app.settings.zone.clock(mark.time), role(Role::Muted));
-    x += 10;
-    let done = format!("{} of {}", words::thousands(mark.step_index as usize), words::thousands(run.state.steps.len()));
+    x = when(app, run, brush, (x, y), mark.time, role(Role::Muted));
+    let done =
+        format!("{} of {}", words::thousands(mark.step_index as usize), words::thousands(history.steps_at(mark)));
     let mut end = area.right();
     if let Some(left) = left {
-        let said = format!("left behind {}", app.settings.zone.show(left, "%H:%M"));
+        let said = format!("left behind {}", app.settings.zone.moment(left, mark.time));
         end = brush.text_right(x, end, y, &said, Role::Faint).saturating_sub(2);
     } else {
         end = brush.text_right(x, end, y, &done, Role::Muted).saturating_sub(2);
@@ -161,8 +177,7 @@ fn version(app: &App, run: &OpenRun, history: &History, brush: &mut Brush<'_>, a
         if marked { Role::Accent } else { Role::Strong },
     );
     x += 7;
-    brush.text(x, y, 8, &app.settings.zone.clock(time), Role::Muted);
-    x += 10;
+    x = when(app, run, brush, (x, y), time, Role::Muted);
     brush.text(x, y, 10, user, Role::Text);
     x += 12;
     let at = brush.text(x, y, area.right().saturating_sub(x), &what, Role::Text);
@@ -180,8 +195,7 @@ fn intervention(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, ent
     };
     let y = area.y;
     let mut x = area.x + 1;
-    brush.text(x, y, 8, &app.settings.zone.clock(record.timestamp), Role::Muted);
-    x += 10;
+    x = when(app, run, brush, (x, y), record.timestamp, Role::Muted);
     brush.text(x, y, 7, history::status_word(record), role);
     x += 9;
     brush.text(x, y, 10, &record.user, Role::Text);

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::super::foretold::Told;
+use super::super::input::Input;
 use super::super::popups::{Ask, Care, Focus};
 use super::super::theme::Role;
 use super::super::{text, words};
@@ -37,9 +38,15 @@ fn parts(ask: &Ask, area: Rect) -> Parts {
         }
     };
     // The frame, the effect, the blanks between, the reason and the answers.
-    let fixed = effect.len() + 8 + 2 * usize::from(ask.reason.is_some());
+    let fixed = effect.len() + 8 + field_rows(ask);
     let rows = told.len().min((area.height as usize).saturating_sub(fixed).max(1));
     Parts { width, effect, told, rows }
+}
+
+/// The rows of the fields: each has one, the result another for what is wrong with it, and a blank is under them.
+fn field_rows(ask: &Ask) -> usize {
+    let rows = 2 * usize::from(ask.result.is_some()) + usize::from(ask.reason.is_some());
+    rows + usize::from(rows > 0)
 }
 
 /// How far what the engine says can be scrolled.
@@ -51,8 +58,7 @@ pub fn longest_offset(ask: &Ask, area: Rect) -> usize {
 /// Draws it in the middle.
 pub fn draw(ask: &Ask, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
     let Parts { width, effect, told, rows } = parts(ask, area);
-    let reason_rows = if ask.reason.is_some() { 2 } else { 0 };
-    let inner = frame(brush, area, width, (effect.len() + rows) as u16 + reason_rows + 4, &ask.title);
+    let inner = frame(brush, area, width, (effect.len() + rows + field_rows(ask)) as u16 + 4, &ask.title);
     let mut y = inner.y + 1;
     for line in &effect {
         brush.text(inner.x, y, inner.width, line, Role::Text);
@@ -74,35 +80,72 @@ pub fn draw(ask: &Ask, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
     }
     y += 1;
     if let Some(reason) = &ask.reason {
-        let focused = ask.focus == Focus::Reason;
-        let at = brush.text(inner.x, y, inner.width, "Reason  ", if focused { Role::Accent } else { Role::Muted });
-        let room = inner.right().saturating_sub(at);
-        let (shown, column) = reason.visible(room as usize);
-        if reason.is_empty() && !focused {
-            brush.text(at, y, room, "none · Tab to give one", Role::Faint);
-        } else if reason.is_empty() {
-            brush.text(at + 1, y, room.saturating_sub(1), "optional, goes into the log", Role::Faint);
-        } else {
-            brush.text(at, y, room, &shown, Role::Text);
-        }
-        if focused {
-            *cursor = Some((at + column as u16, y));
+        let row = Rect { y, height: 1, ..inner };
+        input(brush, row, "Reason  ", reason, "optional, goes into the log", ask.focus == Focus::Reason, cursor);
+        y += 1;
+    }
+    if let Some(field) = &ask.result {
+        let row = Rect { y, height: 1, ..inner };
+        let focused = ask.focus == Focus::Result;
+        let at = input(brush, row, "Result  ", &field.input, "optional: JSON, or a text", focused, cursor);
+        if let Some(said) = &field.mistake {
+            mistake(brush, Rect { y: y + 1, ..row }, at, said);
         }
         y += 2;
     }
+    y += u16::from(field_rows(ask) > 0);
     answers(ask, brush, inner, y);
+}
+
+/// Draws a field; gives back where its cursor is.
+fn input(
+    brush: &mut Brush<'_>,
+    row: Rect,
+    label: &str,
+    input: &Input,
+    hint: &str,
+    focused: bool,
+    cursor: &mut Option<(u16, u16)>,
+) -> u16 {
+    let (y, end) = (row.y, row.right());
+    let at = brush.text(row.x, y, row.width, label, if focused { Role::Accent } else { Role::Muted });
+    let room = end.saturating_sub(at);
+    let (shown, column) = input.visible(room as usize);
+    if !input.is_empty() {
+        brush.text(at, y, room, &shown, Role::Text);
+    } else if focused {
+        brush.text(at + 1, y, room.saturating_sub(1), hint, Role::Faint);
+    } else {
+        brush.text(at, y, room, "none · Tab to give one", Role::Faint);
+    }
+    let place = at + column as u16;
+    if focused {
+        *cursor = Some((place, y));
+    }
+    place
+}
+
+/// What is wrong with a field, under the place where it is.
+fn mistake(brush: &mut Brush<'_>, row: Rect, at: u16, said: &str) {
+    let width = text::width(said) as u16;
+    brush.text(at, row.y, 1, "^", Role::Error);
+    if at + 2 + width <= row.right() {
+        brush.text(at + 2, row.y, width, said, Role::Error);
+    } else {
+        brush.text_right(row.x, at.saturating_sub(1), row.y, said, Role::Error);
+    }
 }
 
 fn answers(ask: &Ask, brush: &mut Brush<'_>, inner: Rect, y: u16) {
     let yes_key = match (ask.care, ask.focus) {
-        (_, Focus::Reason | Focus::Yes) => "Enter",
+        (_, Focus::Result | Focus::Reason | Focus::Yes) => "Enter",
         (_, Focus::No) => "y",
     };
     let no_key = if ask.focus == Focus::No { "Enter" } else { "Esc" };
     let refused = matches!(ask.foretold.told, Told::Refused(_));
     let mut x = inner.x;
     for (focus, key, label) in [(Focus::Yes, yes_key, &ask.yes), (Focus::No, no_key, &ask.no)] {
-        let focused = ask.focus == focus || (focus == Focus::Yes && ask.focus == Focus::Reason);
+        let focused = ask.focus == focus || (focus == Focus::Yes && matches!(ask.focus, Focus::Result | Focus::Reason));
         let width = (text::width(key) + text::width(label) + 5) as u16;
         if focused {
             brush.over(Rect { x, y, width, height: 1 }, Role::Selection);

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::engine::ListedRun;
-use crate::run::{PauseReason, RunStatus, RunSummary, StepStatus};
+use crate::run::{PauseReason, RunStatus, RunSummary, StepStatus, short_id};
 
 use super::super::app::{App, FilterOf};
 use super::super::runs_model::{Line, PlanEntry, RowId, Section};
@@ -183,9 +183,16 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     );
     x += columns.plan;
     let reason = reason(listed);
-    let (said, said_role) = match reason {
-        Some(reason) => (reason, role),
-        None => (summary.headline.clone(), Role::Muted),
+    let fork = summary.parent.map(|parent| format!("fork of {}", short_id(parent)));
+    let (said, said_role) = match (reason, fork) {
+        (Some(reason), Some(fork)) => {
+            let whole = format!("{reason} · {fork}");
+            let fits = text::width(&whole) + 2 <= columns.text as usize;
+            (if fits { whole } else { format!("fork · {reason}") }, role)
+        }
+        (Some(reason), None) => (reason, role),
+        (None, Some(fork)) => (format!("{fork} · {}", summary.headline), Role::Muted),
+        (None, None) => (summary.headline.clone(), Role::Muted),
     };
     brush.text(x, y, columns.text.saturating_sub(2), &said, said_role);
     x += columns.text;

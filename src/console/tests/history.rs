@@ -1,0 +1,501 @@
+//! Looking back: the checkpoints, the versions of the plan, the interventions.
+
+use super::screens::shown;
+use super::*;
+use crate::console::actions::Action;
+use crate::console::app::Place;
+use crate::console::history::{Kind, Subject, checkpoint_text, version_text};
+use crate::console::popups::{Ask, Deed, Popup};
+use crate::console::views::footer;
+use crate::run::{Fork, fork_at, fork_preview};
+
+const SIZE: (u16, u16) = (120, 40);
+
+impl Sim {
+    /// The state at a place of the journal.
+    fn at(&self, seq: u64) -> RunState {
+        let mut state = RunState::from_registration(&self.events[0]).unwrap();
+        for recorded in self.events[1..].iter().filter(|recorded| recorded.seq <= seq) {
+            state.apply(recorded);
+        }
+        state
+    }
+
+    /// The newest checkpoint made when a step came to its end.
+    fn after(&self, step: &str) -> u64 {
+        let position = self.state.position(step).unwrap() as u32;
+        self.state.checkpoints.iter().rev().find(|mark| mark.step == Some(position)).unwrap().seq
+    }
+
+    fn restore(mut self, checkpoint: u64, reason: &str) -> Self {
+        let request = self.request(Command::Restore { checkpoint }, "ann").because(reason);
+        let target = Arc::new(self.at(checkpoint));
+        self.input(&Input::Restore { request, target });
+        self
+    }
+
+    /// A command that is refused; it stands in the log as the engine writes it there.
+    fn refused(mut self, command: Command, reason: &str) -> Self {
+        let request = self.request(command, "bob").because(reason);
+        let moment = Moment { now: self.now, entropy: 0 };
+        let refusal = advance(&mut self.state.clone(), &Input::Request(request.clone()), &moment).unwrap_err();
+        self.events.extend(crate::run::log_refusal(&mut self.state, &request, &refusal, &moment));
+        self
+    }
+}
+
+/// Gone back once: two checkpoints and a pause are left behind, and the run has gone on a little.
+fn gone_back() -> Sim {
+    let sim = running().wait(4).done("verify").wait(2).done("stats").because(Command::Pause, "stats look odd");
+    let sim = sim.wait(1).done("report").wait(30);
+    let before = sim.after("compress");
+    sim.restore(before, "stats read the old dump").wait(8).ask(Command::Resume).wait(3).done("verify").wait(2)
+}
+
+/// Its plan was changed in four ways.
+fn changed() -> Sim {
+    let change = |step: &str, patch: serde_json::Value| Command::Modify { step: step.into(), patch };
+    let sim = held().because(change("prune", json!({"timeout_seconds": 300})), "it hangs on the old volume").wait(20);
+    let sim = sim.ask(Command::Remove { step: "notify".into() }).wait(5);
+    let add = json!({"step_id": "mail", "run": "./mail ops", "timeout_seconds": 20});
+    let place = crate::run::Place::End;
+    let sim = sim.because(Command::Add { step: add, place, rewire: false }, "tell ops").wait(40);
+    sim.ask(Command::Undo { version: Some(2) }).wait(2)
+}
+
+/// Applied, refused and pending.
+fn intervened() -> Sim {
+    let sim = running().because(Command::SetParallel { value: 2 }, "the disk is slow").wait(5);
+    let sim = sim.refused(Command::Release { step: "ship".into() }, "I have looked").wait(3);
+    let sim = sim.because(skip("prune"), "the volume is full").wait(9);
+    sim.because(Command::Retry { step: "stats".into(), downstream: false }, "it counts twice").wait(1)
+}
+
+/// Shows the frame, with what is asked for answered as the engine does.
+fn frame(app: &mut App, sim: &Sim) -> String {
+    screen(app);
+    if let Some(subject) = app.wanted.take() {
+        answer(app, sim, subject);
+    }
+    screen(app)
+}
+
+fn answer(app: &mut App, sim: &Sim, subject: Subject) {
+    let lines = match subject {
+        Subject::Checkpoint { seq, before } => {
+            let before = before.map(|before| (before, sim.at(before)));
+            checkpoint_text(&sim.state, &sim.at(seq), before.as_ref())
+        }
+        Subject::Versions { from, to } => version_text(&sim.state, from, to),
+        Subject::Intervention(_) => panic!("its text needs no engine"),
+    };
+    let now = app.now;
+    app.update(Event::Told { run: sim.state.run_id, subject, result: Ok(lines) }, now);
+}
+
+/// A console in one of the places.
+fn look(sim: &Sim, size: (u16, u16), keys: &str) -> App {
+    let mut app = open(sim, size);
+    for key in keys.split(' ') {
+        press(&mut app, key);
+        frame(&mut app, sim);
+    }
+    app
+}
+
+/// The run goes on: what has happened since comes in.
+fn go_on(app: &mut App, sim: &Sim) {
+    app.update(Event::Batch { run: sim.state.run_id, events: Arc::new(sim.events.clone()) }, sim.now);
+}
+
+fn ask(app: &App) -> &Ask {
+    let Some(Popup::Ask(ask)) = app.layers.last().map(|layer| &layer.popup) else { panic!("nothing is asked") };
+    ask
+}
+
+fn command(app: &App) -> &Command {
+    ask(app).command().expect("a command")
+}
+
+fn selected(app: &App) -> u64 {
+    app.history.as_ref().unwrap().selected.unwrap()
+}
+
+#[test]
+fn the_places() {
+    let sims = [
+        ("checkpoints_left_behind", gone_back(), "C j j j"),
+        ("checkpoints_running", running(), "C"),
+        ("checkpoints_empty", Sim::new(backup()), "C"),
+        ("versions", changed(), "V"),
+        ("versions_compared", changed(), "V Space j j"),
+        ("interventions", intervened(), "I"),
+        ("interventions_refused", intervened(), "I j j"),
+        ("interventions_filter", intervened(), "I / s k i p Enter"),
+        ("interventions_nothing", Sim::new(backup()), "I"),
+    ];
+    for (name, sim, keys) in sims {
+        shown(name, |size| look(&sim, size, keys));
+    }
+}
+
+#[test]
+fn the_questions() {
+    let sim = gone_back().ask(Command::Pause).done("stats").done("report").wait(1);
+    let (last, then) = (sim.state.checkpoints.last().unwrap().seq, sim.after("compress"));
+    shown("restore_question", |size| {
+        let mut app = look(&sim, size, "C G k k");
+        assert_eq!(selected(&app), then);
+        about_checkpoint(&mut app, &sim, KeyCode::Enter);
+        app
+    });
+    shown("fork_question", |size| {
+        let mut app = look(&sim, size, "C");
+        assert_eq!(selected(&app), last);
+        about_checkpoint(&mut app, &sim, KeyCode::Char('f'));
+        app
+    });
+    let sim = changed();
+    shown("use_version_question", |size| look(&sim, size, "V G Enter"));
+    shown("undo_version_question", |size| look(&sim, size, "V j u"));
+    shown("complete_question_mistake", |size| {
+        let mut app = open(&sim, size);
+        press(&mut app, "G m b y Tab");
+        let now = app.now;
+        app.update(Event::Paste("{\"sent\": 3, oops}".into()), now);
+        press(&mut app, "Enter");
+        app
+    });
+}
+
+/// Presses a key that asks a question about a checkpoint, and answers what is asked of the engine.
+fn about_checkpoint(app: &mut App, sim: &Sim, code: KeyCode) {
+    let now = app.now;
+    for effect in app.update(Event::Key(KeyEvent::new(code, KeyModifiers::NONE)), now) {
+        let event = match effect {
+            Effect::PreviewFork { checkpoint, request, .. } => {
+                Event::PreviewedFork { request, result: Ok(fork_preview(&sim.at(checkpoint), &sim.state)) }
+            }
+            Effect::Preview { request, .. } => {
+                let Command::Restore { checkpoint } = request.command else { panic!("{request:?}") };
+                let (id, target) = (request.id, Arc::new(sim.at(checkpoint)));
+                let input = Input::Restore { request: *request, target };
+                let result = preview(&sim.state, &input, &Moment { now, entropy: 0 }).map(Box::new);
+                Event::Previewed { request: id, result }
+            }
+            other => panic!("{other:?}"),
+        };
+        app.update(event, now);
+    }
+    screen(app);
+}
+
+#[test]
+fn what_is_selected_stays_selected_while_new_entries_come() {
+    let mut sim = running();
+    let mut app = look(&sim, SIZE, "C");
+    let newest = sim.after("compress");
+    assert_eq!(selected(&app), newest);
+    sim = sim.wait(2).done("verify").wait(1).done("stats").done("report").wait(1);
+    // A key that was pressed before the new ones are drawn, and one after: both are about the one that was seen.
+    for _ in 0..2 {
+        go_on(&mut app, &sim);
+        press_unseen(&mut app, "Enter");
+        assert_eq!(command(&app), &Command::Restore { checkpoint: newest });
+        screen(&mut app);
+        press(&mut app, "Esc");
+    }
+    let text = frame(&mut app, &sim);
+    assert!(text.contains("4 newer · g"), "{text}");
+    let row = text.lines().find(|line| line.starts_with('▌')).unwrap();
+    assert!(row.contains(&crate::run::checkpoint_id(newest)), "{row}");
+    press(&mut app, "g");
+    assert_eq!(selected(&app), sim.state.checkpoints.last().unwrap().seq);
+    assert!(!screen(&mut app).contains("newer"));
+}
+
+#[test]
+fn the_rows_that_are_seen_stay_where_they_are_while_new_ones_come_above() {
+    let mut sim = Sim::new(many(200)).ask(Command::Start);
+    for number in 0..100 {
+        sim = sim.wait(1).done(&format!("host-{number:06}"));
+    }
+    let mut app = look(&sim, (80, 24), "C PgDn PgDn PgDn k k k");
+    let list = |text: &str| text.lines().skip(4).take(8).map(str::to_owned).collect::<Vec<_>>();
+    let before = list(&screen(&mut app));
+    for number in 100..103 {
+        sim = sim.wait(1).done(&format!("host-{number:06}"));
+    }
+    go_on(&mut app, &sim);
+    assert_eq!(list(&screen(&mut app)), before);
+}
+
+#[test]
+fn the_text_of_a_checkpoint_is_asked_again_when_the_run_goes_on_and_stays_meanwhile() {
+    let sim = held();
+    let mut app = look(&sim, SIZE, "C");
+    let old = frame(&mut app, &sim);
+    assert!(old.contains("Changed since"), "{old}");
+    assert!(app.wanted.is_none() && !app.ticks(), "nothing has happened");
+    let checkpoint = selected(&app);
+    let then = sim.wait(60).restore(sim_first(&app), "").wait(1);
+    go_on(&mut app, &then);
+    let text = screen(&mut app);
+    assert!(text.contains("Changed since") && !text.contains("reading the journal"), "{text}");
+    let asked = app.wanted.take().expect("it is asked again");
+    // While that is under way, and for a while after it, nothing more is asked; then it is, and the clock ticks for it.
+    let later = then.wait(0).ask(Command::Resume);
+    go_on(&mut app, &later);
+    screen(&mut app);
+    assert!(app.wanted.is_none());
+    answer(&mut app, &later, asked);
+    let again = later.ask(Command::Pause);
+    go_on(&mut app, &again);
+    let text = screen(&mut app);
+    assert!(text.contains("left behind by going back") && text.contains("From here to now"), "{text}");
+    assert!(app.wanted.is_none() && app.ticks());
+    let now = app.now + TimeDelta::milliseconds(500);
+    app.update(Event::Tick, now);
+    screen(&mut app);
+    assert!(matches!(app.wanted, Some(Subject::Checkpoint { seq, .. }) if seq == checkpoint), "{:?}", app.wanted);
+}
+
+fn sim_first(app: &App) -> u64 {
+    app.run.as_ref().unwrap().state.checkpoints[0].seq
+}
+
+#[test]
+fn an_intervention_that_has_waited_is_told_as_it_became() {
+    let sim = intervened();
+    let mut app = look(&sim, SIZE, "I");
+    assert!(screen(&mut app).contains("accepted; it waits for an attempt to stop"));
+    press(&mut app, "/ s t a t s Space p e n d Enter");
+    assert_eq!(app.history.as_ref().unwrap().rows(&sim.state), 1);
+    let then = sim.end("stats", Outcome::stopped()).wait(1);
+    go_on(&mut app, &then);
+    let text = screen(&mut app);
+    assert!(text.contains("nothing matches; Esc clears the filter"), "{text}");
+    press(&mut app, "Esc");
+    let text = screen(&mut app);
+    assert!(!text.contains("it waits for an attempt") && text.contains("retry step stats"), "{text}");
+}
+
+#[test]
+fn restore_fork_and_use_version_act_on_what_is_selected_and_ask_first() {
+    let sim = gone_back().ask(Command::Pause).done("stats").done("report").wait(1);
+    let mut app = look(&sim, SIZE, "C G");
+    let first = sim.state.checkpoints[0].seq;
+    press_unseen(&mut app, "Enter");
+    assert_eq!(command(&app), &Command::Restore { checkpoint: first });
+    screen(&mut app);
+    press(&mut app, "n");
+    about_checkpoint(&mut app, &sim, KeyCode::Char('f'));
+    assert_eq!(ask(&app).deed, Deed::Fork { checkpoint: first });
+    let text = screen(&mut app);
+    assert!(text.contains("would run again: dump, compress, verify, stats, report"), "{text}");
+    assert!(text.contains("`nightly-backup` then means the new one"), "{text}");
+    press(&mut app, "t w o");
+    let effects = press(&mut app, "Enter");
+    let [Effect::Fork { checkpoint, reason, .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((*checkpoint, reason.as_deref()), (first, Some("two")));
+
+    let sim = changed();
+    let mut app = look(&sim, SIZE, "V");
+    assert!(press(&mut app, "Enter").is_empty());
+    assert_eq!(said(&app), "bring back: this is the plan as it is");
+    press(&mut app, "j j Enter");
+    assert_eq!(command(&app), &Command::UseVersion { version: 3 });
+    let text = screen(&mut app);
+    assert!(text.contains("the plan becomes version 6") && text.contains("- mail"), "{text}");
+    press(&mut app, "Esc");
+    // The second newest is not the one that plain undo would take.
+    press(&mut app, "u");
+    assert_eq!(command(&app), &Command::Undo { version: Some(3) });
+    press(&mut app, "Esc G u");
+    assert_eq!(said(&app), "undo: version 1 is the plan as it was opened; nothing made it");
+}
+
+#[test]
+fn a_fork_is_opened_named_and_seen_to_be_one() {
+    let parent = gone_back();
+    let mut app = look(&parent, SIZE, "C");
+    let checkpoint = parent.after("compress");
+    let fork = Fork { reason: Some("try a new dump".into()), ..fork_at(&parent.at(checkpoint), &parent.state) };
+    let mut child = Sim::numbered(backup(), 0x5e10);
+    let options = child.state.options.clone();
+    let registration = Registration {
+        run_id: child.state.run_id,
+        plan: child.state.plan.clone(),
+        options,
+        user: "ann".into(),
+        fork: Some(Box::new(fork)),
+    };
+    child.now = parent.now;
+    child.events = register(registration, &Moment { now: child.now, entropy: 0 });
+    child.state = RunState::from_registration(&child.events[0]).unwrap();
+    let (run, now) = (child.state.run_id, app.now);
+    let effects = app.update(Event::Forked { parent: parent.state.run_id, checkpoint, result: Ok(run) }, now);
+    assert!(matches!(effects[..], [Effect::Unsubscribe, Effect::ListRuns, Effect::Subscribe(new)] if new == run));
+    app.update(update_of(&child), now);
+    let state = Arc::new(child.state.clone());
+    app.update(Event::Subscribed { state, recent: child.events.clone(), storage: None }, now);
+    let text = screen(&mut app);
+    assert!(said(&app).contains("this is run 00005e10, and `nightly-backup` means it from now on"), "{}", said(&app));
+    assert!(text.contains("run 00005e10, fork of 00009c41"), "{text}");
+    let id = crate::run::checkpoint_id(checkpoint);
+    assert!(text.contains(&format!("ann opened the plan, forked from 00009c41 at {id}: try a new dump")), "{text}");
+    shown("fork_opened", |size| open(&child, size));
+    shown("runs_fork", |size| {
+        let mut other = console(size);
+        other.now = now;
+        let paused = gone_back().ask(Command::Pause);
+        let fork = child.listed();
+        other.update(Event::RunsListed(Ok((vec![paused.listed(), fork], vec![]))), now);
+        other
+    });
+}
+
+#[test]
+fn a_fork_takes_nobody_from_what_they_went_on_to() {
+    let sim = gone_back();
+    let mut app = look(&sim, SIZE, "C Esc");
+    let (now, run) = (app.now, Uuid::from_u128(0x5e10));
+    let forked = Event::Forked { parent: sim.state.run_id, checkpoint: 8, result: Ok(run) };
+    assert!(matches!(app.update(forked, now)[..], [Effect::ListRuns]));
+    assert_eq!((app.place, said(&app)), (Place::Run, "forked at cp-8: run 00005e10 is in the list"));
+}
+
+#[test]
+fn a_run_of_another_day_shows_the_day() {
+    let sim = gone_back();
+    let mut app = look(&sim, SIZE, "C");
+    let now = app.now + TimeDelta::days(2);
+    app.update(Event::Tick, now);
+    let text = screen(&mut app);
+    assert!(text.contains("cp-16     14 Mar 14:01  after report      left behind 14:01"), "{text}");
+}
+
+#[test]
+fn the_run_is_steered_from_the_places_and_other_keys_say_where_they_work() {
+    for place in ["C", "V", "I"] {
+        let mut app = look(&running(), SIZE, place);
+        assert_eq!(sent(&press(&mut app, "p")).0, &Command::Pause);
+        assert_eq!(sent(&press(&mut app, "+")).0, &Command::SetParallel { value: 5 });
+        assert!(press(&mut app, "c").is_empty());
+        assert_eq!(sent(&press(&mut app, "y")).0, &Command::Cancel);
+        let mut app = look(&running().ask(Command::Pause), SIZE, place);
+        assert!(screen(&mut app).contains("p resume"));
+        assert_eq!(sent(&press(&mut app, "p")).0, &Command::Resume);
+        assert_eq!(sent(&press(&mut look(&Sim::new(backup()), SIZE, place), "p")).0, &Command::Start);
+        for key in ["r", "s", "e", "a", "d", "m", "o", "b", "K", "W", "z", "]", "Tab", "w", "t"] {
+            assert!(press(&mut app, key).is_empty(), "{key}");
+            assert!(said(&app).ends_with("this works among the steps: Esc goes back to them"), "{key}: {}", said(&app));
+        }
+    }
+    let mut app = look(&changed(), SIZE, "C");
+    assert!(press(&mut app, "u").is_empty());
+    assert_eq!(command(&app), &Command::Undo { version: Some(4) }, "the newest change");
+    let mut app = console(SIZE);
+    press(&mut app, "s");
+    assert_eq!(said(&app), "skip: this works in an open run: Enter opens the one that is selected");
+}
+
+#[test]
+fn the_text_beside_the_list_is_copied() {
+    let mut app = look(&changed(), SIZE, "V");
+    let effects = press(&mut app, "y");
+    let [Effect::Copy { text, what }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(what, "the version");
+    assert!(text.starts_with("Version 5 by ann\n") && text.contains("From version 4 to version 5"), "{text}");
+    let mut app = look(&Sim::new(backup()), SIZE, "C");
+    assert!(press(&mut app, "y").is_empty());
+    assert_eq!(said(&app), "copy: there is nothing beside the list yet");
+}
+
+#[test]
+fn enter_on_an_intervention_goes_to_what_it_was_about() {
+    let app = look(&intervened(), SIZE, "I j Enter");
+    assert_eq!((app.place, app.run.as_ref().unwrap().list.selected.as_deref()), (Place::Run, Some("prune")));
+    let sim = gone_back();
+    let app = look(&sim, SIZE, "I j Enter");
+    assert_eq!((app.history.as_ref().unwrap().kind, selected(&app)), (Kind::Checkpoints, sim.after("compress")));
+    let mut app = look(&intervened(), SIZE, "I G Enter");
+    assert!(said(&app).contains("this is about the whole run"), "{}", said(&app));
+    press(&mut app, "/ n o p e Enter Enter");
+    assert_eq!(said(&app), "open: nothing is selected");
+}
+
+#[test]
+fn what_needs_me_is_reached_from_the_places() {
+    let mut app = look(&failed(), SIZE, "C !");
+    assert_eq!((app.place, app.run.as_ref().unwrap().list.selected.as_deref()), (Place::Run, Some("verify")));
+    assert!(app.history.is_none());
+    assert!(screen(&mut app).contains("r retry"));
+}
+
+#[test]
+fn a_result_given_by_hand_is_json_or_a_text_and_a_mistake_keeps_the_question_open() {
+    for (typed, result) in [
+        ("", None),
+        ("all 12 sent", Some(json!("all 12 sent"))),
+        ("12", Some(json!(12))),
+        ("{\"sent\": [1, 2]}", Some(json!({"sent": [1, 2]}))),
+        ("null", Some(json!(null))),
+        ("\"12\"", Some(json!("12"))),
+    ] {
+        let mut app = open(&held(), SIZE);
+        press(&mut app, "G m w h y Tab");
+        let now = app.now;
+        app.update(Event::Paste(typed.into()), now);
+        let effects = press(&mut app, "Enter");
+        assert_eq!(sent(&effects).0, &Command::Complete { step: "prune".into(), result }, "{typed}");
+        assert_eq!(sent(&effects).2, Some("why"));
+    }
+    let mut app = open(&held(), SIZE);
+    press(&mut app, "G m Tab [ 1 , Enter");
+    assert!(screen(&mut app).contains("^ EOF while parsing a value"), "{}", screen(&mut app));
+    let effects = press(&mut app, "2 ] Enter");
+    assert_eq!(sent(&effects).0, &Command::Complete { step: "prune".into(), result: Some(json!([1, 2])) });
+    // Saying no needs no correct result.
+    press(&mut app, "m Tab [ Tab Tab Enter");
+    assert!(app.layers.is_empty());
+}
+
+#[test]
+fn the_footer_shows_what_is_possible_before_what_is_not_in_an_order_that_stays() {
+    let order = |app: &App| {
+        let all = footer::actions(app);
+        assert!(all.is_sorted_by_key(|action| action.entry().rank), "{all:?}");
+        all
+    };
+    let mut app = open(&completed(), (160, 45));
+    let line = |app: &mut App| screen(app).lines().last().unwrap().to_owned();
+    let last = line(&mut app);
+    assert!(last.contains("C checkpoints   V versions   I interventions"), "{last}");
+    assert!(!last.contains("pause") && !last.contains("resume"), "what cannot be done has no room: {last}");
+    assert!(order(&app).contains(&Action::Resume));
+    let mut app = look(&changed(), (160, 45), "V");
+    let last = line(&mut app);
+    assert!(!last.contains("fork") && last.contains("Space compare"), "{last}");
+    order(&app);
+}
+
+#[test]
+fn a_hundred_thousand_checkpoints_are_filtered_as_they_come() {
+    let mut sim = Sim::new(many(60)).ask(Command::Start);
+    for number in 0..40 {
+        sim = sim.wait(1).done(&format!("host-{number:06}"));
+    }
+    let mut app = look(&sim, SIZE, "C / 0 0 0 0 3 Enter");
+    let rows = |app: &App| app.history.as_ref().unwrap().rows(&app.run.as_ref().unwrap().state);
+    assert_eq!(rows(&app), 11);
+    let newest = selected(&app);
+    for number in 40..42 {
+        sim = sim.wait(1).done(&format!("host-{number:06}"));
+    }
+    go_on(&mut app, &sim);
+    screen(&mut app);
+    assert_eq!((rows(&app), selected(&app)), (11, newest), "what came does not match");
+    press(&mut app, "Esc");
+    assert_eq!((rows(&app), selected(&app)), (43, newest));
+}
