@@ -137,11 +137,10 @@ pub enum CtlAction {
         /// How many
         value: u32,
     },
-    /// undo the newest change of the plan
     Undo {
-        /// The version that is undone; without it the newest change
-        #[arg(long, value_name = "N")]
-        version: Option<u64>,
+        /// A version of the plan, or the id of an intervention; without it the newest intervention
+        #[arg(value_name = "VERSION|ID", value_parser = what_to_undo)]
+        what: Option<Command>,
     },
     /// bring an older version of the plan back
     UseVersion {
@@ -177,7 +176,7 @@ pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
     let request = Request {
         command_id: how.command_id,
         expected_plan_version: how.expected_version,
-        ..Request::new(command.clone(), &context.user).because(how.reason.unwrap_or_default())
+        ..context.request(command.clone()).because(how.reason.unwrap_or_default())
     };
     let answer = if how.preview {
         engine.preview(run_id, request).await.map(|preview| {
@@ -281,7 +280,7 @@ impl CtlAction {
             CtlAction::Unhold { step } => Command::Unhold { step },
             CtlAction::Release { step } => Command::Release { step },
             CtlAction::SetParallel { value } => Command::SetParallel { value },
-            CtlAction::Undo { version } => Command::Undo { version },
+            CtlAction::Undo { what } => what.unwrap_or(Command::Undo { version: None }),
             CtlAction::UseVersion { version } => Command::UseVersion { version },
             CtlAction::Restore { checkpoint } => {
                 let place = parse_checkpoint_id(&checkpoint).ok_or_else(|| {
@@ -291,6 +290,15 @@ impl CtlAction {
             }
         })
     }
+}
+
+/// What is named to be undone.
+fn what_to_undo(text: &str) -> Result<Command, String> {
+    if let Ok(version) = text.strip_prefix('v').unwrap_or(text).parse() {
+        return Ok(Command::Undo { version: Some(version) });
+    }
+    let id = |error| format!("it is neither a version of the plan, like 3, nor the id of an intervention: {error}");
+    text.parse().map(|intervention| Command::UndoIntervention { intervention }).map_err(id)
 }
 
 /// JSON from the command line, from a file (`@FILE`) or from stdin (`-`).

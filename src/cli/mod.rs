@@ -33,6 +33,7 @@ use uuid::Uuid;
 use crate::engine::NewRun;
 use crate::journal::Store;
 use crate::plan::FailurePolicy;
+use crate::run::Request;
 
 use args::{CheckpointCommand, Cli, Command, ConsoleArgs, DEFAULT_CHECKPOINTS, Global, HeadlessArgs, RunFormat};
 pub use failure::{Exit, Failure};
@@ -70,6 +71,11 @@ impl Context {
     fn shown(&self, path: &Path) -> PathBuf {
         let here = std::env::current_dir().ok();
         here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
+    }
+
+    /// A request of who acts, with an id of its own.
+    fn request(&self, command: crate::run::Command) -> Request {
+        crate::engine::request(command, &self.user)
     }
 
     fn store(&self) -> Store {
@@ -167,9 +173,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             }
             block_on(screen::attach(&context, &run))
         }
-        Some(Command::Restore { run, checkpoint, yes, reason }) => {
-            block_on(restore::restore(&context, &run, &checkpoint, yes, reason.as_deref()))
-        }
+        Some(Command::Restore(args)) => block_on(restore::restore(&context, &args)),
         Some(Command::Why { run, step }) => why::why(&context, &run, &step),
         Some(Command::Verify { run, head }) => read::verify(&context, &run, head.as_deref()),
         Some(Command::Prune(args)) => prune::prune(&context, &args),

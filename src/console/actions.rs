@@ -190,7 +190,7 @@ pub const TABLE: &[Entry] = &[
         command!(|target| Some(Command::Remove { step: target.step?.into() }))),
     entry(Action::MoveUp, "move-up", "move the step up in the order", "move up", &["K"], Scope::Run, Group::Step, 0, Kind::Local),
     entry(Action::MoveDown, "move-down", "move the step down in the order", "move down", &["J"], Scope::Run, Group::Step, 0, Kind::Local),
-    entry(Action::Undo, "undo", "undo the newest change of the plan (asks first)", "undo", &["u"], Scope::Run, Group::Run, 0,
+    entry(Action::Undo, "undo", "undo the newest intervention (asks first)", "undo", &["u"], Scope::Run, Group::Run, 0,
         command!(|_| Some(Command::Undo { version: None }))),
     entry(Action::Checkpoints, "checkpoints", "the places to go back to, and what changed between them", "checkpoints", &["C"], Scope::OfRun, Group::History, 0, Kind::Local),
     entry(Action::Versions, "versions", "the versions of the plan, and what changed between them", "versions", &["V"], Scope::OfRun, Group::History, 0, Kind::Local),

@@ -5,7 +5,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::run::{Preview, Rejection, Request};
+use crate::engine::request;
+use crate::run::{Preview, Rejection};
 
 use super::app::{App, Effect};
 use super::popups::{Ask, Popup};
@@ -96,7 +97,7 @@ impl App {
         let seq = self.run.as_ref().map_or(0, |run| run.state.seq);
         let (now, user) = (self.now, self.settings.user.clone());
         let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return None };
-        let mut request = Request::new(ask.command.clone(), user);
+        let mut request = request(ask.command.clone(), user);
         request.seen = ask.seen;
         ask.foretold.asked = Some(request.id);
         ask.foretold.asked_at = now;

@@ -33,17 +33,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request with a fresh id and nothing optional.
-    pub fn new(command: Command, user: impl Into<String>) -> Self {
-        Self {
-            id: Uuid::now_v7(),
-            command,
-            user: user.into(),
-            reason: None,
-            command_id: None,
-            expected_plan_version: None,
-            seen: None,
-        }
+    /// A request with nothing optional. The id is the caller's: fresh for a command that is sent, nil for one that is only tried.
+    pub fn new(id: Uuid, command: Command, user: impl Into<String>) -> Self {
+        Self { id, command, user: user.into(), reason: None, command_id: None, expected_plan_version: None, seen: None }
     }
 
     /// The same, with a reason (an empty one is none).
@@ -137,10 +129,15 @@ pub enum Command {
         /// All of the steps, or some of them.
         steps: Vec<String>,
     },
-    /// Undo a change of the plan.
+    /// Undo a change of the plan, or, without a version, the newest intervention that is not undone.
     Undo {
-        /// The version that the change made; `None`: the newest that is not undone.
+        /// The version that the change made.
         version: Option<u64>,
+    },
+    /// Undo an intervention.
+    UndoIntervention {
+        /// Its id.
+        intervention: Uuid,
     },
     /// Bring an older version of the plan back, as a new one.
     UseVersion {
@@ -185,7 +182,7 @@ impl Command {
             Command::Add { .. } => "add_step",
             Command::Remove { .. } => "remove_step",
             Command::Reorder { .. } => "reorder_steps",
-            Command::Undo { .. } => "undo",
+            Command::Undo { .. } | Command::UndoIntervention { .. } => "undo",
             Command::UseVersion { .. } => "use_version",
             Command::Restore { .. } => "restore",
         }
@@ -217,6 +214,7 @@ impl Command {
             Command::Add { step, place, rewire } => json!({"step": step, "place": place, "rewire": rewire}),
             Command::Reorder { steps } => json!({"steps": steps}),
             Command::Undo { version: Some(version) } | Command::UseVersion { version } => json!({"version": version}),
+            Command::UndoIntervention { intervention } => json!({"intervention_id": intervention}),
             Command::Restore { checkpoint } => json!({"checkpoint": super::checkpoint_id(*checkpoint)}),
             _ => Value::Null,
         }

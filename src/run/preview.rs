@@ -111,7 +111,10 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
                 after: Some(after.status),
             });
         }
-        if before.is_some_and(|before| had_effects(before) && !will_run(before)) && will_run(after) {
+        // One that was taken out and comes back has done what it did.
+        let known = before.or_else(|| state.removed.get(id).map(|removed| &removed.state));
+        let runs_anyway = before.is_some_and(will_run);
+        if known.is_some_and(had_effects) && !runs_anyway && will_run(after) {
             runs_again.push(id.clone());
         }
     }
@@ -145,9 +148,16 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
     })
 }
 
-/// Whether an attempt of it was ever under way.
+/// Steps that are still to run and of which an attempt was under way before, also where going back has left that attempt behind, or in the run
+/// from which this one was forked.
+pub fn ran_before(state: &RunState) -> Vec<&str> {
+    let steps = state.plan.steps.iter().zip(&state.steps);
+    steps.filter(|(_, step)| had_effects(step) && will_run(step)).map(|(step, _)| step.step_id.as_str()).collect()
+}
+
+/// Whether an attempt of it was ever under way: what it did outside is not undone by going back.
 fn had_effects(step: &StepState) -> bool {
-    !step.attempts.is_empty()
+    step.last_attempt > 0
 }
 
 fn will_run(step: &StepState) -> bool {

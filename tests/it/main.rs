@@ -31,4 +31,5 @@ mod run_rules;
 mod run_support;
 mod run_table;
 mod run_traps;
+mod run_undo;
 mod terminal_guard;

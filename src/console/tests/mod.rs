@@ -84,7 +84,8 @@ impl Sim {
     }
 
     fn because(mut self, command: Command, reason: &str) -> Self {
-        let request = Request::new(command, "ann").because(reason);
+        let id = uuid::Uuid::from_u128(self.state.interventions.len() as u128 + 1);
+        let request = Request::new(id, command, "ann").because(reason);
         self.input(&Input::Request(request));
         self
     }
