@@ -143,6 +143,20 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Lists the versions of a run's plan, or compares two of them
+    Versions {
+        /// The run
+        run: String,
+        /// Compare this version …
+        #[arg(value_name = "FROM")]
+        from: Option<u64>,
+        /// … with this one; without it the newest
+        #[arg(value_name = "TO")]
+        to: Option<u64>,
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Looks at one checkpoint
     #[command(subcommand, arg_required_else_help = true)]
     Checkpoint(CheckpointCommand),

@@ -4,7 +4,7 @@
 //! - `start`: from a plan's file to a run; `headless`: a run without a console; `narrate`: its events as lines.
 //! - `screen`: the console and what it needs to know.
 //! - `ctl`: acting on a run in another process; `detach`: runs without a terminal.
-//! - `plans`, `runs`, `show`, `read`, `restore`, `prune`, `why`: one subcommand each, or a few that belong together.
+//! - `plans`, `runs`, `show`, `read`, `versions`, `restore`, `prune`, `why`: one subcommand each, or a few that belong together.
 
 pub mod args;
 pub mod ctl;
@@ -22,6 +22,7 @@ mod screen;
 mod show;
 mod signals;
 mod start;
+mod versions;
 mod why;
 
 use std::io::{IsTerminal, Write};
@@ -158,6 +159,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Events { run, follow }) => read::events(&context, &run, follow),
         Some(Command::Output { run, step, attempt, follow }) => read::output(&context, &run, &step, attempt, follow),
         Some(Command::Checkpoints { run, format }) => read::checkpoints(&context, &run, format),
+        Some(Command::Versions { run, from, to, format }) => versions::versions(&context, &run, from, to, format),
         Some(Command::Checkpoint(CheckpointCommand::Show { run, id })) => read::checkpoint(&context, &run, &id),
         Some(Command::Resume(args)) if is_headless(args.how) => block_on(headless::resume(&context, &args)),
         Some(Command::Resume(args)) => {

@@ -39,8 +39,12 @@ async fn go_back(
     args: &RestoreArgs,
 ) -> Result<String, Failure> {
     let run_id = state.run_id;
-    // Before anything is asked: a run of another process is not gone back with from here.
+    // Before anything is asked: neither a run of another process nor a damaged one is gone back with from here.
     start::unowned(context, engine, run_id).await?;
+    if let Some(damage) = engine.load(run_id).await?.damage {
+        let fork = context.command(&format!("restore {} {} --fork", short_id(run_id), checkpoint_id(checkpoint)));
+        return Err(Failure::failed(format!("{damage}\nTo begin a new run at that checkpoint: {fork}")));
+    }
     let command = Command::Restore { checkpoint };
     let request = || context.request(command.clone()).because(args.reason.as_deref().unwrap_or_default());
     let preview = engine.preview(run_id, request()).await?;

@@ -108,6 +108,9 @@ impl Read {
 pub fn load_to_run(context: &Context, given: &Path, simulate: bool) -> Result<(PathBuf, Arc<Plan>), Failure> {
     let path = find(&context.plans, given)?;
     let read = Read::file(&path, simulate)?;
+    if plan::is_schema(&read.text) {
+        return Err(Failure::usage(format!("{} is the schema, not a plan; nothing was started", clean(&read.name))));
+    }
     let mut stderr = std::io::stderr().lock();
     let paint = Paint::stderr(context.no_color);
     let _ = write!(stderr, "{}", read.render(&read.loaded.diagnostics, paint));

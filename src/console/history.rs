@@ -6,8 +6,7 @@
 use uuid::Uuid;
 
 use crate::run::{
-    Branches, ChangeCause, CheckpointCause, CheckpointMark, Intervention, InterventionStatus, RunState, checkpoint_id,
-    short_id,
+    Branches, CheckpointCause, CheckpointMark, Intervention, InterventionStatus, RunState, checkpoint_id, short_id,
 };
 
 use super::theme::Role;
@@ -306,19 +305,7 @@ pub fn version(state: &RunState, entry: usize) -> (&str, String, &str) {
         return (&state.user, from.unwrap_or_else(|| "opened".into()), "");
     };
     let change = &made.change;
-    let what = match change.cause {
-        ChangeCause::Undo { version } => format!("undid version {version}"),
-        ChangeCause::UseVersion { version } => format!("brought version {version} back"),
-        ChangeCause::Restore { checkpoint } => format!("went back to {}", checkpoint_id(checkpoint)),
-        ChangeCause::Modify | ChangeCause::Add | ChangeCause::Remove | ChangeCause::Reorder => {
-            let mut lines = change.in_words();
-            match lines.len() {
-                0 => String::new(),
-                1 => lines.remove(0),
-                more => format!("{} and {} more", lines.remove(0), more - 1),
-            }
-        }
-    };
+    let what = change.headline();
     (&change.user, what, change.reason.as_deref().unwrap_or_default())
 }
 

@@ -30,12 +30,24 @@ pub struct Request {
     /// The target step's status the caller acted on; refused when it has changed meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<StepStatus>,
+    /// A run that this would let go on stays paused instead, until somebody resumes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stay_paused: bool,
 }
 
 impl Request {
     /// A request with nothing optional. The id is the caller's: fresh for a command that is sent, nil for one that is only tried.
     pub fn new(id: Uuid, command: Command, user: impl Into<String>) -> Self {
-        Self { id, command, user: user.into(), reason: None, command_id: None, expected_plan_version: None, seen: None }
+        Self {
+            id,
+            command,
+            user: user.into(),
+            reason: None,
+            command_id: None,
+            expected_plan_version: None,
+            seen: None,
+            stay_paused: false,
+        }
     }
 
     /// The same, with a reason (an empty one is none).

@@ -75,6 +75,9 @@ pub(super) fn request(
         Command::Restore { checkpoint } => asker.restore(*checkpoint, target),
     }?;
     let inverse = inverse_of(state, &events);
+    if request.stay_paused && asker.would_go_on() {
+        events.insert(0, paused(PauseReason::Operator));
+    }
     events.insert(0, record(request, status, None, inverse, moment));
     Ok(events)
 }
@@ -135,8 +138,12 @@ fn is_signed(step: &StepState) -> bool {
     step.hold.as_ref().is_some_and(|hold| hold.released || !hold.signed.is_empty())
 }
 
-/// What a paused run waits for, in words: the failures, holds, reviews and interrupted steps, with what answers each.
+/// What a run waits for, in words: the failures, holds, reviews and interrupted steps, with what answers each. One that is being cancelled waits
+/// for nothing but the end of its attempts.
 pub fn open_questions(state: &RunState) -> Vec<String> {
+    if state.cancelling {
+        return Vec::new();
+    }
     let index = &state.index;
     let mut said = Vec::new();
     let mut say = |positions: &mut dyn Iterator<Item = &usize>, what: &str| {
@@ -173,6 +180,14 @@ pub(super) struct Target<'a> {
 }
 
 impl Asker<'_> {
+    /// Whether the run may go on without a word of `resume`.
+    fn would_go_on(&self) -> bool {
+        let state = self.state;
+        let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
+        let active = matches!(state.status, RunStatus::Running | RunStatus::Paused) && !state.cancelling;
+        active && !by_word && self.request.command != Command::Cancel
+    }
+
     fn start(&self) -> Decision {
         match self.state.status {
             RunStatus::Idle => applied(vec![Event::RunStarted]),

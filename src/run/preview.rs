@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::plan::references;
 
 use super::{
-    Event, Input, Moment, PlanChange, Recorded, Rejection, RunState, RunStatus, StepState, StepStatus, advance,
+    ChangeCause, Event, Input, Moment, PlanChange, Recorded, Rejection, RunState, RunStatus, StepState, StepStatus,
+    advance, checkpoint_id,
 };
 
 /// What a command would do now.
@@ -184,6 +185,23 @@ fn lost_inputs(now: &RunState, then: &RunState) -> Vec<(String, String)> {
 }
 
 impl PlanChange {
+    /// What made it, on one line.
+    pub fn headline(&self) -> String {
+        match self.cause {
+            ChangeCause::Undo { version } => format!("undid version {version}"),
+            ChangeCause::UseVersion { version } => format!("brought version {version} back"),
+            ChangeCause::Restore { checkpoint } => format!("went back to {}", checkpoint_id(checkpoint)),
+            ChangeCause::Modify | ChangeCause::Add | ChangeCause::Remove | ChangeCause::Reorder => {
+                let mut lines = self.in_words();
+                match lines.len() {
+                    0 => String::new(),
+                    1 => lines.remove(0),
+                    more => format!("{} and {} more", lines.remove(0), more - 1),
+                }
+            }
+        }
+    }
+
     /// What it changes, a line each.
     pub fn in_words(&self) -> Vec<String> {
         super::change::in_words(&self.edits, &self.inverse)

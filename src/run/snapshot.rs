@@ -109,6 +109,7 @@ fn intervention(state: &RunState, record: &Intervention) -> Value {
         "status": record.status,
         "reason": record.reason,
         "error": record.error,
+        "undone_by": record.undone_by,
     })
 }
 

@@ -6,6 +6,7 @@ mod agents_warden;
 mod architecture;
 mod chaos;
 mod cli;
+mod cli_steer;
 mod cli_support;
 mod console;
 mod docs;

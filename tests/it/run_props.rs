@@ -496,6 +496,7 @@ impl Case {
             }
             RunStatus::Paused => {
                 let questions = run::open_questions(state);
+                self.offers_hold(&questions);
                 let ready = (0..state.steps.len()).any(|place| state.is_ready(place));
                 let person =
                     [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
@@ -508,12 +509,32 @@ impl Case {
             }
             RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => {
                 assert!(!live, "the run has ended and something runs");
+                self.offers_hold(&run::open_questions(state));
                 assert!(!state.cancelling);
                 assert!(state.ended_at.is_some());
                 if state.status == RunStatus::Failed {
                     assert!(state.error.as_ref().is_some_and(|error| !error.is_empty()));
                     assert!(of_status(state, StepStatus::Failed) > 0, "failed without a failed step");
                 }
+            }
+        }
+    }
+
+    /// What an operator is told would answer a step is accepted.
+    fn offers_hold(&self, questions: &[String]) {
+        let state = &self.driver.state;
+        for question in questions {
+            let step = || question.split('`').nth(1).expect("a step is named").to_owned();
+            let offers = [
+                ("retry it", Command::Retry { step: step(), downstream: false }),
+                ("skip it", Command::Skip { step: step() }),
+                ("complete it by hand", Command::Complete { step: step(), result: None }),
+                ("release it", Command::Release { step: step() }),
+            ];
+            for (words, command) in offers.into_iter().filter(|(words, _)| question.contains(words)) {
+                let request = run::Request::new(uuid::Uuid::nil(), command, "somebody else");
+                let decided = run::decide(state, &Input::Request(request), &self.driver.moment());
+                assert!(decided.is_ok(), "{question}: {words} is refused: {decided:?}");
             }
         }
     }
@@ -530,14 +551,54 @@ impl Case {
             let known = before.step(id).map(|(_, step)| step.last_attempt);
             let known = known.or_else(|| before.removed.get(id).map(|removed| removed.state.last_attempt));
             assert_eq!(now.last_attempt, known.unwrap_or(0).max(then.last_attempt));
-            if now.status == StepStatus::Completed {
-                assert_eq!(now.result(), then.result(), "the result of step {id}");
-            }
+            assert_eq!(now.result(), then.result(), "the result of step {id}");
+            let verdict = |step: &run::StepState| {
+                let run::StepState { retries, due, skip, by_hand, hold, failed_with, .. } = step.clone();
+                (retries, due, skip, by_hand, hold, failed_with)
+            };
+            assert_eq!(verdict(now), verdict(then), "step {id} after the restore");
+            let mut ended = then.attempts.iter().filter(|attempt| attempt.ended_at.is_some());
+            assert!(ended.all(|attempt| now.attempts.contains(attempt)), "an attempt of step {id} is another one");
+            // What was running then has an end now, or is left out where only a branch that was left knows it.
+            let numbers = |step: &run::StepState| step.attempts.iter().map(|one| one.number).collect::<Vec<_>>();
+            assert!(numbers(now).iter().all(|number| numbers(then).contains(number)), "step {id} has later attempts");
             let would_run = then.status.is_live() || target.is_ready(place);
             assert_eq!(state.is_ready(place), would_run, "what runs next: step {id}");
         }
         assert_eq!(state.interventions.len(), before.interventions.len() + 1);
         assert!(state.checkpoints.starts_with(&before.checkpoints));
+        if state.status == RunStatus::Paused {
+            assert_eq!(self.runs_on(state), self.runs_on(&stood_still(target, state)), "what it runs, resumed");
+        }
+    }
+
+    /// The steps that start, in their order, when a paused run is resumed and everything succeeds; or why it cannot be resumed.
+    fn runs_on(&self, state: &RunState) -> Result<Vec<String>, String> {
+        let mut state = state.clone();
+        let mut now = self.driver.now;
+        let mut started = Vec::new();
+        let mut input = Input::Request(run::Request::new(uuid::Uuid::nil(), Command::Resume, "ann"));
+        for _ in 0..200 {
+            let batch = run::advance(&mut state, &input, &run::Moment { now, entropy: 0 });
+            for one in batch.map_err(|refusal| refusal.to_string())? {
+                if let Event::AttemptStarted { step, .. } = &one.event {
+                    started.push(step.clone());
+                }
+            }
+            let next = state.live().next().map(|place| (place, state.steps[place].last_attempt));
+            input = match (next, state.wake_at()) {
+                (Some((place, attempt)), _) => {
+                    let step = state.plan.steps[place].step_id.clone();
+                    Input::AttemptEnded { step, attempt, outcome: Arc::new(Outcome::succeeded()) }
+                }
+                (None, Some(due)) => {
+                    now = now.max(due);
+                    Input::Wake
+                }
+                (None, None) => return Ok(started),
+            };
+        }
+        panic!("it does not come to an end: {started:?}");
     }
 
     /// After a crash nothing is reported as running that did not start again, and what was completed stays so.
@@ -604,6 +665,27 @@ impl Case {
         }
         panic!("the run never ends: {:?}", self.driver.state);
     }
+}
+
+/// A run as if it had been paused at a checkpoint and its attempts had never started; with the limit of today.
+fn stood_still(target: &RunState, today: &RunState) -> RunState {
+    let mut state = target.clone();
+    for step in &mut state.steps {
+        if step.status.is_live() {
+            step.status = StepStatus::Pending;
+            step.stop = None;
+            step.attempts.retain(|attempt| attempt.ended_at.is_some());
+        }
+        // Going on has let it past its failures.
+        step.unanswered = false;
+    }
+    state.options = today.options.clone();
+    state.status = RunStatus::Paused;
+    state.paused = [PauseReason::Operator].into();
+    state.cancelling = false;
+    (state.ended_at, state.error) = (None, None);
+    state.reindex();
+    state
 }
 
 fn rules(state: &RunState) -> Rules {

@@ -114,6 +114,7 @@ impl Driver {
             command_id: None,
             expected_plan_version: None,
             seen: None,
+            stay_paused: false,
         }
     }
 
