@@ -118,7 +118,7 @@ fn instead(state: &RunState, record: &Intervention) -> String {
             // Whatever it left behind is still in the journal, and its newest checkpoint leads there.
             let back = state.checkpoints.iter().rposition(|mark| mark.cause == super::CheckpointCause::Restored);
             match back.and_then(|place| state.checkpoints.get(place.checked_sub(1)?)) {
-                Some(left) => format!("restoring {} leads back to before it", checkpoint_id(left.seq)),
+                Some(left) => format!("restore {}, the newest checkpoint before it", checkpoint_id(left.seq)),
                 None => "restore another checkpoint".into(),
             }
         }

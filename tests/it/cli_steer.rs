@@ -59,7 +59,7 @@ fn a_restore_shows_what_it_does_to_a_plan_that_was_changed_since() {
     // What undo would take is a restore: it says what leads back.
     let refused = sandbox.run(&["ctl", "back", "undo", "--open"]);
     assert_eq!(refused.code, Some(1));
-    assert!(refused.stderr.contains("restore by ann, cannot be undone; restoring cp-"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("restore by ann, cannot be undone; restore cp-"), "{}", refused.stderr);
 }
 
 #[test]

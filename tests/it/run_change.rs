@@ -454,7 +454,7 @@ fn a_restore_brings_the_plan_of_the_checkpoint_back() {
     let refusal = driver.refused(UNDO);
     assert_eq!(refusal.message, "the newest intervention, restore by ann, cannot be undone");
     let possible = refusal.possible.expect("what takes it back");
-    assert!(possible.starts_with(&format!("restoring cp-{left} leads back to before it")), "{possible}");
+    assert!(possible.starts_with(&format!("restore cp-{left}, the newest checkpoint before it")), "{possible}");
     driver.ask(Command::Resume);
     assert_eq!(runs_on(&mut driver), "b c");
     assert_eq!((driver.starts("b"), driver.starts("n")), (2, 1));

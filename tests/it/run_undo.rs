@@ -179,7 +179,7 @@ fn after_a_restore_undo_names_the_checkpoint_that_leads_back_before_it() {
     let ids = |driver: &Driver| driver.state.plan.steps.iter().map(|step| step.step_id.clone()).collect::<Vec<_>>();
     assert_eq!(ids(&driver), ["a", "t", "z"]);
     let possible = driver.refused(UNDO).possible.expect("what takes it back");
-    let checkpoint = possible.strip_prefix("restoring cp-").and_then(|text| text.split(' ').next()?.parse().ok());
+    let checkpoint = possible.strip_prefix("restore cp-").and_then(|text| text.split(',').next()?.parse().ok());
     driver.ask(restore(checkpoint.unwrap_or_else(|| panic!("{possible}"))));
     assert_eq!((ids(&driver).len(), driver.words().as_str()), (2, "completed completed"));
 }
