@@ -190,7 +190,7 @@ pub const TABLE: &[Entry] = &[
         command!(|target| Some(Command::Remove { step: target.step?.into() }))),
     entry(Action::MoveUp, "move-up", "move the step up in the order", "move up", &["K"], Scope::Run, Group::Step, 18, Kind::Local),
     entry(Action::MoveDown, "move-down", "move the step down in the order", "move down", &["J"], Scope::Run, Group::Step, 19, Kind::Local),
-    entry(Action::Undo, "undo", "undo the newest change, or the selected version (asks)", "undo", &["u"], Scope::OfRun, Group::Run, 12,
+    entry(Action::Undo, "undo", "undo the newest intervention, or the selected version (asks)", "undo", &["u"], Scope::OfRun, Group::Run, 12,
         command!(|target| Some(Command::Undo { version: target.version }))),
     entry(Action::Checkpoints, "checkpoints", "the places to go back to, and what changed between them", "checkpoints", &["C"], Scope::OfRun, Group::History, 13, Kind::Local),
     entry(Action::Versions, "versions", "the versions of the plan, and what changed between them", "versions", &["V"], Scope::OfRun, Group::History, 14, Kind::Local),

@@ -31,7 +31,7 @@ pub use edit::{Edit, EditError, FieldChange, check_step, difference, field_chang
 pub use expression::references;
 pub use load::{Loaded, check, check_bytes, load, load_bytes, step_from_value};
 pub use render::render_text;
-pub use schema::schema;
+pub use schema::{is_schema, schema};
 pub use suggest::suggest;
 pub use support::{KINDS_WITHOUT_ENTRY, Unbound, Unsupported, not_yet, unbound_agents, unbound_summary, unsupported};
 pub use types::*;

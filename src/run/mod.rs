@@ -16,8 +16,9 @@ mod outcome;
 mod preview;
 mod snapshot;
 mod state;
+mod undo;
 
-pub use change::{fork_at, newest_change, still_open};
+pub use change::{fork_at, still_open};
 pub use command::*;
 pub use decide::*;
 pub use event::*;
@@ -27,6 +28,7 @@ pub use outcome::*;
 pub use preview::*;
 pub use snapshot::{checkpoints as checkpoint_list, snapshot, versions as version_list};
 pub use state::*;
+pub use undo::{Undoable, newest_undoable};
 
 /// Reads a value that is there, `null` as well: what an agent or an operator gave as `null` is not the same as nothing given, and what is
 /// folded from the disk must be what was decided.
