@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use holdpoint::engine::{self, EngineConfig, EngineHandle, NewRun};
 use holdpoint::journal::disk::{Disk, RealDisk};
 use holdpoint::plan::{AgentSpec, CommandLine, FailurePolicy, Plan, SimulatedSpec, Step};
-use holdpoint::run::{self, Durability, Request, RunOptions};
+use holdpoint::run::{self, Durability, RunOptions};
 
 /// Pairs of each row; the first one warms up and is not counted.
 const PAIRS: usize = 11;
@@ -191,7 +191,7 @@ async fn registered(handle: &EngineHandle, plan: &Arc<Plan>, durability: Durabil
 
 async fn started_to_end(handle: &EngineHandle, run_id: uuid::Uuid) {
     let mut subscription = handle.subscribe(run_id).await.expect("the run is open");
-    handle.send(run_id, Request::new(run::Command::Start, "bench")).await.expect("the run starts");
+    handle.send(run_id, holdpoint::engine::request(run::Command::Start, "bench")).await.expect("the run starts");
     loop {
         let engine::Published::Batch(batch) = subscription.events.recv().await.expect("no batch is missed") else {
             panic!("the disk fails");
@@ -301,7 +301,7 @@ fn flat() {
         let handle = engine_in(dir.path());
         let run_id = registered(&handle, &plan, Durability::Relaxed).await;
         let mut subscription = handle.subscribe(run_id).await.expect("the run is open");
-        handle.send(run_id, Request::new(run::Command::Start, "bench")).await.expect("the run starts");
+        handle.send(run_id, holdpoint::engine::request(run::Command::Start, "bench")).await.expect("the run starts");
         let mut times = vec![Instant::now()];
         let mut done = 0;
         while done < STEPS {

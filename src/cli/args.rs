@@ -143,6 +143,20 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Lists the versions of a run's plan, or compares two of them
+    Versions {
+        /// The run
+        run: String,
+        /// Compare this version …
+        #[arg(value_name = "FROM")]
+        from: Option<u64>,
+        /// … with this one; without it the newest
+        #[arg(value_name = "TO")]
+        to: Option<u64>,
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Looks at one checkpoint
     #[command(subcommand, arg_required_else_help = true)]
     Checkpoint(CheckpointCommand),
@@ -155,19 +169,8 @@ pub enum Command {
     },
     /// Acts on a run that is live in another process
     Ctl(super::ctl::CtlArgs),
-    /// Goes back to a checkpoint; shows first what would run again
-    Restore {
-        /// The run
-        run: String,
-        /// The checkpoint, for example cp-42
-        checkpoint: String,
-        /// Do not ask
-        #[arg(long, short)]
-        yes: bool,
-        /// Why, for the log
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
-    },
+    /// Goes back to a checkpoint, or begins a new run there; shows first what would run again
+    Restore(RestoreArgs),
     /// Says what a step waits for, since when, and who can change that
     Why {
         /// The run
@@ -282,6 +285,28 @@ pub struct ResumeArgs {
     /// The value of a secret variable that the environment does not have
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub set: Vec<(String, String)>,
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Options of `restore`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The run is paused afterwards, and what came after the checkpoint stays in its journal. With --fork nothing of it is touched, and it \
+may still run or be damaged behind the checkpoint: the new run is left idle, `holdpoint resume` starts it."
+)]
+pub struct RestoreArgs {
+    /// The run
+    pub run: String,
+    /// The checkpoint, for example cp-42
+    pub checkpoint: String,
+    /// Leave the run as it is, and open a new one that begins at the checkpoint
+    #[arg(long, conflicts_with_all = ["yes", "reason"])]
+    pub fork: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
     /// Why, for the log
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,

@@ -11,13 +11,14 @@ use crate::console::actions::TABLE;
 use crate::console::text::clean;
 use crate::console::words;
 use crate::engine::EngineHandle;
+use crate::engine::remote::Server;
 use crate::run::{
-    Command, InterventionStatus, Place, Rejection, RejectionCode, Request, parse_checkpoint_id, short_id,
+    Command, InterventionStatus, Place, Rejection, RejectionCode, Request, RunStatus, parse_checkpoint_id, short_id,
 };
 
-use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
+use super::{Context, start};
 
 /// Options of `ctl`.
 #[derive(Debug, Args)]
@@ -48,6 +49,9 @@ pub struct How {
     /// Why, for the log
     #[arg(long, global = true, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// When no process has the run open, open it for this command alone: nothing is started, and the run stays paused
+    #[arg(long, global = true)]
+    pub open: bool,
     /// Say what it would do, and do nothing
     #[arg(long, global = true)]
     pub preview: bool,
@@ -150,11 +154,10 @@ pub enum CtlAction {
         /// How many
         value: u32,
     },
-    /// undo the newest change of the plan
     Undo {
-        /// The version that is undone; without it the newest change
-        #[arg(long, value_name = "N")]
-        version: Option<u64>,
+        /// A version of the plan, or the id of an intervention; without it the newest intervention
+        #[arg(value_name = "VERSION|ID", value_parser = what_to_undo)]
+        what: Option<Command>,
     },
     /// bring an older version of the plan back
     UseVersion {
@@ -186,19 +189,25 @@ fn words_of(doc: &'static str) -> &'static str {
 pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
     let command = args.action.command()?;
     let how = args.how;
-    let (engine, run_id) = live(context, &args.run).await?;
+    if how.open && matches!(command, Command::Start | Command::Resume) {
+        let resume = context.command(&format!("resume {}", args.run));
+        return Err(Failure::usage(format!("--open lets nothing go on; to go on with the run: {resume}")));
+    }
+    let reached = reach(context, &args.run, &how).await?;
+    let run_id = reached.run_id;
     let request = Request {
         command_id: how.command_id,
         expected_plan_version: how.expected_version,
-        ..Request::new(command.clone(), &context.user).because(how.reason.unwrap_or_default())
+        stay_paused: reached.here.is_some(),
+        ..context.request(command.clone()).because(how.reason.unwrap_or_default())
     };
     let answer = if how.preview {
-        engine.preview(run_id, request).await.map(|preview| {
+        reached.engine.preview(run_id, request).await.map(|preview| {
             let lines = preview.in_words();
             (json!({"would_apply": true, "preview": preview, "in_words": lines}), lines)
         })
     } else {
-        engine.send(run_id, request).await.map(|ack| {
+        reached.engine.send(run_id, request).await.map(|ack| {
             let mut line = match ack.status {
                 InterventionStatus::Pending => {
                     format!("accepted: {}, when its attempt has stopped", words::asked(&command))
@@ -211,11 +220,19 @@ pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
             (json!({"applied": true, "answer": ack}), vec![line])
         })
     };
-    let (document, lines, exit) = match answer {
+    let opened_here = reached.let_go().await.filter(|_| !how.preview);
+    let (mut document, mut lines, exit) = match answer {
         Ok((document, lines)) => (document, lines, Exit::Fine),
         Err(rejection) if rejection.code == RejectionCode::Gone => return Err(not_live(rejection.to_string())),
         Err(rejection) => (refusal(&rejection, run_id), vec![format!("refused: {rejection}")], Exit::Failed),
     };
+    if let Some(status) = opened_here {
+        document["opened_here"] = true.into();
+        let go_on = context.command(&format!("resume {}", short_id(run_id)));
+        let go_on = if status.is_ended() { String::new() } else { format!(" To go on: {go_on}") };
+        let word = status.word();
+        lines.push(format!("the run was opened for this alone and is {word}; nothing was started.{go_on}"));
+    }
     match how.format {
         Format::Json => {
             let mut out = std::io::stdout().lock();
@@ -231,6 +248,55 @@ pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
         Format::Text => return Err(Failure::Said { message: lines.join("\n"), exit }),
     }
     Ok(exit)
+}
+
+/// The engine that a run is acted on through.
+struct Reached {
+    engine: EngineHandle,
+    run_id: Uuid,
+    /// It is in this process, for this command alone; whoever looks for the run's engine meanwhile finds it.
+    here: Option<Option<Server>>,
+}
+
+impl Reached {
+    /// Gives a run back that was opened here, and says how it stands.
+    async fn let_go(&self) -> Option<RunStatus> {
+        self.here.as_ref()?;
+        let status = self.engine.state(self.run_id).await.ok().map(|state| state.status);
+        self.engine.shutdown().await;
+        status
+    }
+}
+
+/// The engine of the run, in whichever process it is; with `--open`, one in this process when it has none.
+async fn reach(context: &Context, name: &str, how: &How) -> Result<Reached, Failure> {
+    let (store, run_id, dir) = context.run(name)?;
+    if !how.open || store.owner(&dir).is_some() {
+        let (engine, run_id) = match live(context, name).await {
+            Err(Failure::Said { message, exit: Exit::NotLive }) if store.owner(&dir).is_none() => {
+                let all_the_same = "With --open the command is carried out all the same, and nothing is started.";
+                return Err(not_live(format!("{message}\n{all_the_same}")));
+            }
+            reached => reached?,
+        };
+        return Ok(Reached { engine, run_id, here: None });
+    }
+    let (engine, server) = start::engine(context)?;
+    if !how.preview {
+        // Whatever was running is not let go on: this process ends as soon as the command is done.
+        match start::open(context, &engine, run_id, false).await {
+            Ok(opened) => {
+                for note in &opened.notes {
+                    let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(note));
+                }
+            }
+            Err(failure) => {
+                engine.shutdown().await;
+                return Err(failure);
+            }
+        }
+    }
+    Ok(Reached { engine, run_id, here: Some(server) })
 }
 
 fn refusal(rejection: &Rejection, run_id: Uuid) -> Value {
@@ -297,7 +363,7 @@ impl CtlAction {
             CtlAction::Reject { step } => Command::Reject { step },
             CtlAction::Escalate { step } => Command::Escalate { step },
             CtlAction::SetParallel { value } => Command::SetParallel { value },
-            CtlAction::Undo { version } => Command::Undo { version },
+            CtlAction::Undo { what } => what.unwrap_or(Command::Undo { version: None }),
             CtlAction::UseVersion { version } => Command::UseVersion { version },
             CtlAction::Restore { checkpoint } => {
                 let place = parse_checkpoint_id(&checkpoint).ok_or_else(|| {
@@ -307,6 +373,15 @@ impl CtlAction {
             }
         })
     }
+}
+
+/// What is named to be undone.
+fn what_to_undo(text: &str) -> Result<Command, String> {
+    if let Ok(version) = text.strip_prefix('v').unwrap_or(text).parse() {
+        return Ok(Command::Undo { version: Some(version) });
+    }
+    let id = |error| format!("it is neither a version of the plan, like 3, nor the id of an intervention: {error}");
+    text.parse().map(|intervention| Command::UndoIntervention { intervention }).map_err(id)
 }
 
 /// JSON from the command line, from a file (`@FILE`) or from stdin (`-`).

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::engine::remote::Server;
 use crate::engine::{EngineHandle, NewRun, RunUpdate};
-use crate::run::{Command, Request, RunStatus, short_id};
+use crate::run::{Command, RunStatus, short_id};
 
 use super::args::DETACHED;
 use super::failure::{Exit, Failure};
@@ -65,7 +65,7 @@ pub async fn detached(context: &Context, new: NewRun) -> Result<Exit, Failure> {
         ));
     }
     let run_id = engine.register(new).await?;
-    engine.send(run_id, Request::new(Command::Start, &context.user)).await?;
+    engine.send(run_id, context.request(Command::Start)).await?;
     {
         let mut out = std::io::stdout().lock();
         serde_json::to_writer(&mut out, &Ready { run_id }).map_err(std::io::Error::from)?;

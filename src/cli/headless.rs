@@ -38,7 +38,7 @@ pub async fn run(context: &Context, new: NewRun, format: RunFormat) -> Result<Ex
     )?;
     announce(format, &format!("run {run_id} · {headline}{marks}"));
     let session = Session { context, engine, run_id, format, teller, signals };
-    session.engine.send(run_id, Request::new(Command::Start, &context.user)).await?;
+    session.engine.send(run_id, context.request(Command::Start)).await?;
     session.watch().await
 }
 
@@ -95,7 +95,7 @@ pub fn answers(context: &Context, args: &ResumeArgs) -> Vec<Request> {
         .chain(release)
         .chain(args.approve.iter().map(|step| Command::Approve { step: step.clone() }))
         .chain(args.reject.iter().map(|step| Command::Reject { step: step.clone() }))
-        .map(|command| Request::new(command, &context.user).because(reason.clone()))
+        .map(|command| context.request(command).because(reason.clone()))
         .collect()
 }
 
@@ -123,7 +123,7 @@ pub async fn go_on(
         _ if !requests.is_empty() => None,
         status => return Err(ended(context, &copy, status)),
     };
-    let last = last.map(|command| Request::new(command, &context.user));
+    let last = last.map(|command| context.request(command));
     if let Some(request) = &last {
         advance(&mut copy, &Input::Request(request.clone()), &moment)?;
     }
@@ -225,7 +225,7 @@ impl Session<'_> {
             return;
         }
         self.teller.note(format!("{signal}: stopping; running attempts get TERM, and KILL after {grace} s"));
-        let request = Request::new(Command::Interrupt, &self.context.user).because(signal);
+        let request = self.context.request(Command::Interrupt).because(signal);
         // Refused only when the run has just ended by itself.
         if let Err(rejection) = self.engine.send(self.run_id, request).await {
             self.teller.note(rejection.to_string());

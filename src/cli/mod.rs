@@ -4,7 +4,7 @@
 //! - `start`: from a plan's file to a run; `headless`: a run without a console; `narrate`: its events as lines.
 //! - `screen`: the console and what it needs to know.
 //! - `ctl`: acting on a run in another process; `detach`: runs without a terminal.
-//! - `plans`, `runs`, `show`, `read`, `restore`, `prune`, `why`: one subcommand each, or a few that belong together.
+//! - `plans`, `runs`, `show`, `read`, `versions`, `restore`, `prune`, `why`: one subcommand each, or a few that belong together.
 
 pub mod args;
 pub mod ctl;
@@ -22,6 +22,7 @@ mod screen;
 mod show;
 mod signals;
 mod start;
+mod versions;
 mod why;
 
 use std::io::{IsTerminal, Write};
@@ -32,6 +33,7 @@ use uuid::Uuid;
 
 use crate::journal::Store;
 use crate::plan::FailurePolicy;
+use crate::run::Request;
 
 use args::{CheckpointCommand, Cli, Command, ConsoleArgs, DEFAULT_CHECKPOINTS, Global, HeadlessArgs, RunFormat};
 pub use failure::{Exit, Failure};
@@ -69,6 +71,11 @@ impl Context {
     fn shown(&self, path: &Path) -> PathBuf {
         let here = std::env::current_dir().ok();
         here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
+    }
+
+    /// A request of who acts, with an id of its own.
+    fn request(&self, command: crate::run::Command) -> Request {
+        crate::engine::request(command, &self.user)
     }
 
     fn store(&self) -> Store {
@@ -149,6 +156,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Events { run, follow }) => read::events(&context, &run, follow),
         Some(Command::Output { run, step, attempt, follow }) => read::output(&context, &run, &step, attempt, follow),
         Some(Command::Checkpoints { run, format }) => read::checkpoints(&context, &run, format),
+        Some(Command::Versions { run, from, to, format }) => versions::versions(&context, &run, from, to, format),
         Some(Command::Checkpoint(CheckpointCommand::Show { run, id })) => read::checkpoint(&context, &run, &id),
         Some(Command::Resume(args)) if is_headless(args.how) => block_on(headless::resume(&context, &args)),
         Some(Command::Resume(args)) => {
@@ -164,9 +172,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             }
             block_on(screen::attach(&context, &run))
         }
-        Some(Command::Restore { run, checkpoint, yes, reason }) => {
-            block_on(restore::restore(&context, &run, &checkpoint, yes, reason.as_deref()))
-        }
+        Some(Command::Restore(args)) => block_on(restore::restore(&context, &args)),
         Some(Command::Why { run, step }) => why::why(&context, &run, &step),
         Some(Command::Verify { run, head }) => read::verify(&context, &run, head.as_deref()),
         Some(Command::Prune(args)) => prune::prune(&context, &args),

@@ -13,6 +13,9 @@ use super::failure::{Exit, Failure};
 use super::say::{Cell, Ink, Paint, cell, table};
 use super::start::{self, Read};
 
+/// What lies beside the plans and is none.
+const SCHEMA: &str = "this is the schema, not a plan";
+
 /// `holdpoint check`: every problem of every plan; 2 if any is an error.
 pub fn check(context: &Context, given: &[PathBuf], simulate: bool, format: Format) -> Result<Exit, Failure> {
     let mut wrong = false;
@@ -33,6 +36,15 @@ pub fn check(context: &Context, given: &[PathBuf], simulate: bool, format: Forma
             }
             Err(other) => return Err(other),
         };
+        if crate::plan::is_schema(&read.text) {
+            match format {
+                Format::Json => {
+                    shown.push(json!({"plan": read.name, "ok": true, "skipped": SCHEMA, "diagnostics": []}))
+                }
+                Format::Text => writeln!(out, "{}: {SCHEMA}; skipped", crate::console::text::clean(&read.name))?,
+            }
+            continue;
+        }
         let diagnostics = &read.loaded.diagnostics;
         wrong |= read.loaded.has_errors();
         match format {

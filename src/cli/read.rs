@@ -301,6 +301,13 @@ pub fn verify(context: &Context, name: &str, head: Option<&str>) -> Result<Exit,
     }
     if !verified.is_whole() {
         writeln!(out, "run {run_id} is {}", paint.ink(Ink::Bad, "not whole"))?;
+        // Damage of the journal itself; a checkpoint file that differs stops nobody.
+        let good = store.load(&dir).ok().filter(|loaded| loaded.damage.is_some());
+        if let Some(mark) = good.as_ref().and_then(|loaded| loaded.state.checkpoints.last()) {
+            let id = checkpoint_id(mark.seq);
+            let fork = context.command(&format!("restore {} {id} --fork", short_id(run_id)));
+            writeln!(out, "the last good checkpoint is {id}; to begin a new run there: {fork}")?;
+        }
         return Ok(Exit::Failed);
     }
     let compared = if head.is_some() { ", and the journal has the head you gave" } else { "" };

@@ -1,94 +1,126 @@
-//! Going back to a checkpoint: what would change is shown first, and asked for.
+//! Going back to a checkpoint: what would change is shown first, and asked for. With `--fork`, a new run that begins there.
 
 use std::io::Write;
 
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
-use crate::run::{Command, Request, RunState, StepStatus, checkpoint_id, short_id};
+use crate::engine::EngineHandle;
+use crate::run::{Command, Preview, RunState, checkpoint_id, ran_before, short_id};
 
+use super::args::RestoreArgs;
 use super::failure::{Exit, Failure};
 use super::say::{Ink, Paint, confirmed};
 use super::{Context, read, start};
 
+/// So many steps are told by name.
+const NAMED: usize = 12;
+
 /// `holdpoint restore`
-pub async fn restore(
-    context: &Context,
-    name: &str,
-    checkpoint: &str,
-    yes: bool,
-    reason: Option<&str>,
-) -> Result<Exit, Failure> {
-    let (store, run_id, dir) = context.run(name)?;
+pub async fn restore(context: &Context, args: &RestoreArgs) -> Result<Exit, Failure> {
+    let (store, _, dir) = context.run(&args.run)?;
     let state = store.load(&dir)?.state;
-    let seq = read::place_of(context, &state, checkpoint)?;
-    let target = store.state_at(&dir, seq)?;
-    preview(context, &state, &target)?;
-    if !yes && !confirmed("Go back?", "nothing was changed")? {
-        return Err(Failure::Said { message: "nothing was changed".into(), exit: Exit::Failed });
-    }
+    let checkpoint = read::place_of(context, &state, &args.checkpoint)?;
     let (engine, _server) = start::engine(context)?;
-    // A run that was going when its engine ended is not let go on: it is to go back first.
-    let opened = start::open(context, &engine, run_id, false).await?;
-    for note in &opened.notes {
-        let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(note));
-    }
-    let request = Request::new(Command::Restore { checkpoint: seq }, &context.user).because(reason.unwrap_or_default());
-    let sent = engine.send(run_id, request).await;
+    let done = match args.fork {
+        true => fork(context, &engine, &state, checkpoint, args.reason.clone()).await,
+        false => go_back(context, &engine, &state, checkpoint, args).await,
+    };
     engine.shutdown().await;
-    sent?;
-    let short = short_id(run_id);
-    writeln!(
-        std::io::stdout().lock(),
-        "run {short} is back at {} and paused; what came after stays in its journal. To go on: {}",
-        checkpoint_id(seq),
-        context.command(&format!("resume {short}"))
-    )?;
+    writeln!(std::io::stdout().lock(), "{}", done?)?;
     Ok(Exit::Fine)
 }
 
-/// What the restore would change, and what would run a second time.
-fn preview(context: &Context, now: &RunState, then: &RunState) -> Result<(), Failure> {
+/// Shows what the restore would do, asks, and does it. Says what has become of the run.
+async fn go_back(
+    context: &Context,
+    engine: &EngineHandle,
+    state: &RunState,
+    checkpoint: u64,
+    args: &RestoreArgs,
+) -> Result<String, Failure> {
+    let run_id = state.run_id;
+    // Before anything is asked: neither a run of another process nor a damaged one is gone back with from here.
+    start::unowned(context, engine, run_id).await?;
+    if let Some(damage) = engine.load(run_id).await?.damage {
+        let fork = context.command(&format!("restore {} {} --fork", short_id(run_id), checkpoint_id(checkpoint)));
+        return Err(Failure::failed(format!("{damage}\nTo begin a new run at that checkpoint: {fork}")));
+    }
+    let command = Command::Restore { checkpoint };
+    let request = || context.request(command.clone()).because(args.reason.as_deref().unwrap_or_default());
+    let preview = engine.preview(run_id, request()).await?;
+    show(context, engine, state, checkpoint, &preview).await?;
+    if !args.yes && !confirmed("Go back?", "nothing was changed")? {
+        return Err(Failure::Said { message: "nothing was changed".into(), exit: Exit::Failed });
+    }
+    // A run that was going when its engine ended is not let go on: it is to go back first.
+    let opened = start::open(context, engine, run_id, false).await?;
+    for note in &opened.notes {
+        let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(note));
+    }
+    engine.send(run_id, request()).await?;
+    let short = short_id(run_id);
+    Ok(format!(
+        "run {short} is back at {} and paused; what came after stays in its journal. To go on: {}",
+        checkpoint_id(checkpoint),
+        context.command(&format!("resume {short}"))
+    ))
+}
+
+/// Where the checkpoint lies, and what going back to it would do: as the engine itself decides it.
+async fn show(
+    context: &Context,
+    engine: &EngineHandle,
+    now: &RunState,
+    checkpoint: u64,
+    preview: &Preview,
+) -> Result<(), Failure> {
+    let then = engine.state_at(now.run_id, checkpoint).await?;
     let paint = Paint::stdout(context.no_color);
     let mut out = std::io::stdout().lock();
-    let moment = Zone::Local.moment(then.updated_at, chrono::Utc::now());
     writeln!(
         out,
-        "{} of {} was made {moment}, with {} of {} steps done (now {}).",
-        checkpoint_id(then.seq),
+        "{} of {} was made {}, with {} of {} done (now {} of {}). Going back to it:",
+        checkpoint_id(checkpoint),
         clean(&now.plan.plan_id),
+        Zone::Local.moment(then.updated_at, chrono::Utc::now()),
         then.step_index(),
-        now.steps.len(),
-        now.step_index()
+        words::count(then.steps.len(), "step"),
+        now.step_index(),
+        now.steps.len()
     )?;
-    let mut again = Vec::new();
-    let mut back = Vec::new();
-    for ((definition, now), then) in now.plan.steps.iter().zip(&now.steps).zip(&then.steps) {
-        let id = definition.step_id.as_str();
-        let ran = now.attempts.len() > then.attempts.len() || now.last_attempt > then.last_attempt;
-        if !then.status.is_satisfied() && ran {
-            again.push(id);
-        }
-        // What was running then is pending after the restore.
-        let becomes = if then.status.is_live() { StepStatus::Pending } else { then.status };
-        if becomes != now.status {
-            back.push(format!("{id}: {} → {}", now.status.word(), becomes.word()));
-        }
-    }
-    if back.is_empty() {
-        writeln!(out, "No step's state would change.")?;
-    } else {
-        writeln!(out, "It would change {}:", words::count(back.len(), "step"))?;
-        for line in back.iter().take(20) {
-            writeln!(out, "  {}", clean(line))?;
-        }
-        if back.len() > 20 {
-            writeln!(out, "  and {} more", back.len() - 20)?;
-        }
-    }
-    if !again.is_empty() {
-        let text =
-            format!("Run since then, and would run again when the run goes on: {}.", clean(&words::list(&again, 12)));
-        writeln!(out, "{}", paint.ink(Ink::Attention, &text))?;
+    let loud = usize::from(!preview.stops.is_empty()) + usize::from(!preview.runs_again.is_empty());
+    for (number, line) in preview.in_words().iter().enumerate() {
+        // What cannot be taken back stands first.
+        let ink = if number < loud { Ink::Attention } else { Ink::Plain };
+        writeln!(out, "  {}", paint.ink(ink, &clean(line)))?;
     }
     Ok(())
+}
+
+/// Opens a new run that begins where another was at a checkpoint. The other one is only read: it may run, be in another process, or be damaged
+/// behind that place.
+async fn fork(
+    context: &Context,
+    engine: &EngineHandle,
+    state: &RunState,
+    checkpoint: u64,
+    reason: Option<String>,
+) -> Result<String, Failure> {
+    let new = engine.fork(state.run_id, checkpoint, &context.user, reason).await?;
+    let forked = engine.state(new).await?;
+    let short = short_id(new);
+    let mut said = format!(
+        "run {short} ({new}) begins where run {} was at {}: {} of {} done. It is idle; to start it: {}",
+        short_id(state.run_id),
+        checkpoint_id(checkpoint),
+        forked.step_index(),
+        words::count(forked.steps.len(), "step"),
+        context.command(&format!("resume {short}"))
+    );
+    let again = ran_before(&forked);
+    if !again.is_empty() {
+        let names = clean(&words::list(&again, NAMED)).into_owned();
+        said.push_str(&format!("\nHave run in the other one, and would run again: {names}."));
+    }
+    Ok(said)
 }

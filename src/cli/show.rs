@@ -8,7 +8,7 @@ use crate::console::text::clean;
 use crate::console::words::{self, Zone};
 use crate::engine::{EngineHandle, output_path};
 use crate::journal::{Loaded, Store};
-use crate::run::{PauseReason, RunState, RunStatus, StepStatus, open_questions, short_id, snapshot};
+use crate::run::{PauseReason, RunState, RunStatus, StepStatus, checkpoint_id, open_questions, short_id, snapshot};
 
 use super::Context;
 use super::args::Format;
@@ -87,8 +87,12 @@ fn text(
     // A thousand failures are not a thousand lines.
     let more = questions.len().saturating_sub(8);
     questions.truncate(8);
+    if state.cancelling {
+        writeln!(out, "\nIt is being cancelled: cancelling it again kills what still runs.")?;
+    }
     if !questions.is_empty() {
-        writeln!(out, "\nIt waits for a person:")?;
+        let ended = state.status.is_ended();
+        writeln!(out, "\n{}", if ended { "What opens it again:" } else { "It waits for a person:" })?;
         for question in questions {
             writeln!(out, "  {}", paint.ink(Ink::Attention, &clean(&question)))?;
         }
@@ -275,6 +279,9 @@ pub fn ways_on(context: &Context, state: &RunState) -> Vec<String> {
         let found = state.plan.steps.iter().zip(&state.steps).filter(|(_, step)| wanted.contains(&step.status));
         found.map(|(definition, _)| definition.step_id.as_str()).take(NAMED).collect()
     };
+    if state.cancelling {
+        return Vec::new();
+    }
     let broken = of(&[StepStatus::Failed, StepStatus::Interrupted, StepStatus::Cancelled]);
     let held = of(&[StepStatus::Held]);
     let mut ways = Vec::new();
@@ -296,6 +303,12 @@ pub fn ways_on(context: &Context, state: &RunState) -> Vec<String> {
         RunStatus::Completed => Vec::new(),
         RunStatus::Idle | RunStatus::Running => vec![base],
         RunStatus::Paused if ways.is_empty() && by_word => vec![base],
+        RunStatus::Failed | RunStatus::Cancelled if ways.is_empty() => {
+            // Nothing of it asks for an answer: it goes on from where it was.
+            let newest = state.checkpoints.last().map(|mark| checkpoint_id(mark.seq));
+            let back = |id| context.command(&format!("restore {} {id}", short_id(state.run_id)));
+            newest.map(back).into_iter().collect()
+        }
         _ => ways,
     }
 }

@@ -109,6 +109,9 @@ impl Read {
 pub fn load_to_run(context: &Context, given: &Path, simulate: bool) -> Result<(PathBuf, Arc<Plan>), Failure> {
     let path = find(&context.plans, given)?;
     let read = Read::file(&path, simulate)?;
+    if plan::is_schema(&read.text) {
+        return Err(Failure::usage(format!("{} is the schema, not a plan; nothing was started", clean(&read.name))));
+    }
     let mut stderr = std::io::stderr().lock();
     let paint = Paint::stderr(context.no_color);
     let _ = write!(stderr, "{}", read.render(&read.loaded.diagnostics, paint));
@@ -261,6 +264,15 @@ pub async fn give_secrets(
 /// # Errors
 /// Another process has it open, or it cannot be opened.
 pub async fn open(context: &Context, engine: &EngineHandle, run_id: Uuid, go_on: bool) -> Result<Opened, Failure> {
+    unowned(context, engine, run_id).await?;
+    Ok(engine.open(run_id, go_on).await?)
+}
+
+/// Makes sure that no other process has a run open.
+///
+/// # Errors
+/// One has; says which, and how to reach it.
+pub async fn unowned(context: &Context, engine: &EngineHandle, run_id: Uuid) -> Result<(), Failure> {
     let dir = engine.store().dir(run_id);
     let until = tokio::time::Instant::now() + LINGERS;
     while let Some(owner) = engine.store().owner(&dir) {
@@ -277,7 +289,7 @@ pub async fn open(context: &Context, engine: &EngineHandle, run_id: Uuid, go_on:
             attach = context.command(&format!("attach {}", short_id(run_id)))
         )));
     }
-    Ok(engine.open(run_id, go_on).await?)
+    Ok(())
 }
 
 fn is_alive(pid: u32) -> bool {

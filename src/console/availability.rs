@@ -3,7 +3,7 @@
 //! For commands the answer comes from the same `decide` that the engine asks, not applied: there is no second list of rules.
 
 use crate::run::{
-    Command, Input, Moment, Request, RunState, RunStatus, StepStatus, decide, newest_change, restorable, short_id,
+    Command, Input, Moment, Request, RunState, RunStatus, StepStatus, decide, newest_undoable, restorable, short_id,
     still_open,
 };
 
@@ -167,7 +167,9 @@ fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Op
         Command::Retry { step, downstream: true } => retry_downstream(app, state, step),
         // What a change of the plan leads to costs a walk over it: said when the key is pressed. Here only what is known at once.
         Command::Remove { step } => still_open(state, &step, true).map_err(|rejection| rejection.to_string()),
-        Command::Undo { version: None } if newest_change(state).is_some() && !state.cancelling => Ok(()),
+        Command::Undo { version: None } if !state.cancelling => {
+            newest_undoable(state).map(|_| ()).map_err(|rejection| rejection.to_string())
+        }
         Command::Undo { version: Some(2..) } if !state.cancelling => Ok(()),
         command => ask(app, state, command),
     }
@@ -179,9 +181,11 @@ fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Op
 /// The engine's own refusal, in words.
 pub fn allowed(app: &App, run: &OpenRun, command: &Command) -> Result<(), String> {
     match command {
-        Command::Remove { .. } | Command::Undo { .. } | Command::UseVersion { .. } | Command::Reorder { .. } => {
-            ask(app, &run.state, command.clone())
-        }
+        Command::Remove { .. }
+        | Command::Undo { .. }
+        | Command::UndoIntervention { .. }
+        | Command::UseVersion { .. }
+        | Command::Reorder { .. } => ask(app, &run.state, command.clone()),
         _ => Ok(()),
     }
 }
@@ -210,7 +214,7 @@ fn retry_downstream(app: &App, state: &RunState, step: String) -> Result<(), Str
 }
 
 fn ask(app: &App, state: &RunState, command: Command) -> Result<(), String> {
-    let request = Request { id: uuid::Uuid::nil(), ..Request::new(command, &app.settings.user) };
+    let request = Request::new(uuid::Uuid::nil(), command, &app.settings.user);
     let moment = Moment { now: app.now, entropy: 0 };
     decide(state, &Input::Request(request), &moment).map(|_| ()).map_err(|rejection| rejection.to_string())
 }

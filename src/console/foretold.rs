@@ -5,7 +5,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::run::{ForkPreview, Preview, Rejection, Request};
+use crate::engine::request;
+use crate::run::{ForkPreview, Preview, Rejection};
 
 use super::app::{App, Effect};
 use super::popups::{Ask, Deed, Popup};
@@ -111,7 +112,7 @@ impl App {
         ask.foretold.seq = seq;
         let (id, effect) = match &ask.deed {
             Deed::Send(command) => {
-                let mut request = Request::new(command.clone(), user);
+                let mut request = request(command.clone(), user);
                 request.seen = ask.seen;
                 (request.id, Effect::Preview { run: ask.run, request: Box::new(request) })
             }

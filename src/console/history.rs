@@ -8,8 +8,7 @@ mod told;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::run::{
-    Branches, ChangeCause, CheckpointCause, CheckpointMark, Intervention, InterventionStatus, PlanSizes, RunState,
-    checkpoint_id,
+    Branches, CheckpointCause, CheckpointMark, Intervention, InterventionStatus, PlanSizes, RunState, checkpoint_id,
 };
 
 use super::theme::Role;
@@ -407,19 +406,7 @@ pub fn version(state: &RunState, entry: usize) -> (&str, String, &str) {
         return (&state.user, words::forked_from(state).unwrap_or_else(|| "opened".into()), "");
     };
     let change = &made.change;
-    let what = match change.cause {
-        ChangeCause::Undo { version } => format!("undid version {version}"),
-        ChangeCause::UseVersion { version } => format!("brought version {version} back"),
-        ChangeCause::Restore { checkpoint } => format!("went back to {}", checkpoint_id(checkpoint)),
-        ChangeCause::Modify | ChangeCause::Add | ChangeCause::Remove | ChangeCause::Reorder => {
-            let mut lines = change.in_words();
-            match lines.len() {
-                0 => String::new(),
-                1 => lines.remove(0),
-                more => format!("{} and {} more", lines.remove(0), more - 1),
-            }
-        }
-    };
+    let what = change.headline();
     (&change.user, what, change.reason.as_deref().unwrap_or_default())
 }
 

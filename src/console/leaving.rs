@@ -3,7 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use uuid::Uuid;
 
-use crate::run::{Command, Request, RunStatus};
+use crate::engine::request;
+use crate::run::{Command, RunStatus};
 
 use super::app::{App, Effect};
 use super::keys::Key;
@@ -48,7 +49,7 @@ impl App {
         }
         let send = |run: Uuid, command: Command| Effect::Send {
             run,
-            request: Box::new(Request::new(command, &self.settings.user).because("leaving the console")),
+            request: Box::new(request(command, &self.settings.user).because("leaving the console")),
         };
         active
             .iter()

@@ -144,7 +144,7 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
             quiet(format!("{shown} {verb} again as well"))
         }
         Event::Intervention(record) => Some(intervention(record)),
-        Event::InterventionSettled { intervention_id, status, error } => {
+        Event::InterventionSettled { intervention_id, status, error, .. } => {
             let record = state.interventions.iter().rev().find(|one| one.intervention_id == *intervention_id)?;
             let asked = asked(record);
             match status {
@@ -154,6 +154,10 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
                 }
                 _ => Some((format!("{} {asked}: done", record.user), Weight::Person)),
             }
+        }
+        Event::InterventionUndone { intervention_id, .. } => {
+            let record = state.interventions.iter().rev().find(|one| one.intervention_id == *intervention_id)?;
+            quiet(format!("undone: {} {}", record.user, asked(record)))
         }
         Event::PlanChanged(change) => {
             let what = change.in_words();
@@ -231,7 +235,8 @@ fn asked(record: &Intervention) -> String {
         "reorder_steps" => "changed the order".into(),
         "undo" => match parameters["version"].as_u64() {
             Some(version) => format!("undid the change to version {version} of the plan"),
-            None => "undid the newest change of the plan".into(),
+            None if parameters["intervention_id"].is_string() => "undid an intervention".into(),
+            None => "undid the newest intervention".into(),
         },
         "use_version" => {
             format!("brought version {} of the plan back", parameters["version"].as_u64().unwrap_or_default())

@@ -1,6 +1,6 @@
 //! What is asked before a command is sent: what stops an attempt, runs a completed step again or is hard to undo.
 
-use crate::run::{Command, PlanVersion, RunState, StepStatus, checkpoint_id, newest_change};
+use crate::run::{Command, Intervention, PlanVersion, RunState, StepStatus, Undoable, checkpoint_id, newest_undoable};
 
 use super::app::App;
 use super::foretold::Foretold;
@@ -184,13 +184,23 @@ impl App {
             }
             Command::Undo { version } => {
                 let named = |version| state.versions.iter().find(|one| one.change.version == version);
-                let change = version.map_or_else(|| newest_change(state), named)?;
-                let version = change.change.version;
-                let effect = self.undone(change);
-                let question =
-                    ask(format!("Undo version {version} of the plan?"), effect, "undo", "let it be", Care::Plain);
-                // What is undone is what was shown, whatever else is changed meanwhile.
-                Some(Ask { deed: Deed::Send(Command::Undo { version: Some(version) }), ..question })
+                let found = match version {
+                    Some(version) => Undoable::Change(named(*version)?),
+                    None => newest_undoable(state).ok()?,
+                };
+                let (title, effect) = match found {
+                    Undoable::Change(version) => {
+                        (format!("Undo version {} of the plan?", version.change.version), self.undone(version))
+                    }
+                    Undoable::Intervention(record) => {
+                        let target = record.target_step_id.as_ref().map(|step| format!(" of {}", text::clean(step)));
+                        let title = format!("Undo {}{}?", record.intervention_type, target.unwrap_or_default());
+                        (title, vec![self.acted(record)])
+                    }
+                };
+                let question = ask(title, effect, "undo", "let it be", Care::Plain);
+                // What is undone is what was shown, whatever else is done meanwhile.
+                Some(Ask { deed: Deed::Send(found.command()), ..question })
             }
             _ => None,
         }
@@ -238,6 +248,13 @@ impl App {
             told.push(format!("  and {} more", lines.len() - 4));
         }
         told
+    }
+
+    /// Who intervened, when and why.
+    fn acted(&self, record: &Intervention) -> String {
+        let when = self.settings.zone.moment(record.timestamp, self.now);
+        let why = record.reason.as_deref().map(|reason| format!(": \"{}\"", text::clean(reason))).unwrap_or_default();
+        format!("{} did it at {when}{why}", text::clean(&record.user))
     }
 
     /// Attempts start and end while the question whether to cancel is open: it says what would be stopped now.

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::engine::{EngineHandle, NewRun};
+use crate::engine::{EngineHandle, NewRun, request};
 use crate::plan::Plan;
 use crate::run::{Command, Input, Moment, Rejection, RejectionCode, Request, RunStatus, decide};
 
@@ -522,8 +522,8 @@ async fn go_on(
     }
     let status = handle.subscribe(run).await?.state.status;
     match status {
-        RunStatus::Paused => handle.send(run, Request::new(Command::Resume, user)).await.map(|_| ()),
-        RunStatus::Idle => handle.send(run, Request::new(Command::Start, user)).await.map(|_| ()),
+        RunStatus::Paused => handle.send(run, request(Command::Resume, user)).await.map(|_| ()),
+        RunStatus::Idle => handle.send(run, request(Command::Start, user)).await.map(|_| ()),
         _ => Ok(()),
     }
 }

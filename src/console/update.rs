@@ -4,7 +4,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use uuid::Uuid;
 
-use crate::run::{Command, Request, StepStatus};
+use crate::engine::request;
+use crate::run::{Command, StepStatus};
 
 use super::actions::{Action, Entry, Group, Kind, TABLE, Target};
 use super::app::{App, Effect, Place};
@@ -137,7 +138,7 @@ impl App {
             return Vec::new();
         }
         if action == Action::Resume && run.ownership == Ownership::Nobody {
-            let request = Request::new(Command::Resume, &self.settings.user);
+            let request = request(Command::Resume, &self.settings.user);
             self.say("taking the run over");
             return vec![Effect::TakeOver { run: id, go_on: true, then: Box::new(request) }];
         }
@@ -155,7 +156,7 @@ impl App {
         seen: Option<StepStatus>,
         reason: Option<&Input>,
     ) -> Effect {
-        let mut request = Request::new(command, &self.settings.user);
+        let mut request = request(command, &self.settings.user);
         if let Some(reason) = reason {
             request = request.because(reason.text());
         }

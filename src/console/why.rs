@@ -152,7 +152,7 @@ fn run_reasons(run: &OpenRun, zone: Zone, said: &mut Vec<String>) {
             let reasons: Vec<&str> = state.paused.iter().map(reason).collect();
             said.push(format!("The run is paused since {since}: {}.", reasons.join(", ")));
             // The same rule that would answer the key.
-            let resume = Input::Request(Request::new(Command::Resume, ""));
+            let resume = Input::Request(Request::new(uuid::Uuid::nil(), Command::Resume, ""));
             let moment = Moment { now: state.updated_at, entropy: 0 };
             said.push(match decide(state, &resume, &moment) {
                 Ok(_) => "p resumes it.".into(),

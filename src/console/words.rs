@@ -231,7 +231,8 @@ pub fn done(command: &Command) -> String {
         Command::Add { step, .. } => format!("{} is added", step["step_id"].as_str().unwrap_or("the step")),
         Command::Remove { step } => format!("{step} is removed"),
         Command::Reorder { .. } => "the order is changed".into(),
-        Command::Undo { .. } => "the change of the plan is undone".into(),
+        Command::Undo { version: Some(_) } => "the change of the plan is undone".into(),
+        Command::Undo { version: None } | Command::UndoIntervention { .. } => "the intervention is undone".into(),
         Command::UseVersion { version } => format!("version {version} of the plan is back"),
         Command::Restore { checkpoint } => format!("the run is back at {}", checkpoint_id(*checkpoint)),
     }
@@ -259,7 +260,7 @@ pub fn asked(command: &Command) -> String {
         Command::Add { step, .. } => format!("add {}", step["step_id"].as_str().unwrap_or("a step")),
         Command::Remove { step } => format!("remove {step}"),
         Command::Reorder { .. } => "change the order".into(),
-        Command::Undo { .. } => "undo".into(),
+        Command::Undo { .. } | Command::UndoIntervention { .. } => "undo".into(),
         Command::UseVersion { version } => format!("bring version {version} back"),
         Command::Restore { checkpoint } => format!("back to {}", checkpoint_id(*checkpoint)),
     }

@@ -17,6 +17,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::journal::disk::{Disk, RealDisk};
+use crate::run::{Command, Request};
 
 pub use handle::*;
 pub use task::{ENGINE_USER, start};
@@ -68,6 +69,11 @@ impl EngineConfig {
             address: None,
         }
     }
+}
+
+/// A request with a fresh id (UUIDv7) and nothing optional. The pure core makes no ids: whoever asks brings one along.
+pub fn request(command: Command, user: impl Into<String>) -> Request {
+    Request::new(Uuid::now_v7(), command, user)
 }
 
 /// Where an attempt's output lies in the folder of all runs.

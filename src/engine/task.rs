@@ -529,7 +529,7 @@ impl Engine {
         }
         let runs: Vec<Uuid> = self.runs.keys().copied().collect();
         for run_id in runs {
-            let request = Request::new(Command::Interrupt, ENGINE_USER).because("the engine ends");
+            let request = super::request(Command::Interrupt, ENGINE_USER).because("the engine ends");
             let wanted =
                 self.runs.get(&run_id).is_some_and(|run| run.state.status == RunStatus::Running || run.is_busy());
             if wanted {

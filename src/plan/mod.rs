@@ -34,7 +34,7 @@ pub use evaluate::{EvaluationError, Scope, evaluate, is_true, render, render_val
 pub use expression::{Names, condition_names, references, step_names, value_names};
 pub use load::{Loaded, check, check_bytes, load, load_bytes, step_from_value};
 pub use render::render_text;
-pub use schema::schema;
+pub use schema::{is_schema, schema};
 pub use suggest::suggest;
 pub use support::{
     KINDS_WITHOUT_ENTRY, Unbound, Unsupported, has_expression, not_yet, unbound_agents, unbound_summary, unsupported,

@@ -23,6 +23,18 @@ pub fn schema() -> Value {
     schema
 }
 
+/// Whether a text is a JSON Schema, which lies beside plans for editors, and no plan: it names a dialect of JSON Schema and has no steps. A plan
+/// may have `$schema` as well, but that names the schema's file.
+pub fn is_schema(text: &str) -> bool {
+    // Plans are large, schemas are not: most texts are not read twice.
+    if !text.contains("json-schema.org/") {
+        return false;
+    }
+    let Ok(Value::Object(top)) = serde_json::from_str::<Value>(text) else { return false };
+    let dialect = top.get("$schema").and_then(Value::as_str).and_then(|url| url.split_once("://"));
+    dialect.is_some_and(|(_, rest)| rest.starts_with("json-schema.org/")) && !top.contains_key("steps")
+}
+
 /// What serde does and schemars does not say: `null` for any field that may be left out, and the bounds of integer types.
 fn strengthen(schema: &mut Value) {
     match schema {

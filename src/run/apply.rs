@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
+use uuid::Uuid;
 
 use crate::plan::order::Order;
 use crate::plan::{FailurePolicy, Step};
@@ -214,12 +215,28 @@ impl RunState {
                 }
                 self.interventions.push(Arc::new(intervention.as_ref().clone()));
             }
-            Event::InterventionSettled { intervention_id, status, error } => {
-                let found = self.interventions.iter_mut().rev().find(|one| one.intervention_id == *intervention_id);
-                if let Some(found) = found {
+            Event::InterventionUndone { intervention_id, by, again, steps, max_parallel } => {
+                for (id, was) in steps {
+                    self.with(id, time, |step| step.put_back(was));
+                }
+                if let Some(value) = max_parallel {
+                    self.options.max_parallel = *value;
+                }
+                if let Some(found) = self.intervention_mut(*intervention_id) {
+                    found.undone_by = Some(*by);
+                }
+                if let Some(found) = again.and_then(|again| self.intervention_mut(again)) {
+                    found.undone_by = None;
+                }
+            }
+            Event::InterventionSettled { intervention_id, status, error, inverse } => {
+                if let Some(found) =
+                    self.interventions.iter_mut().rev().find(|one| one.intervention_id == *intervention_id)
+                {
                     let found = Arc::make_mut(found);
                     found.status = *status;
                     found.error.clone_from(error);
+                    found.inverse.clone_from(inverse);
                     if spent_id(found).is_none()
                         && let Some(id) = &found.command_id
                     {
@@ -345,6 +362,10 @@ impl RunState {
         for position in flagged {
             self.steps[position].unanswered = false;
         }
+    }
+
+    fn intervention_mut(&mut self, id: Uuid) -> Option<&mut Intervention> {
+        self.interventions.iter_mut().rev().find(|one| one.intervention_id == id).map(Arc::make_mut)
     }
 
     fn with(&mut self, step_id: &str, time: DateTime<Utc>, change: impl FnOnce(&mut StepState)) {
@@ -568,6 +589,20 @@ impl StepState {
             Then::Interrupt => self.status = StepStatus::Interrupted,
             Then::Requeue => self.status = StepStatus::Pending,
         }
+    }
+
+    /// Stands as it stood, but for its attempts: those are not undone. One that runs is left alone.
+    fn put_back(&mut self, was: &StepState) {
+        if self.status.is_live() || was.status.is_live() {
+            return;
+        }
+        *self = StepState {
+            since: self.since,
+            attempts: std::mem::take(&mut self.attempts),
+            last_attempt: self.last_attempt.max(was.last_attempt),
+            stop: None,
+            ..was.clone()
+        };
     }
 
     fn queue(&mut self) {

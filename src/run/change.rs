@@ -242,62 +242,6 @@ impl Asker<'_> {
         self.change(ChangeCause::Reorder, vec![Edit::Reorder { position, steps }])
     }
 
-    pub(super) fn undo(&self, version: Option<u64>) -> Decision {
-        let state = self.state;
-        let found = match version {
-            Some(version) => state.versions.iter().find(|one| one.change.version == version),
-            None => newest_change(state),
-        };
-        let Some(found) = found else {
-            return Err(match version {
-                None => refuse("no change of the plan is left to undo")
-                    .possible("the list of versions shows what was changed"),
-                Some(1) => refuse("version 1 is the plan as it was opened; nothing made it"),
-                Some(version) => Rejection::new(RejectionCode::NotFound, format!("the plan has no version {version}"))
-                    .possible(format!("it is at version {}", state.plan_version)),
-            });
-        };
-        let change = &found.change;
-        let number = change.version;
-        if undone(state).contains(&number) {
-            return Err(refuse(format!("version {number} is undone already"))
-                .possible("the list of versions shows by which one"));
-        }
-        if let ChangeCause::Restore { checkpoint } = change.cause {
-            let id = super::checkpoint_id(checkpoint);
-            return Err(refuse(format!("version {number} came with going back to {id}, which is not undone"))
-                .possible("restore another checkpoint"));
-        }
-        // What the change left must still be there: a later one may have taken it up.
-        let mut made =
-            state.plan_at(number).ok_or_else(|| refuse(format!("version {number} cannot be made out again")))?;
-        let now: HashMap<&str, &Arc<Step>> =
-            state.plan.steps.iter().map(|step| (step.step_id.as_str(), step)).collect();
-        for edit in &change.edits {
-            for id in edit.step_ids() {
-                let was = made.steps.iter().find(|step| step.step_id == id);
-                if was != now.get(id).copied() {
-                    let later = state.versions.iter().rev().find(|one| {
-                        one.change.version > number && one.change.edits.iter().any(|edit| edit.step_ids().contains(&id))
-                    });
-                    let later = later.map_or(state.plan_version, |one| one.change.version);
-                    return Err(refuse(format!(
-                        "version {number} was overtaken by version {later}, which changed `{id}` again"
-                    ))
-                    .possible(format!("undo version {later} first")));
-                }
-            }
-        }
-        let undoes = if state.plan_version == number {
-            change.inverse.clone()
-        } else {
-            // Later versions may have moved things: what the change did is taken back from the plan as it is now.
-            made.edit_all(&change.inverse).map_err(|error| overtaken(&error))?;
-            take_back(&state.plan, change)
-        };
-        self.change(ChangeCause::Undo { version: number }, undoes)
-    }
-
     pub(super) fn use_version(&self, version: u64) -> Decision {
         let state = self.state;
         let Some(plan) = state.plan_at(version) else {
@@ -314,7 +258,7 @@ impl Asker<'_> {
     }
 
     /// Makes a change of the plan, if the whole plan that it gives keeps the rules and nothing of it was overtaken by what ran.
-    fn change(&self, cause: ChangeCause, edits: Vec<Edit>) -> Decision {
+    pub(super) fn change(&self, cause: ChangeCause, edits: Vec<Edit>) -> Decision {
         self.refuse_while_cancelling()?;
         let state = self.state;
         // Taking the last open step out completes a run at once; that must not be the end of undoing it.
@@ -541,7 +485,7 @@ fn too_late(id: &str, what: &str, status: StepStatus) -> Rejection {
 /// # Errors
 /// The refusal that the command would get.
 pub fn still_open(state: &RunState, id: &str, removed: bool) -> Result<(), Rejection> {
-    let request = Request { id: uuid::Uuid::nil(), ..Request::new(Command::Undo { version: None }, "") };
+    let request = Request::new(uuid::Uuid::nil(), Command::Undo { version: None }, "");
     let asker = Asker { state, request: &request };
     asker.refuse_while_cancelling()?;
     if state.status == RunStatus::Completed {
@@ -552,25 +496,6 @@ pub fn still_open(state: &RunState, id: &str, removed: bool) -> Result<(), Rejec
         return Err(too_late(id, if removed { "removed" } else { "changed" }, status));
     }
     Ok(())
-}
-
-/// The change of the plan that an undo without a number takes back: the newest that is neither undone nor itself an undo. Undoing again goes
-/// further back; what was undone is brought again by naming the undo's own version.
-pub fn newest_change(state: &RunState) -> Option<&Arc<PlanVersion>> {
-    let undone = undone(state);
-    state
-        .versions
-        .iter()
-        .rev()
-        .find(|one| !undone.contains(&one.change.version) && !matches!(one.change.cause, ChangeCause::Undo { .. }))
-}
-
-fn undone(state: &RunState) -> HashSet<u64> {
-    let undoes = state.versions.iter().filter_map(|one| match one.change.cause {
-        ChangeCause::Undo { version } => Some(version),
-        _ => None,
-    });
-    undoes.collect()
 }
 
 /// Makes a new step of a graph depend on what it is put after, or what follows depend on it.
@@ -610,31 +535,6 @@ fn still_a_graph(plan: &Plan, removed: &str, edits: &[Edit]) -> Option<Edit> {
     }
     let first = plan.steps.iter().find(|step| step.step_id != removed)?;
     Some(Edit::Replace { step: Arc::new(Step { depends_on: Some(Vec::new()), ..first.as_ref().clone() }) })
-}
-
-/// What takes an older change back from a plan that has changed since elsewhere.
-fn take_back(plan: &Plan, change: &PlanChange) -> Vec<Edit> {
-    let mut edits = Vec::new();
-    for edit in &change.inverse {
-        match edit {
-            Edit::Reorder { steps, .. } => {
-                // The same steps, wherever they stand now, in the order they had.
-                let named: HashSet<&str> = steps.iter().map(String::as_str).collect();
-                let before: Vec<&str> = plan.steps.iter().map(|step| step.step_id.as_str()).collect();
-                let mut after = before.clone();
-                let places = (0..before.len()).filter(|place| named.contains(before[*place]));
-                for (place, id) in places.zip(steps) {
-                    after[place] = id;
-                }
-                if let Some((position, steps)) = moved(&before, &after) {
-                    let steps = steps.iter().map(|id| (*id).to_owned()).collect();
-                    edits.push(Edit::Reorder { position, steps });
-                }
-            }
-            Edit::Add { .. } | Edit::Remove { .. } | Edit::Replace { .. } => edits.push(edit.clone()),
-        }
-    }
-    edits
 }
 
 /// What edits change, a line each; what undoes them says what was there before.
@@ -706,6 +606,6 @@ fn invalid(message: impl Into<String>) -> Rejection {
     Rejection::new(RejectionCode::Invalid, message)
 }
 
-fn overtaken(error: &crate::plan::EditError) -> Rejection {
+pub(super) fn overtaken(error: &crate::plan::EditError) -> Rejection {
     refuse(format!("the plan has changed too much for that: {error}")).possible("look at the list of versions")
 }

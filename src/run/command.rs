@@ -30,19 +30,23 @@ pub struct Request {
     /// The target step's status the caller acted on; refused when it has changed meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<StepStatus>,
+    /// A run that this would let go on stays paused instead, until somebody resumes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stay_paused: bool,
 }
 
 impl Request {
-    /// A request with a fresh id and nothing optional.
-    pub fn new(command: Command, user: impl Into<String>) -> Self {
+    /// A request with nothing optional. The id is the caller's: fresh for a command that is sent, nil for one that is only tried.
+    pub fn new(id: Uuid, command: Command, user: impl Into<String>) -> Self {
         Self {
-            id: Uuid::now_v7(),
+            id,
             command,
             user: user.into(),
             reason: None,
             command_id: None,
             expected_plan_version: None,
             seen: None,
+            stay_paused: false,
         }
     }
 
@@ -152,10 +156,15 @@ pub enum Command {
         /// All of the steps, or some of them.
         steps: Vec<String>,
     },
-    /// Undo a change of the plan.
+    /// Undo a change of the plan, or, without a version, the newest intervention that is not undone.
     Undo {
-        /// The version that the change made; `None`: the newest that is not undone.
+        /// The version that the change made.
         version: Option<u64>,
+    },
+    /// Undo an intervention.
+    UndoIntervention {
+        /// Its id.
+        intervention: Uuid,
     },
     /// Bring an older version of the plan back, as a new one.
     UseVersion {
@@ -203,7 +212,7 @@ impl Command {
             Command::Add { .. } => "add_step",
             Command::Remove { .. } => "remove_step",
             Command::Reorder { .. } => "reorder_steps",
-            Command::Undo { .. } => "undo",
+            Command::Undo { .. } | Command::UndoIntervention { .. } => "undo",
             Command::UseVersion { .. } => "use_version",
             Command::Restore { .. } => "restore",
         }
@@ -238,6 +247,7 @@ impl Command {
             Command::Add { step, place, rewire } => json!({"step": step, "place": place, "rewire": rewire}),
             Command::Reorder { steps } => json!({"steps": steps}),
             Command::Undo { version: Some(version) } | Command::UseVersion { version } => json!({"version": version}),
+            Command::UndoIntervention { intervention } => json!({"intervention_id": intervention}),
             Command::Restore { checkpoint } => json!({"checkpoint": super::checkpoint_id(*checkpoint)}),
             _ => Value::Null,
         }

@@ -10,6 +10,7 @@ use crate::plan::{FailurePolicy, RetryPolicy, Step};
 
 use super::inputs::{Secrets, condition, rendered_step};
 use super::intervene;
+use super::undo::inverse_of;
 use super::{
     Event, GateDecision, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Recorded,
     Registration, Rejection, Request, RunState, RunStatus, SkipReason, StepStatus, StopReason, Then, input_digest,
@@ -53,7 +54,7 @@ pub fn log_refusal(
     moment: &Moment,
 ) -> Vec<Arc<Recorded>> {
     let mut batch = Vec::new();
-    let event = intervene::record(request, InterventionStatus::Failed, Some(rejection.to_string()), moment);
+    let event = intervene::record(request, InterventionStatus::Failed, Some(rejection.to_string()), None, moment);
     fold(state, event, moment, &mut batch);
     batch
 }
@@ -282,11 +283,12 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
         then,
     };
     let asked = step.stop.as_ref().and_then(|stop| stop.intervention);
-    let settled = |status, error: Option<&str>| {
+    let settled = |status, error: Option<&str>, inverse| {
         asked.map(|intervention_id| Event::InterventionSettled {
             intervention_id,
             status,
             error: error.map(str::to_owned),
+            inverse,
         })
     };
     if outcome.status == OutcomeStatus::Succeeded {
@@ -309,7 +311,7 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
                 events
             }
         };
-        events.extend(settled(InterventionStatus::Failed, Some("the step completed before it could be stopped")));
+        events.extend(settled(InterventionStatus::Failed, Some("the step completed before it could be stopped"), None));
         return events;
     }
     match step.stop.as_ref().map(|stop| stop.why) {
@@ -346,7 +348,8 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
                     }
                 }
             }
-            events.extend(settled(InterventionStatus::Applied, None));
+            let inverse = inverse_of(state, &events);
+            events.extend(settled(InterventionStatus::Applied, None, inverse));
             events
         }
         Some(StopReason::Interrupt) if outcome.status != OutcomeStatus::Failed => {

@@ -215,6 +215,22 @@ pub enum Event {
     },
     /// An operator's command, applied or refused.
     Intervention(Box<Intervention>),
+    /// An intervention was undone: what it touched is as it was before it, but for the attempts, which are not undone.
+    InterventionUndone {
+        /// Which one.
+        intervention_id: Uuid,
+        /// The intervention that undid it.
+        by: Uuid,
+        /// When an undo is undone: what that one had undone, and what is in force again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again: Option<Uuid>,
+        /// The steps it had touched, and how they stand now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        steps: Vec<(String, StepState)>,
+        /// The limit of attempts at the same time, when it had changed that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_parallel: Option<u32>,
+    },
     /// What became of an intervention that had to wait for an attempt to stop.
     InterventionSettled {
         /// Which one.
@@ -224,6 +240,9 @@ pub enum Event {
         /// Why it failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+        /// What undoes it, when it was applied and can be undone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inverse: Option<Box<Inverse>>,
     },
 }
 
@@ -443,6 +462,27 @@ pub struct Intervention {
     /// The caller's own id for the command: the same id twice applies once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_id: Option<String>,
+    /// What undoes it, noted when it was decided; `None` when it cannot be undone, or was noted by an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse: Option<Box<Inverse>>,
+    /// The intervention that undid it. A change of the plan is undone by its version instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<Uuid>,
+}
+
+/// What undoes an intervention: how that stood which it touched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inverse {
+    /// It changed the plan: its change is undone.
+    Plan {
+        /// The version that it made.
+        version: u64,
+    },
+    /// It touched these steps, which stood so. Their attempts are left out; only the number of the newest one is kept.
+    Steps(Vec<(String, StepState)>),
+    /// It changed the limit of attempts at the same time, which was this.
+    MaxParallel(u32),
 }
 
 /// What became of an intervention.

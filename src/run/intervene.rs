@@ -10,9 +10,10 @@ use chrono::{DateTime, Utc};
 use crate::plan::{Step, difference};
 
 use super::decide::asks_for_failure;
+use super::undo::{inverse_of, newest_undoable};
 use super::{
-    ChangeCause, Command, Event, Intervention, InterventionStatus, Moment, PauseReason, Rejection, RejectionCode,
-    Request, ReviewStatus, RunState, RunStatus, SkipReason, StepState, StepStatus, StopReason,
+    ChangeCause, Command, Event, Intervention, InterventionStatus, Inverse, Moment, PauseReason, Rejection,
+    RejectionCode, Request, ReviewStatus, RunState, RunStatus, SkipReason, StepState, StepStatus, StopReason,
 };
 
 /// The largest `max_parallel`.
@@ -42,6 +43,14 @@ pub(super) fn request(
         )
         .possible("look at what changed and send it again"));
     }
+    // Which intervention it was that an undo without a name has taken is part of the record.
+    let named = match request.command {
+        Command::Undo { version: None } => {
+            Some(Request { command: newest_undoable(state)?.command(), ..request.clone() })
+        }
+        _ => None,
+    };
+    let request = named.as_ref().unwrap_or(request);
     let asker = Asker { state, request };
     let (status, mut events) = match &request.command {
         Command::Start => asker.start(),
@@ -63,16 +72,28 @@ pub(super) fn request(
         Command::Add { step, place, rewire } => asker.add(step, place, *rewire),
         Command::Remove { step } => asker.remove(step),
         Command::Reorder { steps } => asker.reorder(steps),
-        Command::Undo { version } => asker.undo(*version),
+        Command::Undo { version: Some(version) } => asker.undo_version(*version),
+        Command::Undo { version: None } => Err(refuse("no intervention is left to undo")),
+        Command::UndoIntervention { intervention } => asker.undo_intervention(*intervention),
         Command::UseVersion { version } => asker.use_version(*version),
         Command::Restore { checkpoint } => asker.restore(*checkpoint, target),
     }?;
-    events.insert(0, record(request, status, None, moment));
+    let inverse = inverse_of(state, &events);
+    if request.stay_paused && asker.would_go_on() {
+        events.insert(0, paused(PauseReason::Operator));
+    }
+    events.insert(0, record(request, status, None, inverse, moment));
     Ok(events)
 }
 
 /// The record of a request in the intervention log.
-pub(super) fn record(request: &Request, status: InterventionStatus, error: Option<String>, moment: &Moment) -> Event {
+pub(super) fn record(
+    request: &Request,
+    status: InterventionStatus,
+    error: Option<String>,
+    inverse: Option<Box<Inverse>>,
+    moment: &Moment,
+) -> Event {
     Event::Intervention(Box::new(Intervention {
         intervention_id: request.id,
         intervention_type: request.command.intervention_type().to_owned(),
@@ -84,6 +105,8 @@ pub(super) fn record(request: &Request, status: InterventionStatus, error: Optio
         reason: request.reason.clone(),
         error,
         command_id: request.command_id.clone(),
+        inverse,
+        undone_by: None,
     }))
 }
 
@@ -119,8 +142,12 @@ fn is_signed(step: &StepState) -> bool {
     step.hold.as_ref().is_some_and(|hold| hold.released || !hold.signed.is_empty())
 }
 
-/// What a paused run waits for, in words: the failures, holds, reviews and interrupted steps, with what answers each.
+/// What a run waits for, in words: the failures, holds, reviews and interrupted steps, with what answers each. One that is being cancelled waits
+/// for nothing but the end of its attempts.
 pub fn open_questions(state: &RunState) -> Vec<String> {
+    if state.cancelling {
+        return Vec::new();
+    }
     let index = &state.index;
     let mut said = Vec::new();
     let mut say = |positions: &mut dyn Iterator<Item = &usize>, what: &str| {
@@ -157,6 +184,14 @@ pub(super) struct Target<'a> {
 }
 
 impl Asker<'_> {
+    /// Whether the run may go on without a word of `resume`.
+    fn would_go_on(&self) -> bool {
+        let state = self.state;
+        let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
+        let active = matches!(state.status, RunStatus::Running | RunStatus::Paused) && !state.cancelling;
+        active && !by_word && self.request.command != Command::Cancel
+    }
+
     fn start(&self) -> Decision {
         match self.state.status {
             RunStatus::Idle => applied(vec![Event::RunStarted]),
@@ -486,6 +521,12 @@ impl Asker<'_> {
         refuse(format!("{rule}; this one is {}", state.status.word())).possible(possible)
     }
 
+    /// What can be done about the step at a place.
+    pub(super) fn answers_to(&self, position: usize) -> &'static str {
+        let (definition, step) = (&self.state.plan.steps[position], &self.state.steps[position]);
+        self.answers(&Target { position, id: &definition.step_id, definition, step })
+    }
+
     /// What can be done about a step as it is.
     fn answers(&self, target: &Target<'_>) -> &'static str {
         match target.step.status {
@@ -511,7 +552,7 @@ impl Asker<'_> {
         Ok(())
     }
 
-    fn refuse_ended(&self) -> Result<(), Rejection> {
+    pub(super) fn refuse_ended(&self) -> Result<(), Rejection> {
         self.refuse_while_cancelling()?;
         if self.state.status.is_ended() {
             return Err(self.refuse_run("only a run that has not ended takes this"));
@@ -569,6 +610,7 @@ impl Asker<'_> {
             intervention_id,
             status: InterventionStatus::Failed,
             error: Some(format!("overtaken by {} of {}", self.request.command.intervention_type(), self.request.user)),
+            inverse: None,
         }));
         events.push(Event::StopRequested {
             step: self.state.plan.steps[position].step_id.clone(),
@@ -586,7 +628,7 @@ impl Asker<'_> {
 /// # Errors
 /// The refusal that the command would get.
 pub fn restorable(state: &RunState, checkpoint: u64) -> Result<(), Rejection> {
-    let request = Request::new(Command::Restore { checkpoint }, "");
+    let request = Request::new(uuid::Uuid::nil(), Command::Restore { checkpoint }, "");
     Asker { state, request: &request }.restorable()?;
     if state.has_checkpoint(checkpoint) { Ok(()) } else { Err(no_checkpoint(checkpoint)) }
 }

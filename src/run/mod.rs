@@ -19,8 +19,9 @@ mod preview;
 mod queue;
 mod snapshot;
 mod state;
+mod undo;
 
-pub use change::{fork_at, newest_change, still_open};
+pub use change::{fork_at, still_open};
 pub use command::*;
 pub use decide::*;
 pub use event::*;
@@ -32,6 +33,7 @@ pub use outcome::*;
 pub use preview::*;
 pub use snapshot::{checkpoints as checkpoint_list, snapshot, versions as version_list};
 pub use state::*;
+pub use undo::{Undoable, newest_undoable};
 
 /// Reads a value that is there, `null` as well: what an agent or an operator gave as `null` is not the same as nothing given, and what is
 /// folded from the disk must be what was decided.

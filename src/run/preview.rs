@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::plan::references;
 
 use super::{
-    Event, Input, Moment, PlanChange, Recorded, Rejection, RunState, RunStatus, StepState, StepStatus, advance, fork_at,
+    ChangeCause, Event, Input, Moment, PlanChange, Recorded, Rejection, RunState, RunStatus, StepState, StepStatus,
+    advance, checkpoint_id, fork_at,
 };
 
 /// What a command would do now.
@@ -113,7 +114,10 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
                 after: Some(after.status),
             });
         }
-        if before.is_some_and(|before| had_effects(before) && !will_run(before)) && will_run(after) {
+        // One that was taken out and comes back has done what it did.
+        let known = before.or_else(|| state.removed.get(id).map(|removed| &removed.state));
+        let runs_anyway = before.is_some_and(will_run);
+        if known.is_some_and(had_effects) && !runs_anyway && will_run(after) {
             runs_again.push(id.clone());
         }
     }
@@ -202,9 +206,16 @@ pub fn fork_preview(then: &RunState, now: &RunState) -> ForkPreview {
     preview
 }
 
-/// Whether an attempt of it was ever under way.
+/// Steps that are still to run and of which an attempt was under way before, also where going back has left that attempt behind, or in the run
+/// from which this one was forked.
+pub fn ran_before(state: &RunState) -> Vec<&str> {
+    let steps = state.plan.steps.iter().zip(&state.steps);
+    steps.filter(|(_, step)| had_effects(step) && will_run(step)).map(|(step, _)| step.step_id.as_str()).collect()
+}
+
+/// Whether an attempt of it was ever under way: what it did outside is not undone by going back.
 fn had_effects(step: &StepState) -> bool {
-    !step.attempts.is_empty()
+    step.last_attempt > 0
 }
 
 fn will_run(step: &StepState) -> bool {
@@ -231,6 +242,23 @@ fn lost_inputs(now: &RunState, then: &RunState) -> Vec<(String, String)> {
 }
 
 impl PlanChange {
+    /// What made it, on one line.
+    pub fn headline(&self) -> String {
+        match self.cause {
+            ChangeCause::Undo { version } => format!("undid version {version}"),
+            ChangeCause::UseVersion { version } => format!("brought version {version} back"),
+            ChangeCause::Restore { checkpoint } => format!("went back to {}", checkpoint_id(checkpoint)),
+            ChangeCause::Modify | ChangeCause::Add | ChangeCause::Remove | ChangeCause::Reorder => {
+                let mut lines = self.in_words();
+                match lines.len() {
+                    0 => String::new(),
+                    1 => lines.remove(0),
+                    more => format!("{} and {} more", lines.remove(0), more - 1),
+                }
+            }
+        }
+    }
+
     /// What it changes, a line each.
     pub fn in_words(&self) -> Vec<String> {
         super::change::in_words(&self.edits, &self.inverse)

@@ -117,6 +117,7 @@ fn intervention(state: &RunState, record: &Intervention) -> Value {
         "status": record.status,
         "reason": record.reason,
         "error": record.error,
+        "undone_by": record.undone_by,
     })
 }
 
@@ -187,7 +188,7 @@ mod tests {
         let first = register(registration, &moment(0));
         let mut state = RunState::from_registration(&first[0]).unwrap();
         let ask = |state: &mut RunState, command, second| {
-            let request = Request::new(command, "bob").because("because");
+            let request = Request::new(uuid::Uuid::from_u128(second as u128), command, "bob").because("because");
             if let Err(rejection) = advance(state, &Input::Request(request.clone()), &moment(second)) {
                 log_refusal(state, &request, &rejection, &moment(second));
             }

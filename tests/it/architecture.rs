@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cli", &["plan", "run", "journal", "agents", "engine", "console"]),
 ];
 
-/// What the pure parts must not know: other tasks, files, processes, the environment, the clock, the terminal.
+/// What the pure parts must not know: other tasks, files, processes, the environment, the clock, the terminal. Nor may they make ids.
 const IMPURE: &[&str] = &[
     "tokio",
     "crossterm",
@@ -70,6 +70,9 @@ fn the_core_is_pure() {
             }
             if path.ends_with("Utc::now") || path.ends_with("SystemTime::now") {
                 wrong.insert(format!("{}: reads the clock (`{path}`)", source.name.display()));
+            }
+            if path.split("::").any(|word| word == "now_v7" || word.starts_with("new_v")) {
+                wrong.insert(format!("{}: makes an id (`{path}`)", source.name.display()));
             }
         }
     }

@@ -9,8 +9,8 @@ use holdpoint::journal::Store;
 use holdpoint::journal::sim::{EIO, Fault, Operation, SimDisk};
 use holdpoint::plan::{FailurePolicy, Plan};
 use holdpoint::run::{
-    Command, Durability, Event, InterventionStatus, PauseReason, Place, Recorded, RejectionCode, Request, RunOptions,
-    RunState, RunStatus, StepStatus,
+    Command, Durability, Event, InterventionStatus, PauseReason, Place, Recorded, RejectionCode, RunOptions, RunState,
+    RunStatus, StepStatus,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -64,7 +64,7 @@ impl Watched {
     }
 
     async fn send(&self, command: Command) -> Result<engine::Ack, holdpoint::run::Rejection> {
-        self.handle.send(self.run_id, Request::new(command, "ann")).await
+        self.handle.send(self.run_id, holdpoint::engine::request(command, "ann")).await
     }
 
     async fn next_batch(&mut self) -> Arc<Vec<Arc<Recorded>>> {
@@ -258,7 +258,7 @@ async fn what_an_operator_changes_while_a_step_runs_is_what_runs_next() {
     run.until("one runs", |state| state.steps[0].status == StepStatus::Running).await;
 
     let modify = Command::Modify { step: "two".into(), patch: json!({"run": "echo as changed"}) };
-    let preview = handle.preview(run.run_id, Request::new(modify.clone(), "ann")).await.unwrap();
+    let preview = handle.preview(run.run_id, holdpoint::engine::request(modify.clone(), "ann")).await.unwrap();
     assert_eq!(preview.plan_version, (1, 2));
     run.send(modify).await.unwrap();
     run.send(Command::Remove { step: "three".into() }).await.unwrap();
@@ -286,7 +286,7 @@ async fn a_preview_of_a_run_whose_engine_died_stops_nothing_that_no_longer_runs(
     let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
     run.send(Command::Start).await.unwrap();
     run.until("one runs", |state| state.steps[0].status == StepStatus::Running).await;
-    let skip = || Request::new(Command::Skip { step: "one".into() }, "ann");
+    let skip = || holdpoint::engine::request(Command::Skip { step: "one".into() }, "ann");
     let live = handle.preview(run.run_id, skip()).await.unwrap();
     assert_eq!(live.stops, ["one"]);
 
@@ -336,7 +336,7 @@ async fn the_same_command_id_applies_once() {
     let handle = engine_in(dir.path());
     let run =
         Watched::new(&handle, plan(json!([{"step_id": "a", "run": "true", "hold": true}])), FailurePolicy::Fail).await;
-    let mut request = Request::new(Command::Start, "ann");
+    let mut request = holdpoint::engine::request(Command::Start, "ann");
     request.command_id = Some("start-1".into());
     assert!(!handle.send(run.run_id, request.clone()).await.unwrap().duplicate);
     assert!(handle.send(run.run_id, request).await.unwrap().duplicate);

@@ -74,7 +74,7 @@ impl Driver {
 
     pub fn ask(&mut self, command: Command) -> Batch {
         self.requests += 1;
-        let request = Request { id: Uuid::from_u128(self.requests), ..Request::new(command, "ada") };
+        let request = Request::new(Uuid::from_u128(self.requests), command, "ada");
         self.advance(Input::Request(request))
     }
 

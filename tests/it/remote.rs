@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use holdpoint::journal::{Owner, Store};
-use holdpoint::run::{InterventionStatus, RunState, RunStatus};
+use holdpoint::run::{ChangeCause, Intervention, InterventionStatus, Inverse, RunState, RunStatus};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::{Value, json};
 
@@ -228,11 +228,32 @@ fn ten_operators_at_once_lose_nothing_and_each_command_is_answered_once() {
         assert_eq!(applied, answer["applied"] == true, "{id} was answered {answer} and is {:?}", logged[0].status);
         assert_eq!(logged[0].user, format!("operator{}", id.split('-').next().unwrap()));
     }
-    let changes = state.interventions.iter().filter(|one| {
-        one.status == InterventionStatus::Applied
-            && ["add_step", "modify_step", "reorder_steps", "undo"].contains(&one.intervention_type.as_str())
-    });
-    assert_eq!(state.plan_version, 1 + changes.count() as u64, "each applied change is a version, and nothing else is");
+    let made = |one: &Intervention| match one.inverse.as_deref() {
+        Some(Inverse::Plan { version }) => Some(*version),
+        _ => None,
+    };
+    let changes: Vec<u64> = state.interventions.iter().filter_map(|one| made(one)).collect();
+    assert_eq!(changes, (2..=state.plan_version).collect::<Vec<_>>(), "each change is a version, and nothing else is");
+    // A step that may be put in beside any other is never in anybody's way: all are, and stay unless somebody has undone it.
+    let mut undone = std::collections::HashSet::new();
+    for one in state.versions.iter().rev() {
+        if let ChangeCause::Undo { version } = one.change.cause
+            && !undone.contains(&one.change.version)
+        {
+            undone.insert(version);
+        }
+    }
+    for n in 0..OPERATORS {
+        let id = format!("{n}-0");
+        let added =
+            state.interventions.iter().find(|one| one.command_id.as_ref() == Some(&id)).expect("it was answered");
+        assert_eq!(added.status, InterventionStatus::Applied, "{added:?}");
+        let there = state.plan.position(&format!("new{n}")).is_some();
+        let version = made(added).expect("it has made a version");
+        assert_eq!(there, !undone.contains(&version), "new{n} of version {version}; undone: {undone:?}");
+    }
+    let applied = state.interventions.iter().filter(|one| one.status == InterventionStatus::Applied).count();
+    assert!(applied >= 2 * OPERATORS, "only {applied} of {} were applied", answers.len());
     assert!(state.versions.windows(2).all(|pair| pair[0].change.version < pair[1].change.version));
     sandbox.ok(0, &["verify", "latest"]);
 

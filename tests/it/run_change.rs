@@ -116,8 +116,11 @@ fn a_change_that_is_not_right_is_refused_with_its_place_and_what_would_be() {
         (reorder(&["b"]), "an order needs at least two steps; name the steps in the order they are to have"),
         (reorder(&["b", "b"]), "`b` is named twice; name each step once"),
         (reorder(&["a", "b"]), "the steps are in this order already; name them in another order"),
-        (UNDO, "no change of the plan is left to undo; the list of versions shows what was changed"),
-        (Command::Undo { version: Some(1) }, "version 1 is the plan as it was opened; nothing made it"),
+        (UNDO, "the newest intervention, start by ann, cannot be undone; pause takes it back"),
+        (
+            Command::Undo { version: Some(1) },
+            "version 1 is the plan as it was opened; nothing made it; name the version that a change has made",
+        ),
         (Command::Undo { version: Some(9) }, "the plan has no version 9; it is at version 1"),
         (Command::UseVersion { version: 9 }, "the plan has no version 9; it has the versions 1 to 1"),
     ] {
@@ -278,7 +281,7 @@ fn undo_goes_back_change_by_change_and_a_named_one_alone() {
     driver.ask(UNDO);
     assert_eq!(*driver.state.plan, driver.state.plan_at(1).expect("version 1"), "and now as it was opened");
     assert_eq!(driver.state.plan_version, 7, "versions only grow");
-    assert_eq!(driver.refused(UNDO).message, "no change of the plan is left to undo");
+    assert_eq!(driver.refused(UNDO).message, "the newest intervention, start by ann, cannot be undone");
     assert_eq!(driver.refused(Command::Undo { version: Some(2) }).message, "version 2 is undone already");
     // Undoing an undo does the change again.
     driver.ask(Command::Undo { version: Some(7) });
@@ -447,7 +450,11 @@ fn a_restore_brings_the_plan_of_the_checkpoint_back() {
         .iter()
         .find(|mark| mark.step.is_some_and(|number| driver.state.step_name(number) == Some("n")));
     assert!(mark.is_some(), "and its checkpoint keeps its name");
-    assert!(driver.refused(UNDO).message.contains("came with going back"), "a restore is not undone by `undo`");
+    let left = driver.state.checkpoints.iter().rev().nth(1).expect("where the run had ended").seq;
+    let refusal = driver.refused(UNDO);
+    assert_eq!(refusal.message, "the newest intervention, restore by ann, cannot be undone");
+    let possible = refusal.possible.expect("what takes it back");
+    assert!(possible.starts_with(&format!("restore cp-{left}, the newest checkpoint before it")), "{possible}");
     driver.ask(Command::Resume);
     assert_eq!(runs_on(&mut driver), "b c");
     assert_eq!((driver.starts("b"), driver.starts("n")), (2, 1));

@@ -17,7 +17,7 @@ use proptest::test_runner::RngSeed;
 use serde_json::json;
 
 use crate::run_random::{Ask, Op, Pick, PlanShape, built, op, plan_shape};
-use crate::run_rules::{Rules, legal_run, legal_step, same};
+use crate::run_rules::{Rules, legal_run, legal_step, same, unreachable};
 use crate::run_support::{Driver, fold, options, reloaded};
 
 /// A run that random inputs happen to.
@@ -160,12 +160,28 @@ impl Case {
                 Command::Reorder { steps }
             }
             Ask::Undo(version) => Command::Undo { version: version.map(u64::from) },
+            Ask::UndoIntervention(place) => {
+                let log = &self.driver.state.interventions;
+                let newest_first = log.iter().rev().nth(usize::from(*place) % log.len().max(1));
+                Command::UndoIntervention {
+                    intervention: newest_first.map_or_else(uuid::Uuid::nil, |one| one.intervention_id),
+                }
+            }
             Ask::UseVersion(version) => Command::UseVersion { version: u64::from(*version) },
         };
-        let changes = matches!(
+        let undoable = !matches!(
             command,
-            Command::Modify { .. } | Command::Add { .. } | Command::Remove { .. } | Command::Reorder { .. }
+            Command::Start
+                | Command::Pause
+                | Command::Resume
+                | Command::Cancel
+                | Command::Interrupt
+                | Command::Undo { .. }
+                | Command::UndoIntervention { .. }
+                | Command::UseVersion { .. }
         );
+        // Time passes between two things that people do.
+        self.driver.now += TimeDelta::milliseconds(1);
         let before = self.driver.state.clone();
         let mut request = self.driver.request(command, ["ann", "bob", "cid"][usize::from(user) % 3]);
         request.command_id = command_id.map(|id| format!("c{id}"));
@@ -180,7 +196,7 @@ impl Case {
             assert!(accepted && self.driver.state.interventions.len() == records, "the same id was applied twice");
         } else if accepted {
             assert_eq!(self.driver.state.interventions.len(), records + 1, "an accepted command is in the log once");
-            if changes {
+            if undoable {
                 self.undone_at_once(&before);
             }
         }
@@ -207,24 +223,64 @@ impl Case {
         }
     }
 
-    /// Undo, with nothing in between, gives the plan as it was, and the steps that nothing has happened to.
+    /// Undo, with nothing in between, gives the plan and the steps as they were; undoing the undo gives them as they were made.
     fn undone_at_once(&self, before: &RunState) {
         let mut driver = self.driver.clone();
-        let changed = driver.state.clone();
+        driver.now += TimeDelta::milliseconds(1);
+        let made = driver.state.clone();
         let batch = &self.driver.journal[self.driver.batches[self.driver.batches.len() - 2]..];
-        let nothing_started = !batch.iter().any(|one| matches!(one.event, Event::AttemptStarted { .. }));
+        let starts =
+            |batch: &[Arc<Recorded>]| batch.iter().any(|one| matches!(one.event, Event::AttemptStarted { .. }));
+        let nothing_started = !starts(batch);
+        let newest = made.interventions.last().expect("it was accepted");
+        if newest.status == InterventionStatus::Pending {
+            let refusal = driver.try_as("ann", Command::Undo { version: None }).expect_err("it has had no effect yet");
+            assert!(refusal.message.contains("still waits for an attempt to stop"), "{refusal}");
+            return;
+        }
         // Where a step ran before what it waits for now (that was taken up again), an order once left does not come back.
         let in_order = before.steps.iter().enumerate().all(|(place, step)| {
             !(step.status.is_live() || step.status == StepStatus::Completed) || before.unmet(place).is_empty()
         });
-        let idle = nothing_started && in_order;
-        let request = driver.request(Command::Undo { version: None }, "ann");
-        match driver.feed(&Input::Request(request)) {
-            Ok(_) => {
-                assert_eq!(driver.state.plan, before.plan, "undo gives another plan");
-                assert_eq!(driver.state.plan_version, changed.plan_version + 1);
+        let undone = match driver.try_as("ann", Command::Undo { version: None }) {
+            Ok(batch) => batch,
+            Err(refusal) => {
+                assert!(!nothing_started || !in_order, "an undo with nothing in between was refused: {refusal}");
+                return;
             }
-            Err(refusal) => assert!(!idle, "an undo with nothing in between was refused: {refusal}"),
+        };
+        assert_eq!(driver.state.plan, before.plan, "undo gives another plan");
+        assert_eq!(driver.state.options, before.options, "undo gives another limit");
+        let versions = driver.state.plan_version - made.plan_version;
+        assert_eq!(
+            versions,
+            u64::from(made.plan_version != before.plan_version),
+            "only a change of the plan is undone by one"
+        );
+        if !nothing_started || starts(&undone) {
+            return;
+        }
+        let plan_changed = made.plan_version != before.plan_version;
+        // Whether the run goes on past its failures is asked again when it has stopped meanwhile.
+        let asks_as_before = [&made, &driver.state].iter().all(|state| state.status == before.status);
+        for (place, (now, was)) in driver.state.steps.iter().zip(&before.steps).enumerate() {
+            // A step that is put in again is let past its failure, and one whose hold point was changed is to be signed again.
+            let own = newest.target_step_id.as_deref() == Some(before.plan.steps[place].step_id.as_str());
+            // An end of the run sends others away from their hold points.
+            if plan_changed || (!own && made.status.is_ended()) {
+                continue;
+            }
+            let fields = |step: &run::StepState| {
+                let step = step.clone();
+                let unanswered = step.unanswered && asks_as_before;
+                run::StepState { since: None, unanswered, ..step }
+            };
+            assert_eq!(fields(now), fields(was), "step {place} after undo");
+        }
+        if !plan_changed {
+            let undo = driver.state.interventions.last().expect("the undo").intervention_id;
+            driver.ask(Command::UndoIntervention { intervention: undo });
+            assert_eq!(driver.words(), self.driver.words(), "undo undone");
         }
     }
 
@@ -302,13 +358,14 @@ impl Case {
                 );
                 attempts.insert(step, *attempt);
             }
-            let again =
-                matches!(one.event, Event::StepQueued { .. } | Event::StepsReset { .. } | Event::Restored { .. });
+            let undone = matches!(one.event, Event::InterventionUndone { .. });
+            let again = undone
+                || matches!(one.event, Event::StepQueued { .. } | Event::StepsReset { .. } | Event::Restored { .. });
             assert!(!again || asked, "{:?} without anybody asking", one.event);
             let new = fold_on(&old, std::slice::from_ref(one));
             assert_eq!(one.seq, new.seq);
             assert!(new.plan_version >= old.plan_version, "versions shrink");
-            let restored = matches!(one.event, Event::Restored { .. });
+            let restored = undone || matches!(one.event, Event::Restored { .. });
             for (definition, now) in new.plan.steps.iter().zip(&new.steps) {
                 let id = &definition.step_id;
                 let Some((_, then)) = old.step(id) else {
@@ -396,6 +453,7 @@ impl Case {
 
     fn check_step(&self, place: usize, step: &run::StepState) {
         let state = &self.driver.state;
+        assert_eq!(unreachable(state.status, step.status), None, "run {:?}, step {place}: {step:?}", state.status);
         assert_eq!(step.status == StepStatus::Stopping, step.stop.is_some(), "step {place}: {step:?}");
         assert_eq!(step.status == StepStatus::Waiting, step.due.is_some(), "step {place}: {step:?}");
         assert_eq!(step.status == StepStatus::Failed, step.failed_with.is_some(), "step {place}: {step:?}");
@@ -438,11 +496,12 @@ impl Case {
             }
             RunStatus::Paused => {
                 let questions = run::open_questions(state);
+                self.offers_hold(&questions);
                 let ready = (0..state.steps.len()).any(|place| state.is_ready(place));
                 let person =
                     [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
                 assert!(live || timers || ready || person || !questions.is_empty(), "paused, and nobody knows why");
-                let resume = run::Request::new(Command::Resume, "ann");
+                let resume = run::Request::new(uuid::Uuid::nil(), Command::Resume, "ann");
                 if let Err(refusal) = run::decide(state, &Input::Request(resume), &self.driver.moment()) {
                     let helps = refusal.possible.is_some_and(|text| !text.is_empty());
                     assert!(helps, "resume is refused without a word of what would help: {:?}", state.steps);
@@ -450,12 +509,32 @@ impl Case {
             }
             RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => {
                 assert!(!live, "the run has ended and something runs");
+                self.offers_hold(&run::open_questions(state));
                 assert!(!state.cancelling);
                 assert!(state.ended_at.is_some());
                 if state.status == RunStatus::Failed {
                     assert!(state.error.as_ref().is_some_and(|error| !error.is_empty()));
                     assert!(of_status(state, StepStatus::Failed) > 0, "failed without a failed step");
                 }
+            }
+        }
+    }
+
+    /// What an operator is told would answer a step is accepted.
+    fn offers_hold(&self, questions: &[String]) {
+        let state = &self.driver.state;
+        for question in questions {
+            let step = || question.split('`').nth(1).expect("a step is named").to_owned();
+            let offers = [
+                ("retry it", Command::Retry { step: step(), downstream: false }),
+                ("skip it", Command::Skip { step: step() }),
+                ("complete it by hand", Command::Complete { step: step(), result: None }),
+                ("release it", Command::Release { step: step() }),
+            ];
+            for (words, command) in offers.into_iter().filter(|(words, _)| question.contains(words)) {
+                let request = run::Request::new(uuid::Uuid::nil(), command, "somebody else");
+                let decided = run::decide(state, &Input::Request(request), &self.driver.moment());
+                assert!(decided.is_ok(), "{question}: {words} is refused: {decided:?}");
             }
         }
     }
@@ -472,14 +551,54 @@ impl Case {
             let known = before.step(id).map(|(_, step)| step.last_attempt);
             let known = known.or_else(|| before.removed.get(id).map(|removed| removed.state.last_attempt));
             assert_eq!(now.last_attempt, known.unwrap_or(0).max(then.last_attempt));
-            if now.status == StepStatus::Completed {
-                assert_eq!(now.result(), then.result(), "the result of step {id}");
-            }
+            assert_eq!(now.result(), then.result(), "the result of step {id}");
+            let verdict = |step: &run::StepState| {
+                let run::StepState { retries, due, skip, by_hand, hold, failed_with, .. } = step.clone();
+                (retries, due, skip, by_hand, hold, failed_with)
+            };
+            assert_eq!(verdict(now), verdict(then), "step {id} after the restore");
+            let mut ended = then.attempts.iter().filter(|attempt| attempt.ended_at.is_some());
+            assert!(ended.all(|attempt| now.attempts.contains(attempt)), "an attempt of step {id} is another one");
+            // What was running then has an end now, or is left out where only a branch that was left knows it.
+            let numbers = |step: &run::StepState| step.attempts.iter().map(|one| one.number).collect::<Vec<_>>();
+            assert!(numbers(now).iter().all(|number| numbers(then).contains(number)), "step {id} has later attempts");
             let would_run = then.status.is_live() || target.is_ready(place);
             assert_eq!(state.is_ready(place), would_run, "what runs next: step {id}");
         }
         assert_eq!(state.interventions.len(), before.interventions.len() + 1);
         assert!(state.checkpoints.starts_with(&before.checkpoints));
+        if state.status == RunStatus::Paused {
+            assert_eq!(self.runs_on(state), self.runs_on(&stood_still(target, state)), "what it runs, resumed");
+        }
+    }
+
+    /// The steps that start, in their order, when a paused run is resumed and everything succeeds; or why it cannot be resumed.
+    fn runs_on(&self, state: &RunState) -> Result<Vec<String>, String> {
+        let mut state = state.clone();
+        let mut now = self.driver.now;
+        let mut started = Vec::new();
+        let mut input = Input::Request(run::Request::new(uuid::Uuid::nil(), Command::Resume, "ann"));
+        for _ in 0..200 {
+            let batch = run::advance(&mut state, &input, &run::Moment { now, entropy: 0 });
+            for one in batch.map_err(|refusal| refusal.to_string())? {
+                if let Event::AttemptStarted { step, .. } = &one.event {
+                    started.push(step.clone());
+                }
+            }
+            let next = state.live().next().map(|place| (place, state.steps[place].last_attempt));
+            input = match (next, state.wake_at()) {
+                (Some((place, attempt)), _) => {
+                    let step = state.plan.steps[place].step_id.clone();
+                    Input::AttemptEnded { step, attempt, outcome: Arc::new(Outcome::succeeded()) }
+                }
+                (None, Some(due)) => {
+                    now = now.max(due);
+                    Input::Wake
+                }
+                (None, None) => return Ok(started),
+            };
+        }
+        panic!("it does not come to an end: {started:?}");
     }
 
     /// After a crash nothing is reported as running that did not start again, and what was completed stays so.
@@ -546,6 +665,27 @@ impl Case {
         }
         panic!("the run never ends: {:?}", self.driver.state);
     }
+}
+
+/// A run as if it had been paused at a checkpoint and its attempts had never started; with the limit of today.
+fn stood_still(target: &RunState, today: &RunState) -> RunState {
+    let mut state = target.clone();
+    for step in &mut state.steps {
+        if step.status.is_live() {
+            step.status = StepStatus::Pending;
+            step.stop = None;
+            step.attempts.retain(|attempt| attempt.ended_at.is_some());
+        }
+        // Going on has let it past its failures.
+        step.unanswered = false;
+    }
+    state.options = today.options.clone();
+    state.status = RunStatus::Paused;
+    state.paused = [PauseReason::Operator].into();
+    state.cancelling = false;
+    (state.ended_at, state.error) = (None, None);
+    state.reindex();
+    state
 }
 
 fn rules(state: &RunState) -> Rules {

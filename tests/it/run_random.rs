@@ -55,6 +55,8 @@ pub enum Ask {
     Remove(Pick),
     Reorder(Vec<u8>),
     Undo(Option<u8>),
+    /// An intervention, by its place in the log.
+    UndoIntervention(u8),
     UseVersion(u8),
 }
 
@@ -166,6 +168,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         2 => pick().prop_map(Ask::Remove),
         2 => prop::collection::vec(0..8u8, 1..5).prop_map(Ask::Reorder),
         3 => prop_oneof![2 => Just(None), 1 => (0..9u8).prop_map(Some)].prop_map(Ask::Undo),
+        2 => any::<u8>().prop_map(Ask::UndoIntervention),
         1 => (0..9u8).prop_map(Ask::UseVersion),
     ]
 }

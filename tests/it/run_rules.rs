@@ -92,6 +92,49 @@ pub fn legal_run(from: RunStatus, to: RunStatus, cancelling: bool) -> bool {
     }
 }
 
+/// What no step is in while its run is in these states, and why.
+pub const UNREACHABLE: &[(&[RunStatus], &[StepStatus], &str)] = {
+    use RunStatus as Run;
+    use StepStatus as Step;
+    &[
+        (
+            &[Run::Idle, Run::Running, Run::Paused, Run::Completed, Run::Failed, Run::Cancelled],
+            &[Step::InReview],
+            "results are not reviewed yet",
+        ),
+        (&[Run::Idle], &[Step::Running, Step::Stopping], "nothing runs before the start"),
+        (
+            &[Run::Failed, Run::Cancelled],
+            &[Step::Running, Step::Stopping],
+            "a run ends when the last attempt has ended",
+        ),
+        (
+            &[Run::Failed, Run::Cancelled],
+            &[Step::Held, Step::Waiting],
+            "the end sends a step away from its hold point, and gives up one that waits to be tried again",
+        ),
+        (
+            &[Run::Completed],
+            &[
+                Step::Pending,
+                Step::Held,
+                Step::Running,
+                Step::Stopping,
+                Step::Waiting,
+                Step::Interrupted,
+                Step::Failed,
+                Step::Cancelled,
+            ],
+            "a run is completed when every step is completed or skipped",
+        ),
+    ]
+};
+
+/// Why no step is in a state while its run is in one; `None`: it can be.
+pub fn unreachable(run: RunStatus, step: StepStatus) -> Option<&'static str> {
+    UNREACHABLE.iter().find(|(runs, steps, _)| runs.contains(&run) && steps.contains(&step)).map(|(.., why)| *why)
+}
+
 /// Asserts that two states are the same, and shows only the lines that differ.
 pub fn same(one: &RunState, other: &RunState, what: &str) {
     if one == other {

@@ -67,6 +67,23 @@ impl Driver {
         driver
     }
 
+    /// A new run, idle, that begins where this one is.
+    pub fn forked(&self) -> Self {
+        let state = &self.state;
+        let registration = Registration {
+            run_id: Uuid::from_u128(8),
+            plan: Arc::clone(&state.plan),
+            options: state.options.clone(),
+            user: "ann".into(),
+            fork: Some(Box::new(run::fork_at(state, state))),
+        };
+        let batch = run::register(registration, &self.moment());
+        let state = RunState::from_registration(&batch[0]).expect("a registration");
+        let mut driver = Self { state, journal: batch, batches: vec![1], now: self.now, asked: 0 };
+        driver.feed(&Input::Opened { version: "test".into(), pid: 1, go_on: true }).expect("opening is never refused");
+        driver
+    }
+
     /// A run of these steps with policy `pause` and room for all, started.
     pub fn started(steps: Value) -> Self {
         let mut driver = Self::new(plan(steps), options(FailurePolicy::Pause, 16));
@@ -99,6 +116,7 @@ impl Driver {
             command_id: None,
             expected_plan_version: None,
             seen: None,
+            stay_paused: false,
         }
     }
 

@@ -6,6 +6,7 @@ use holdpoint::plan::FailurePolicy;
 use holdpoint::run::{Command, Outcome, Place, Rejection, RejectionCode, RunStatus, StepStatus};
 use serde_json::json;
 
+use crate::run_rules::{UNREACHABLE, unreachable};
 use crate::run_support::*;
 
 /// Runs `driver` through what brings it to a row's `from`, does the row's `cause`, and expects its `to`.
@@ -220,11 +221,12 @@ fn situations() -> Vec<(&'static str, Driver)> {
     let list = || Driver::new(plan(json!(["t", "z"])), options(FailurePolicy::Pause, 4));
     let started = |steps| ran(steps, FailurePolicy::Pause);
     // Beside `t` runs `s`, so that the run goes on; `z` comes after both.
-    let beside = |t: serde_json::Value| {
+    let beside_under = |policy, t: serde_json::Value| {
         let mut step = json!({"step_id": "t", "parallel_group": "g"});
         step.as_object_mut().expect("an object").extend(t.as_object().expect("an object").clone());
-        ran(json!([group("s"), step, "z"]), FailurePolicy::Pause)
+        ran(json!([group("s"), step, "z"]), policy)
     };
+    let beside = |t| beside_under(FailurePolicy::Pause, t);
     let mut all: Vec<(&'static str, Driver)> = Vec::new();
     let mut add = |name, mut driver: Driver, more: &dyn Fn(&mut Driver)| {
         more(&mut driver);
@@ -283,6 +285,103 @@ fn situations() -> Vec<(&'static str, Driver)> {
         d.ask(Command::Cancel);
         d.ends("t", Outcome::stopped());
     });
+    let both_stopped = |d: &mut Driver| {
+        d.ask(Command::Cancel);
+        d.ends("s", Outcome::stopped());
+        d.ends("t", Outcome::stopped());
+    };
+    let skipped = |d: &mut Driver| {
+        d.ask(skip("t"));
+        d.ends("t", Outcome::stopped());
+    };
+    let with_policy_fail = |t| beside_under(FailurePolicy::Fail, t);
+    add("interrupted and let past", beside(json!({})), &|d| {
+        d.crash(0, true);
+        d.ask(retry("s"));
+        d.ask(Command::Resume);
+    });
+    add("stopped and let past", beside(json!({})), &|d| {
+        both_stopped(d);
+        d.ask(retry("s"));
+        d.ask(Command::Resume);
+    });
+    add("paused, completed", beside(json!({})), &|d| {
+        d.ask(Command::Pause);
+        d.succeeds("t");
+    });
+    add("paused, skipped", beside(json!({})), &|d| {
+        d.ask(Command::Pause);
+        skipped(d);
+    });
+    add("paused, being stopped for a skip", beside(json!({})), &|d| {
+        d.ask(Command::Pause);
+        d.ask(skip("t"));
+    });
+    add("paused, in back-off", beside(json!({"max_retries": 1})), &|d| {
+        d.ask(Command::Pause);
+        d.fails("t");
+    });
+    add("paused, stopped", beside(json!({})), &|d| {
+        both_stopped(d);
+        d.ask(retry("s"));
+    });
+    add("run failed, completed", with_policy_fail(json!({})), &|d| {
+        d.succeeds("t");
+        d.fails("s");
+    });
+    add("run failed, skipped", with_policy_fail(json!({})), &|d| {
+        skipped(d);
+        d.fails("s");
+    });
+    add("run failed, interrupted", with_policy_fail(json!({})), &|d| {
+        d.crash(0, true);
+        d.ask(retry("s"));
+        d.ask(Command::Resume);
+        d.fails("s");
+    });
+    add("run failed, was in back-off", with_policy_fail(json!({"max_retries": 1})), &|d| {
+        d.fails("t");
+        d.fails("s");
+    });
+    add("run cancelled, completed", beside(json!({})), &|d| {
+        d.succeeds("t");
+        d.ask(Command::Cancel);
+        d.ends("s", Outcome::stopped());
+    });
+    add("run cancelled, failed", beside(json!({})), &|d| {
+        d.fails("t");
+        d.ask(Command::Cancel);
+        d.ends("s", Outcome::stopped());
+    });
+    add("run cancelled, skipped", beside(json!({})), &|d| {
+        skipped(d);
+        d.ask(Command::Cancel);
+        d.ends("s", Outcome::stopped());
+    });
+    add("run cancelled, was held", beside(json!({"hold": true})), &|d| {
+        d.ask(Command::Cancel);
+        d.ends("s", Outcome::stopped());
+    });
+    add("run cancelled, interrupted", beside(json!({})), &|d| {
+        d.crash(0, true);
+        d.ask(Command::Cancel);
+    });
+    for (name, t, status) in [
+        ("forked where it had failed", json!({}), StepStatus::Failed),
+        ("forked at its hold point", json!({"hold": true}), StepStatus::Held),
+        ("forked in back-off", json!({"max_retries": 1}), StepStatus::Waiting),
+        ("forked where it was interrupted", json!({}), StepStatus::Interrupted),
+        ("forked where it was stopped", json!({}), StepStatus::Cancelled),
+    ] {
+        let mut driver = beside(t);
+        match status {
+            StepStatus::Failed | StepStatus::Waiting => driver.fails("t"),
+            StepStatus::Interrupted => driver.crash(0, true),
+            StepStatus::Cancelled => both_stopped(&mut driver),
+            _ => {}
+        }
+        add(name, driver.forked(), &|d| assert_eq!(d.status("t"), status));
+    }
     add("run cancelled before its turn", started(json!(["a", "t", "z"])), &|d| {
         d.ask(Command::Cancel);
         d.ends("a", Outcome::stopped());
@@ -429,6 +528,25 @@ fn every_command_on_every_state_of_a_run() {
     }
 }
 
+/// A run and a step of it are in one of the situations, or in none that can be reached.
+#[test]
+fn every_state_of_a_run_and_a_step_is_played_or_out_of_reach() {
+    let met: Vec<_> = situations().iter().map(|(_, driver)| (driver.state.status, driver.status("t"))).collect();
+    for run in [
+        RunStatus::Idle,
+        RunStatus::Running,
+        RunStatus::Paused,
+        RunStatus::Completed,
+        RunStatus::Failed,
+        RunStatus::Cancelled,
+    ] {
+        for step in holdpoint::run::STEP_STATUSES {
+            let why = unreachable(run, step);
+            assert_eq!(met.contains(&(run, step)), why.is_none(), "run {}, step {}", run.word(), step.word());
+        }
+    }
+}
+
 /// The table in the docs is the table of these tests: `HOLDPOINT_WRITE_DOCS=1` writes it anew.
 #[test]
 fn the_docs_have_the_whole_table() {
@@ -457,6 +575,17 @@ fn the_docs_have_the_whole_table() {
     };
     table("Commands about a step", &step_commands());
     table("Commands about the run", &run_commands());
+    page.push_str(UNDO);
+    for (name, driver) in crate::run_undo::situations() {
+        let told = outcome(&driver, &Command::Undo { version: None }).unwrap_or_else(|refusal| format!("– {refusal}"));
+        let _ = writeln!(page, "| {name} | run {}, step {} | {told} |", driver.run(), driver.status("t").word());
+    }
+    page.push_str("\n## Out of reach\n\nWhat no run comes to has no row:\n\n| run | step | because |\n|---|---|---|\n");
+    for (runs, steps, why) in UNREACHABLE {
+        let runs: Vec<&str> = runs.iter().map(|run| run.word()).collect();
+        let steps: Vec<&str> = steps.iter().map(|step| step.word()).collect();
+        let _ = writeln!(page, "| {} | {} | {why} |", runs.join(", "), steps.join(", "));
+    }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/interventions.md");
     if std::env::var_os("HOLDPOINT_WRITE_DOCS").is_some() {
         std::fs::write(path, &page).expect("docs/ can be written");
@@ -487,7 +616,18 @@ back wherever the plan could be changed; on a run that had failed or was cancell
 - A change of the plan on a failed or cancelled run reopens it, paused; a completed run takes `restore`, `retry all after`, and taking back a
   change.
 - In a plan with `depends_on`, what depends on a removed step inherits its dependencies; an order that contradicts a dependency is refused.
-- `undo` takes back the newest change that is not undone yet, or the version that is named; a restore is not undone, but restored again.
+- `undo` takes back the newest intervention that is not undone yet, or the one that is named: a change of the plan by the version that it made, any
+  other by its id. It is itself an intervention, and can be undone by its id.
+";
+
+const UNDO: &str = "
+## Undo of the newest intervention
+
+What was decided about a step or the plan is taken back as long as nothing has built on it; attempts are never undone. What cannot be undone says
+what takes it back instead.
+
+| the newest intervention | it has led to | undo makes of it, or is refused because |
+|---|---|---|
 ";
 
 #[test]

@@ -3,8 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui_textarea::{CursorMove, DataCursor};
 
-use crate::engine::Ack;
-use crate::run::{Command, Rejection, RejectionCode, Request};
+use crate::engine::{Ack, request};
+use crate::run::{Command, Rejection, RejectionCode};
 
 use super::super::app::{App, Effect};
 use super::super::foretold::Foretold;
@@ -278,7 +278,7 @@ impl App {
             form.notice = Some("not sent: look at what has happened to the step".into());
             return None;
         }
-        let mut request = Request::new(sent.command.clone(), user).because(form.reason.text());
+        let mut request = request(sent.command.clone(), user).because(form.reason.text());
         request.expected_plan_version = Some(version);
         form.sent = Some(Sent { version, again: false, ..sent });
         Some(Effect::Send { run: form.run, request: Box::new(request) })

@@ -312,7 +312,10 @@ fn restore_fork_and_use_version_act_on_what_is_selected_and_ask_first() {
     press(&mut app, "u");
     assert_eq!(command(&app), &Command::Undo { version: Some(3) });
     press(&mut app, "Esc G u");
-    assert_eq!(said(&app), "undo: version 1 is the plan as it was opened; nothing made it");
+    assert_eq!(
+        said(&app),
+        "undo: version 1 is the plan as it was opened; nothing made it; name the version that a change has made"
+    );
 }
 
 #[test]

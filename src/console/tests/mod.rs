@@ -94,7 +94,7 @@ impl Sim {
 
     /// A request with an id that is the same in every run of the tests.
     fn request(&self, command: Command, user: &str) -> Request {
-        Request { id: Uuid::from_u128(u128::from(self.state.seq)), ..Request::new(command, user) }
+        Request::new(Uuid::from_u128(u128::from(self.state.seq)), command, user)
     }
 
     fn end(mut self, step: &str, outcome: Outcome) -> Self {

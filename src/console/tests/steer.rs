@@ -26,7 +26,7 @@ fn reorder(steps: &[&str]) -> Command {
 /// The engine does what was asked: the answer comes, then what has happened, as they may.
 fn carried_out(app: &mut App, sim: &mut Sim, command: &Command) -> Vec<Effect> {
     let before = sim.events.len();
-    sim.input(&Input::Request(Request::new(command.clone(), "ann")));
+    sim.input(&Input::Request(Request::new(uuid::Uuid::nil(), command.clone(), "ann")));
     let ack =
         Ack { run_id: sim.state.run_id, seq: sim.state.seq, status: InterventionStatus::Applied, duplicate: false };
     let mut effects = app.update(Event::Answered { command: command.clone(), result: Ok(ack) }, sim.now);
@@ -126,7 +126,8 @@ fn undo_shows_what_it_undoes_and_undoes_just_that() {
     let none = open(&running(), SIZE);
     let mut app = none;
     assert!(press(&mut app, "u").is_empty());
-    assert!(said(&app).starts_with("undo: no change of the plan is left to undo"), "{}", said(&app));
+    let refused = "undo: the newest intervention, start by ann, cannot be undone; pause takes it back";
+    assert_eq!(said(&app), refused);
     let sim = running().because(Command::Remove { step: "notify".into() }, "channel is down");
     let mut app = open(&sim, SIZE);
     press(&mut app, "u");
@@ -140,13 +141,27 @@ fn undo_shows_what_it_undoes_and_undoes_just_that() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(sent(&press(&mut app, "Enter")).0, &Command::Undo { version: Some(2) });
+    let sim = running().because(Command::Skip { step: "notify".into() }, "nobody is there");
+    let mut app = open(&sim, SIZE);
+    press(&mut app, "u");
+    let text = screen(&mut app);
+    for part in ["Undo skip_step of notify?", "ann did it at 14:00: \"nobody is there\"", "notify: skipped → pending"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let intervention = sim.state.interventions.last().unwrap().intervention_id;
+    assert_eq!(sent(&press(&mut app, "Enter")).0, &Command::UndoIntervention { intervention });
 }
 
 #[test]
 fn an_undo_that_was_overtaken_says_by_what() {
     let patch = json!({"timeout_seconds": 5});
-    let sim = held().ask(Command::Modify { step: "prune".into(), patch });
-    let sim = sim.ask(Command::Release { step: "ship".into() }).wait(1).done("ship").wait(1);
+    let sim = held().ask(Command::Release { step: "ship".into() });
+    let mut app = open(&sim, SIZE);
+    assert!(press(&mut app, "u").is_empty() && app.layers.is_empty());
+    let refused = "undo: release of `ship` by ann was overtaken: attempt 1 of `ship` has started";
+    assert!(said(&app).starts_with(refused), "{}", said(&app));
+    let sim = sim.ask(Command::Modify { step: "prune".into(), patch }).wait(1).done("ship").wait(1);
     let mut app = open(&sim, SIZE);
     assert!(press(&mut app, "u").is_empty() && app.layers.is_empty());
     assert!(said(&app).starts_with("undo: `prune` is running"), "{}", said(&app));
