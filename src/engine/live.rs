@@ -39,6 +39,8 @@ pub(super) struct LiveRun {
     waiters: VecDeque<(u64, Tell)>,
     /// The disk does not take this run's journal: nothing is decided but what arrives is kept.
     pub storage: Option<String>,
+    /// Reports whose events are not durable yet, with the number of the newest: should those turn out void, the reports still count.
+    undurable: VecDeque<(u64, Input)>,
     /// What arrived meanwhile: decided first once writing works.
     deferred: Vec<Input>,
     /// The time this run is to be woken at, as entered in the engine's list.
@@ -57,6 +59,7 @@ impl LiveRun {
             effects: VecDeque::new(),
             waiters: VecDeque::new(),
             storage: None,
+            undurable: VecDeque::new(),
             deferred: Vec::new(),
             wake_at: None,
         }
@@ -72,6 +75,9 @@ impl LiveRun {
         }
         let batch = advance(&mut self.state, &input, moment).unwrap_or_default();
         self.note_effects(&batch);
+        if !batch.is_empty() && !matches!(input, Input::Wake) {
+            self.undurable.push_back((self.state.seq, input));
+        }
         batch
     }
 
@@ -159,14 +165,18 @@ impl LiveRun {
                 tell(Ok(()));
             }
         }
+        while self.undurable.pop_front_if(|(place, _)| *place <= seq).is_some() {}
         let due = self.effects.iter().take_while(|(place, _)| *place <= seq).count();
         self.effects.drain(..due).map(|(_, effect)| effect).collect()
     }
 
-    /// The disk did not take what was decided last: it is void, and the state is the durable one again.
+    /// The disk did not take what was decided last: it is void, and the state is the durable one again. What had been reported by attempts
+    /// did happen all the same, and is decided again.
     pub fn roll_back(&mut self, durable: RunState, error: &str) {
         self.state = durable;
         self.void(error);
+        let reported = self.undurable.drain(..).map(|(_, input)| input);
+        self.deferred.splice(..0, reported);
         self.storage = Some(error.to_owned());
     }
 

@@ -232,7 +232,8 @@ impl Committer {
         let verdicts = self.make_durable(&staged);
         for (staged, verdict) in staged.into_iter().zip(verdicts) {
             let run_id = staged.run_id;
-            let done = verdict.map_err(WriteError::Io).and_then(|()| self.fold(staged));
+            let done = verdict.and_then(|()| self.in_place(run_id)).map_err(WriteError::Io);
+            let done = done.and_then(|()| self.fold(staged));
             match done {
                 Ok(seq) => committed.durable.push((run_id, seq)),
                 Err(error) => committed.failed.extend(self.fail(run_id, &error)),
@@ -338,6 +339,10 @@ impl Committer {
             }
         }
         verdicts
+    }
+
+    fn in_place(&self, run_id: Uuid) -> std::io::Result<()> {
+        self.runs.get(&run_id).map_or(Ok(()), |run| run.ledger.in_place())
     }
 
     fn fold(&mut self, staged: Staged) -> Result<u64, WriteError> {

@@ -31,8 +31,9 @@ pub struct Ledger {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     lock: Arc<dyn Lock>,
-    /// `None` after a failed write, until the journal is written anew.
-    file: Option<Arc<dyn DiskFile>>,
+    file: Arc<dyn DiskFile>,
+    /// A write or sync failed: the file is only read any more, until the journal is written anew.
+    failed: bool,
     state: Option<Arc<RunState>>,
     place: Place,
     recent: VecDeque<Arc<Recorded>>,
@@ -131,7 +132,8 @@ impl Ledger {
             disk,
             dir: dir.to_path_buf(),
             lock,
-            file: Some(file),
+            file,
+            failed: false,
             state: Some(Arc::new(state)),
             place,
             recent,
@@ -160,7 +162,8 @@ impl Ledger {
             disk,
             dir,
             lock,
-            file: Some(file),
+            file,
+            failed: false,
             state: None,
             // Replaced by `write`: a journal without an event is none.
             place: Place { seq: 0, bytes: 0, hash: LineHash::of(None, b"") },
@@ -205,8 +208,28 @@ impl Ledger {
         Arc::clone(&self.lock)
     }
 
+    /// The file to sync; `None` after a failed write.
     pub(super) fn file(&self) -> Option<Arc<dyn DiskFile>> {
-        self.file.clone()
+        (!self.failed).then(|| Arc::clone(&self.file))
+    }
+
+    /// Whether what is written and synced here is what the next process will find: a journal that was removed or moved takes everything
+    /// without an error, and a lock that was removed keeps nobody out.
+    pub(super) fn in_place(&self) -> io::Result<()> {
+        self.lock_in_place()?;
+        match self.file.is_still_at(&self.dir.join(JOURNAL))? {
+            true => Ok(()),
+            false => Err(gone("it was removed, moved or replaced while the run was open")),
+        }
+    }
+
+    fn lock_in_place(&self) -> io::Result<()> {
+        match self.lock.is_still_at(&self.dir.join(LOCK))? {
+            true => Ok(()),
+            false => Err(gone(
+                "the run's folder or its lock was removed or moved while the run was open; it goes on when the folder is back in its place",
+            )),
+        }
     }
 
     /// Writes a batch, in one write. It counts when it is [`commit`](Self::commit)ted; if anything fails, [`fail`](Self::fail) must follow.
@@ -231,8 +254,10 @@ impl Ledger {
             place.seq = recorded.seq;
         }
         place.bytes += buffer.len() as u64;
-        let file = self.file.as_ref().ok_or_else(|| io::Error::other("the journal is not writable"))?;
-        file.append(buffer)?;
+        if self.failed {
+            return Err(io::Error::other("the journal is not writable").into());
+        }
+        self.file.append(buffer)?;
         Ok(Written { place, events })
     }
 
@@ -256,36 +281,35 @@ impl Ledger {
 
     /// A write or sync failed: the file is not used any more. What the disk took of it is unknown.
     pub(super) fn fail(&mut self) {
-        if let Some(file) = self.file.take() {
+        if !std::mem::replace(&mut self.failed, true) {
             // Readers should not see what is void. Nothing relies on it: the file is replaced.
-            let _ = file.set_len(self.place.bytes);
+            let _ = self.file.set_len(self.place.bytes);
         }
     }
 
-    /// Writes what was acknowledged to a new file and renames it over the old one.
+    /// Writes what was acknowledged to a new file and renames it over the old one, or to where the old one was.
     pub(super) fn repair(&mut self) -> Result<(), JournalError> {
         let path = self.dir.join(JOURNAL);
+        // In a folder that is not the run's any more, somebody else may be at work.
+        self.lock_in_place().map_err(JournalError::io("write", &path))?;
         let beside = self.dir.join(format!("{JOURNAL}{UNFINISHED}"));
         let _ = self.disk.remove_file(&beside);
         let file = self.disk.create_file(&beside).map_err(JournalError::io("make", &beside))?;
-        let (input, start) = first_line(&*self.disk, &self.dir)?;
-        drop(input);
-        let mut old = BufReader::new(self.disk.open_read(&path).map_err(JournalError::io("read", &path))?);
-        let mut rest = self.place.bytes;
-        let mut chunk = Vec::new();
-        while rest > 0 {
-            chunk.clear();
-            let wanted = rest.min(COPY_CHUNK as u64);
-            old.by_ref().take(wanted).read_to_end(&mut chunk).map_err(JournalError::io("read", &path))?;
-            if chunk.is_empty() {
+        // From the file that is held open: by its name another may be found, or none.
+        let mut chunk = vec![0; COPY_CHUNK];
+        let mut copied = 0;
+        while copied < self.place.bytes {
+            let wanted = usize::try_from(self.place.bytes - copied).unwrap_or(COPY_CHUNK).min(COPY_CHUNK);
+            let count = self.file.read_at(copied, &mut chunk[..wanted]).map_err(JournalError::io("read", &path))?;
+            if count == 0 {
                 break;
             }
-            rest -= chunk.len() as u64;
-            file.append(&chunk).map_err(JournalError::io("write", &beside))?;
+            copied += count as u64;
+            file.append(&chunk[..count]).map_err(JournalError::io("write", &beside))?;
         }
         // The copy is what will be the truth, so it is the copy that is checked.
-        let mut copy = BufReader::new(self.disk.open_read(&beside).map_err(JournalError::io("read", &beside))?);
-        copy.seek(SeekFrom::Start(start.bytes)).map_err(JournalError::io("read", &beside))?;
+        let copy = self.disk.open_read(&beside).map_err(JournalError::io("read", &beside))?;
+        let (mut copy, start) = read_first_line(copy, &self.dir)?;
         let chain_only = Wanted { after: u64::MAX, ..Wanted::default() };
         let copied = replay(&mut copy, start, chain_only, |_, _| Ok(())).map_err(JournalError::io("read", &beside))?;
         if copied.place != self.place {
@@ -296,7 +320,7 @@ impl Ledger {
         file.sync_data().map_err(JournalError::io("sync", &beside))?;
         self.disk.rename(&beside, &path).map_err(JournalError::io("rename", &beside))?;
         self.disk.sync_dir(&self.dir).map_err(JournalError::io("sync", &self.dir))?;
-        self.file = Some(file);
+        (self.file, self.failed) = (file, false);
         Ok(())
     }
 
@@ -320,6 +344,10 @@ impl Ledger {
         self.full_at = self.place.bytes;
         Arc::clone(&self.full_size)
     }
+}
+
+fn gone(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, what)
 }
 
 /// Writes the last batch again where it stands. If its sync had failed just before the engine was killed, the kernel holds it as clean
@@ -370,12 +398,21 @@ pub(super) fn first_line(
         Err(error) => return Err(JournalError::Io { what: "open", path: dir.to_path_buf(), error }),
     }
     let path = dir.join(JOURNAL);
+    match disk.open_read(&path) {
+        Ok(file) => read_first_line(file, dir),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(JournalError::NeverBegun { dir: dir.to_path_buf() })
+        }
+        Err(error) => Err(JournalError::Io { what: "read", path, error }),
+    }
+}
+
+fn read_first_line(
+    file: Box<dyn super::disk::DiskRead>,
+    dir: &Path,
+) -> Result<(BufReader<Box<dyn super::disk::DiskRead>>, Place), JournalError> {
+    let path = dir.join(JOURNAL);
     let never_begun = || JournalError::NeverBegun { dir: dir.to_path_buf() };
-    let file = match disk.open_read(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(never_begun()),
-        Err(error) => return Err(JournalError::Io { what: "read", path, error }),
-    };
     let mut input = BufReader::with_capacity(64 << 10, file);
     let mut line = Vec::new();
     let fed = super::replay::read_line(&mut input, &mut line).map_err(JournalError::io("read", &path))?;

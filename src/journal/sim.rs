@@ -388,6 +388,19 @@ impl DiskFile for OpenFile {
         content.lost.end = content.lost.end.min(content.now.len());
         Ok(())
     }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut inner = self.disk.alive()?;
+        let now = &self.content(&mut inner)?.now;
+        let rest = usize::try_from(offset).ok().and_then(|offset| now.get(offset..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn is_still_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.disk.alive()?.names.get(path) == Some(&Node::File(self.id)))
+    }
 }
 
 impl DiskRead for Cursor<Vec<u8>> {
@@ -415,9 +428,18 @@ impl DiskFileSystem for SimDisk {
 }
 
 #[derive(Debug)]
-struct SimLock(#[allow(dead_code)] Arc<()>);
+struct SimLock {
+    disk: SimDisk,
+    id: u64,
+    /// Held by being counted.
+    _token: Arc<()>,
+}
 
-impl Lock for SimLock {}
+impl Lock for SimLock {
+    fn is_still_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.disk.alive()?.names.get(path) == Some(&Node::File(self.id)))
+    }
+}
 
 impl Disk for SimDisk {
     fn create_dirs(&self, path: &Path) -> io::Result<()> {
@@ -558,7 +580,7 @@ impl Disk for SimDisk {
         let token = Arc::new(());
         inner.locks.insert(id, Arc::clone(&token));
         inner.files.entry(id).or_default().now = owner.as_bytes().to_vec();
-        Ok(Locking::Taken(Arc::new(SimLock(token))))
+        Ok(Locking::Taken(Arc::new(SimLock { disk: self.clone(), id, _token: token })))
     }
 
     fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {

@@ -14,6 +14,7 @@ mod fuzz;
 mod headless;
 mod journal;
 mod journal_faults;
+mod journal_gone;
 mod journal_reading;
 mod journal_speed;
 mod journal_support;
