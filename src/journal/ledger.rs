@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use crate::run::{Recorded, RunState};
 
-use super::checkpoint::{self, IgnoredCheckpoint};
-use super::disk::{Disk, DiskFile, Kind, Lock, Locking};
+use super::checkpoint::{self, IgnoredCheckpoint, Newest};
+use super::disk::{Disk, DiskFile, DiskRead, Kind, Lock, Locking};
 use super::error::{Cut, Damage, JournalError};
 use super::format::{self, EncodeError, LineHash};
 use super::replay::{Place, Replayed, Tail, Wanted, fold, replay};
 use super::writer::UNFINISHED;
-use super::{JOURNAL, LOCK, Owner, RECENT};
+use super::{JOURNAL, LOCK, OUTPUT, Owner, RECENT};
 
 /// How often and how long somebody who only looks may be in the way of the lock.
 const LOCK_TRIES: u32 = 20;
@@ -79,8 +79,8 @@ impl Ledger {
         // Before the lock is touched: a newer format is left as it is.
         first_line(&*disk, dir)?;
         let lock = take_lock(&*disk, dir, owner)?;
-        let (full, ignored) = checkpoint::newest_usable(&*disk, dir, u64::MAX)?;
-        let (mut input, start) = first_line(&*disk, dir)?;
+        let Newest { full, witness, ignored } = checkpoint::newest(&*disk, dir, u64::MAX)?;
+        let FirstLine { mut input, start, run_id } = first_line(&*disk, dir)?;
         let (known, full_at, full_size) = match full {
             Some(full) => (Some(full.state), full.place.bytes, full.size),
             None => (None, start.bytes, 0),
@@ -90,7 +90,7 @@ impl Ledger {
         let mut state = known;
         let mut recent = VecDeque::new();
         let Replayed { mut place, before, tail } = replay(&mut input, start, wanted, |batch, _| {
-            fold(&mut state, &batch.events)?;
+            fold(&mut state, &batch.events, run_id)?;
             remember(&mut recent, batch.events.drain(..).map(Arc::new));
             Ok(())
         })
@@ -99,7 +99,11 @@ impl Ledger {
         if let Tail::Broken { line, what } = tail {
             return Err(damage(&*disk, dir, line, what, state.as_ref()).into());
         }
-        let Some(state) = state else { return Err(JournalError::NeverBegun { dir: dir.to_path_buf() }) };
+        if let Some(witness) = witness {
+            let (line, what) = witness.testify(&place);
+            return Err(damage(&*disk, dir, line, what, state.as_ref()).into());
+        }
+        let Some(state) = state else { return Err(without_events(&*disk, dir)) };
         let file = disk.open_append(&path).map_err(JournalError::io("open", &path))?;
         let cut = match tail {
             Tail::Torn(cut) => {
@@ -309,7 +313,7 @@ impl Ledger {
         }
         // The copy is what will be the truth, so it is the copy that is checked.
         let copy = self.disk.open_read(&beside).map_err(JournalError::io("read", &beside))?;
-        let (mut copy, start) = read_first_line(copy, &self.dir)?;
+        let FirstLine { input: mut copy, start, .. } = read_first_line(copy, &self.dir)?;
         let chain_only = Wanted { after: u64::MAX, ..Wanted::default() };
         let copied = replay(&mut copy, start, chain_only, |_, _| Ok(())).map_err(JournalError::io("read", &beside))?;
         if copied.place != self.place {
@@ -383,11 +387,18 @@ fn take_lock(disk: &dyn Disk, dir: &Path, owner: &Owner) -> Result<Arc<dyn Lock>
     }
 }
 
-/// Opens a run's journal for reading and reads its first line: the reader stands after it.
-pub(super) fn first_line(
-    disk: &dyn Disk,
-    dir: &Path,
-) -> Result<(BufReader<Box<dyn super::disk::DiskRead>>, Place), JournalError> {
+/// A journal whose first line was read.
+pub(super) struct FirstLine {
+    /// Stands after it.
+    pub input: BufReader<Box<dyn DiskRead>>,
+    /// The place after it.
+    pub start: Place,
+    /// The run it names.
+    pub run_id: Uuid,
+}
+
+/// Opens a run's journal for reading and reads its first line.
+pub(super) fn first_line(disk: &dyn Disk, dir: &Path) -> Result<FirstLine, JournalError> {
     match disk.kind(dir) {
         Ok(Kind::Dir) => {}
         Ok(_) => {
@@ -398,19 +409,37 @@ pub(super) fn first_line(
         Err(error) => return Err(JournalError::Io { what: "open", path: dir.to_path_buf(), error }),
     }
     let path = dir.join(JOURNAL);
-    match disk.open_read(&path) {
-        Ok(file) => read_first_line(file, dir),
+    let (what, read) = match disk.open_read(&path) {
+        Ok(file) => ("it holds nothing any more", read_first_line(file, dir)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(JournalError::NeverBegun { dir: dir.to_path_buf() })
+            ("the file is not there any more", Err(JournalError::NeverBegun { dir: dir.to_path_buf() }))
         }
-        Err(error) => Err(JournalError::Io { what: "read", path, error }),
+        Err(error) => return Err(JournalError::Io { what: "read", path, error }),
+    };
+    match read {
+        // Full checkpoints and output come after the first batch is durable: then there was a run.
+        Err(JournalError::NeverBegun { .. }) if had_begun(disk, dir) => {
+            Err(damage(disk, dir, 1, what.into(), None).into())
+        }
+        read => read,
     }
 }
 
-fn read_first_line(
-    file: Box<dyn super::disk::DiskRead>,
-    dir: &Path,
-) -> Result<(BufReader<Box<dyn super::disk::DiskRead>>, Place), JournalError> {
+/// A journal that holds no event: nothing was ever acknowledged, or it was cut.
+pub(super) fn without_events(disk: &dyn Disk, dir: &Path) -> JournalError {
+    if had_begun(disk, dir) {
+        let what = "the journal ends before it, though there was a run: it was cut".into();
+        return damage(disk, dir, Place::line_of(1), what, None).into();
+    }
+    JournalError::NeverBegun { dir: dir.to_path_buf() }
+}
+
+fn had_begun(disk: &dyn Disk, dir: &Path) -> bool {
+    checkpoint::full_files(disk, dir).is_ok_and(|found| !found.is_empty())
+        || disk.kind(&dir.join(OUTPUT)).is_ok_and(|kind| kind == Kind::Dir)
+}
+
+fn read_first_line(file: Box<dyn DiskRead>, dir: &Path) -> Result<FirstLine, JournalError> {
     let path = dir.join(JOURNAL);
     let never_begun = || JournalError::NeverBegun { dir: dir.to_path_buf() };
     let mut input = BufReader::with_capacity(64 << 10, file);
@@ -428,8 +457,13 @@ fn read_first_line(
     if LineHash::of(None, raw.body) != raw.hash {
         return Err(broken("its hash does not fit: it was changed".into()).into());
     }
-    format::decode_header(&line).map_err(|error| broken(format!("it is not the first line of a journal ({error})")))?;
-    Ok((input, Place { seq: 0, bytes: line.len() as u64 + 1, hash: raw.hash }))
+    let header = format::decode_header(&line)
+        .map_err(|error| broken(format!("it is not the first line of a journal ({error})")))?;
+    if !checkpoint::is_folder_of(dir, header.run_id) {
+        return Err(JournalError::Copy { dir: dir.to_path_buf(), run_id: header.run_id });
+    }
+    let start = Place { seq: 0, bytes: line.len() as u64 + 1, hash: raw.hash };
+    Ok(FirstLine { input, start, run_id: header.run_id })
 }
 
 /// Whether a batch has its end in the rest of a journal.
@@ -453,8 +487,7 @@ fn damage_of(path: PathBuf, line: u64, what: String, last_good_checkpoint: Optio
 /// The damage, with the newest place that is known to be good: before it by replay, or after it by a full file that is whole.
 pub(super) fn damage(disk: &dyn Disk, dir: &Path, line: u64, what: String, before: Option<&RunState>) -> Damage {
     let replayed = before.and_then(|state| state.checkpoints.last()).map(|mark| mark.seq);
-    let full =
-        checkpoint::newest_usable(disk, dir, u64::MAX).ok().and_then(|(full, _)| full).map(|full| full.place.seq);
+    let full = checkpoint::newest_whole(disk, dir, u64::MAX).map(|full| full.place.seq);
     damage_of(dir.join(JOURNAL), line, what, replayed.max(full))
 }
 

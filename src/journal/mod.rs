@@ -50,5 +50,7 @@ pub use verify::{Problem, Verified};
 pub const JOURNAL: &str = "journal.jsonl";
 /// The lock's file name in a run's folder.
 pub const LOCK: &str = "lock";
+/// The name of the folder in a run's folder with what attempts wrote.
+pub const OUTPUT: &str = "output";
 /// How many of the newest events are kept at hand for subscribers.
 pub const RECENT: usize = 300;

@@ -172,7 +172,14 @@ fn a_relaxed_run_is_not_synced_and_opens_after_a_power_cut_all_the_same() {
         Ok((ledger, _)) => {
             assert!((1..=batches.len()).any(|count| text(&fold(&batches[..count])) == text(ledger.state())));
         }
-        Err(error) => assert!(matches!(error, JournalError::NeverBegun { .. } | JournalError::Io { .. }), "{error}"),
+        Err(error) => assert!(
+            matches!(
+                error,
+                // A full checkpoint may have reached the disk before anything of the journal: then there was a run.
+                JournalError::NeverBegun { .. } | JournalError::Io { .. } | JournalError::Damaged(_)
+            ),
+            "{error}"
+        ),
     }
 }
 

@@ -13,6 +13,7 @@ mod engine;
 mod fuzz;
 mod headless;
 mod journal;
+mod journal_damage;
 mod journal_faults;
 mod journal_gone;
 mod journal_reading;
