@@ -33,7 +33,7 @@ mod writer;
 
 pub use checkpoint::{CHECKPOINT_VERSION, CheckpointHead, IgnoredCheckpoint, checkpoint_document};
 pub use commit::{
-    BATCHES_BEHIND, Committed, Committer, Entry, Failure, Group, Overview, Published, RecorderConfig, RunUpdate,
+    BATCHES_BEHIND, Cause, Committed, Committer, Entry, Failure, Group, Overview, Published, RecorderConfig, RunUpdate,
     StorageTrouble, Subscription, UPDATES_BEHIND,
 };
 pub use error::{Cut, Damage, JournalError};

@@ -390,6 +390,42 @@ async fn an_outcome_that_the_disk_did_not_take_is_decided_again() {
     }
 }
 
+/// What no journal line can hold is refused or fails its step; it is no trouble of the disk's, and the run goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_recorded_is_refused_and_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = engine_in(dir.path());
+    let steps = json!([{"step_id": "one", "run": "true", "hold": "wait"}, {"step_id": "two", "run": "true"}]);
+    let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
+    run.send(Command::Start).await.unwrap();
+    let deep = (0..150).fold(Value::Null, |value, _| json!([value]));
+    let refused = run.send(Command::Complete { step: "one".into(), result: Some(deep) }).await.unwrap_err();
+    assert_eq!(refused.code, RejectionCode::Invalid, "{refused}");
+    assert!(refused.to_string().contains("levels deep") && !refused.to_string().contains("disk"), "{refused}");
+    run.send(Command::Release { step: "one".into() }).await.unwrap();
+    run.until("completed", |state| state.status == RunStatus::Completed).await;
+}
+
+/// The outcome of an attempt cannot be refused: the step fails, and says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_cannot_be_recorded_fails_its_step_and_not_the_run_s_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = engine_in(dir.path());
+    // As deep as a parser takes, and too deep for a line of the journal.
+    let deep = format!("{}{}", "[".repeat(124), "]".repeat(124));
+    let steps = json!([
+        {"step_id": "deep", "run": format!("echo '{deep}' > \"$HOLDPOINT_RESULT\""), "on_failure": "continue"},
+        {"step_id": "next", "run": "true"},
+    ]);
+    let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Continue).await;
+    run.send(Command::Start).await.unwrap();
+    run.until("failed", |state| state.status == RunStatus::Failed).await;
+    assert_eq!((run.status_of("deep"), run.status_of("next")), (StepStatus::Failed, StepStatus::Completed));
+    let attempt = &run.state.step("deep").unwrap().1.attempts[0];
+    let said = attempt.outcome.as_ref().unwrap().in_words();
+    assert!(said.contains("its result cannot be"), "{said}");
+}
+
 #[test]
 fn an_agent_called_simulated_needs_no_entry_and_any_other_does() {
     let plan = plan(json!([{"step_id": "a", "agent_type": "simulated"}, {"step_id": "b", "agent_type": "nobody"}]));
