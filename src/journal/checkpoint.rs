@@ -3,7 +3,8 @@
 //! They are a cache of the journal, there to be read by people and to make opening, listing and restoring quick. One that is damaged is
 //! ignored, and replay starts earlier. One that is whole and whose place the journal does not have is a witness: it was made of durable
 //! events, so the journal has lost them. The first line of the file is an object's beginning with all that a
-//! list needs, so that a thousand runs are listed without parsing a thousand states; the file ends with a hash of what is before it.
+//! list needs, so that a thousand runs are listed without parsing a thousand states, and a hash of it; the file ends with a hash of what is
+//! before it.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use super::{JOURNAL, JournalError};
 
 /// The version of the checkpoint files this program writes. A newer one is ignored: the journal is the truth.
 pub const CHECKPOINT_VERSION: u64 = 1;
+/// What stands in the first line before the hash of what is before it.
+const HEAD_HASH: &str = ",\"head_hash\":\"";
 /// The first line of a checkpoint file is not longer, in bytes.
 const MAX_HEAD: u64 = 64 << 10;
 /// A full file is superfluous when without it no stretch between two others is longer than this share of the journal, in percent.
@@ -94,7 +97,10 @@ pub(super) fn encode(out: &mut Vec<u8>, state: &RunState, place: Place) -> io::R
     let start = out.len();
     serde_json::to_writer(&mut *out, &head(state, Some(place)))?;
     out.pop();
-    out.extend_from_slice(b",\n\"completed_steps\":");
+    let hash = format::LineHash::of(None, &out[start..]);
+    out.extend_from_slice(HEAD_HASH.as_bytes());
+    out.extend_from_slice(hash.as_str().as_bytes());
+    out.extend_from_slice(b"\",\n\"completed_steps\":");
     serde_json::to_writer(&mut *out, &completed(state))?;
     out.extend_from_slice(b",\n\"context\":");
     serde_json::to_writer(&mut *out, &context(state))?;
@@ -310,18 +316,25 @@ pub struct IgnoredCheckpoint {
     pub what: String,
 }
 
-/// Only the first line of the newest full file, unverified: for lists.
+/// Only the first line of the newest full file, checked against its hash and the journal: for lists.
 pub(super) fn newest_head(disk: &dyn Disk, dir: &Path, seqs: &[u64]) -> Option<CheckpointHead> {
     let file = disk.open_read(&dir.join(file_name(*seqs.last()?))).ok()?;
     let mut line = Vec::new();
     let mut input = io::BufReader::new(file.take(MAX_HEAD));
     io::BufRead::read_until(&mut input, b'\n', &mut line).ok()?;
-    let end = line.strip_suffix(b",\n")?.len();
+    let end = line.strip_suffix(b"\",\n")?.len().checked_sub(64)?;
+    let hash = std::str::from_utf8(&line[end..end + 64]).ok()?.parse().ok()?;
+    // Files that were written before there was one have none, and are read as a whole by whoever wants to know.
+    let end = line[..end].strip_suffix(HEAD_HASH.as_bytes())?.len();
     line.truncate(end);
+    if format::LineHash::of(None, &line) != hash {
+        return None;
+    }
     line.push(b'}');
     let head: CheckpointHead = serde_json::from_slice(&line).ok()?;
     let place = head.journal?;
-    let usable = head.holdpoint_checkpoint <= CHECKPOINT_VERSION && fits(disk, dir, place).ok()?;
+    let ours = is_folder_of(dir, head.run_id) && head.run_id == head.summary.run_id;
+    let usable = ours && head.holdpoint_checkpoint <= CHECKPOINT_VERSION && fits(disk, dir, place).ok()?;
     usable.then_some(head)
 }
 

@@ -51,6 +51,12 @@ pub enum JournalError {
         /// The run whose journal it holds.
         run_id: Uuid,
     },
+    /// A run that was to be removed is not the run any more that was looked at.
+    #[error("the run in {} has gone on since it was looked at, or has not ended; it was not removed", dir.display())]
+    WentOn {
+        /// The run's folder.
+        dir: PathBuf,
+    },
     /// Somebody else owns the run.
     #[error("the run in {} is open in another process{}; attach to it, or wait until it ends", dir.display(), owner_words(owner))]
     Locked {
