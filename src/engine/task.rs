@@ -575,7 +575,8 @@ fn ending() -> Rejection {
 
 pub(super) fn journal_rejection(error: &JournalError) -> Rejection {
     let code = match error {
-        JournalError::Locked { .. } => RejectionCode::NotNow,
+        JournalError::Locked { .. } | JournalError::WentOn { .. } => RejectionCode::NotNow,
+        JournalError::Damaged(_) | JournalError::Foreign { .. } | JournalError::Newer { .. } => RejectionCode::Storage,
         JournalError::Io { error, .. } if error.kind() != std::io::ErrorKind::NotFound => RejectionCode::Storage,
         _ => RejectionCode::NotFound,
     };

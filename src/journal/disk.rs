@@ -40,6 +40,8 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn list(&self, path: &Path) -> io::Result<Vec<Listed>>;
     /// What stands at a path itself; a symbolic link is [`Kind::Other`].
     fn kind(&self, path: &Path) -> io::Result<Kind>;
+    /// The user that owns what stands at a path itself, if that is not the user of this process.
+    fn foreign_owner(&self, path: &Path) -> io::Result<Option<u32>>;
     /// Takes the lock that the file at `path` stands for, and writes `owner` into it. Made if it is not there.
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Locking>;
     /// Whether somebody holds the lock, and what they wrote into it.
@@ -258,6 +260,11 @@ impl Disk for RealDisk {
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
         Ok(kind_of(std::fs::symlink_metadata(path)?.file_type()))
+    }
+
+    fn foreign_owner(&self, path: &Path) -> io::Result<Option<u32>> {
+        let owner = std::fs::symlink_metadata(path)?.uid();
+        Ok((owner != rustix::process::geteuid().as_raw()).then_some(owner))
     }
 
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Locking> {

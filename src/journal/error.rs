@@ -57,6 +57,14 @@ pub enum JournalError {
         /// The run's folder.
         dir: PathBuf,
     },
+    /// A run's files belong to another user.
+    #[error("{} belongs to another user (uid {uid}): a run is gone on with only by the user whose it is, for it does what its files say", path.display())]
+    Foreign {
+        /// The run's folder, or a file in it.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
     /// Somebody else owns the run.
     #[error("the run in {} is open in another process{}; attach to it, or wait until it ends", dir.display(), owner_words(owner))]
     Locked {

@@ -78,6 +78,7 @@ impl Ledger {
         let path = dir.join(JOURNAL);
         // Before the lock is touched: a newer format is left as it is.
         first_line(&*disk, dir)?;
+        only_ours(&*disk, dir)?;
         let lock = take_lock(&*disk, dir, owner)?;
         let Newest { full, witness, ignored } = checkpoint::newest(&*disk, dir, u64::MAX)?;
         let FirstLine { mut input, start, run_id } = first_line(&*disk, dir)?;
@@ -348,6 +349,20 @@ impl Ledger {
         self.full_at = self.place.bytes;
         Arc::clone(&self.full_size)
     }
+}
+
+/// What a run does is what its files say. Where others may write as well (a folder of runs in `/tmp`), they could have this user do what
+/// they like.
+fn only_ours(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
+    let check = |path: &Path| match disk.foreign_owner(path).map_err(JournalError::io("read", path))? {
+        Some(uid) => Err(JournalError::Foreign { path: path.to_path_buf(), uid }),
+        None => Ok(()),
+    };
+    check(dir)?;
+    for entry in disk.list(dir).map_err(JournalError::io("list", dir))? {
+        check(&dir.join(&entry.name))?;
+    }
+    Ok(())
 }
 
 fn gone(what: &str) -> io::Error {

@@ -560,6 +560,10 @@ impl Disk for SimDisk {
         self.alive()?.names.get(path).map(|node| node.kind()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn foreign_owner(&self, _path: &Path) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
+
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Locking> {
         let mut inner = self.alive()?;
         inner.has_parent(path)?;

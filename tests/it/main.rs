@@ -33,4 +33,5 @@ mod run_rules;
 mod run_support;
 mod run_table;
 mod run_traps;
+mod second_user;
 mod terminal_guard;
