@@ -119,7 +119,7 @@ impl Found {
         let mut unreadable = list.unreadable;
         for mut listed in list.runs {
             // What is removed for good is not judged by the line of a list.
-            let loaded = match store.load(&listed.dir) {
+            let loaded = match store.load_checked(&listed.dir) {
                 Ok(loaded) => loaded,
                 Err(error) => {
                     unreadable.push((listed.dir, error));

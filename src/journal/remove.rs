@@ -39,7 +39,7 @@ impl Store {
             Locking::Taken(lock) => lock,
             Locking::HeldBy(note) => return Err(JournalError::Locked { dir, owner: Owner::of_note(&note).pid }),
         };
-        let found = self.load(&dir)?;
+        let found = self.load_checked(&dir)?;
         if let Some(damage) = found.damage {
             return Err(damage.into());
         }

@@ -42,7 +42,7 @@ pub struct Loaded {
     pub owner: Option<Owner>,
     /// The rest of a batch that nobody is writing any more; it will be cut off when the run is opened.
     pub cut: Option<Cut>,
-    /// Where the journal is damaged. Only what was read is checked; see [`Store::verify`].
+    /// Where the journal is damaged. Only what was read is checked; see [`Store::load_checked`] and [`Store::verify`].
     pub damage: Option<Damage>,
     /// Full checkpoint files that could not be used.
     pub ignored: Vec<IgnoredCheckpoint>,
@@ -180,6 +180,26 @@ impl Store {
             damage: read.damage,
             ignored: read.ignored,
         })
+    }
+
+    /// Reads a run as [`Store::load`] does, and checks the chain of all of its journal as well, at the cost of reading it: so that a run whose
+    /// journal is damaged before its newest full checkpoint is not shown as whole.
+    ///
+    /// # Errors
+    /// As for [`Store::load`].
+    pub fn load_checked(&self, dir: &Path) -> Result<Loaded, JournalError> {
+        let mut loaded = self.load(dir)?;
+        if loaded.damage.is_none() {
+            let disk = &*self.disk;
+            let FirstLine { mut input, start, .. } = first_line(disk, dir)?;
+            let chain_only = Wanted { after: u64::MAX, until: Some(loaded.place.seq), lines: false };
+            let read = replay(&mut input, start, chain_only, |_, _| Ok(()))
+                .map_err(JournalError::io("read", &dir.join(JOURNAL)))?;
+            if let Tail::Broken { line, what } = read.tail {
+                loaded.damage = Some(damage(disk, dir, line, what, None));
+            }
+        }
+        Ok(loaded)
     }
 
     /// The state at a place in the journal: the nearest full file at or before it, and replay from there.

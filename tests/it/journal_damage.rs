@@ -223,6 +223,22 @@ fn with_relaxed_durability_a_checkpoint_that_knows_more_is_told_and_left_aside()
     assert!(found.ignored[0].what.contains("relaxed durability"), "{:?}", found.ignored);
 }
 
+#[test]
+fn damage_behind_a_whole_checkpoint_is_told_wherever_the_run_is_shown() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan("dented", json!([{"step_id": "a", "run": "true"}]));
+    sandbox.ok(0, &["run", &plan, "--headless"]);
+    let dented = sandbox.journal().replacen("dented", "dinted", 1);
+    std::fs::write(sandbox.run_dir().join("journal.jsonl"), &dented).unwrap();
+    let shown = sandbox.run(&["show", "dented"]);
+    assert!((shown.text() + &shown.stderr).contains("damaged at line 2"), "{}{}", shown.text(), shown.stderr);
+    assert!(sandbox.run(&["checkpoints", "dented"]).stderr.contains("damaged at line 2"));
+    let resumed = sandbox.run(&["resume", "dented", "--retry", "a", "--headless"]);
+    assert_eq!(resumed.code, Some(1), "{}", resumed.stderr);
+    sandbox.ok(0, &["prune", "--keep", "0", "--yes"]);
+    assert_eq!(sandbox.journal(), dented, "damage is evidence");
+}
+
 /// The real thing: a finished run whose journal was cut at a line's end does not run its steps again.
 #[test]
 fn a_cut_journal_does_not_make_completed_steps_run_again() {

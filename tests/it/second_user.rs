@@ -111,6 +111,26 @@ fn a_run_that_another_user_has_planted_is_not_gone_on_with() {
     assert_eq!(resume().code, Some(0), "as it was, it goes on");
 }
 
+/// Root writes wherever it likes, so it is the other user who meets a folder that takes nothing.
+#[test]
+fn a_folder_that_takes_nothing_is_named_and_no_step_runs() {
+    if !is_root() {
+        return;
+    }
+    let (sandbox, binary) = open_sandbox();
+    let plan = sandbox.plan("readonly", json!([{"step_id": "one", "run": "touch ran"}]));
+    let folder = sandbox.path().join("checkpoints");
+    std::fs::create_dir(&folder).unwrap();
+    chown(sandbox.path(), Some(OTHER), Some(OTHER)).unwrap();
+    chown(&folder, Some(OTHER), Some(OTHER)).unwrap();
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o555)).unwrap();
+    let ended = as_other(&sandbox, &binary, &["run", &plan, "--headless"]).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("checkpoints") && said.contains("Permission denied") && said.contains("mended"), "{said}");
+    assert!(!sandbox.path().join("ran").exists());
+}
+
 #[test]
 fn an_engine_of_another_user_is_not_spoken_to() {
     if !is_root() {
