@@ -10,6 +10,11 @@ use std::io::{self, Cursor};
 use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+mod images;
+
+pub use images::Image;
 
 use super::disk::{Disk, DiskFile, DiskFileSystem, DiskRead, Kind, Listed, Lock, Locking};
 
@@ -33,6 +38,20 @@ pub enum Operation {
     SyncDir,
     /// Cutting a file.
     Truncate,
+    /// Opening a file to append to it.
+    OpenAppend,
+    /// Opening a file to read it.
+    OpenRead,
+    /// Listing a folder.
+    List,
+    /// Removing a file.
+    RemoveFile,
+    /// Removing a folder.
+    RemoveDir,
+    /// Taking a lock.
+    Lock,
+    /// Whatever of these it is.
+    Any,
 }
 
 /// Makes operations fail.
@@ -74,6 +93,10 @@ struct Inner {
     files: HashMap<u64, Content>,
     locks: HashMap<u64, Arc<()>>,
     faults: Vec<Fault>,
+    /// How long operations take.
+    delays: Vec<(Operation, Duration)>,
+    /// What the disk was before each call, once that is wanted.
+    images: Option<Vec<Image>>,
     calls: HashMap<Operation, u64>,
     next: u64,
     process: u64,
@@ -118,6 +141,11 @@ impl SimDisk {
     /// Nothing fails any more.
     pub fn heal(&self) {
         self.inner().faults.clear();
+    }
+
+    /// From now on, an operation takes so long.
+    pub fn delay(&self, operation: Operation, time: Duration) {
+        self.inner().delays.push((operation, time));
     }
 
     /// How often an operation was called.
@@ -197,11 +225,18 @@ impl SimDisk {
     }
 
     fn begin(&self, operation: Operation, path: &Path) -> io::Result<MutexGuard<'_, Inner>> {
+        let delay = self.alive()?.delays.iter().find(|(other, _)| *other == operation).map(|(_, time)| *time);
+        if let Some(delay) = delay {
+            std::thread::sleep(delay);
+        }
         let mut inner = self.alive()?;
+        inner.keep_image();
         *inner.calls.entry(operation).or_default() += 1;
+        *inner.calls.entry(Operation::Any).or_default() += 1;
         let mut failed = None;
         for fault in &mut inner.faults {
-            if fault.operation != operation || !path.to_string_lossy().contains(&fault.path_contains) {
+            let meant = fault.operation == operation || fault.operation == Operation::Any;
+            if !meant || !path.to_string_lossy().contains(&fault.path_contains) {
                 continue;
             }
             if fault.after > 0 {
@@ -360,7 +395,10 @@ impl OpenFile {
 impl DiskFile for OpenFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let (part, verdict) = match self.disk.begin(Operation::Append, &self.path) {
-            Ok(_) => (bytes, Ok(())),
+            Ok(mut inner) => {
+                inner.keep_torn_image(self.id, &bytes[..bytes.len() / 2]);
+                (bytes, Ok(()))
+            }
             Err(error) => (&bytes[..bytes.len() / 2], Err(error)),
         };
         self.content(&mut self.disk.inner())?.now.extend_from_slice(part);
@@ -475,7 +513,7 @@ impl Disk for SimDisk {
     }
 
     fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let inner = self.alive()?;
+        let inner = self.begin(Operation::OpenAppend, path)?;
         let id = inner.file(path)?;
         drop(inner);
         Ok(Arc::new(OpenFile { disk: self.clone(), path: path.into(), id }))
@@ -501,7 +539,7 @@ impl Disk for SimDisk {
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
-        let inner = self.alive()?;
+        let inner = self.begin(Operation::OpenRead, path)?;
         let id = inner.file(path)?;
         Ok(Box::new(Cursor::new(inner.files.get(&id).map(|content| content.now.clone()).unwrap_or_default())))
     }
@@ -515,7 +553,7 @@ impl Disk for SimDisk {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let mut inner = self.alive()?;
+        let mut inner = self.begin(Operation::RemoveFile, path)?;
         if matches!(inner.names.get(path), Some(Node::Dir)) {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -523,7 +561,7 @@ impl Disk for SimDisk {
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        let mut inner = self.alive()?;
+        let mut inner = self.begin(Operation::RemoveDir, path)?;
         inner.has_dir(path)?;
         if children(&inner.names, path).next().is_some() {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
@@ -545,7 +583,7 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Listed>> {
-        let inner = self.alive()?;
+        let inner = self.begin(Operation::List, path)?;
         inner.has_dir(path)?;
         let inside = children(&inner.names, path);
         Ok(inside
@@ -565,7 +603,7 @@ impl Disk for SimDisk {
     }
 
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Locking> {
-        let mut inner = self.alive()?;
+        let mut inner = self.begin(Operation::Lock, path)?;
         inner.has_parent(path)?;
         let id = match inner.names.get(path) {
             Some(Node::File(id)) => *id,

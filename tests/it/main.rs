@@ -34,4 +34,5 @@ mod run_support;
 mod run_table;
 mod run_traps;
 mod second_user;
+mod simulation;
 mod terminal_guard;
