@@ -26,7 +26,7 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Opens a file to read it.
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>>;
-    /// Renames a file over another.
+    /// Renames a file over another, or a folder to a name that is free.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;

@@ -546,6 +546,19 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut inner = self.begin(Operation::Rename, from)?;
+        if inner.names.get(from) == Some(&Node::Dir) {
+            // With everything in it, also on the disk: what is in a folder hangs on the folder, not on its name.
+            let moved = |path: &Path| path.strip_prefix(from).map(|rest| to.join(rest)).ok();
+            let Inner { names, durable_names, .. } = &mut *inner;
+            for (path, node) in names.extract_if(.., |path, _| path.starts_with(from)).collect::<Vec<_>>() {
+                names.extend(moved(&path).map(|path| (path, node)));
+            }
+            let inside: Vec<_> =
+                durable_names.iter().filter(|(path, _)| path.starts_with(from) && *path != from).collect();
+            let inside: Vec<_> = inside.into_iter().filter_map(|(path, node)| Some((moved(path)?, *node))).collect();
+            durable_names.extend(inside);
+            return Ok(());
+        }
         let id = inner.file(from)?;
         inner.names.remove(from);
         inner.names.insert(to.into(), Node::File(id));

@@ -34,7 +34,7 @@ fn with_journal(bench: &Bench, dir: &Path, journal: &[u8], checkpoints: bool) ->
 fn interesting(journal: &[u8]) -> Vec<usize> {
     let near = |length: usize| {
         let end = journal[length..].iter().take(80).position(|byte| *byte == b'\n');
-        end.is_some_and(|distance| distance < 3 || distance > 70) || length > 0 && journal[length - 1] == b'\n'
+        end.is_some_and(|distance| !(3..=70).contains(&distance)) || length > 0 && journal[length - 1] == b'\n'
     };
     (0..journal.len()).filter(|length| length % 5 == 0 || near(*length)).collect()
 }

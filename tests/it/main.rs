@@ -16,6 +16,7 @@ mod journal;
 mod journal_damage;
 mod journal_faults;
 mod journal_gone;
+mod journal_races;
 mod journal_reading;
 mod journal_speed;
 mod journal_support;
