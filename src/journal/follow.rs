@@ -10,7 +10,7 @@ use super::JOURNAL;
 use super::checkpoint::fits;
 use super::disk::Disk;
 use super::error::JournalError;
-use super::ledger::{FirstLine, damage, first_line};
+use super::first_line::{FirstLine, damage, first_line};
 use super::replay::{Place, Tail, Wanted, replay};
 
 /// One event and its line, byte for byte.

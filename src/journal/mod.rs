@@ -18,6 +18,7 @@ mod checkpoint;
 mod commit;
 pub mod disk;
 mod error;
+mod first_line;
 mod follow;
 pub mod format;
 mod ledger;

@@ -7,19 +7,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, Cursor};
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+mod content;
 mod images;
+
+use content::{Content, Dice};
 
 pub use images::Image;
 
 use super::disk::{Disk, DiskFile, DiskFileSystem, DiskRead, Kind, Listed, Lock, Locking};
-
-/// How much reaches a real disk at once; holes after a cut are of this size.
-const PAGE: usize = 4096;
 
 /// What can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,14 +107,6 @@ enum Node {
     Dir,
     File(u64),
     Link,
-}
-
-#[derive(Default, Clone)]
-struct Content {
-    now: Vec<u8>,
-    durable: Vec<u8>,
-    /// A sync has failed: what waited then never reaches the disk, though later syncs report success, unless it is written again.
-    lost: Range<usize>,
 }
 
 impl fmt::Debug for SimDisk {
@@ -304,78 +296,6 @@ impl Inner {
 fn children<'a>(names: &'a BTreeMap<PathBuf, Node>, dir: &'a Path) -> impl Iterator<Item = (&'a PathBuf, &'a Node)> {
     let from = names.range::<Path, _>((Bound::Excluded(dir), Bound::Unbounded));
     from.take_while(move |(path, _)| path.starts_with(dir)).filter(move |(path, _)| path.parent() == Some(dir))
-}
-
-impl Content {
-    fn sync(&mut self) {
-        let unchanged = self.durable.len() <= self.now.len() && self.now.starts_with(&self.durable);
-        if unchanged && self.lost.is_empty() {
-            // The usual, without copying what is there already.
-            self.durable.extend_from_slice(&self.now[self.durable.len()..]);
-            return;
-        }
-        let old = std::mem::replace(&mut self.durable, self.now.clone());
-        for place in self.lost.clone() {
-            self.durable[place] = old.get(place).copied().unwrap_or(0);
-        }
-    }
-
-    fn lose(&mut self) {
-        let common = self.now.iter().zip(&self.durable).take_while(|(one, other)| one == other).count();
-        let start = if self.lost.is_empty() { common } else { common.min(self.lost.start) };
-        self.lost = start..self.now.len();
-    }
-
-    fn lose_what_waits(&mut self, dice: &mut Dice) {
-        let common = self.now.iter().zip(&self.durable).take_while(|(one, other)| one == other).count();
-        if common < self.durable.len() {
-            // It was cut and perhaps written to since the last sync: the old or the new.
-            if dice.chance() {
-                self.now.clone_from(&self.durable);
-            }
-        } else {
-            let waiting = self.now.len() - common;
-            let kept = dice.up_to(waiting);
-            self.now.truncate(common + kept);
-            if dice.chance() {
-                for page in self.now[common..].chunks_mut(PAGE) {
-                    if dice.chance() {
-                        page.fill(0);
-                    }
-                }
-            }
-        }
-        for place in self.lost.start..self.lost.end.min(self.now.len()) {
-            self.now[place] = self.durable.get(place).copied().unwrap_or(0);
-        }
-        self.lost = 0..0;
-        self.durable.clone_from(&self.now);
-    }
-}
-
-/// Small, good enough and repeatable: splitmix64.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn chance(&mut self) -> bool {
-        self.roll() & 1 == 1
-    }
-
-    fn up_to(&mut self, most: usize) -> usize {
-        match self.roll() % 4 {
-            0 => 0,
-            1 => most,
-            _ => (self.roll() % (most as u64 + 1)) as usize,
-        }
-    }
 }
 
 /// An open file; useless after the power was cut or the process was ended.

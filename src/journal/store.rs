@@ -13,8 +13,9 @@ use crate::run::{Recorded, RunState, RunSummary};
 use super::checkpoint::{self, Full, IgnoredCheckpoint, Newest, checkpoint_document};
 use super::disk::{Disk, Kind, RealDisk};
 use super::error::{Cut, Damage, JournalError};
+use super::first_line::{FirstLine, damage, first_line, without_events};
 use super::follow::Events;
-use super::ledger::{FirstLine, Found, Ledger, damage, events_before, first_line, without_events};
+use super::ledger::{Found, Ledger, events_before};
 use super::replay::{Place, Tail, Wanted, fold, replay};
 use super::{JOURNAL, LOCK, RECENT};
 

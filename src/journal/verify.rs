@@ -8,8 +8,8 @@ use crate::run::{RunState, checkpoint_id};
 use super::JOURNAL;
 use super::checkpoint;
 use super::error::{Cut, JournalError};
+use super::first_line::{FirstLine, first_line, without_events};
 use super::format::LineHash;
-use super::ledger::{FirstLine, first_line, without_events};
 use super::replay::{Place, Tail, Wanted, fold, replay};
 use super::store::{Owner, Store};
 
