@@ -19,6 +19,10 @@ test:
     cargo nextest run
     cargo test --doc
 
+# Many cases of the simulation of plans on a disk that fails, loses power and is killed; SEED repeats what a failure has printed.
+simulate CASES="100000" SEED="":
+    HOLDPOINT_SIM_CASES={{CASES}} HOLDPOINT_SIM_SEED={{SEED}} cargo test --release --test it simulation -- --nocapture
+
 # The documentation builds without a warning.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps

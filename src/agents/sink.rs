@@ -257,14 +257,12 @@ fn open(path: &Path) -> io::Result<Files> {
     Ok(Files { output, index: index.ok(), length })
 }
 
-/// Makes the folder of a file, for its owner only.
+/// Makes the folder of a file, for its owner only; not what that folder stands in: a run's folder that was moved away must not come back
+/// as a run that holds nothing but output.
 pub(super) fn make_folder_of(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent() else { return Ok(()) };
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)
-        }
         other => other,
     }
 }

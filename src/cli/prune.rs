@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
-use crate::journal::{ListedRun, Store};
+use crate::journal::{JournalError, ListedRun, Store};
 
 use super::Context;
 use super::args::{Format, PruneArgs};
@@ -38,7 +39,7 @@ pub fn prune(context: &Context, args: &PruneArgs) -> Result<Exit, Failure> {
     if means_it {
         store.finish_removals()?;
         for run in &goes {
-            match store.remove(run.id()) {
+            match store.remove(run.id(), run.seq) {
                 Ok(()) => removed.push(run),
                 Err(error) => failed.push((run.id(), error.to_string())),
             }
@@ -53,6 +54,7 @@ pub fn prune(context: &Context, args: &PruneArgs) -> Result<Exit, Failure> {
             "removed": list(&removed),
             "failed": failed.iter().map(|(id, error)| json!({"run_id": id, "error": error})).collect::<Vec<_>>(),
             "kept_for_forks": found.needed.iter().map(|(parent, fork)| json!({"run_id": parent, "fork": fork})).collect::<Vec<_>>(),
+            "unreadable": found.unreadable.iter().map(|(dir, error)| json!({"folder": dir.to_string_lossy(), "error": error.to_string()})).collect::<Vec<_>>(),
             "all_bytes": found.bytes(),
         });
         serde_json::to_writer_pretty(&mut out, &answer).map_err(std::io::Error::from)?;
@@ -64,6 +66,10 @@ pub fn prune(context: &Context, args: &PruneArgs) -> Result<Exit, Failure> {
         writeln!(out, "nothing was removed")?;
     }
     out.flush()?;
+    for (dir, error) in &found.unreadable {
+        let line = format!("{}: {error}", dir.display());
+        let _ = writeln!(std::io::stderr().lock(), "holdpoint: kept, it cannot be read: {}", clean(&line));
+    }
     for (_, error) in &failed {
         let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(error));
     }
@@ -74,6 +80,8 @@ pub fn prune(context: &Context, args: &PruneArgs) -> Result<Exit, Failure> {
 struct Sized {
     listed: ListedRun,
     bytes: u64,
+    /// Its newest event.
+    seq: u64,
     /// Why it stays whatever the rules say.
     stays: Option<&'static str>,
 }
@@ -99,38 +107,46 @@ struct Found {
     runs: Vec<Sized>,
     /// Runs that a fork which stays still reads from, and that fork.
     needed: Vec<(Uuid, Uuid)>,
+    /// Folders that look like runs and cannot be read, and why. They stay.
+    unreadable: Vec<(PathBuf, JournalError)>,
 }
 
 impl Found {
     fn look(store: &Store) -> Result<Self, Failure> {
         let list = store.list_runs()?;
         let mut runs = Vec::with_capacity(list.runs.len());
-        for listed in list.runs {
+        let mut forks = Vec::new();
+        let mut unreadable = list.unreadable;
+        for mut listed in list.runs {
+            // What is removed for good is not judged by the line of a list.
+            let loaded = match store.load_checked(&listed.dir) {
+                Ok(loaded) => loaded,
+                Err(error) => {
+                    unreadable.push((listed.dir, error));
+                    continue;
+                }
+            };
             let bytes = store.size_of(&listed.dir)?;
-            let stays = if listed.owner.is_some() {
+            forks.extend(loaded.state.parent.map(|(parent, _)| (parent, loaded.state.run_id)));
+            listed.summary = loaded.state.summary();
+            let stays = if loaded.owner.is_some() {
                 Some("it is open")
-            } else if listed.damaged {
+            } else if loaded.damage.is_some() {
                 Some("it is damaged: `holdpoint verify` says where")
             } else if !listed.summary.status.is_ended() {
                 Some("it has not ended: it can be gone on with, or cancelled")
             } else {
                 None
             };
-            runs.push(Sized { listed, bytes, stays });
+            runs.push(Sized { listed, bytes, seq: loaded.state.seq, stays });
         }
-        let mut found = Self { runs, needed: Vec::new() };
-        found.keep_parents(store)?;
+        let mut found = Self { runs, needed: Vec::new(), unreadable };
+        found.keep_parents(forks);
         Ok(found)
     }
 
     /// A fork has the steps it inherited in its own journal, but their output lies in its parent's folder.
-    fn keep_parents(&mut self, store: &Store) -> Result<(), Failure> {
-        let mut forks: Vec<(Uuid, Uuid)> = Vec::new();
-        for run in &self.runs {
-            if let Some((parent, _)) = store.load(&run.listed.dir)?.state.parent {
-                forks.push((parent, run.id()));
-            }
-        }
+    fn keep_parents(&mut self, forks: Vec<(Uuid, Uuid)>) {
         for (parent, fork) in forks {
             if let Some(run) = self.runs.iter_mut().find(|run| run.id() == parent)
                 && run.stays.is_none()
@@ -139,7 +155,6 @@ impl Found {
                 self.needed.push((parent, fork));
             }
         }
-        Ok(())
     }
 
     fn bytes(&self) -> u64 {

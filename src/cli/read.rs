@@ -199,7 +199,10 @@ impl Screen {
 /// `holdpoint checkpoints`
 pub fn checkpoints(context: &Context, name: &str, format: Format) -> Result<Exit, Failure> {
     let (store, _, dir) = context.run(name)?;
-    let loaded = store.load(&dir)?;
+    let loaded = store.load_checked(&dir)?;
+    if let Some(damage) = &loaded.damage {
+        let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(&damage.to_string()));
+    }
     let full = store.full_checkpoints(&dir)?;
     let state = &loaded.state;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

@@ -24,7 +24,7 @@ const LOG_SHOWN: usize = 5;
 /// `holdpoint show`
 pub fn show(context: &Context, name: &str, format: Format) -> Result<Exit, Failure> {
     let (store, _, dir) = context.run(name)?;
-    let loaded = store.load(&dir)?;
+    let loaded = store.load_checked(&dir)?;
     let now = Utc::now();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match format {

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use crate::agents::{Masker, StopHandle};
 use crate::plan;
 use crate::run::{
-    Command, Event, Input, InterventionStatus, Moment, Recorded, Rejection, RejectionCode, Request, RunState, Secrets,
-    advance, log_refusal,
+    Command, Event, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, Recorded, Rejection, RejectionCode,
+    Request, RunState, Secrets, advance, log_refusal,
 };
 
 use super::Ack;
@@ -26,6 +26,14 @@ pub(super) enum Effect {
 
 /// Tells somebody that what they wait for is durable, or void.
 type Tell = Box<dyn FnOnce(Result<(), Rejection>) + Send>;
+
+/// A report of the shell and what was decided on it.
+struct Reported {
+    /// Numbers of its first and its newest event.
+    first: u64,
+    last: u64,
+    input: Input,
+}
 
 /// A run that is open in the engine.
 pub(super) struct LiveRun {
@@ -46,6 +54,8 @@ pub(super) struct LiveRun {
     waiters: VecDeque<(u64, Tell)>,
     /// The disk does not take this run's journal: nothing is decided but what arrives is kept.
     pub storage: Option<String>,
+    /// Reports whose events are not durable yet: should those turn out void, the reports still count.
+    undurable: VecDeque<Reported>,
     /// What arrived meanwhile: decided first once writing works.
     deferred: Vec<Input>,
     /// The time this run is to be woken at, as entered in the engine's list.
@@ -67,6 +77,7 @@ impl LiveRun {
             effects: VecDeque::new(),
             waiters: VecDeque::new(),
             storage: None,
+            undurable: VecDeque::new(),
             deferred: Vec::new(),
             wake_at: None,
         }
@@ -112,6 +123,11 @@ impl LiveRun {
         }
         let batch = advance(&mut self.state, &input, moment).unwrap_or_default();
         self.note_effects(&batch);
+        if let Some(first) = batch.first()
+            && !matches!(input, Input::Wake)
+        {
+            self.undurable.push_back(Reported { first: first.seq, last: self.state.seq, input });
+        }
         batch
     }
 
@@ -200,15 +216,50 @@ impl LiveRun {
                 tell(Ok(()));
             }
         }
+        while self.undurable.pop_front_if(|reported| reported.last <= seq).is_some() {}
         let due = self.effects.iter().take_while(|(place, _)| *place <= seq).count();
         self.effects.drain(..due).map(|(_, effect)| effect).collect()
     }
 
-    /// The disk did not take what was decided last: it is void, and the state is the durable one again.
+    /// The disk did not take what was decided last: it is void, and the state is the durable one again. What had been reported by attempts
+    /// did happen all the same, and is decided again.
     pub fn roll_back(&mut self, durable: RunState, error: &str) {
         self.state = durable;
         self.void(error);
+        let reported = self.undurable.drain(..).map(|reported| reported.input);
+        self.deferred.splice(..0, reported);
         self.storage = Some(error.to_owned());
+    }
+
+    /// An event that was decided cannot be written, whatever the disk. All that is not durable is void; what is to be decided instead is
+    /// returned: the same reports, but for the one that led to the event. It comes back as a failure that says so.
+    pub fn retract(&mut self, durable: RunState, seq: u64, error: &str) -> Vec<Input> {
+        let guilty = self.undurable.iter_mut().find(|reported| (reported.first..=reported.last).contains(&seq));
+        let by_report = guilty.is_some();
+        if let Some(Reported { input, .. }) = guilty {
+            match input {
+                Input::AttemptEnded { outcome, .. } if outcome.result.is_some() => {
+                    let error = Some(format!("its result cannot be recorded: {error}"));
+                    let status = OutcomeStatus::Failed;
+                    *outcome = Arc::new(Outcome { status, error, result: None, ..Outcome::clone(outcome) });
+                }
+                // Nothing can be left out: the run rests until it is opened anew.
+                _ => {
+                    self.roll_back(durable, error);
+                    return Vec::new();
+                }
+            }
+        }
+        self.state = durable;
+        self.effects.clear();
+        let mut asked_for_it = !by_report;
+        for (place, tell) in self.waiters.drain(..) {
+            let guilty = place >= seq && std::mem::take(&mut asked_for_it);
+            tell(Err(if guilty { unwritable(error) } else { beside_unwritable() }));
+        }
+        let mut inputs: Vec<Input> = self.undurable.drain(..).map(|reported| reported.input).collect();
+        inputs.push(Input::Wake);
+        inputs
     }
 
     /// What was decided and is not durable will never be.
@@ -233,7 +284,16 @@ impl LiveRun {
     }
 }
 
+fn unwritable(error: &str) -> Rejection {
+    Rejection::new(RejectionCode::Invalid, format!("it cannot be recorded: {error}")).possible("nothing was applied")
+}
+
+fn beside_unwritable() -> Rejection {
+    Rejection::new(RejectionCode::NotNow, "it was decided together with something that cannot be recorded")
+        .possible("nothing was applied; it can be repeated at once")
+}
+
 fn storage_rejection(error: &str) -> Rejection {
     Rejection::new(RejectionCode::Storage, format!("the disk does not take the run's journal: {error}"))
-        .possible("nothing was applied; it can be repeated when the disk works again")
+        .possible("nothing was applied; it can be repeated when that is mended")
 }

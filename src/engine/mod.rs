@@ -78,5 +78,5 @@ pub fn request(command: Command, user: impl Into<String>) -> Request {
 
 /// Where an attempt's output lies in the folder of all runs.
 pub fn output_path(root: &Path, run_id: Uuid, step: &str, attempt: u32) -> PathBuf {
-    root.join(run_id.to_string()).join("output").join(format!("{step}.{attempt}.log"))
+    root.join(run_id.to_string()).join(crate::journal::OUTPUT).join(format!("{step}.{attempt}.log"))
 }

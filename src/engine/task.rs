@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::agents::{self, LiveBoard, LiveUpdate, Stop, Warden};
 use crate::journal::{
-    self, Committed, Entry, Failure, Group, JournalError, Ledger, Owner, Recorder, RecorderConfig, Report, Store,
+    self, Cause, Committed, Entry, Failure, Group, JournalError, Ledger, Owner, Recorder, RecorderConfig, Report, Store,
 };
 use crate::plan::order::Order;
 use crate::run::{
@@ -463,7 +463,7 @@ impl Engine {
     }
 
     fn on_failed(&mut self, failure: Failure) {
-        let Failure { run_id, error, state, .. } = failure;
+        let Failure { run_id, error, cause, state, .. } = failure;
         self.pending.retain(|entry| !matches!(entry, Entry::Append { run_id: other, .. } if *other == run_id));
         let Some(durable) = state else {
             // The run's folder could not be made: there is no run.
@@ -472,11 +472,20 @@ impl Engine {
             }
             return;
         };
-        if let Some(run) = self.runs.get_mut(&run_id) {
-            run.roll_back(RunState::clone(&durable), &error);
-            if let Some(before) = run.wake_at.take() {
-                self.wakes.remove(&(before, run_id));
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let durable = RunState::clone(&durable);
+        let again = match cause {
+            Cause::Disk => {
+                run.roll_back(durable, &error);
+                Vec::new()
             }
+            Cause::Event { seq } => run.retract(durable, seq, &error),
+        };
+        if let Some(before) = run.wake_at.take() {
+            self.wakes.remove(&(before, run_id));
+        }
+        for input in again {
+            self.report(run_id, input);
         }
     }
 
@@ -594,7 +603,8 @@ fn ending() -> Rejection {
 
 pub(super) fn journal_rejection(error: &JournalError) -> Rejection {
     let code = match error {
-        JournalError::Locked { .. } => RejectionCode::NotNow,
+        JournalError::Locked { .. } | JournalError::WentOn { .. } => RejectionCode::NotNow,
+        JournalError::Damaged(_) | JournalError::Foreign { .. } | JournalError::Newer { .. } => RejectionCode::Storage,
         JournalError::Io { error, .. } if error.kind() != std::io::ErrorKind::NotFound => RejectionCode::Storage,
         _ => RejectionCode::NotFound,
     };

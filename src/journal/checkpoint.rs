@@ -1,8 +1,10 @@
 //! Full checkpoint files: `checkpoint-<seq>.json`, the whole state at a place in the journal.
 //!
-//! They are a cache of the journal, there to be read by people and to make opening, listing and restoring quick. One that is damaged or
-//! does not fit the journal is ignored, and replay starts earlier. The first line of the file is an object's beginning with all that a
-//! list needs, so that a thousand runs are listed without parsing a thousand states; the file ends with a hash of what is before it.
+//! They are a cache of the journal, there to be read by people and to make opening, listing and restoring quick. One that is damaged is
+//! ignored, and replay starts earlier. One that is whole and whose place the journal does not have is a witness: it was made of durable
+//! events, so the journal has lost them. The first line of the file is an object's beginning with all that a
+//! list needs, so that a thousand runs are listed without parsing a thousand states, and a hash of it; the file ends with a hash of what is
+//! before it.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::run::{RunState, RunSummary, StepStatus, checkpoint_id};
+use crate::run::{Durability, RunState, RunSummary, StepStatus, checkpoint_id};
 
 use super::disk::{Disk, Kind};
 use super::format::{self, SUFFIX};
@@ -21,6 +23,8 @@ use super::{JOURNAL, JournalError};
 
 /// The version of the checkpoint files this program writes. A newer one is ignored: the journal is the truth.
 pub const CHECKPOINT_VERSION: u64 = 1;
+/// What stands in the first line before the hash of what is before it.
+const HEAD_HASH: &str = ",\"head_hash\":\"";
 /// The first line of a checkpoint file is not longer, in bytes.
 const MAX_HEAD: u64 = 64 << 10;
 /// A full file is superfluous when without it no stretch between two others is longer than this share of the journal, in percent.
@@ -93,7 +97,10 @@ pub(super) fn encode(out: &mut Vec<u8>, state: &RunState, place: Place) -> io::R
     let start = out.len();
     serde_json::to_writer(&mut *out, &head(state, Some(place)))?;
     out.pop();
-    out.extend_from_slice(b",\n\"completed_steps\":");
+    let hash = format::LineHash::of(None, &out[start..]);
+    out.extend_from_slice(HEAD_HASH.as_bytes());
+    out.extend_from_slice(hash.as_str().as_bytes());
+    out.extend_from_slice(b"\",\n\"completed_steps\":");
     serde_json::to_writer(&mut *out, &completed(state))?;
     out.extend_from_slice(b",\n\"context\":");
     serde_json::to_writer(&mut *out, &context(state))?;
@@ -151,10 +158,40 @@ pub(super) struct Full {
     pub size: u64,
 }
 
+/// Why a full file is not what reading starts from.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// It is not whole, in a newer format, or of another run; in words.
+    Corrupt(String),
+    /// It is whole and of this run, and the journal does not have its line at its place.
+    NotInJournal(Box<Full>),
+}
+
+impl Unusable {
+    /// Why, in words.
+    pub(super) fn words(self) -> String {
+        match self {
+            Unusable::Corrupt(what) => what,
+            Unusable::NotInJournal(_) => NOT_IN_JOURNAL.into(),
+        }
+    }
+}
+
+const NOT_IN_JOURNAL: &str = "the journal does not have this checkpoint's line at its place";
+
 /// Reads a full file and checks it against itself and against the journal.
-///
-/// The error says in words why it is ignored.
-pub(super) fn read(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<Full, String> {
+pub(super) fn read(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<Full, Unusable> {
+    let full = read_alone(disk, dir, seq).map_err(Unusable::Corrupt)?;
+    match fits(disk, dir, full.place) {
+        Ok(true) => Ok(full),
+        Ok(false) => Err(Unusable::NotInJournal(Box::new(full))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Unusable::NotInJournal(Box::new(full))),
+        Err(error) => Err(Unusable::Corrupt(format!("the journal cannot be read: {error}"))),
+    }
+}
+
+/// Reads a full file and checks it against itself. The error says in words what is wrong.
+fn read_alone(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<Full, String> {
     #[derive(Deserialize)]
     struct Document {
         holdpoint_checkpoint: u64,
@@ -176,11 +213,9 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<Full, String
         return Err(format!("it is in the newer format version {}", document.holdpoint_checkpoint));
     }
     let (mut state, place) = (document.plan_state, document.journal);
-    if state.seq != seq || place.seq != seq || state.run_id != document.run_id {
+    let is_ours = state.run_id == document.run_id && is_folder_of(dir, state.run_id);
+    if state.seq != seq || place.seq != seq || !is_ours {
         return Err("it is the checkpoint of another place or run".into());
-    }
-    if !fits(disk, dir, place).map_err(|error| format!("the journal cannot be read: {error}"))? {
-        return Err("the journal has another history: it does not have this checkpoint's line at its place".into());
     }
     state.reindex();
     Ok(Full { state, place, size })
@@ -190,32 +225,85 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<Full, String
 pub(super) fn fits(disk: &dyn Disk, dir: &Path, place: Place) -> io::Result<bool> {
     let mut file = disk.open_read(&dir.join(JOURNAL))?;
     // The line feed may be missing after the last line.
-    let end = file.length()?.min(place.bytes);
-    let Some(start) = end.checked_sub(SUFFIX as u64 + 1) else { return Ok(false) };
+    let length = file.length()?;
+    let end = length.min(place.bytes);
+    let Some(start) = place.bytes.checked_sub(SUFFIX as u64 + 1) else { return Ok(false) };
+    if end + 1 < place.bytes {
+        return Ok(false);
+    }
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(end - start).read_to_end(&mut bytes)?;
     let ending = format!(",\"hash\":\"{}\"}}\n", place.hash);
-    Ok(end == place.bytes && bytes.ends_with(ending.as_bytes()))
+    let ending = &ending.as_bytes()[..ending.len() - usize::try_from(place.bytes - end).unwrap_or_default()];
+    Ok(bytes == ending)
 }
 
-/// The newest full file at or before a place that can be used, and what is wrong with the newer ones.
-pub(super) fn newest_usable(
-    disk: &dyn Disk,
-    dir: &Path,
-    at_most: u64,
-) -> Result<(Option<Full>, Vec<IgnoredCheckpoint>), JournalError> {
-    let mut ignored = Vec::new();
+/// Whether a run's folder is called as the run is: one that is not is a copy.
+pub(super) fn is_folder_of(dir: &Path, run_id: Uuid) -> bool {
+    dir.file_name().is_some_and(|name| name.to_str() == Some(&run_id.to_string()))
+}
+
+/// What a run's full files come to.
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    /// The newest that fits the journal.
+    pub full: Option<Full>,
+    /// A newer one that shows that the journal has lost what was acknowledged.
+    pub witness: Option<Box<Full>>,
+    /// What is wrong with the newer ones.
+    pub ignored: Vec<IgnoredCheckpoint>,
+}
+
+/// The newest full file at or before a place that can be used, and what the newer ones say.
+pub(super) fn newest(disk: &dyn Disk, dir: &Path, at_most: u64) -> Result<Newest, JournalError> {
+    let mut newest = Newest::default();
     let found = full_files(disk, dir).map_err(JournalError::io("list", dir))?;
     for seq in found.into_iter().rev().filter(|seq| *seq <= at_most) {
+        let path = dir.join(file_name(seq));
         match read(disk, dir, seq) {
-            Ok(full) => return Ok((Some(full), ignored)),
+            Ok(full) => {
+                newest.full = Some(full);
+                break;
+            }
             // Thinned out by its owner since it was listed.
-            Err(_) if disk.kind(&dir.join(file_name(seq))).is_err() => {}
-            Err(what) => ignored.push(IgnoredCheckpoint { path: dir.join(file_name(seq)), what }),
+            Err(_) if disk.kind(&path).is_err() => {}
+            Err(Unusable::NotInJournal(full)) if full.state.options.durability == Durability::Full => {
+                newest.witness.get_or_insert(full);
+            }
+            Err(Unusable::NotInJournal(_)) => {
+                let what = format!("{NOT_IN_JOURNAL}; with relaxed durability a power cut may take the newest events");
+                newest.ignored.push(IgnoredCheckpoint { path, what });
+            }
+            Err(Unusable::Corrupt(what)) => newest.ignored.push(IgnoredCheckpoint { path, what }),
         }
     }
-    Ok((None, ignored))
+    Ok(newest)
+}
+
+/// The newest full file that is whole, whatever the journal says, or does not say any more.
+pub(super) fn newest_whole(disk: &dyn Disk, dir: &Path, at_most: u64) -> Option<Full> {
+    let found = full_files(disk, dir).ok()?;
+    found.into_iter().rev().filter(|seq| *seq <= at_most).find_map(|seq| read_alone(disk, dir, seq).ok())
+}
+
+impl Full {
+    /// How the journal, which is whole up to `end`, is damaged when this file's place is not in it.
+    pub(super) fn testify(&self, end: &Place) -> (u64, String) {
+        let file = file_name(self.place.seq);
+        if end.seq < self.place.seq {
+            let what = format!(
+                "the journal ends before it, though {file} shows that events up to {} were acknowledged: it was cut",
+                self.place.seq
+            );
+            (Place::line_of(end.seq + 1), what)
+        } else {
+            (
+                Place::line_of(self.place.seq),
+                format!("it is not the line of which {file} was made: the journal was rewritten"),
+            )
+        }
+    }
 }
 
 /// A full checkpoint file that was not used. Nothing is lost by that: the journal is the truth.
@@ -228,18 +316,25 @@ pub struct IgnoredCheckpoint {
     pub what: String,
 }
 
-/// Only the first line of the newest full file, unverified: for lists.
+/// Only the first line of the newest full file, checked against its hash and the journal: for lists.
 pub(super) fn newest_head(disk: &dyn Disk, dir: &Path, seqs: &[u64]) -> Option<CheckpointHead> {
     let file = disk.open_read(&dir.join(file_name(*seqs.last()?))).ok()?;
     let mut line = Vec::new();
     let mut input = io::BufReader::new(file.take(MAX_HEAD));
     io::BufRead::read_until(&mut input, b'\n', &mut line).ok()?;
-    let end = line.strip_suffix(b",\n")?.len();
+    let end = line.strip_suffix(b"\",\n")?.len().checked_sub(64)?;
+    let hash = std::str::from_utf8(&line[end..end + 64]).ok()?.parse().ok()?;
+    // Files that were written before there was one have none, and are read as a whole by whoever wants to know.
+    let end = line[..end].strip_suffix(HEAD_HASH.as_bytes())?.len();
     line.truncate(end);
+    if format::LineHash::of(None, &line) != hash {
+        return None;
+    }
     line.push(b'}');
     let head: CheckpointHead = serde_json::from_slice(&line).ok()?;
     let place = head.journal?;
-    let usable = head.holdpoint_checkpoint <= CHECKPOINT_VERSION && fits(disk, dir, place).ok()?;
+    let ours = is_folder_of(dir, head.run_id) && head.run_id == head.summary.run_id;
+    let usable = ours && head.holdpoint_checkpoint <= CHECKPOINT_VERSION && fits(disk, dir, place).ok()?;
     usable.then_some(head)
 }
 

@@ -101,11 +101,25 @@ pub struct Failure {
     pub run_id: Uuid,
     /// Why, in words for the operator.
     pub error: String,
+    /// Whose fault it is.
+    pub cause: Cause,
     /// The durable state; `None` when the run could not even be made.
     pub state: Option<Arc<RunState>>,
     /// Whether [`Report::Writable`](super::Report::Writable) will follow when the disk takes it again. Otherwise the run can only be
     /// read, or opened again.
     pub will_retry: bool,
+}
+
+/// What makes events void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The disk, or what stands on it.
+    Disk,
+    /// One of them cannot be written in a way in which it could be read back. Nothing was written, and what is decided without it is taken.
+    Event {
+        /// Its number.
+        seq: u64,
+    },
 }
 
 /// The disk does not take a run's events. A condition of this process, not an event of the run.
@@ -232,7 +246,8 @@ impl Committer {
         let verdicts = self.make_durable(&staged);
         for (staged, verdict) in staged.into_iter().zip(verdicts) {
             let run_id = staged.run_id;
-            let done = verdict.map_err(WriteError::Io).and_then(|()| self.fold(staged));
+            let done = verdict.and_then(|()| self.in_place(run_id)).map_err(WriteError::Io);
+            let done = done.and_then(|()| self.fold(staged));
             match done {
                 Ok(seq) => committed.durable.push((run_id, seq)),
                 Err(error) => committed.failed.extend(self.fail(run_id, &error)),
@@ -282,22 +297,21 @@ impl Committer {
                         self.runs.insert(run_id, Run { ledger, subscribers: None, trouble: None });
                     }
                     Err(error) => {
-                        let error = error.to_string();
-                        committed.failed.push(Failure { run_id, error, state: None, will_retry: false });
+                        committed.failed.push(Failure::of_disk(run_id, error.to_string(), None, false));
                         continue;
                     }
                 }
             }
             let Some(run) = self.runs.get_mut(&run_id) else {
                 let error = "the run is not open here".to_string();
-                committed.failed.push(Failure { run_id, error, state: None, will_retry: false });
+                committed.failed.push(Failure::of_disk(run_id, error, None, false));
                 continue;
             };
             if let Some(retry) = &run.trouble {
                 // It was told before that nothing of this run is taken.
                 let (error, will_retry) = (retry.shown.error.clone(), retry.next.is_some());
                 let state = Some(Arc::clone(run.ledger.state()));
-                committed.failed.push(Failure { run_id, error, state, will_retry });
+                committed.failed.push(Failure::of_disk(run_id, error, state, will_retry));
                 continue;
             }
             if events.is_empty() && run.ledger.has_state() {
@@ -308,6 +322,13 @@ impl Committer {
             let synced = durability(&run.ledger, &events) == Durability::Full;
             match run.ledger.write(run_id, events, &mut self.buffer) {
                 Ok(written) => staged.push(Staged { run_id, created, synced, written }),
+                Err(WriteError::Encode(error)) if !created => committed.failed.push(Failure {
+                    run_id,
+                    error: error.to_string(),
+                    cause: Cause::Event { seq: error.seq() },
+                    state: Some(Arc::clone(run.ledger.state())),
+                    will_retry: false,
+                }),
                 Err(error) => committed.failed.extend(self.fail(run_id, &error)),
             }
         }
@@ -338,6 +359,10 @@ impl Committer {
             }
         }
         verdicts
+    }
+
+    fn in_place(&self, run_id: Uuid) -> std::io::Result<()> {
+        self.runs.get(&run_id).map_or(Ok(()), |run| run.ledger.in_place())
     }
 
     fn fold(&mut self, staged: Staged) -> Result<u64, WriteError> {
@@ -378,9 +403,9 @@ impl Committer {
             if let Some(run) = self.runs.remove(&run_id) {
                 run.ledger.discard();
             }
-            return Some(Failure { run_id, error, state: None, will_retry: false });
+            return Some(Failure::of_disk(run_id, error, None, false));
         }
-        // An event that cannot be written is none the better for another try: the run rests until it is opened anew.
+        // Numbers that do not follow are a mistake of this program: the run rests until it is opened anew.
         let will_retry = matches!(error_kind, WriteError::Io(_));
         let pause = self.config.retry_first;
         let shown = Arc::new(StorageTrouble { error: error.clone(), since: Utc::now() });
@@ -388,7 +413,7 @@ impl Committer {
         run.trouble = Some(Retry { shown, next: will_retry.then(|| Instant::now() + pause), pause });
         let state = Some(Arc::clone(run.ledger.state()));
         self.announce(run_id, true);
-        Some(Failure { run_id, error, state, will_retry })
+        Some(Failure::of_disk(run_id, error, state, will_retry))
     }
 
     /// When the next repair is to be tried.
@@ -480,6 +505,12 @@ impl Committer {
             // The last reader may have gone meanwhile.
             let _ = self.updates.send(Arc::new(run.update(open)));
         }
+    }
+}
+
+impl Failure {
+    fn of_disk(run_id: Uuid, error: String, state: Option<Arc<RunState>>, will_retry: bool) -> Self {
+        Self { run_id, error, cause: Cause::Disk, state, will_retry }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn create_dirs(&self, path: &Path) -> io::Result<()>;
     /// Makes a folder for the owner only (0700); fails if it is there.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// Makes a file for the owner only (0600), to be appended to; fails if it is there.
+    /// Makes a file for the owner only (0600), to be appended to and read; fails if it is there.
     fn create_file(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
-    /// Opens a file to append to it; fails if it is not there.
+    /// Opens a file to append to it and read it; fails if it is not there.
     fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Writes bytes again where they stand, and makes them durable.
     fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Opens a file to read it.
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>>;
-    /// Renames a file over another.
+    /// Renames a file over another, or a folder to a name that is free.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
@@ -40,6 +40,8 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn list(&self, path: &Path) -> io::Result<Vec<Listed>>;
     /// What stands at a path itself; a symbolic link is [`Kind::Other`].
     fn kind(&self, path: &Path) -> io::Result<Kind>;
+    /// The user that owns what stands at a path itself, if that is not the user of this process.
+    fn foreign_owner(&self, path: &Path) -> io::Result<Option<u32>>;
     /// Takes the lock that the file at `path` stands for, and writes `owner` into it. Made if it is not there.
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Locking>;
     /// Whether somebody holds the lock, and what they wrote into it.
@@ -54,6 +56,10 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn sync_data(&self) -> io::Result<()>;
     /// Cuts the file.
     fn set_len(&self, length: u64) -> io::Result<()>;
+    /// Reads from a place in it; 0 bytes at its end. Also what no name leads to any more can be read.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Whether this is the file that stands at `path` now: it was not removed, moved or replaced since it was opened.
+    fn is_still_at(&self, path: &Path) -> io::Result<bool>;
 }
 
 /// A file that is read.
@@ -98,13 +104,29 @@ pub enum Locking {
 }
 
 /// A held lock; dropping it lets go.
-pub trait Lock: Send + Sync + fmt::Debug {}
+pub trait Lock: Send + Sync + fmt::Debug {
+    /// Whether whoever takes the lock at `path` now meets this one.
+    fn is_still_at(&self, path: &Path) -> io::Result<bool>;
+}
 
 /// The file system of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-impl Lock for File {}
+impl Lock for File {
+    fn is_still_at(&self, path: &Path) -> io::Result<bool> {
+        is_at(self, path)
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
 
 impl DiskFile for File {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
@@ -118,6 +140,14 @@ impl DiskFile for File {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         File::set_len(self, length)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+
+    fn is_still_at(&self, path: &Path) -> io::Result<bool> {
+        is_at(self, path)
     }
 }
 
@@ -181,11 +211,11 @@ impl Disk for RealDisk {
     }
 
     fn create_file(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(open(OpenOptions::new().append(true).create_new(true), path)?))
+        Ok(Arc::new(open(OpenOptions::new().read(true).append(true).create_new(true), path)?))
     }
 
     fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(open(OpenOptions::new().append(true), path)?))
+        Ok(Arc::new(open(OpenOptions::new().read(true).append(true), path)?))
     }
 
     fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -230,6 +260,11 @@ impl Disk for RealDisk {
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
         Ok(kind_of(std::fs::symlink_metadata(path)?.file_type()))
+    }
+
+    fn foreign_owner(&self, path: &Path) -> io::Result<Option<u32>> {
+        let owner = std::fs::symlink_metadata(path)?.uid();
+        Ok((owner != rustix::process::geteuid().as_raw()).then_some(owner))
     }
 
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Locking> {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use crate::run::checkpoint_id;
 
 use super::format::FORMAT_VERSION;
@@ -40,6 +42,28 @@ pub enum JournalError {
     NeverBegun {
         /// The run's folder.
         dir: PathBuf,
+    },
+    /// The folder is not called as the run is whose journal it holds. Two owners of one run would stop each other's attempts.
+    #[error("{} is a copy of run {run_id}: a run's folder is called by its id. Give the folder that name where there is no other, or remove it", dir.display())]
+    Copy {
+        /// The folder.
+        dir: PathBuf,
+        /// The run whose journal it holds.
+        run_id: Uuid,
+    },
+    /// A run that was to be removed is not the run any more that was looked at.
+    #[error("the run in {} has gone on since it was looked at, or has not ended; it was not removed", dir.display())]
+    WentOn {
+        /// The run's folder.
+        dir: PathBuf,
+    },
+    /// A run's files belong to another user.
+    #[error("{} belongs to another user (uid {uid}): a run is gone on with only by the user whose it is, for it does what its files say", path.display())]
+    Foreign {
+        /// The run's folder, or a file in it.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
     },
     /// Somebody else owns the run.
     #[error("the run in {} is open in another process{}; attach to it, or wait until it ends", dir.display(), owner_words(owner))]

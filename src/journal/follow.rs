@@ -10,7 +10,7 @@ use super::JOURNAL;
 use super::checkpoint::fits;
 use super::disk::Disk;
 use super::error::JournalError;
-use super::ledger::{damage, first_line};
+use super::first_line::{FirstLine, damage, first_line};
 use super::replay::{Place, Tail, Wanted, replay};
 
 /// One event and its line, byte for byte.
@@ -38,7 +38,7 @@ pub struct Events {
 
 impl Events {
     pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path, from: u64) -> Result<Self, JournalError> {
-        let (_, start) = first_line(&*disk, dir)?;
+        let FirstLine { start, .. } = first_line(&*disk, dir)?;
         Ok(Self { disk, dir: dir.to_path_buf(), from, place: start, before: start })
     }
 
@@ -51,7 +51,7 @@ impl Events {
         let path = self.dir.join(JOURNAL);
         let disk = &*self.disk;
         // Opened anew each time: a journal that was repaired is another file.
-        let (mut input, start) = first_line(disk, &self.dir)?;
+        let FirstLine { mut input, start, .. } = first_line(disk, &self.dir)?;
         if self.place.seq > 0 && !fits(disk, &self.dir, self.place).map_err(JournalError::io("read", &path))? {
             let before_fits =
                 self.before.seq == 0 || fits(disk, &self.dir, self.before).map_err(JournalError::io("read", &path))?;

@@ -147,6 +147,15 @@ pub enum EncodeError {
     },
 }
 
+impl EncodeError {
+    /// Which event.
+    pub fn seq(&self) -> u64 {
+        match self {
+            Self::TooLong { seq, .. } | Self::TooDeep { seq, .. } | Self::NoJson { seq, .. } => *seq,
+        }
+    }
+}
+
 /// Appends the first line to `out` and returns its hash.
 pub fn encode_header(out: &mut Vec<u8>, run_id: Uuid, created: DateTime<Utc>) -> LineHash {
     let created = created.to_rfc3339_opts(SecondsFormat::AutoSi, true);

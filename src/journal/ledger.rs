@@ -1,7 +1,7 @@
 //! One run's journal in the hands of its owner: making it, opening it after a stop or a crash, appending to it, repairing it.
 
 use std::collections::VecDeque;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use crate::run::{Recorded, RunState};
 
-use super::checkpoint::{self, IgnoredCheckpoint};
+use super::checkpoint::{self, IgnoredCheckpoint, Newest};
 use super::disk::{Disk, DiskFile, Kind, Lock, Locking};
-use super::error::{Cut, Damage, JournalError};
+use super::error::{Cut, JournalError};
+use super::first_line::{FirstLine, damage, first_line, read_first_line, without_events};
 use super::format::{self, EncodeError, LineHash};
 use super::replay::{Place, Replayed, Tail, Wanted, fold, replay};
 use super::writer::UNFINISHED;
@@ -31,8 +32,9 @@ pub struct Ledger {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     lock: Arc<dyn Lock>,
-    /// `None` after a failed write, until the journal is written anew.
-    file: Option<Arc<dyn DiskFile>>,
+    file: Arc<dyn DiskFile>,
+    /// A write or sync failed: the file is only read any more, until the journal is written anew.
+    failed: bool,
     state: Option<Arc<RunState>>,
     place: Place,
     recent: VecDeque<Arc<Recorded>>,
@@ -77,9 +79,10 @@ impl Ledger {
         let path = dir.join(JOURNAL);
         // Before the lock is touched: a newer format is left as it is.
         first_line(&*disk, dir)?;
+        only_ours(&*disk, dir)?;
         let lock = take_lock(&*disk, dir, owner)?;
-        let (full, ignored) = checkpoint::newest_usable(&*disk, dir, u64::MAX)?;
-        let (mut input, start) = first_line(&*disk, dir)?;
+        let Newest { full, witness, ignored } = checkpoint::newest(&*disk, dir, u64::MAX)?;
+        let FirstLine { mut input, start, run_id } = first_line(&*disk, dir)?;
         let (known, full_at, full_size) = match full {
             Some(full) => (Some(full.state), full.place.bytes, full.size),
             None => (None, start.bytes, 0),
@@ -89,7 +92,7 @@ impl Ledger {
         let mut state = known;
         let mut recent = VecDeque::new();
         let Replayed { mut place, before, tail } = replay(&mut input, start, wanted, |batch, _| {
-            fold(&mut state, &batch.events)?;
+            fold(&mut state, &batch.events, run_id)?;
             remember(&mut recent, batch.events.drain(..).map(Arc::new));
             Ok(())
         })
@@ -98,7 +101,11 @@ impl Ledger {
         if let Tail::Broken { line, what } = tail {
             return Err(damage(&*disk, dir, line, what, state.as_ref()).into());
         }
-        let Some(state) = state else { return Err(JournalError::NeverBegun { dir: dir.to_path_buf() }) };
+        if let Some(witness) = witness {
+            let (line, what) = witness.testify(&place);
+            return Err(damage(&*disk, dir, line, what, state.as_ref()).into());
+        }
+        let Some(state) = state else { return Err(without_events(&*disk, dir)) };
         let file = disk.open_append(&path).map_err(JournalError::io("open", &path))?;
         let cut = match tail {
             Tail::Torn(cut) => {
@@ -131,7 +138,8 @@ impl Ledger {
             disk,
             dir: dir.to_path_buf(),
             lock,
-            file: Some(file),
+            file,
+            failed: false,
             state: Some(Arc::new(state)),
             place,
             recent,
@@ -160,7 +168,8 @@ impl Ledger {
             disk,
             dir,
             lock,
-            file: Some(file),
+            file,
+            failed: false,
             state: None,
             // Replaced by `write`: a journal without an event is none.
             place: Place { seq: 0, bytes: 0, hash: LineHash::of(None, b"") },
@@ -205,8 +214,28 @@ impl Ledger {
         Arc::clone(&self.lock)
     }
 
+    /// The file to sync; `None` after a failed write.
     pub(super) fn file(&self) -> Option<Arc<dyn DiskFile>> {
-        self.file.clone()
+        (!self.failed).then(|| Arc::clone(&self.file))
+    }
+
+    /// Whether what is written and synced here is what the next process will find: a journal that was removed or moved takes everything
+    /// without an error, and a lock that was removed keeps nobody out.
+    pub(super) fn in_place(&self) -> io::Result<()> {
+        self.lock_in_place()?;
+        match self.file.is_still_at(&self.dir.join(JOURNAL))? {
+            true => Ok(()),
+            false => Err(gone("it was removed, moved or replaced while the run was open")),
+        }
+    }
+
+    fn lock_in_place(&self) -> io::Result<()> {
+        match self.lock.is_still_at(&self.dir.join(LOCK))? {
+            true => Ok(()),
+            false => Err(gone(
+                "the run's folder or its lock was removed or moved while the run was open; it goes on when the folder is back in its place",
+            )),
+        }
     }
 
     /// Writes a batch, in one write. It counts when it is [`commit`](Self::commit)ted; if anything fails, [`fail`](Self::fail) must follow.
@@ -231,8 +260,10 @@ impl Ledger {
             place.seq = recorded.seq;
         }
         place.bytes += buffer.len() as u64;
-        let file = self.file.as_ref().ok_or_else(|| io::Error::other("the journal is not writable"))?;
-        file.append(buffer)?;
+        if self.failed {
+            return Err(io::Error::other("the journal is not writable").into());
+        }
+        self.file.append(buffer)?;
         Ok(Written { place, events })
     }
 
@@ -256,36 +287,35 @@ impl Ledger {
 
     /// A write or sync failed: the file is not used any more. What the disk took of it is unknown.
     pub(super) fn fail(&mut self) {
-        if let Some(file) = self.file.take() {
+        if !std::mem::replace(&mut self.failed, true) {
             // Readers should not see what is void. Nothing relies on it: the file is replaced.
-            let _ = file.set_len(self.place.bytes);
+            let _ = self.file.set_len(self.place.bytes);
         }
     }
 
-    /// Writes what was acknowledged to a new file and renames it over the old one.
+    /// Writes what was acknowledged to a new file and renames it over the old one, or to where the old one was.
     pub(super) fn repair(&mut self) -> Result<(), JournalError> {
         let path = self.dir.join(JOURNAL);
+        // In a folder that is not the run's any more, somebody else may be at work.
+        self.lock_in_place().map_err(JournalError::io("write", &path))?;
         let beside = self.dir.join(format!("{JOURNAL}{UNFINISHED}"));
         let _ = self.disk.remove_file(&beside);
         let file = self.disk.create_file(&beside).map_err(JournalError::io("make", &beside))?;
-        let (input, start) = first_line(&*self.disk, &self.dir)?;
-        drop(input);
-        let mut old = BufReader::new(self.disk.open_read(&path).map_err(JournalError::io("read", &path))?);
-        let mut rest = self.place.bytes;
-        let mut chunk = Vec::new();
-        while rest > 0 {
-            chunk.clear();
-            let wanted = rest.min(COPY_CHUNK as u64);
-            old.by_ref().take(wanted).read_to_end(&mut chunk).map_err(JournalError::io("read", &path))?;
-            if chunk.is_empty() {
+        // From the file that is held open: by its name another may be found, or none.
+        let mut chunk = vec![0; COPY_CHUNK];
+        let mut copied = 0;
+        while copied < self.place.bytes {
+            let wanted = usize::try_from(self.place.bytes - copied).unwrap_or(COPY_CHUNK).min(COPY_CHUNK);
+            let count = self.file.read_at(copied, &mut chunk[..wanted]).map_err(JournalError::io("read", &path))?;
+            if count == 0 {
                 break;
             }
-            rest -= chunk.len() as u64;
-            file.append(&chunk).map_err(JournalError::io("write", &beside))?;
+            copied += count as u64;
+            file.append(&chunk[..count]).map_err(JournalError::io("write", &beside))?;
         }
         // The copy is what will be the truth, so it is the copy that is checked.
-        let mut copy = BufReader::new(self.disk.open_read(&beside).map_err(JournalError::io("read", &beside))?);
-        copy.seek(SeekFrom::Start(start.bytes)).map_err(JournalError::io("read", &beside))?;
+        let copy = self.disk.open_read(&beside).map_err(JournalError::io("read", &beside))?;
+        let FirstLine { input: mut copy, start, .. } = read_first_line(copy, &self.dir)?;
         let chain_only = Wanted { after: u64::MAX, ..Wanted::default() };
         let copied = replay(&mut copy, start, chain_only, |_, _| Ok(())).map_err(JournalError::io("read", &beside))?;
         if copied.place != self.place {
@@ -296,7 +326,7 @@ impl Ledger {
         file.sync_data().map_err(JournalError::io("sync", &beside))?;
         self.disk.rename(&beside, &path).map_err(JournalError::io("rename", &beside))?;
         self.disk.sync_dir(&self.dir).map_err(JournalError::io("sync", &self.dir))?;
-        self.file = Some(file);
+        (self.file, self.failed) = (file, false);
         Ok(())
     }
 
@@ -320,6 +350,24 @@ impl Ledger {
         self.full_at = self.place.bytes;
         Arc::clone(&self.full_size)
     }
+}
+
+/// What a run does is what its files say. Where others may write as well (a folder of runs in `/tmp`), they could have this user do what
+/// they like.
+fn only_ours(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
+    let check = |path: &Path| match disk.foreign_owner(path).map_err(JournalError::io("read", path))? {
+        Some(uid) => Err(JournalError::Foreign { path: path.to_path_buf(), uid }),
+        None => Ok(()),
+    };
+    check(dir)?;
+    for entry in disk.list(dir).map_err(JournalError::io("list", dir))? {
+        check(&dir.join(&entry.name))?;
+    }
+    Ok(())
+}
+
+fn gone(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, what)
 }
 
 /// Writes the last batch again where it stands. If its sync had failed just before the engine was killed, the kernel holds it as clean
@@ -353,72 +401,6 @@ fn take_lock(disk: &dyn Disk, dir: &Path, owner: &Owner) -> Result<Arc<dyn Lock>
         }
         tries += 1;
     }
-}
-
-/// Opens a run's journal for reading and reads its first line: the reader stands after it.
-pub(super) fn first_line(
-    disk: &dyn Disk,
-    dir: &Path,
-) -> Result<(BufReader<Box<dyn super::disk::DiskRead>>, Place), JournalError> {
-    match disk.kind(dir) {
-        Ok(Kind::Dir) => {}
-        Ok(_) => {
-            let error =
-                io::Error::new(io::ErrorKind::InvalidInput, "it is a link or no folder; a run is a plain folder");
-            return Err(JournalError::Io { what: "open", path: dir.to_path_buf(), error });
-        }
-        Err(error) => return Err(JournalError::Io { what: "open", path: dir.to_path_buf(), error }),
-    }
-    let path = dir.join(JOURNAL);
-    let never_begun = || JournalError::NeverBegun { dir: dir.to_path_buf() };
-    let file = match disk.open_read(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(never_begun()),
-        Err(error) => return Err(JournalError::Io { what: "read", path, error }),
-    };
-    let mut input = BufReader::with_capacity(64 << 10, file);
-    let mut line = Vec::new();
-    let fed = super::replay::read_line(&mut input, &mut line).map_err(JournalError::io("read", &path))?;
-    if let Some(version) = format::claimed_version(&line).filter(|version| *version > format::FORMAT_VERSION) {
-        return Err(JournalError::Newer { path, version });
-    }
-    let unwritten = !fed || (line.contains(&0) && format::split_line(&line).is_none());
-    if unwritten && !has_a_batch(&mut input).map_err(JournalError::io("read", &path))? {
-        return Err(never_begun());
-    }
-    let broken = |what: String| damage_of(path.clone(), 1, what, None);
-    let raw = format::split_line(&line).ok_or_else(|| broken("it is not the first line of a journal".into()))?;
-    if LineHash::of(None, raw.body) != raw.hash {
-        return Err(broken("its hash does not fit: it was changed".into()).into());
-    }
-    format::decode_header(&line).map_err(|error| broken(format!("it is not the first line of a journal ({error})")))?;
-    Ok((input, Place { seq: 0, bytes: line.len() as u64 + 1, hash: raw.hash }))
-}
-
-/// Whether a batch has its end in the rest of a journal.
-fn has_a_batch(input: &mut dyn io::BufRead) -> io::Result<bool> {
-    let mut line = Vec::new();
-    loop {
-        let fed = super::replay::read_line(input, &mut line)?;
-        if format::split_line(&line).is_some_and(|raw| raw.end) {
-            return Ok(true);
-        }
-        if line.is_empty() && !fed {
-            return Ok(false);
-        }
-    }
-}
-
-fn damage_of(path: PathBuf, line: u64, what: String, last_good_checkpoint: Option<u64>) -> Damage {
-    Damage { path, line, what, last_good_checkpoint }
-}
-
-/// The damage, with the newest place that is known to be good: before it by replay, or after it by a full file that is whole.
-pub(super) fn damage(disk: &dyn Disk, dir: &Path, line: u64, what: String, before: Option<&RunState>) -> Damage {
-    let replayed = before.and_then(|state| state.checkpoints.last()).map(|mark| mark.seq);
-    let full =
-        checkpoint::newest_usable(disk, dir, u64::MAX).ok().and_then(|(full, _)| full).map(|full| full.place.seq);
-    damage_of(dir.join(JOURNAL), line, what, replayed.max(full))
 }
 
 fn discard(disk: &dyn Disk, dir: &Path) {

@@ -18,6 +18,7 @@ mod checkpoint;
 mod commit;
 pub mod disk;
 mod error;
+mod first_line;
 mod follow;
 pub mod format;
 mod ledger;
@@ -33,7 +34,7 @@ mod writer;
 
 pub use checkpoint::{CHECKPOINT_VERSION, CheckpointHead, IgnoredCheckpoint, checkpoint_document};
 pub use commit::{
-    BATCHES_BEHIND, Committed, Committer, Entry, Failure, Group, Overview, Published, RecorderConfig, RunUpdate,
+    BATCHES_BEHIND, Cause, Committed, Committer, Entry, Failure, Group, Overview, Published, RecorderConfig, RunUpdate,
     StorageTrouble, Subscription, UPDATES_BEHIND,
 };
 pub use error::{Cut, Damage, JournalError};
@@ -50,5 +51,7 @@ pub use verify::{Problem, Verified};
 pub const JOURNAL: &str = "journal.jsonl";
 /// The lock's file name in a run's folder.
 pub const LOCK: &str = "lock";
+/// The name of the folder in a run's folder with what attempts wrote.
+pub const OUTPUT: &str = "output";
 /// How many of the newest events are kept at hand for subscribers.
 pub const RECENT: usize = 300;

@@ -25,12 +25,13 @@ impl Store {
         size(&**self.disk(), dir, DEEPEST).map_err(JournalError::io("read", dir))
     }
 
-    /// Removes a run and everything in its folder for good.
+    /// Removes a run that has ended and everything in its folder for good, if its newest event is still the one with number `seq`: whoever
+    /// decides that a run may go has seen it like that.
     ///
     /// # Errors
-    /// An engine has it open, or the file system refuses: then it is either as it was, or gone from the list with a rest that the next removal
-    /// takes.
-    pub fn remove(&self, run_id: Uuid) -> Result<(), JournalError> {
+    /// An engine has it open, it is damaged, has not ended or has gone on since, or the file system refuses: then it is either as it was, or
+    /// gone from the list with a rest that the next removal takes.
+    pub fn remove(&self, run_id: Uuid, seq: u64) -> Result<(), JournalError> {
         let disk = &**self.disk();
         let dir = self.dir(run_id);
         let lock = disk.lock(&dir.join(LOCK), &Owner::this(None).note()).map_err(JournalError::io("lock", &dir))?;
@@ -38,6 +39,13 @@ impl Store {
             Locking::Taken(lock) => lock,
             Locking::HeldBy(note) => return Err(JournalError::Locked { dir, owner: Owner::of_note(&note).pid }),
         };
+        let found = self.load_checked(&dir)?;
+        if let Some(damage) = found.damage {
+            return Err(damage.into());
+        }
+        if !found.state.status.is_ended() || found.state.seq != seq {
+            return Err(JournalError::WentOn { dir });
+        }
         let grave = self.root().join(format!("{REMOVED}{run_id}"));
         disk.rename(&dir, &grave).map_err(JournalError::io("remove", &dir))?;
         disk.sync_dir(self.root()).map_err(JournalError::io("sync", self.root()))?;

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use uuid::Uuid;
+
 use crate::run::{Recorded, RunState};
 
 use super::error::Cut;
@@ -195,14 +197,18 @@ fn judge(
     }
 }
 
-/// Folds a whole batch into a state, which the first event makes.
-pub(super) fn fold(state: &mut Option<RunState>, batch: &[Recorded]) -> Result<(), String> {
+/// Folds a whole batch into a run's state, which the first event makes.
+pub(super) fn fold(state: &mut Option<RunState>, batch: &[Recorded], run_id: Uuid) -> Result<(), String> {
     for recorded in batch {
         match state {
             Some(state) => state.apply(recorded),
             None => {
                 let first = RunState::from_registration(recorded);
-                *state = Some(first.ok_or("the first event does not say which plan was opened")?);
+                let first = first.ok_or("the first event does not say which plan was opened")?;
+                if first.run_id != run_id {
+                    return Err(format!("it opens run {}, in the journal of run {run_id}", first.run_id));
+                }
+                *state = Some(first);
             }
         }
     }

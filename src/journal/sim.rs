@@ -7,14 +7,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, Cursor};
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+mod content;
+mod images;
+
+use content::{Content, Dice};
+
+pub use images::Image;
 
 use super::disk::{Disk, DiskFile, DiskFileSystem, DiskRead, Kind, Listed, Lock, Locking};
-
-/// How much reaches a real disk at once; holes after a cut are of this size.
-const PAGE: usize = 4096;
 
 /// What can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +38,20 @@ pub enum Operation {
     SyncDir,
     /// Cutting a file.
     Truncate,
+    /// Opening a file to append to it.
+    OpenAppend,
+    /// Opening a file to read it.
+    OpenRead,
+    /// Listing a folder.
+    List,
+    /// Removing a file.
+    RemoveFile,
+    /// Removing a folder.
+    RemoveDir,
+    /// Taking a lock.
+    Lock,
+    /// Whatever of these it is.
+    Any,
 }
 
 /// Makes operations fail.
@@ -74,6 +93,10 @@ struct Inner {
     files: HashMap<u64, Content>,
     locks: HashMap<u64, Arc<()>>,
     faults: Vec<Fault>,
+    /// How long operations take.
+    delays: Vec<(Operation, Duration)>,
+    /// What the disk was before each call, once that is wanted.
+    images: Option<Vec<Image>>,
     calls: HashMap<Operation, u64>,
     next: u64,
     process: u64,
@@ -84,14 +107,6 @@ enum Node {
     Dir,
     File(u64),
     Link,
-}
-
-#[derive(Default, Clone)]
-struct Content {
-    now: Vec<u8>,
-    durable: Vec<u8>,
-    /// A sync has failed: what waited then never reaches the disk, though later syncs report success, unless it is written again.
-    lost: Range<usize>,
 }
 
 impl fmt::Debug for SimDisk {
@@ -118,6 +133,11 @@ impl SimDisk {
     /// Nothing fails any more.
     pub fn heal(&self) {
         self.inner().faults.clear();
+    }
+
+    /// From now on, an operation takes so long.
+    pub fn delay(&self, operation: Operation, time: Duration) {
+        self.inner().delays.push((operation, time));
     }
 
     /// How often an operation was called.
@@ -197,11 +217,18 @@ impl SimDisk {
     }
 
     fn begin(&self, operation: Operation, path: &Path) -> io::Result<MutexGuard<'_, Inner>> {
+        let delay = self.alive()?.delays.iter().find(|(other, _)| *other == operation).map(|(_, time)| *time);
+        if let Some(delay) = delay {
+            std::thread::sleep(delay);
+        }
         let mut inner = self.alive()?;
+        inner.keep_image();
         *inner.calls.entry(operation).or_default() += 1;
+        *inner.calls.entry(Operation::Any).or_default() += 1;
         let mut failed = None;
         for fault in &mut inner.faults {
-            if fault.operation != operation || !path.to_string_lossy().contains(&fault.path_contains) {
+            let meant = fault.operation == operation || fault.operation == Operation::Any;
+            if !meant || !path.to_string_lossy().contains(&fault.path_contains) {
                 continue;
             }
             if fault.after > 0 {
@@ -271,78 +298,6 @@ fn children<'a>(names: &'a BTreeMap<PathBuf, Node>, dir: &'a Path) -> impl Itera
     from.take_while(move |(path, _)| path.starts_with(dir)).filter(move |(path, _)| path.parent() == Some(dir))
 }
 
-impl Content {
-    fn sync(&mut self) {
-        let unchanged = self.durable.len() <= self.now.len() && self.now.starts_with(&self.durable);
-        if unchanged && self.lost.is_empty() {
-            // The usual, without copying what is there already.
-            self.durable.extend_from_slice(&self.now[self.durable.len()..]);
-            return;
-        }
-        let old = std::mem::replace(&mut self.durable, self.now.clone());
-        for place in self.lost.clone() {
-            self.durable[place] = old.get(place).copied().unwrap_or(0);
-        }
-    }
-
-    fn lose(&mut self) {
-        let common = self.now.iter().zip(&self.durable).take_while(|(one, other)| one == other).count();
-        let start = if self.lost.is_empty() { common } else { common.min(self.lost.start) };
-        self.lost = start..self.now.len();
-    }
-
-    fn lose_what_waits(&mut self, dice: &mut Dice) {
-        let common = self.now.iter().zip(&self.durable).take_while(|(one, other)| one == other).count();
-        if common < self.durable.len() {
-            // It was cut and perhaps written to since the last sync: the old or the new.
-            if dice.chance() {
-                self.now.clone_from(&self.durable);
-            }
-        } else {
-            let waiting = self.now.len() - common;
-            let kept = dice.up_to(waiting);
-            self.now.truncate(common + kept);
-            if dice.chance() {
-                for page in self.now[common..].chunks_mut(PAGE) {
-                    if dice.chance() {
-                        page.fill(0);
-                    }
-                }
-            }
-        }
-        for place in self.lost.start..self.lost.end.min(self.now.len()) {
-            self.now[place] = self.durable.get(place).copied().unwrap_or(0);
-        }
-        self.lost = 0..0;
-        self.durable.clone_from(&self.now);
-    }
-}
-
-/// Small, good enough and repeatable: splitmix64.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn chance(&mut self) -> bool {
-        self.roll() & 1 == 1
-    }
-
-    fn up_to(&mut self, most: usize) -> usize {
-        match self.roll() % 4 {
-            0 => 0,
-            1 => most,
-            _ => (self.roll() % (most as u64 + 1)) as usize,
-        }
-    }
-}
-
 /// An open file; useless after the power was cut or the process was ended.
 #[derive(Debug)]
 struct OpenFile {
@@ -360,7 +315,10 @@ impl OpenFile {
 impl DiskFile for OpenFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let (part, verdict) = match self.disk.begin(Operation::Append, &self.path) {
-            Ok(_) => (bytes, Ok(())),
+            Ok(mut inner) => {
+                inner.keep_torn_image(self.id, &bytes[..bytes.len() / 2]);
+                (bytes, Ok(()))
+            }
             Err(error) => (&bytes[..bytes.len() / 2], Err(error)),
         };
         self.content(&mut self.disk.inner())?.now.extend_from_slice(part);
@@ -387,6 +345,19 @@ impl DiskFile for OpenFile {
         content.now.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         content.lost.end = content.lost.end.min(content.now.len());
         Ok(())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut inner = self.disk.alive()?;
+        let now = &self.content(&mut inner)?.now;
+        let rest = usize::try_from(offset).ok().and_then(|offset| now.get(offset..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn is_still_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.disk.alive()?.names.get(path) == Some(&Node::File(self.id)))
     }
 }
 
@@ -415,9 +386,18 @@ impl DiskFileSystem for SimDisk {
 }
 
 #[derive(Debug)]
-struct SimLock(#[allow(dead_code)] Arc<()>);
+struct SimLock {
+    disk: SimDisk,
+    id: u64,
+    /// Held by being counted.
+    _token: Arc<()>,
+}
 
-impl Lock for SimLock {}
+impl Lock for SimLock {
+    fn is_still_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.disk.alive()?.names.get(path) == Some(&Node::File(self.id)))
+    }
+}
 
 impl Disk for SimDisk {
     fn create_dirs(&self, path: &Path) -> io::Result<()> {
@@ -453,7 +433,7 @@ impl Disk for SimDisk {
     }
 
     fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let inner = self.alive()?;
+        let inner = self.begin(Operation::OpenAppend, path)?;
         let id = inner.file(path)?;
         drop(inner);
         Ok(Arc::new(OpenFile { disk: self.clone(), path: path.into(), id }))
@@ -479,13 +459,26 @@ impl Disk for SimDisk {
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
-        let inner = self.alive()?;
+        let inner = self.begin(Operation::OpenRead, path)?;
         let id = inner.file(path)?;
         Ok(Box::new(Cursor::new(inner.files.get(&id).map(|content| content.now.clone()).unwrap_or_default())))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut inner = self.begin(Operation::Rename, from)?;
+        if inner.names.get(from) == Some(&Node::Dir) {
+            // With everything in it, also on the disk: what is in a folder hangs on the folder, not on its name.
+            let moved = |path: &Path| path.strip_prefix(from).map(|rest| to.join(rest)).ok();
+            let Inner { names, durable_names, .. } = &mut *inner;
+            for (path, node) in names.extract_if(.., |path, _| path.starts_with(from)).collect::<Vec<_>>() {
+                names.extend(moved(&path).map(|path| (path, node)));
+            }
+            let inside: Vec<_> =
+                durable_names.iter().filter(|(path, _)| path.starts_with(from) && *path != from).collect();
+            let inside: Vec<_> = inside.into_iter().filter_map(|(path, node)| Some((moved(path)?, *node))).collect();
+            durable_names.extend(inside);
+            return Ok(());
+        }
         let id = inner.file(from)?;
         inner.names.remove(from);
         inner.names.insert(to.into(), Node::File(id));
@@ -493,7 +486,7 @@ impl Disk for SimDisk {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let mut inner = self.alive()?;
+        let mut inner = self.begin(Operation::RemoveFile, path)?;
         if matches!(inner.names.get(path), Some(Node::Dir)) {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -501,7 +494,7 @@ impl Disk for SimDisk {
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        let mut inner = self.alive()?;
+        let mut inner = self.begin(Operation::RemoveDir, path)?;
         inner.has_dir(path)?;
         if children(&inner.names, path).next().is_some() {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
@@ -523,7 +516,7 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Listed>> {
-        let inner = self.alive()?;
+        let inner = self.begin(Operation::List, path)?;
         inner.has_dir(path)?;
         let inside = children(&inner.names, path);
         Ok(inside
@@ -538,8 +531,12 @@ impl Disk for SimDisk {
         self.alive()?.names.get(path).map(|node| node.kind()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn foreign_owner(&self, _path: &Path) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
+
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Locking> {
-        let mut inner = self.alive()?;
+        let mut inner = self.begin(Operation::Lock, path)?;
         inner.has_parent(path)?;
         let id = match inner.names.get(path) {
             Some(Node::File(id)) => *id,
@@ -558,7 +555,7 @@ impl Disk for SimDisk {
         let token = Arc::new(());
         inner.locks.insert(id, Arc::clone(&token));
         inner.files.entry(id).or_default().now = owner.as_bytes().to_vec();
-        Ok(Locking::Taken(Arc::new(SimLock(token))))
+        Ok(Locking::Taken(Arc::new(SimLock { disk: self.clone(), id, _token: token })))
     }
 
     fn lock_holder(&self, path: &Path) -> io::Result<Option<String>> {

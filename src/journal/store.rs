@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use crate::run::{Recorded, RunState, RunSummary};
 
-use super::checkpoint::{self, IgnoredCheckpoint, checkpoint_document};
+use super::checkpoint::{self, Full, IgnoredCheckpoint, Newest, checkpoint_document};
 use super::disk::{Disk, Kind, RealDisk};
 use super::error::{Cut, Damage, JournalError};
+use super::first_line::{FirstLine, damage, first_line, without_events};
 use super::follow::Events;
-use super::ledger::{Found, Ledger, damage, events_before, first_line};
+use super::ledger::{Found, Ledger, events_before};
 use super::replay::{Place, Tail, Wanted, fold, replay};
 use super::{JOURNAL, LOCK, RECENT};
 
@@ -42,7 +43,7 @@ pub struct Loaded {
     pub owner: Option<Owner>,
     /// The rest of a batch that nobody is writing any more; it will be cut off when the run is opened.
     pub cut: Option<Cut>,
-    /// Where the journal is damaged. Only what was read is checked; see [`Store::verify`].
+    /// Where the journal is damaged. Only what was read is checked; see [`Store::load_checked`] and [`Store::verify`].
     pub damage: Option<Damage>,
     /// Full checkpoint files that could not be used.
     pub ignored: Vec<IgnoredCheckpoint>,
@@ -153,7 +154,7 @@ impl Store {
     /// # Errors
     /// It is no run, was never begun, or is in a newer format.
     pub fn glance(&self, dir: &Path) -> Result<(u64, Option<Owner>), JournalError> {
-        let (input, _) = first_line(&*self.disk, dir)?;
+        let FirstLine { input, .. } = first_line(&*self.disk, dir)?;
         let length = input.get_ref().length().map_err(JournalError::io("read", &dir.join(JOURNAL)))?;
         Ok((length, self.owner(dir)))
     }
@@ -182,6 +183,26 @@ impl Store {
         })
     }
 
+    /// Reads a run as [`Store::load`] does, and checks the chain of all of its journal as well, at the cost of reading it: so that a run whose
+    /// journal is damaged before its newest full checkpoint is not shown as whole.
+    ///
+    /// # Errors
+    /// As for [`Store::load`].
+    pub fn load_checked(&self, dir: &Path) -> Result<Loaded, JournalError> {
+        let mut loaded = self.load(dir)?;
+        if loaded.damage.is_none() {
+            let disk = &*self.disk;
+            let FirstLine { mut input, start, .. } = first_line(disk, dir)?;
+            let chain_only = Wanted { after: u64::MAX, until: Some(loaded.place.seq), lines: false };
+            let read = replay(&mut input, start, chain_only, |_, _| Ok(()))
+                .map_err(JournalError::io("read", &dir.join(JOURNAL)))?;
+            if let Tail::Broken { line, what } = read.tail {
+                loaded.damage = Some(damage(disk, dir, line, what, None));
+            }
+        }
+        Ok(loaded)
+    }
+
     /// The state at a place in the journal: the nearest full file at or before it, and replay from there.
     ///
     /// # Errors
@@ -201,10 +222,10 @@ impl Store {
 
     fn state_and_place_at(&self, dir: &Path, seq: u64) -> Result<(RunState, Option<Place>), JournalError> {
         let read = self.replay_to(dir, seq)?;
-        if let Some(damage) = read.damage {
-            return Err(damage.into());
-        }
         if read.state.seq != seq {
+            if let Some(damage) = read.damage {
+                return Err(damage.into());
+            }
             let newest = read.place.seq;
             return Err(JournalError::NoSuchPlace { path: dir.join(JOURNAL), seq, newest });
         }
@@ -267,12 +288,16 @@ impl Store {
     pub fn list_run(&self, dir: &Path) -> Result<ListedRun, JournalError> {
         let path = dir.join(JOURNAL);
         // The length before the checkpoints: what comes in between makes the checkpoint newer, not older.
-        let (input, _) = first_line(&*self.disk, dir)?;
-        let length = input.get_ref().length().map_err(JournalError::io("read", &path))?;
-        drop(input);
+        let length = match first_line(&*self.disk, dir) {
+            Ok(FirstLine { input, .. }) => Some(input.get_ref().length().map_err(JournalError::io("read", &path))?),
+            Err(JournalError::Damaged(_)) => None,
+            Err(error) => return Err(error),
+        };
         let full = self.full_checkpoints(dir)?;
-        let rests = checkpoint::newest_head(&*self.disk, dir, &full)
-            .filter(|head| head.journal.is_some_and(|place| place.bytes >= length));
+        let rests = length.and_then(|length| {
+            checkpoint::newest_head(&*self.disk, dir, &full)
+                .filter(|head| head.journal.is_some_and(|place| place.bytes >= length))
+        });
         let (summary, damaged) = match rests {
             Some(head) => (head.summary, false),
             None => {
@@ -286,8 +311,11 @@ impl Store {
     fn replay_to(&self, dir: &Path, seq: u64) -> Result<ReadState, JournalError> {
         let disk = &*self.disk;
         let path = dir.join(JOURNAL);
-        let (mut input, start) = first_line(disk, dir)?;
-        let (full, ignored) = checkpoint::newest_usable(disk, dir, seq)?;
+        let FirstLine { mut input, start, run_id } = match first_line(disk, dir) {
+            Err(JournalError::Damaged(damage)) => return read_without_journal(disk, dir, seq, damage),
+            opened => opened?,
+        };
+        let Newest { full, witness, ignored } = checkpoint::newest(disk, dir, seq)?;
         let (mut state, from) = match full {
             Some(full) => (Some(full.state), full.place),
             None => (None, start),
@@ -298,21 +326,31 @@ impl Store {
         let read = replay(&mut input, from, wanted, |batch, _| {
             // A place may lie within a batch: an attempt's end, before the next one's start.
             batch.events.retain(|recorded| recorded.seq <= seq);
-            fold(&mut state, &batch.events)?;
+            fold(&mut state, &batch.events, run_id)?;
             recent.extend(batch.events.drain(..));
             let surplus = recent.len().saturating_sub(RECENT);
             recent.drain(..surplus);
             Ok(())
         })
         .map_err(JournalError::io("read", &path))?;
-        let damage = match &read.tail {
-            Tail::Broken { line, what } => Some(damage(disk, dir, *line, what.clone(), state.as_ref())),
+        let damage = match (&read.tail, &witness) {
+            (Tail::Broken { line, what }, _) => Some(damage(disk, dir, *line, what.clone(), state.as_ref())),
+            (_, Some(witness)) => {
+                let (line, what) = witness.testify(&read.place);
+                Some(damage(disk, dir, line, what, state.as_ref()))
+            }
             _ => None,
         };
+        if let (Some(witness), Some(damage)) = (witness, &damage) {
+            // It knows more than the journal does.
+            let Full { state, place, .. } = *witness;
+            let recent = recent.into_iter().filter(|recorded| recorded.seq <= place.seq).collect();
+            return Ok(ReadState { state, recent, place, tail: read.tail, damage: Some(damage.clone()), ignored });
+        }
         let state = match (state, damage.clone()) {
             (Some(state), _) => state,
             (None, Some(damage)) => return Err(damage.into()),
-            (None, None) => return Err(JournalError::NeverBegun { dir: dir.to_path_buf() }),
+            (None, None) => return Err(without_events(disk, dir)),
         };
         if recent.len() < RECENT && from.seq > 0 && seq == u64::MAX {
             let before = events_before(disk, &path, from.bytes, RECENT - recent.len())
@@ -323,6 +361,13 @@ impl Store {
         }
         Ok(ReadState { state, recent, place: read.place, tail: read.tail, damage, ignored })
     }
+}
+
+/// What the full checkpoints know of a run whose journal cannot be read at all.
+fn read_without_journal(disk: &dyn Disk, dir: &Path, seq: u64, damage: Damage) -> Result<ReadState, JournalError> {
+    let Some(Full { state, place, .. }) = checkpoint::newest_whole(disk, dir, seq) else { return Err(damage.into()) };
+    let tail = Tail::Broken { line: damage.line, what: damage.what.clone() };
+    Ok(ReadState { state, recent: VecDeque::new(), place, tail, damage: Some(damage), ignored: Vec::new() })
 }
 
 struct ReadState {

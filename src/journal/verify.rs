@@ -8,8 +8,8 @@ use crate::run::{RunState, checkpoint_id};
 use super::JOURNAL;
 use super::checkpoint;
 use super::error::{Cut, JournalError};
+use super::first_line::{FirstLine, first_line, without_events};
 use super::format::LineHash;
-use super::ledger::first_line;
 use super::replay::{Place, Tail, Wanted, fold, replay};
 use super::store::{Owner, Store};
 
@@ -80,7 +80,7 @@ impl Store {
         };
         let problem = |line: Option<u64>, what: String| Problem { path: path.clone(), line, what };
         let full = self.full_checkpoints(dir)?;
-        let (mut input, start) = match first_line(disk, dir) {
+        let FirstLine { mut input, start, run_id } = match first_line(disk, dir) {
             Ok(opened) => opened,
             Err(JournalError::Damaged(damage)) => {
                 verified.problems.push(problem(Some(damage.line), damage.what));
@@ -94,13 +94,14 @@ impl Store {
         let mut wrong: Vec<Problem> = Vec::new();
         let mut compared = 0;
         let read = replay(&mut input, start, Wanted::default(), |batch, place| {
-            fold(&mut state, &batch.events)?;
+            fold(&mut state, &batch.events, run_id)?;
             if head == Some(place.hash) {
                 head_seen = Some(*place);
             }
             if let (true, Some(state)) = (left.remove(&place.seq), &state) {
                 compared += 1;
-                let found = checkpoint::read(disk, dir, place.seq).and_then(|full| compare(&full.state, state));
+                let full = checkpoint::read(disk, dir, place.seq).map_err(checkpoint::Unusable::words);
+                let found = full.and_then(|full| compare(&full.state, state));
                 // The owner may have thinned it out meanwhile.
                 let path = dir.join(checkpoint::file_name(place.seq));
                 if let Err(what) = found
@@ -131,7 +132,10 @@ impl Store {
             verified.cut = None;
         }
         if verified.events == 0 && verified.is_whole() {
-            return Err(JournalError::NeverBegun { dir: dir.to_path_buf() });
+            match without_events(disk, dir) {
+                JournalError::Damaged(damage) => verified.problems.push(problem(Some(damage.line), damage.what)),
+                never_begun => return Err(never_begun),
+            }
         }
         if verified.is_whole() && verified.owner.is_none() {
             verified.problems.extend(left.into_iter().map(|seq| {

@@ -141,6 +141,25 @@ impl Running {
         }
     }
 
+    /// Waits for a line on stderr that contains this; what was read of it is not in [`Ended`] any more.
+    pub fn wait_for_error(&mut self, wanted: &str) {
+        use std::io::Read;
+        let stderr = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
+        let mut seen = Vec::new();
+        let mut byte = [0];
+        loop {
+            assert!(
+                stderr.read(&mut byte).unwrap() > 0,
+                "it ended without {wanted:?}: {}",
+                String::from_utf8_lossy(&seen)
+            );
+            seen.push(byte[0]);
+            if byte[0] == b'\n' && String::from_utf8_lossy(&seen).contains(wanted) {
+                return;
+            }
+        }
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(self.child.as_ref().unwrap());
         rustix::process::kill_process(pid, signal).unwrap();
@@ -169,6 +188,15 @@ impl Drop for Running {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// Waits until something is so, but not for ever.
+pub fn wait_until(what: &str, so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < until, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use holdpoint::engine::{self, EngineConfig, EngineHandle, NewRun, Published, Subscription};
 use holdpoint::journal::Store;
-use holdpoint::journal::sim::{EIO, Fault, Operation, SimDisk};
+use holdpoint::journal::sim::{EIO, ENOSPC, Fault, Operation, SimDisk};
 use holdpoint::plan::{FailurePolicy, Plan};
 use holdpoint::run::{
     Command, Durability, Event, InterventionStatus, PauseReason, Place, Recorded, RejectionCode, RunOptions, RunState,
@@ -355,6 +355,8 @@ async fn a_disk_that_fails_voids_the_command_and_keeps_the_outcome_for_later() {
     let wait = format!("until [ -e {} ]; do sleep 0.01; done", gate.display());
     let steps = json!([{"step_id": "one", "run": wait}, {"step_id": "two", "run": "true"}]);
     let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
+    // The journal is in memory, what attempts leave behind is not.
+    std::fs::create_dir(dir.path().join(run.run_id.to_string())).unwrap();
     run.send(Command::Start).await.unwrap();
     run.until("one runs", |state| state.steps[0].status == StepStatus::Running).await;
 
@@ -368,6 +370,63 @@ async fn a_disk_that_fails_voids_the_command_and_keeps_the_outcome_for_later() {
     let asked: Vec<&str> = run.state.interventions.iter().map(|record| record.intervention_type.as_str()).collect();
     assert_eq!(asked, ["start"], "the pause is void");
     assert_eq!(run.state.steps[0].attempts.len(), 1, "what ended while the disk failed has ended once");
+}
+
+/// The write that fails is the one with the outcome: the attempt has ended all the same, and the run does not wait for it for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_the_disk_did_not_take_is_decided_again() {
+    for operation in [Operation::Append, Operation::Sync] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = SimDisk::new();
+        let mut config = EngineConfig::new(dir.path());
+        config.disk = Arc::new(disk.clone());
+        let handle = engine::start(config).unwrap();
+        let steps =
+            json!([{"step_id": "one", "agent_type": "simulated"}, {"step_id": "two", "agent_type": "simulated"}]);
+        let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
+        // Registered; the start goes well, and what fails is the end of the first step.
+        let path_contains = "journal.jsonl".into();
+        disk.fail(Fault { operation, path_contains, after: 1, times: 1, code: ENOSPC });
+        run.send(Command::Start).await.unwrap();
+        run.until("completed", |state| state.status == RunStatus::Completed).await;
+        assert_eq!(run.state.steps[0].attempts.len(), 1, "{operation:?}: it has ended once");
+    }
+}
+
+/// What no journal line can hold is refused or fails its step; it is no trouble of the disk's, and the run goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_recorded_is_refused_and_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = engine_in(dir.path());
+    let steps = json!([{"step_id": "one", "run": "true", "hold": "wait"}, {"step_id": "two", "run": "true"}]);
+    let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
+    run.send(Command::Start).await.unwrap();
+    let deep = (0..150).fold(Value::Null, |value, _| json!([value]));
+    let refused = run.send(Command::Complete { step: "one".into(), result: Some(deep) }).await.unwrap_err();
+    assert_eq!(refused.code, RejectionCode::Invalid, "{refused}");
+    assert!(refused.to_string().contains("levels deep") && !refused.to_string().contains("disk"), "{refused}");
+    run.send(Command::Release { step: "one".into() }).await.unwrap();
+    run.until("completed", |state| state.status == RunStatus::Completed).await;
+}
+
+/// The outcome of an attempt cannot be refused: the step fails, and says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_cannot_be_recorded_fails_its_step_and_not_the_run_s_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = engine_in(dir.path());
+    // As deep as a parser takes, and too deep for a line of the journal.
+    let deep = format!("{}{}", "[".repeat(124), "]".repeat(124));
+    let steps = json!([
+        {"step_id": "deep", "run": format!("echo '{deep}' > \"$HOLDPOINT_RESULT\""), "on_failure": "continue"},
+        {"step_id": "next", "run": "true"},
+    ]);
+    let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Continue).await;
+    run.send(Command::Start).await.unwrap();
+    run.until("failed", |state| state.status == RunStatus::Failed).await;
+    assert_eq!((run.status_of("deep"), run.status_of("next")), (StepStatus::Failed, StepStatus::Completed));
+    let attempt = &run.state.step("deep").unwrap().1.attempts[0];
+    let said = attempt.outcome.as_ref().unwrap().in_words();
+    assert!(said.contains("its result cannot be"), "{said}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use holdpoint::journal::sim::{EIO, ENOSPC, Fault, KILL, Operation, SimDisk};
-use holdpoint::journal::{Entry, JournalError, Published, Store};
+use holdpoint::journal::{Cause, Entry, JournalError, Published, Store};
 use holdpoint::run::{Command, Durability, Outcome, RunState};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
@@ -172,7 +172,14 @@ fn a_relaxed_run_is_not_synced_and_opens_after_a_power_cut_all_the_same() {
         Ok((ledger, _)) => {
             assert!((1..=batches.len()).any(|count| text(&fold(&batches[..count])) == text(ledger.state())));
         }
-        Err(error) => assert!(matches!(error, JournalError::NeverBegun { .. } | JournalError::Io { .. }), "{error}"),
+        Err(error) => assert!(
+            matches!(
+                error,
+                // A full checkpoint may have reached the disk before anything of the journal: then there was a run.
+                JournalError::NeverBegun { .. } | JournalError::Io { .. } | JournalError::Damaged(_)
+            ),
+            "{error}"
+        ),
     }
 }
 
@@ -441,7 +448,7 @@ fn a_lock_is_let_go_when_its_run_is_closed() {
 }
 
 #[test]
-fn an_event_that_cannot_be_written_is_refused_for_good_and_the_run_opens_again() {
+fn an_event_that_cannot_be_written_is_void_and_the_run_goes_on_without_it() {
     let mut bench = Bench::new();
     let (mut driver, first) = Driver::new(1, 1, Durability::Full);
     bench.record(driver.id(), [first, driver.ask(Command::Start)]);
@@ -454,8 +461,10 @@ fn an_event_that_cannot_be_written_is_refused_for_good_and_the_run_opens_again()
     let committed = bench.commit(vec![Entry::Append { run_id: driver.id(), events: too_deep }]);
     assert!(!committed.failed[0].will_retry && committed.failed[0].error.contains("levels deep"), "{committed:?}");
     assert_eq!(text(committed.failed[0].state.as_ref().unwrap()), text(&acknowledged));
+    assert_eq!(committed.failed[0].cause, Cause::Event { seq: acknowledged.seq + 1 });
     assert!(bench.committer.next_repair().is_none());
-    bench.close(driver.id());
-    let (ledger, _) = bench.store.open(&bench.store.dir(driver.id())).unwrap();
-    assert_eq!(text(ledger.state()), text(&acknowledged));
+    assert!(bench.committer.subscribe(driver.id()).unwrap().storage.is_none(), "the disk has nothing to do with it");
+    driver.state = acknowledged;
+    bench.record(driver.id(), [driver.end(Outcome::succeeded())]);
+    assert!(bench.store.verify(&bench.store.dir(driver.id()), None).unwrap().is_whole());
 }

@@ -88,6 +88,47 @@ fn a_removal_that_was_interrupted_is_finished_by_the_next_and_links_are_not_foll
 }
 
 #[test]
+fn a_run_that_only_seems_to_have_ended_stays_and_what_cannot_be_read_is_named() {
+    let sandbox = Sandbox::new();
+    let paused = sandbox.plan("paused", json!([{"step_id": "one", "run": "true", "hold": "look"}]));
+    sandbox.ok(4, &["run", &paused, "--headless"]);
+    // Somebody has edited the line that lists are made of.
+    let dir = sandbox.run_dir();
+    for entry in std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.to_string_lossy().contains("checkpoint-") {
+            let text = std::fs::read_to_string(&entry).unwrap();
+            std::fs::write(&entry, text.replace("\"status\":\"paused\"", "\"status\":\"completed\"")).unwrap();
+        }
+    }
+    let listed = sandbox.ok(0, &["runs"]);
+    assert!(listed.contains("paused") && !listed.contains("completed"), "{listed}");
+    // And a folder that is no run any more.
+    let broken = sandbox.path().join("checkpoints/01a20000-0000-7000-8000-000000000000");
+    std::fs::create_dir(&broken).unwrap();
+    std::fs::write(broken.join("journal.jsonl"), "not a journal\n{\"end\":true}\n").unwrap();
+    let ended = sandbox.run(&["prune", "--keep", "0", "--yes"]);
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.stderr.contains("01a20000-0000-7000-8000-000000000000"), "{}", ended.stderr);
+    assert!(dir.exists() && broken.exists());
+    assert!(ended.text().contains("it has not ended"), "{}", ended.text());
+}
+
+#[test]
+fn what_has_gone_on_since_it_was_looked_at_is_not_removed() {
+    let sandbox = Sandbox::new();
+    ended(&sandbox, "one");
+    let store = holdpoint::journal::Store::at(sandbox.path().join("checkpoints"));
+    let (run_id, dir) = store.resolve("latest").unwrap();
+    let seen = store.load(&dir).unwrap().state.seq;
+    // As if it had been looked at before its newest event.
+    let refused = store.remove(run_id, seen - 1).unwrap_err();
+    assert!(refused.to_string().contains("has gone on since"), "{refused}");
+    assert!(dir.join("journal.jsonl").exists());
+    store.remove(run_id, seen).unwrap();
+    assert!(!dir.exists());
+}
+
+#[test]
 fn wrong_wishes_are_told_what_would_be_right() {
     let sandbox = Sandbox::new();
     let said = |arguments: &[&str]| {

@@ -172,6 +172,11 @@ type Lines = FramedRead<OwnedReadHalf, LinesCodec>;
 
 async fn greet(address: &Path) -> Result<(Lines, OwnedWriteHalf, Hello), String> {
     let stream = UnixStream::connect(address).await.map_err(|error| error.to_string())?;
+    // The address stands in a lock, which anybody may have put there.
+    let peer = stream.peer_cred().map_err(|error| error.to_string())?.uid();
+    if peer != rustix::process::getuid().as_raw() {
+        return Err(format!("it belongs to another user (uid {peer}), and nothing was said to it"));
+    }
     let (input, mut output) = stream.into_split();
     let mut hello = serde_json::to_string(&Hello::this()).map_err(|error| error.to_string())?;
     hello.push('\n');
