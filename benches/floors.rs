@@ -3,6 +3,10 @@
 //! Each pair runs floor and engine in turn, again and again; the ratio is taken pair by pair, so that a machine that is busy for a while does not
 //! count for one side only. `cargo bench --bench floors` prints the table that the docs quote; an argument picks rows by name.
 
+// Each benchmark uses its part.
+#[allow(dead_code)]
+mod common;
+
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -10,17 +14,18 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use holdpoint::engine::{self, EngineConfig, EngineHandle, NewRun};
+use holdpoint::engine::{self, EngineHandle};
 use holdpoint::journal::disk::{Disk, RealDisk};
-use holdpoint::plan::{AgentSpec, CommandLine, FailurePolicy, Plan, SimulatedSpec, Step};
-use holdpoint::run::{self, Durability, Request, RunOptions};
+use holdpoint::plan::{AgentSpec, CommandLine, Plan};
+use holdpoint::run::{self, Durability, Request};
+
+use common::{empty, engine_in, folder, load_average, median, picked, plan, registered, runtime};
 
 /// Pairs of each row; the first one warms up and is not counted.
 const PAIRS: usize = 11;
 
 fn main() {
-    let pick: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let picked = |name: &str| pick.is_empty() || pick.iter().any(|part| name.contains(part.as_str()));
+    println!("load average {}", load_average());
     println!("{:<44} {:>12} {:>12}   ratio: median (min to max)", "row", "floor", "holdpoint");
     if picked("durable-chain") {
         let steps = 200;
@@ -71,18 +76,6 @@ fn report(name: &str, steps: usize, pairs: &[(Duration, Duration)]) {
     ratios.sort_by(f64::total_cmp);
     let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
     println!("{name:<44} {floor:>9.0} µs {ours:>9.0} µs   {:.2} ({least:.2} to {most:.2})", median(ratios));
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
-}
-
-/// On the same file system as the project's `checkpoints/`, not on a memory disk that `/tmp` may be.
-fn folder() -> tempfile::TempDir {
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
-    std::fs::create_dir_all(&base).and_then(|()| tempfile::tempdir_in(base)).expect("a folder to work in")
 }
 
 /// The floor of a durable chain: spawn `true`, wait for it, one append and one fdatasync, again and again.
@@ -137,48 +130,6 @@ fn chain(steps: usize) -> Plan {
         working_dir: None,
     };
     plan("chain", steps, agent)
-}
-
-/// A list of steps that do nothing.
-fn empty(steps: usize) -> Plan {
-    plan("empty", steps, AgentSpec::Simulated(SimulatedSpec { duration_seconds: Some(0.0), ..Default::default() }))
-}
-
-fn plan(plan_id: &str, steps: usize, agent: AgentSpec) -> Plan {
-    let step =
-        |n: usize| Arc::new(Step { step_id: format!("s{n:05}"), agent_type: Some("worker".into()), ..Step::default() });
-    let json = serde_json::json!({"plan_id": plan_id, "steps": []});
-    let mut plan: Plan = serde_json::from_value(json).expect("a plan");
-    plan.agents.insert("worker".into(), agent);
-    plan.steps = (0..steps).map(step).collect();
-    plan
-}
-
-fn options(durability: Durability) -> RunOptions {
-    RunOptions {
-        on_failure: FailurePolicy::Fail,
-        max_parallel: 16,
-        simulate: false,
-        durability,
-        grace_seconds: 10.0,
-        working_dir: "/".into(),
-        plan_path: None,
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
-}
-
-fn engine_in(dir: &Path) -> EngineHandle {
-    let mut config = EngineConfig::new(dir);
-    config.warden = env!("CARGO_BIN_EXE_holdpoint").into();
-    engine::start(config).expect("the engine starts")
-}
-
-async fn registered(handle: &EngineHandle, plan: &Arc<Plan>, durability: Durability) -> uuid::Uuid {
-    let new = NewRun { plan: Arc::clone(plan), options: options(durability), user: "bench".into(), fork: None };
-    handle.register(new).await.expect("the run is registered")
 }
 
 async fn started_to_end(handle: &EngineHandle, run_id: uuid::Uuid) {

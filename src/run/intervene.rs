@@ -403,7 +403,8 @@ impl Asker<'_> {
         let mut events = Vec::new();
         let edits = difference(&state.plan, &target.plan);
         if !edits.is_empty() {
-            events.push(self.change_to(ChangeCause::Restore { checkpoint }, edits)?);
+            let (_, change) = self.changed(ChangeCause::Restore { checkpoint }, edits)?;
+            events.push(Event::PlanChanged(Box::new(change)));
         }
         let none = StepState::default();
         let steps = (target.plan.steps.iter().zip(&target.steps))

@@ -13,6 +13,7 @@ mod event;
 mod history;
 mod intervene;
 mod outcome;
+mod places;
 mod preview;
 mod snapshot;
 mod state;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::plan::order::Order;
 use crate::plan::{FailurePolicy, Plan, Step};
 
+use super::places::Places;
 use super::{Event, Intervention, Outcome, PlanChange, Recorded, RunOptions, SkipReason, StopReason};
 
 /// The six states of a run.
@@ -496,9 +497,7 @@ pub struct RunState {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Index {
     pub order: Arc<Order>,
-    pub places: Arc<HashMap<String, usize>>,
-    /// By position: the step's number, see [`RunState::step_name`]. Empty while it is the position.
-    pub numbers: Vec<u32>,
+    pub places: Places,
     pub counts: Counts,
     /// By node: how many predecessors are not satisfied yet.
     pub unmet: Vec<u32>,
@@ -528,7 +527,7 @@ pub(super) struct Index {
 impl RunState {
     /// Where a step stands in the plan.
     pub fn position(&self, step_id: &str) -> Option<usize> {
-        self.index.places.get(step_id).copied()
+        self.index.places.position(step_id)
     }
 
     /// A step's definition and state.
