@@ -175,13 +175,18 @@ fn many_runs(runs: usize) {
             let mut ids = Vec::new();
             let registering = (0..runs).map(|_| registered(&handle, &plan, Durability::Full));
             ids.extend(futures_util::future::join_all(registering).await);
+            // The first full checkpoint file of each belongs to its registration.
+            while !ids.iter().all(|id| has_full(&handle, *id)) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             let journal = dir.path().join(ids[0].to_string()).join("journal.jsonl");
             let before = std::fs::metadata(&journal).map(|found| found.len()).unwrap_or(0);
             let started = Instant::now();
             futures_util::future::join_all(ids.iter().map(|id| started_to_end(&handle, *id))).await;
+            // Until the full checkpoint files of their ends are written as well.
+            handle.shutdown().await;
             let ours = started.elapsed();
             let after = std::fs::metadata(&journal).map(|found| found.len()).unwrap_or(0);
-            handle.shutdown().await;
             let full = dir.path().join(ids[0].to_string());
             let full = std::fs::read_dir(full).expect("the run's folder").flatten();
             let full = full.filter(|entry| entry.file_name().to_string_lossy().starts_with("checkpoint-"));
@@ -199,6 +204,11 @@ fn many_runs(runs: usize) {
     let shares: Vec<f64> = pairs.iter().map(|(floor, ours)| floor.as_secs_f64() / ours.as_secs_f64()).collect();
     let speed: Vec<f64> = pairs.iter().map(|(_, ours)| (runs * steps) as f64 / ours.as_secs_f64()).collect();
     println!("  {:.2} of the raw loop's speed, {:.0} durable steps a second", median(shares), median(speed));
+}
+
+fn has_full(handle: &EngineHandle, run_id: uuid::Uuid) -> bool {
+    let store = handle.store();
+    store.full_checkpoints(&store.dir(run_id)).is_ok_and(|found| !found.is_empty())
 }
 
 fn raw_rounds(files: usize, rounds: usize, bytes: usize, full: usize) -> Duration {

@@ -68,8 +68,9 @@ pub fn options(durability: Durability) -> RunOptions {
     }
 }
 
+/// The one that the program uses.
 pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
+    engine::runtime().expect("a runtime")
 }
 
 pub fn engine_in(dir: &Path) -> EngineHandle {
