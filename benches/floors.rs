@@ -76,6 +76,12 @@ fn report(name: &str, steps: usize, pairs: &[(Duration, Duration)]) {
     ratios.sort_by(f64::total_cmp);
     let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
     println!("{name:<44} {floor:>9.0} µs {ours:>9.0} µs   {:.2} ({least:.2} to {most:.2})", median(ratios));
+    // What a busy machine adds, it adds to each side by chance; the least of each is nearest to what the work takes.
+    let fastest = |side: fn(&(Duration, Duration)) -> Duration| {
+        pairs.iter().map(side).map(|time| each(&time)).fold(f64::MAX, f64::min)
+    };
+    let (floor, ours) = (fastest(|pair| pair.0), fastest(|pair| pair.1));
+    println!("{:<44} {floor:>9.0} µs {ours:>9.0} µs   {:.2}", "  the fastest of each", ours / floor);
 }
 
 /// The floor of a durable chain: spawn `true`, wait for it, one append and one fdatasync, again and again.
@@ -258,8 +264,15 @@ fn flat() {
         let mut times = vec![Instant::now()];
         let mut done = 0;
         while done < STEPS {
-            let engine::Published::Batch(batch) = subscription.events.recv().await.expect("no batch is missed") else {
-                panic!("the disk fails");
+            let batch = match subscription.events.recv().await {
+                Ok(engine::Published::Batch(batch)) => batch,
+                Ok(_) => panic!("the disk fails"),
+                Err(_) => {
+                    // Fell behind on a busy machine: from here on anew.
+                    subscription = handle.subscribe(run_id).await.expect("the run is open");
+                    done = subscription.state.step_index() as usize;
+                    continue;
+                }
             };
             done += batch.iter().filter(|one| matches!(one.event, run::Event::AttemptEnded { .. })).count();
             while times.len() <= done / 1000 {

@@ -77,14 +77,6 @@ impl Order {
         Self::with_places(plan, |id| places.get(id).map(|place| *place as usize))
     }
 
-    /// The order of a plan that was changed by edits, which keep ids apart: only those that others depend on are looked at.
-    ///
-    /// # Errors
-    /// An unknown dependency or a cycle.
-    pub fn of_edited(plan: &Plan) -> Result<Self, OrderError> {
-        if is_graph(plan) { Self::new(plan) } else { Self::with_places(plan, |_| None) }
-    }
-
     /// The order of a plan in which every id stands once, and `place` says where.
     ///
     /// # Errors
@@ -279,7 +271,9 @@ fn graph_edges(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Result<(us
         named.sort_unstable();
         named.dedup();
         for dependency in &named {
-            let from = place(dependency).ok_or_else(|| OrderError::UnknownDependency {
+            // Most often it is the one before, and then no id has to be looked up.
+            let before = index.checked_sub(1).filter(|before| plan.steps[*before].step_id == **dependency);
+            let from = before.or_else(|| place(dependency)).ok_or_else(|| OrderError::UnknownDependency {
                 step: step.step_id.clone(),
                 dependency: (*dependency).clone(),
             })?;

@@ -387,7 +387,8 @@ impl Asker<'_> {
         if plan.steps.is_empty() {
             return Err(invalid("a plan needs at least one step"));
         }
-        let order = Order::of_edited(plan).map_err(|error| {
+        let places = self.places_before(plan);
+        let order = Order::with_places(plan, self.places_in(plan, &places)).map_err(|error| {
             let possible = match &error {
                 OrderError::UnknownDependency { .. } => "name a step of the plan",
                 OrderError::Cycle(_) => "leave one of these dependencies out",
@@ -402,7 +403,7 @@ impl Asker<'_> {
             ))
             .possible("keep `depends_on` as the other steps have it"));
         }
-        self.nothing_before_what_ran(plan, &order, &change.states)
+        self.nothing_before_what_ran(plan, &places, &order, &change.states)
     }
 
     /// In a graph the order of the list says which of several ready steps goes first; it must not contradict the dependencies.
@@ -427,11 +428,11 @@ impl Asker<'_> {
     fn nothing_before_what_ran(
         &self,
         plan: &Plan,
+        places: &[Option<usize>],
         order: &Order,
         states: &[(String, StepState)],
     ) -> Result<(), Rejection> {
         let state = self.state;
-        let places = self.places_before(plan);
         let found = |position: usize| {
             let id = &plan.steps[position].step_id;
             let added = || states.iter().find(|(added, _)| added == id).map(|(_, state)| state);
@@ -482,6 +483,19 @@ impl Asker<'_> {
             place
         };
         plan.steps.iter().map(place_of).collect()
+    }
+
+    /// Says where a step stands in a changed plan; edits keep ids apart. `before` is what [`Self::places_before`] says of that plan.
+    fn places_in<'a>(&'a self, plan: &'a Plan, before: &[Option<usize>]) -> impl Fn(&str) -> Option<usize> + 'a {
+        let mut now = vec![None; self.state.plan.steps.len()];
+        let mut added = HashMap::new();
+        for (place, before) in before.iter().enumerate() {
+            match before {
+                Some(before) => now[*before] = Some(place),
+                None => drop(added.insert(plan.steps[place].step_id.as_str(), place)),
+            }
+        }
+        move |id| self.state.position(id).map_or_else(|| added.get(id).copied(), |before| now[before])
     }
 
     /// The states of steps that are put in: a new one under an old name goes on counting its attempts; one that comes back is as it was.

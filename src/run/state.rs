@@ -1,6 +1,7 @@
 //! A run's state: the fold of its events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Write;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -673,7 +674,13 @@ impl RunState {
 /// Digest of an attempt's masked input: the first 16 hex digits of SHA-256 over its JSON.
 pub fn input_digest(input: &Value) -> String {
     let bytes = serde_json::to_vec(input).unwrap_or_default();
-    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(bytes);
+    let (first, _) = digest.split_at(8);
+    first.iter().fold(String::with_capacity(16), |mut digits, byte| {
+        // Into a string it cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 /// What an attempt gets as input: everything of the step that shapes the work.
