@@ -473,7 +473,7 @@ impl Asker<'_> {
     }
 
     /// Where the steps of a changed plan stand in the plan as it is. Most follow each other as before, so few are looked up by name.
-    fn places_before(&self, plan: &Plan) -> Vec<Option<usize>> {
+    pub(super) fn places_before(&self, plan: &Plan) -> Vec<Option<usize>> {
         let state = self.state;
         let mut next = 0;
         let place_of = |step: &Arc<Step>| {
