@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, PipeReader};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -16,7 +17,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::Instant;
 
 use crate::plan::{AgentSpec, CommandLine, CommandProtocol};
@@ -81,12 +83,11 @@ impl CommandAgent {
         make_folder_of(&result_path).map_err(|error| format!("the folder for output could not be made: {error}"))?;
 
         let jsonl = self.protocol == CommandProtocol::Jsonl;
-        let (mut child, group) = self.start(&context, &result_path).await?;
+        let (mut child, mut pipes, group) = self.start(&context, &result_path).await?;
         let input = child.stdin.take().map(|stdin| feed(stdin, jsonl::request(&context)));
         let mut intake = Intake::new(&context.secrets, context.live.clone(), jsonl);
         let mut sink = OutputSink::new(context.output_path.clone(), context.live.clone());
         let ended = {
-            let mut pipes = Pipes::of(&mut child);
             let pump = pump(&mut pipes, &mut intake, &mut sink);
             let ended = see_through(&mut child, group, &mut context.stop, context.grace);
             tokio::pin!(pump, ended);
@@ -118,7 +119,7 @@ impl CommandAgent {
         Ok(judge(ended, result.map(|result| result.map(|result| mask(&context.secrets, result))), output))
     }
 
-    async fn start(&self, context: &AttemptContext, result_path: &Path) -> Result<(Child, Group), String> {
+    async fn start(&self, context: &AttemptContext, result_path: &Path) -> Result<(Child, Pipes, Group), String> {
         let folder = [context.step.working_dir.as_deref(), self.working_dir.as_deref()].into_iter().flatten().next();
         let folder = context.working_dir.join(folder.unwrap_or_default());
         let mut command = match &self.command {
@@ -147,13 +148,17 @@ impl CommandAgent {
         command.envs(&self.env).envs(&context.step.env).envs(variables).current_dir(&folder);
         let stdin = if self.protocol == CommandProtocol::Jsonl { Stdio::piped() } else { Stdio::null() };
         // Not `pre_exec`, which would make starting a process several times slower.
-        command.process_group(0).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (pipes, stdout, stderr) =
+            Pipes::open().map_err(|error| format!("there is no pipe for its output: {error}"))?;
+        command.process_group(0).stdin(stdin).stdout(stdout).stderr(stderr);
         let turn = context.warden.turn().await;
         let child = command.spawn().map_err(|error| self.not_started(&error, &folder))?;
         let leader = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or("the process has no id")?;
         let group = Group::new(&context.warden, leader, &context.key);
         drop(turn);
-        Ok((child, group))
+        // With it goes our copy of the pipes' other ends: they end with the attempt.
+        drop(command);
+        Ok((child, pipes, group))
     }
 
     fn not_started(&self, error: &io::Error, folder: &Path) -> String {
@@ -327,15 +332,22 @@ async fn pump(pipes: &mut Pipes, intake: &mut Intake, sink: &mut OutputSink) {
 
 /// stdout and stderr, read in turns.
 struct Pipes {
-    stdout: Option<ChildStdout>,
-    stderr: Option<ChildStderr>,
+    stdout: Option<pipe::Receiver>,
+    stderr: Option<pipe::Receiver>,
     buffer: Vec<u8>,
     stderr_first: bool,
 }
 
 impl Pipes {
-    fn of(child: &mut Child) -> Self {
-        Self { stdout: child.stdout.take(), stderr: child.stderr.take(), buffer: vec![0; READ.0], stderr_first: false }
+    /// The pipes, and the ends that the attempt is to write to.
+    ///
+    /// They are made, and the runtime is told of them, before the process is there: a pipe that is told of when it has ended already wakes
+    /// another thread for nothing.
+    fn open() -> io::Result<(Self, Stdio, Stdio)> {
+        let receiver = |reader: PipeReader| pipe::Receiver::from_owned_fd(OwnedFd::from(reader));
+        let ((stdout, out), (stderr, err)) = (io::pipe()?, io::pipe()?);
+        let (stdout, stderr) = (Some(receiver(stdout)?), Some(receiver(stderr)?));
+        Ok((Self { stdout, stderr, buffer: vec![0; READ.0], stderr_first: false }, out.into(), err.into()))
     }
 
     /// The next piece that comes; `None` when both have ended. Safe to cancel.

@@ -231,10 +231,7 @@ fn not_a_command(given: &Path, failure: Failure) -> Failure {
 }
 
 fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    let runtime = crate::engine::runtime().map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let ended = runtime.block_on(work);
     // A thread that is stuck in a read of a dead file system must not keep the program.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));

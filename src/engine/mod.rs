@@ -76,6 +76,18 @@ pub fn request(command: Command, user: impl Into<String>) -> Request {
     Request::new(Uuid::now_v7(), command, user)
 }
 
+/// A runtime for an engine and for what stands around it.
+///
+/// It has one thread for two processors: the engine and its attempts compute little, and on a small machine a second thread would mostly be
+/// woken to find nothing to do, beside processes that have work.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread().worker_threads(processors.div_ceil(2)).enable_all().build()
+}
+
 /// Where an attempt's output lies in the folder of all runs.
 pub fn output_path(root: &Path, run_id: Uuid, step: &str, attempt: u32) -> PathBuf {
     root.join(run_id.to_string()).join(crate::journal::OUTPUT).join(format!("{step}.{attempt}.log"))

@@ -75,9 +75,17 @@ impl Order {
     /// # Errors
     /// An unknown dependency, a duplicate id or a cycle.
     pub fn new(plan: &Plan) -> Result<Self, OrderError> {
-        let is_graph = plan.steps.iter().any(|step| step.depends_on.is_some());
         let places = places(plan)?;
-        let (nodes, edges) = if is_graph { graph_edges(plan, &places)? } else { stage_edges(plan) };
+        Self::with_places(plan, |id| places.get(id).map(|place| *place as usize))
+    }
+
+    /// The order of a plan in which every id stands once, and `place` says where.
+    ///
+    /// # Errors
+    /// An unknown dependency or a cycle.
+    pub fn with_places(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Result<Self, OrderError> {
+        let is_graph = is_graph(plan);
+        let (nodes, edges) = if is_graph { graph_edges(plan, place)? } else { stage_edges(plan) };
         let reversed: Vec<(u32, u32)> = edges.iter().map(|(from, to)| (*to, *from)).collect();
         let (successors, predecessors) = (Adjacency::new(nodes, &edges), Adjacency::new(nodes, &reversed));
         let chains = chains(plan.steps.len(), nodes, &successors, &predecessors);
@@ -280,18 +288,26 @@ fn places(plan: &Plan) -> Result<HashMap<&str, u32>, OrderError> {
     Ok(places)
 }
 
-fn graph_edges(plan: &Plan, places: &HashMap<&str, u32>) -> Result<(usize, Vec<(u32, u32)>), OrderError> {
-    let mut edges = Vec::new();
+fn is_graph(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| step.depends_on.is_some())
+}
+
+fn graph_edges(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Result<(usize, Vec<(u32, u32)>), OrderError> {
+    let mut edges = Vec::with_capacity(plan.steps.len());
+    let mut named: Vec<&String> = Vec::new();
     for (index, step) in plan.steps.iter().enumerate() {
-        let mut named: Vec<&String> = step.depends_on.iter().flatten().collect();
+        named.clear();
+        named.extend(step.depends_on.iter().flatten());
         named.sort_unstable();
         named.dedup();
-        for dependency in named {
-            let from = *places.get(dependency.as_str()).ok_or_else(|| OrderError::UnknownDependency {
+        for dependency in &named {
+            // Most often it is the one before, and then no id has to be looked up.
+            let before = index.checked_sub(1).filter(|before| plan.steps[*before].step_id == **dependency);
+            let from = before.or_else(|| place(dependency)).ok_or_else(|| OrderError::UnknownDependency {
                 step: step.step_id.clone(),
-                dependency: dependency.clone(),
+                dependency: (*dependency).clone(),
             })?;
-            edges.push((from, index as u32));
+            edges.push((from as u32, index as u32));
         }
     }
     Ok((plan.steps.len(), edges))

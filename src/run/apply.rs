@@ -3,15 +3,15 @@
 //! This is the only place where a run's state changes. It is total: an event that does not fit (an older attempt's, an unknown step's) changes
 //! nothing but the sequence number. Its cost follows what the event touches, never the plan's size.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
+use crate::plan::FailurePolicy;
 use crate::plan::order::Order;
-use crate::plan::{FailurePolicy, Step};
 
+use super::places::Places;
 use super::{
     Attempt, ByHand, CheckpointCause, CheckpointMark, Event, GateDecision, HoldState, Intervention, InterventionStatus,
     PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState, RunStatus, Skip, StepState,
@@ -251,32 +251,24 @@ impl RunState {
     pub fn reindex(&mut self) {
         self.index.command_ids =
             self.interventions.iter().filter_map(|intervention| spent_id(intervention).cloned()).collect();
+        self.index.places = Places::of(&self.plan, &self.step_names);
         self.reorder();
     }
 
-    /// Makes what follows from the plan's order and the step states anew. Cost: the plan's size.
+    /// Makes what follows from the plan's order and the step states anew, but for the places of the steps. Cost: the plan's size.
     pub(super) fn reorder(&mut self) {
+        let places = std::mem::take(&mut self.index.places);
+        let order = places.are_distinct().then(|| Order::with_places(&self.plan, |id| places.position(id)));
         // A plan is checked before it is registered and before it is changed, so it has an order.
-        let order = Order::new(&self.plan).unwrap_or_else(|_| Order::none(self.plan.steps.len()));
+        let order = order.and_then(Result::ok).unwrap_or_else(|| Order::none(self.plan.steps.len()));
         let nodes = order.node_count();
         let mut unmet: Vec<u32> = (0..nodes).map(|node| order.predecessor_count(node)).collect();
         unmet.resize(nodes.max(self.plan.steps.len()), 0);
         let released = vec![false; unmet.len()];
-        let places: HashMap<String, usize> =
-            self.plan.steps.iter().enumerate().map(|(place, step)| (step.step_id.clone(), place)).collect();
         self.steps.resize(self.plan.steps.len(), StepState::default());
-        let numbers = if self.step_names.is_empty() {
-            Vec::new()
-        } else {
-            let known: HashMap<&str, u32> =
-                self.step_names.iter().zip(0..).map(|(name, number)| (name.as_str(), number)).collect();
-            let number = |step: &Arc<Step>| known.get(step.step_id.as_str()).copied().unwrap_or(u32::MAX);
-            self.plan.steps.iter().map(number).collect()
-        };
         let command_ids = std::mem::take(&mut self.index.command_ids);
-        let (order, places) = (Arc::new(order), Arc::new(places));
         let queue = Queue::new(&self.plan);
-        self.index = Index { order, places, numbers, unmet, released, command_ids, queue, ..Index::default() };
+        self.index = Index { order: Arc::new(order), places, unmet, released, command_ids, queue, ..Index::default() };
         for position in 0..self.steps.len() {
             self.index.counts.add(self.steps[position].status);
             self.join(position);
@@ -334,7 +326,7 @@ impl RunState {
     }
 
     fn mark(&mut self, seq: u64, time: DateTime<Utc>, cause: CheckpointCause, step: Option<usize>) {
-        let step = step.map(|position| self.index.numbers.get(position).copied().unwrap_or(position as u32));
+        let step = step.map(|position| self.index.places.number_at(position).unwrap_or(position as u32));
         // A mark keeps microseconds in a file; it must not be another one after loading.
         let time = time.trunc_subsecs(6);
         self.checkpoints.push(CheckpointMark { seq, time, step_index: self.step_index(), cause, step });

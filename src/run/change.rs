@@ -52,16 +52,8 @@ impl RunState {
         if self.step_names.is_empty() {
             self.step_names = self.plan.steps.iter().map(|step| step.step_id.clone()).collect();
         }
-        let mut names: HashSet<&str> = HashSet::new();
-        let mut added = Vec::new();
+        let mut places = std::mem::take(&mut self.index.places);
         for edit in &change.edits {
-            let before: Vec<String> = match edit {
-                Edit::Reorder { position, steps } => {
-                    let stretch = self.plan.steps.iter().skip(*position).take(steps.len());
-                    stretch.map(|step| step.step_id.clone()).collect()
-                }
-                _ => Vec::new(),
-            };
             let Ok(inverse) = Arc::make_mut(&mut self.plan).edit(edit) else { continue };
             match (edit, inverse) {
                 (Edit::Add { position, step }, _) => {
@@ -70,21 +62,25 @@ impl RunState {
                         change.states.iter().find(|(id, _)| *id == step.step_id).map(|(_, state)| state.clone());
                     self.steps.insert(position, state.unwrap_or_default());
                     self.removed.remove(&step.step_id);
-                    added.push(&step.step_id);
+                    if places.insert(position, &step.step_id) {
+                        self.step_names.push(step.step_id.clone());
+                    }
                 }
                 (Edit::Remove { step_id }, Edit::Add { position, step }) => {
                     let state = self.steps.remove(position);
                     let removed = RemovedStep { definition: step, state, version: change.version };
                     self.removed.insert(step_id.clone(), Arc::new(removed));
+                    places.remove(position);
                 }
                 (Edit::Reorder { position, steps }, _) => {
-                    let mut states: HashMap<&str, StepState> = before
-                        .iter()
-                        .zip(&mut self.steps[*position..position + steps.len()])
-                        .map(|(id, state)| (id.as_str(), std::mem::take(state)))
+                    let stretch = *position..position + steps.len();
+                    let mut states: HashMap<Option<u32>, StepState> = stretch
+                        .clone()
+                        .map(|place| (places.number_at(place), std::mem::take(&mut self.steps[place])))
                         .collect();
-                    for (place, id) in steps.iter().enumerate() {
-                        self.steps[position + place] = states.remove(id.as_str()).unwrap_or_default();
+                    places.reorder(*position, steps);
+                    for place in stretch {
+                        self.steps[place] = states.remove(&places.number_at(place)).unwrap_or_default();
                     }
                 }
                 (Edit::Replace { step }, Edit::Replace { step: old }) => {
@@ -95,11 +91,8 @@ impl RunState {
                 _ => {}
             }
         }
-        if !added.is_empty() {
-            names.extend(self.step_names.iter().map(String::as_str));
-            let new: Vec<String> = added.into_iter().filter(|id| names.insert(id)).cloned().collect();
-            self.step_names.extend(new);
-        }
+        places.settle();
+        self.index.places = places;
         self.reorder();
         let held: Vec<usize> = self.index.held.iter().copied().collect();
         for position in held {
@@ -237,8 +230,8 @@ impl Asker<'_> {
         let Some((position, steps)) = moved(&before, &after) else {
             return Err(refuse("the steps are in this order already").possible("name them in another order"));
         };
+        self.keeps_dependencies(position, steps)?;
         let steps = steps.iter().map(|id| (*id).to_owned()).collect();
-        self.keeps_dependencies(&after)?;
         self.change(ChangeCause::Reorder, vec![Edit::Reorder { position, steps }])
     }
 
@@ -269,23 +262,20 @@ impl Asker<'_> {
         for edit in &edits {
             self.untouched(edit)?;
         }
-        let mut plan = state.plan.as_ref().clone();
-        plan.edit_all(&edits).map_err(|error| overtaken(&error))?;
-        let states = self.states_of_added(&edits, cause);
-        self.keeps_rules(&plan, &edits, &states)?;
+        let (plan, change) = self.changed(cause, edits)?;
+        self.keeps_rules(&plan, &change)?;
         let mut events = self.reopened();
-        events.push(self.change_to(cause, edits)?);
+        events.push(Event::PlanChanged(Box::new(change)));
         Ok((InterventionStatus::Applied, events))
     }
 
-    /// The event of a change that is allowed.
-    pub(super) fn change_to(&self, cause: ChangeCause, edits: Vec<Edit>) -> Result<Event, Rejection> {
-        let state = self.state;
-        let mut plan = state.plan.as_ref().clone();
+    /// The plan with a change, and what is recorded of it. Whether it is allowed is not asked.
+    pub(super) fn changed(&self, cause: ChangeCause, edits: Vec<Edit>) -> Result<(Plan, PlanChange), Rejection> {
+        let mut plan = self.state.plan.as_ref().clone();
         let inverse = plan.edit_all(&edits).map_err(|error| overtaken(&error))?;
         let states = self.states_of_added(&edits, cause);
         let change = PlanChange {
-            version: state.plan_version + 1,
+            version: self.state.plan_version + 1,
             cause,
             user: self.request.user.clone(),
             reason: self.request.reason.clone(),
@@ -293,7 +283,7 @@ impl Asker<'_> {
             inverse,
             states,
         };
-        Ok(Event::PlanChanged(Box::new(change)))
+        Ok((plan, change))
     }
 
     /// What ran, or runs, is not changed behind its back.
@@ -340,16 +330,17 @@ impl Asker<'_> {
         }
     }
 
-    fn keeps_rules(&self, plan: &Plan, edits: &[Edit], states: &[(String, StepState)]) -> Result<(), Rejection> {
+    fn keeps_rules(&self, plan: &Plan, change: &PlanChange) -> Result<(), Rejection> {
         let state = self.state;
-        let shape_changed = edits.iter().any(|edit| !state.keeps_order(edit));
+        let shape_changed = change.edits.iter().any(|edit| !state.keeps_order(edit));
         if !shape_changed {
             return Ok(());
         }
         if plan.steps.is_empty() {
             return Err(invalid("a plan needs at least one step"));
         }
-        let order = Order::new(plan).map_err(|error| {
+        let places = self.places_before(plan);
+        let order = Order::with_places(plan, self.places_in(plan, &places)).map_err(|error| {
             let possible = match &error {
                 OrderError::UnknownDependency { .. } => "name a step of the plan",
                 OrderError::Cycle(_) => "leave one of these dependencies out",
@@ -364,16 +355,17 @@ impl Asker<'_> {
             ))
             .possible("keep `depends_on` as the other steps have it"));
         }
-        self.nothing_before_what_ran(plan, &order, states)
+        self.nothing_before_what_ran(plan, &places, &order, &change.states)
     }
 
     /// In a graph the order of the list says which of several ready steps goes first; it must not contradict the dependencies.
-    fn keeps_dependencies(&self, after: &[&str]) -> Result<(), Rejection> {
-        let places: HashMap<&str, usize> = after.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    /// Only steps of the stretch that gets another order can come to stand before each other.
+    fn keeps_dependencies(&self, position: usize, stretch: &[&str]) -> Result<(), Rejection> {
+        let places: HashMap<&str, usize> = stretch.iter().zip(position..).map(|(id, place)| (*id, place)).collect();
         let place = |id: &str| places.get(id).copied();
-        for step in &self.state.plan.steps {
+        for (before, step) in self.state.plan.steps.iter().enumerate().skip(position).take(stretch.len()) {
             for dependency in step.depends_on.iter().flatten() {
-                let in_order = self.state.position(dependency) < self.state.position(&step.step_id);
+                let in_order = self.state.position(dependency) < Some(before);
                 if in_order && place(dependency) > place(&step.step_id) {
                     let id = &step.step_id;
                     return Err(refuse(format!("`{id}` depends on `{dependency}` and cannot stand before it"))
@@ -388,6 +380,7 @@ impl Asker<'_> {
     fn nothing_before_what_ran(
         &self,
         plan: &Plan,
+        places: &[Option<usize>],
         order: &Order,
         states: &[(String, StepState)],
     ) -> Result<(), Rejection> {
@@ -395,7 +388,7 @@ impl Asker<'_> {
         let found = |position: usize| {
             let id = &plan.steps[position].step_id;
             let added = || states.iter().find(|(added, _)| added == id).map(|(_, state)| state);
-            state.step(id).map(|(_, step)| step).or_else(added)
+            places[position].map(|place| &state.steps[place]).or_else(added)
         };
         let open = |position: usize| !found(position).is_some_and(|step| step.lets_pass(order));
         let mut waits = vec![false; order.node_count()];
@@ -410,7 +403,7 @@ impl Asker<'_> {
             }
         }
         for (position, step) in plan.steps.iter().enumerate().filter(|(position, _)| waits[*position]) {
-            let Some(before) = state.position(&step.step_id) else { continue };
+            let Some(before) = places[position] else { continue };
             let there = &state.steps[before];
             let ran = there.status.is_live() || (there.status == StepStatus::Completed && !there.attempts.is_empty());
             if !ran {
@@ -429,6 +422,32 @@ impl Asker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Where the steps of a changed plan stand in the plan as it is. Most follow each other as before, so few are looked up by name.
+    pub(super) fn places_before(&self, plan: &Plan) -> Vec<Option<usize>> {
+        let state = self.state;
+        let mut next = 0;
+        let place_of = |step: &Arc<Step>| {
+            let follows = state.plan.steps.get(next).is_some_and(|old| old.step_id == step.step_id);
+            let place = if follows { Some(next) } else { state.position(&step.step_id) };
+            next = place.map_or(next, |place| place + 1);
+            place
+        };
+        plan.steps.iter().map(place_of).collect()
+    }
+
+    /// Says where a step stands in a changed plan; edits keep ids apart. `before` is what [`Self::places_before`] says of that plan.
+    fn places_in<'a>(&'a self, plan: &'a Plan, before: &[Option<usize>]) -> impl Fn(&str) -> Option<usize> + 'a {
+        let mut now = vec![None; self.state.plan.steps.len()];
+        let mut added = HashMap::new();
+        for (place, before) in before.iter().enumerate() {
+            match before {
+                Some(before) => now[*before] = Some(place),
+                None => drop(added.insert(plan.steps[place].step_id.as_str(), place)),
+            }
+        }
+        move |id| self.state.position(id).map_or_else(|| added.get(id).copied(), |before| now[before])
     }
 
     /// The states of steps that are put in: a new one under an old name goes on counting its attempts; one that comes back is as it was.

@@ -461,18 +461,22 @@ impl Asker<'_> {
             return Err(no_checkpoint(checkpoint));
         };
         let mut events = Vec::new();
-        let edits = difference(&state.plan, &target.plan);
+        // A version's number is never used again: the same number is the same plan.
+        let same = target.plan_version == state.plan_version;
+        let edits = if same { Vec::new() } else { difference(&state.plan, &target.plan) };
         if !edits.is_empty() {
-            events.push(self.change_to(ChangeCause::Restore { checkpoint }, edits)?);
+            let (_, change) = self.changed(ChangeCause::Restore { checkpoint }, edits)?;
+            events.push(Event::PlanChanged(Box::new(change)));
         }
         let none = StepState::default();
         let steps = (target.plan.steps.iter().zip(&target.steps))
-            .filter_map(|(definition, then)| {
+            .zip(self.places_before(&target.plan))
+            .filter_map(|((definition, then), place)| {
                 let id = &definition.step_id;
-                let now = state.step(id).map(|(_, step)| step);
-                let now = now.or_else(|| state.removed.get(id).map(|removed| &removed.state)).unwrap_or(&none);
+                let here = place.map(|place| &state.steps[place]);
+                let now = here.or_else(|| state.removed.get(id).map(|removed| &removed.state)).unwrap_or(&none);
                 let restored = restored(then, now);
-                let differs = state.step(id).is_none_or(|(_, now)| restored != *now);
+                let differs = here.is_none_or(|here| restored != *here);
                 differs.then(|| (id.clone(), restored))
             })
             .collect();

@@ -15,6 +15,7 @@ mod history;
 mod inputs;
 mod intervene;
 mod outcome;
+mod places;
 mod preview;
 mod queue;
 mod snapshot;

@@ -1,6 +1,7 @@
 //! A run's state: the fold of its events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Write;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use crate::plan::order::Order;
 use crate::plan::{FailurePolicy, Plan, Step};
 
+use super::places::Places;
 use super::queue::Queue;
 use super::{Event, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, SkipReason, StopReason};
 
@@ -549,9 +551,7 @@ pub struct RunState {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Index {
     pub order: Arc<Order>,
-    pub places: Arc<HashMap<String, usize>>,
-    /// By position: the step's number, see [`RunState::step_name`]. Empty while it is the position.
-    pub numbers: Vec<u32>,
+    pub places: Places,
     pub counts: Counts,
     /// By node: how many predecessors are not satisfied yet.
     pub unmet: Vec<u32>,
@@ -581,7 +581,7 @@ pub(super) struct Index {
 impl RunState {
     /// Where a step stands in the plan.
     pub fn position(&self, step_id: &str) -> Option<usize> {
-        self.index.places.get(step_id).copied()
+        self.index.places.position(step_id)
     }
 
     /// A step's definition and state.
@@ -745,7 +745,13 @@ impl RunState {
 /// Digest of an attempt's masked input: the first 16 hex digits of SHA-256 over its JSON.
 pub fn input_digest(input: &Value) -> String {
     let bytes = serde_json::to_vec(input).unwrap_or_default();
-    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(bytes);
+    let (first, _) = digest.split_at(8);
+    first.iter().fold(String::with_capacity(16), |mut digits, byte| {
+        // Into a string it cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 /// What an attempt gets as input: everything of the step that shapes the work.
