@@ -409,20 +409,22 @@ impl Asker<'_> {
 
     fn review(&self, step: &str, status: ReviewStatus) -> Decision {
         let target = self.target(step)?;
-        self.refuse_ended()?;
+        self.refuse_while_cancelling()?;
         if target.step.status != StepStatus::InReview {
             let word = target.step.status.word();
             return Err(refuse(format!("`{step}` is {word}, not in review")).possible(self.answers(&target)));
         }
         let policy = target.definition.on_failure.unwrap_or(self.state.options.on_failure);
         let rejected = status == ReviewStatus::Rejected;
-        let mut events = vec![Event::ReviewAnswered {
+        // Passed on, it still waits: that takes up no run that has ended.
+        let mut events = if status == ReviewStatus::Escalated { Vec::new() } else { self.reopened() };
+        events.push(Event::ReviewAnswered {
             step: step.to_owned(),
             user: self.request.user.clone(),
             status,
             notes: self.request.reason.clone(),
             policy: rejected.then_some(policy),
-        }];
+        });
         events.extend(asks_for_failure(self.state, policy).filter(|_| rejected));
         applied(events)
     }

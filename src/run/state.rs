@@ -359,18 +359,24 @@ impl StepState {
         })
     }
 
+    /// Whether its newest attempt's result is the step's: what a step gave that runs again, or was taken back to before it had run, is its own
+    /// history and nothing that others may build on.
+    fn has_result(&self) -> bool {
+        matches!(self.status, StepStatus::Completed | StepStatus::Failed | StepStatus::InReview)
+    }
+
     /// What expressions see as the step's result: what a person gave, else the `data` of the newest attempt's result, else that result.
     pub fn result_data(&self) -> Option<Value> {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.result.as_deref().cloned();
         }
-        let result = self.attempt()?.outcome.as_ref()?.result.as_ref()?;
+        let result = self.attempt().filter(|_| self.has_result())?.outcome.as_ref()?.result.as_ref()?;
         result.data.clone().or_else(|| serde_json::to_value(result).ok())
     }
 
     /// The quality that the newest attempt's result claims.
     pub fn quality_score(&self) -> Option<f64> {
-        self.attempt()?.outcome.as_ref()?.result.as_ref()?.quality_score
+        self.attempt().filter(|_| self.has_result())?.outcome.as_ref()?.result.as_ref()?.quality_score
     }
 
     /// The result dependents see: the one given by hand, else the newest successful attempt's.
@@ -378,7 +384,7 @@ impl StepState {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.result.as_deref().cloned();
         }
-        let outcome = self.attempt()?.outcome.as_ref()?;
+        let outcome = self.attempt().filter(|_| self.has_result())?.outcome.as_ref()?;
         serde_json::to_value(outcome.result.as_ref()?).ok()
     }
 }

@@ -278,7 +278,7 @@ impl Asker<'_> {
         let state = self.state;
         let record = &state.interventions[place];
         self.refuse_while_cancelling()?;
-        if !["skip_step", "retry_step", "undo"].contains(&&*record.intervention_type) {
+        if !["skip_step", "retry_step", "approve", "reject", "escalate", "undo"].contains(&&*record.intervention_type) {
             self.refuse_ended()?;
         }
         let overtaken = |by: String| refuse(format!("{} was overtaken: {by}", said(record)));

@@ -111,7 +111,10 @@ impl Case {
     }
 
     fn ended(&mut self, step: String, attempt: u32, status: OutcomeStatus) {
-        let outcome = Arc::new(Outcome { status, ..Outcome::default() });
+        // Good, middling, bad, or nothing said.
+        let score = [Some(0.9), Some(0.7), Some(0.1), None][(self.driver.journal.len() + step.len()) % 4];
+        let result = score.map(|score| run::AgentResult { quality_score: Some(score), ..Default::default() });
+        let outcome = Arc::new(Outcome { status, result, ..Outcome::default() });
         let before = self.driver.state.clone();
         let newest = before.step(&step).is_some_and(|(_, step)| step.status.is_live() && step.last_attempt == attempt);
         let events = self.driver.journal.len();
@@ -137,6 +140,9 @@ impl Case {
             Ask::Hold(pick) => Command::Hold { step: self.pick(*pick) },
             Ask::Unhold(pick) => Command::Unhold { step: self.pick(*pick) },
             Ask::Release(pick) => Command::Release { step: self.pick(*pick) },
+            Ask::Approve(pick) => Command::Approve { step: self.pick(*pick) },
+            Ask::Reject(pick) => Command::Reject { step: self.pick(*pick) },
+            Ask::Escalate(pick) => Command::Escalate { step: self.pick(*pick) },
             Ask::SetParallel(value) => Command::SetParallel { value: u32::from(*value) },
             Ask::Modify(pick, what) => {
                 let step = self.pick(*pick);
@@ -231,7 +237,12 @@ impl Case {
         let batch = &self.driver.journal[self.driver.batches[self.driver.batches.len() - 2]..];
         let starts =
             |batch: &[Arc<Recorded>]| batch.iter().any(|one| matches!(one.event, Event::AttemptStarted { .. }));
-        let nothing_started = !starts(batch);
+        // What was found of a condition, and whom that left out, is not taken back.
+        let judged = batch.iter().any(|one| match &one.event {
+            Event::StepSkipped { why, .. } => *why != run::SkipReason::Operator,
+            event => matches!(event, Event::ConditionMet { .. }),
+        });
+        let nothing_started = !starts(batch) && !judged;
         let newest = made.interventions.last().expect("it was accepted");
         if newest.status == InterventionStatus::Pending {
             let refusal = driver.try_as("ann", Command::Undo { version: None }).expect_err("it has had no effect yet");
@@ -413,6 +424,16 @@ impl Case {
         assert!(rules(state).unblocked(state, place), "{step} starts before what it waits for");
         let to_end = |step: &run::StepState| step.failed_with == Some(FailurePolicy::Fail) && step.unanswered;
         assert!(!state.steps.iter().any(to_end), "{step} starts although a failure ends the run");
+        let definition = &state.plan.steps[place];
+        if let Some(pool) = &definition.pool {
+            let same = |(other, step): &(&Arc<holdpoint::plan::Step>, &run::StepState)| {
+                other.pool.as_ref() == Some(pool) && step.status.is_live()
+            };
+            let live = state.plan.steps.iter().zip(&state.steps).filter(same).count();
+            assert!(live < state.plan.pools[pool] as usize, "{step} is one too many in its pool");
+        }
+        let judged = definition.when.is_none() || found.condition_met || found.status == StepStatus::Waiting;
+        assert!(judged, "{step} starts and nobody has looked at its condition");
         match found.status {
             StepStatus::Pending => assert!(!rules(state).held_back(state, place), "{step} starts past its hold point"),
             StepStatus::Waiting => assert!(found.due.is_some_and(|due| due <= one.time), "{step} starts too early"),
@@ -475,6 +496,11 @@ impl Case {
         let waiting =
             |place: usize| state.steps[place].status == StepStatus::Waiting && rules(state).unblocked(state, place);
         let timers = (0..state.steps.len()).any(waiting);
+        for (place, step) in state.steps.iter().enumerate() {
+            let open = step.reviews.last().and_then(|review| review.status);
+            let asks = matches!(open, Some(run::ReviewStatus::Pending | run::ReviewStatus::Escalated));
+            assert!(step.status != StepStatus::InReview || asks, "step {place} waits for a review that is closed");
+        }
         match state.status {
             RunStatus::Idle => assert!(!live),
             RunStatus::Running | RunStatus::Paused if state.cancelling => {
@@ -492,7 +518,8 @@ impl Case {
                 }
                 let alive = state.steps.iter().filter(|step| step.status.is_live()).count();
                 let free = alive < state.options.max_parallel as usize && state.may_start();
-                assert!(!free || (0..state.steps.len()).all(|place| !state.is_ready(place)), "a slot is left empty");
+                let idle = |place| state.is_ready(place) && state.full_pool(place).is_none();
+                assert!(!free || !(0..state.steps.len()).any(idle), "a slot is left empty");
             }
             RunStatus::Paused => {
                 let questions = run::open_questions(state);
@@ -530,6 +557,8 @@ impl Case {
                 ("skip it", Command::Skip { step: step() }),
                 ("complete it by hand", Command::Complete { step: step(), result: None }),
                 ("release it", Command::Release { step: step() }),
+                ("approve", Command::Approve { step: step() }),
+                ("reject it", Command::Reject { step: step() }),
             ];
             for (words, command) in offers.into_iter().filter(|(words, _)| question.contains(words)) {
                 let request = run::Request::new(uuid::Uuid::nil(), command, "somebody else");
@@ -657,6 +686,7 @@ impl Case {
                 let step = state.plan.steps[place].step_id.clone();
                 let command = match state.steps[place].status {
                     StepStatus::Held => Command::Release { step },
+                    StepStatus::InReview => Command::Approve { step },
                     StepStatus::Failed if round % 2 == 0 => Command::Skip { step },
                     _ => Command::Retry { step, downstream: false },
                 };

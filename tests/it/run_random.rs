@@ -18,6 +18,11 @@ pub struct StepShape {
     pub on_failure: Option<FailurePolicy>,
     pub idempotent: bool,
     pub priority: i8,
+    /// 0: none, 1: one that judges, 2: one that always asks.
+    pub gate: u8,
+    /// 0: none, 1: true, 2: false, 3: whether the step before it was not skipped.
+    pub when: u8,
+    pub pool: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -43,6 +48,9 @@ pub enum Ask {
     Hold(Pick),
     Unhold(Pick),
     Release(Pick),
+    Approve(Pick),
+    Reject(Pick),
+    Escalate(Pick),
     SetParallel(u8),
     Modify(Pick, u8),
     /// A step with one of a few names, beside another or at the end.
@@ -114,15 +122,25 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
         prop_oneof![2 => Just(None), 1 => policy().prop_map(Some)],
         any::<bool>(),
         0..3i8,
+        (
+            prop_oneof![3 => Just(0u8), 1 => Just(1), 1 => Just(2)],
+            prop_oneof![4 => Just(0u8), 1 => 1..4u8],
+            prop::bool::weighted(0.3),
+        ),
     )
-        .prop_map(|(group, depends_on, approvals, max_retries, on_failure, idempotent, priority)| StepShape {
-            group,
-            depends_on,
-            approvals,
-            max_retries,
-            on_failure,
-            idempotent,
-            priority,
+        .prop_map(|(group, depends_on, approvals, max_retries, on_failure, idempotent, priority, more)| {
+            StepShape {
+                gate: more.0,
+                when: more.1,
+                pool: more.2,
+                group,
+                depends_on,
+                approvals,
+                max_retries,
+                on_failure,
+                idempotent,
+                priority,
+            }
         })
 }
 
@@ -161,6 +179,9 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => pick().prop_map(Ask::Hold),
         1 => pick().prop_map(Ask::Unhold),
         4 => pick().prop_map(Ask::Release),
+        3 => pick().prop_map(Ask::Approve),
+        2 => pick().prop_map(Ask::Reject),
+        1 => pick().prop_map(Ask::Escalate),
         1 => (0..6u8).prop_map(Ask::SetParallel),
         2 => (pick(), any::<u8>()).prop_map(|(pick, what)| Ask::Modify(pick, what)),
         3 => (0..4u8, pick(), 0..3u8, any::<bool>())
@@ -210,6 +231,20 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
                 1 => value["hold"] = json!("look first"),
                 more => value["hold"] = json!({"approvals": more}),
             }
+            match step.gate {
+                0 => {}
+                1 => value["quality_gate"] = json!({"max_retries": 1}),
+                _ => value["quality_gate"] = json!({"require_review": true}),
+            }
+            match step.when {
+                1 => value["when"] = json!("1 < 2"),
+                2 => value["when"] = json!("1 > 2"),
+                3 if place > 0 => value["when"] = json!(format!("steps.s{}.status != 'skipped'", place - 1)),
+                _ => {}
+            }
+            if step.pool {
+                value["pool"] = json!("one");
+            }
             if let Some(policy) = step.on_failure {
                 value["on_failure"] = json!(policy);
             }
@@ -220,5 +255,7 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
         steps.reverse();
     }
     assert_eq!(count, steps.len());
-    crate::run_support::plan(Value::Array(steps))
+    let mut plan = Plan::clone(&crate::run_support::plan(Value::Array(steps)));
+    plan.pools.insert("one".into(), 1);
+    Arc::new(plan)
 }

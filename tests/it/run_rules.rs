@@ -68,8 +68,8 @@ pub fn legal_step(from: StepStatus, to: StepStatus) -> bool {
     match from {
         Pending => matches!(to, Held | Running | Skipped | Completed),
         Held => matches!(to, Pending | Skipped | Completed),
-        Running => matches!(to, Stopping | Completed | Failed | Waiting | Interrupted | Pending),
-        Stopping => matches!(to, Completed | Failed | Waiting | Interrupted | Pending | Cancelled),
+        Running => matches!(to, Stopping | Completed | Failed | Waiting | InReview | Interrupted | Pending),
+        Stopping => matches!(to, Completed | Failed | Waiting | InReview | Interrupted | Pending | Cancelled),
         Waiting => matches!(to, Running | Pending | Skipped | Completed | Cancelled),
         InReview => matches!(to, Pending | Completed | Skipped | Failed),
         Interrupted | Failed | Cancelled => matches!(to, Pending | Skipped | Completed),
@@ -97,11 +97,6 @@ pub const UNREACHABLE: &[(&[RunStatus], &[StepStatus], &str)] = {
     use RunStatus as Run;
     use StepStatus as Step;
     &[
-        (
-            &[Run::Idle, Run::Running, Run::Paused, Run::Completed, Run::Failed, Run::Cancelled],
-            &[Step::InReview],
-            "results are not reviewed yet",
-        ),
         (&[Run::Idle], &[Step::Running, Step::Stopping], "nothing runs before the start"),
         (
             &[Run::Failed, Run::Cancelled],
@@ -121,6 +116,7 @@ pub const UNREACHABLE: &[(&[RunStatus], &[StepStatus], &str)] = {
                 Step::Running,
                 Step::Stopping,
                 Step::Waiting,
+                Step::InReview,
                 Step::Interrupted,
                 Step::Failed,
                 Step::Cancelled,

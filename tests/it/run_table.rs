@@ -366,7 +366,27 @@ fn situations() -> Vec<(&'static str, Driver)> {
         d.crash(0, true);
         d.ask(Command::Cancel);
     });
+    let gate = || json!({"quality_gate": {}});
+    add("in review", beside(gate()), &|d| d.succeeds("t"));
+    add("in review, paused", beside(gate()), &|d| {
+        d.succeeds("t");
+        d.succeeds("s");
+    });
+    add("run failed, in review", with_policy_fail(gate()), &|d| {
+        d.succeeds("t");
+        d.fails("s");
+    });
+    add("run cancelled, in review", beside(gate()), &|d| {
+        d.succeeds("t");
+        d.ask(Command::Cancel);
+        d.ends("s", Outcome::stopped());
+    });
+    add("rejected", beside(gate()), &|d| {
+        d.succeeds("t");
+        d.ask(Command::Reject { step: "t".into() });
+    });
     for (name, t, status) in [
+        ("forked in review", json!({"quality_gate": {}}), StepStatus::InReview),
         ("forked where it had failed", json!({}), StepStatus::Failed),
         ("forked at its hold point", json!({"hold": true}), StepStatus::Held),
         ("forked in back-off", json!({"max_retries": 1}), StepStatus::Waiting),
@@ -376,6 +396,7 @@ fn situations() -> Vec<(&'static str, Driver)> {
         let mut driver = beside(t);
         match status {
             StepStatus::Failed | StepStatus::Waiting => driver.fails("t"),
+            StepStatus::InReview => driver.succeeds("t"),
             StepStatus::Interrupted => driver.crash(0, true),
             StepStatus::Cancelled => both_stopped(&mut driver),
             _ => {}
@@ -389,7 +410,7 @@ fn situations() -> Vec<(&'static str, Driver)> {
     all
 }
 
-fn step_commands() -> [(&'static str, Command); 12] {
+fn step_commands() -> [(&'static str, Command); 15] {
     let new = json!({"step_id": "n", "run": "true"});
     let add = |place| Command::Add { step: new.clone(), place, rewire: false };
     [
@@ -405,6 +426,9 @@ fn step_commands() -> [(&'static str, Command); 12] {
         ("hold", hold("t")),
         ("unhold", unhold("t")),
         ("release", release("t")),
+        ("approve", Command::Approve { step: "t".into() }),
+        ("reject", Command::Reject { step: "t".into() }),
+        ("escalate", Command::Escalate { step: "t".into() }),
     ]
 }
 
@@ -419,7 +443,8 @@ fn allowed(name: &str, driver: &Driver) -> bool {
     // A stop for its time limit is nobody's decision: an operator's goes before it.
     let stopping = step.status == Stopping && step.stop.as_ref().is_none_or(|stop| stop.intervention.is_some());
     let retried =
-        matches!(step.status, Failed | Interrupted | Cancelled | Skipped | Waiting | Running | Stopping) && !stopping;
+        matches!(step.status, Failed | Interrupted | Cancelled | Skipped | Waiting | InReview | Running | Stopping)
+            && !stopping;
     let live = matches!(step.status, Running | Stopping);
     let changeable = !live && step.status != Completed && run != RunStatus::Completed;
     // What is put before a step is put before all that run beside it.
@@ -445,6 +470,7 @@ fn allowed(name: &str, driver: &Driver) -> bool {
         "hold" => step.status == Pending && step.attempts.is_empty() && !run.is_ended() && !hold_ahead,
         "unhold" => step.status == Pending && !run.is_ended() && hold_ahead,
         "release" => step.status == Held && !run.is_ended(),
+        "approve" | "reject" | "escalate" => step.status == InReview,
         other => panic!("no rule for {other}"),
     }
 }
