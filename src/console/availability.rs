@@ -196,7 +196,7 @@ fn steerable(run: &OpenRun) -> Result<(), String> {
         Ownership::Ours | Ownership::Nobody => Ok(()),
         Ownership::Elsewhere => {
             let run = short_id(run.id());
-            Err(format!("another process runs this; `holdpoint attach {run}` steers it from here"))
+            Err(format!("`holdpoint attach {run}` steers it from here; another process runs this"))
         }
         Ownership::Damaged(_) => Err("its journal is damaged: it can be read, but not go on".into()),
     }

@@ -106,24 +106,22 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
             let took = state
                 .step(step)
                 .and_then(|(_, step)| step.attempts.iter().rev().find(|one| one.number == *attempt))
-                .map(|attempt| words::duration(attempt.seconds(attempt.started_at)))
+                // On a branch that was left, nobody but the journal knows when it began.
+                .map(|attempt| format!(" in {}", words::duration(attempt.seconds(attempt.started_at))))
                 .unwrap_or_default();
             match then {
-                Then::Complete => quiet(format!("{step} completed{number} in {took}")),
+                Then::Complete => quiet(format!("{step} completed{number}{took}")),
                 Then::Fail { .. } => Some((format!("{step} failed{number}{why}"), Weight::Bad)),
                 Then::Retry { due } => {
                     let wait = words::span((*due - recorded.time).as_seconds_f64());
                     Some((format!("{step} failed{number}{why} · tries again in {wait}"), Weight::Attention))
                 }
                 Then::Review => {
-                    Some((format!("{step} ended{number} in {took}: its result waits for a verdict"), Weight::Attention))
+                    Some((format!("{step} ended{number}{took}: its result waits for a verdict"), Weight::Attention))
                 }
                 Then::Improve { due } => {
                     let wait = words::span((*due - recorded.time).as_seconds_f64());
-                    Some((
-                        format!("{step} ended{number} in {took} · tries for more quality in {wait}"),
-                        Weight::Attention,
-                    ))
+                    Some((format!("{step} ended{number}{took} · tries for more quality in {wait}"), Weight::Attention))
                 }
                 Then::Stop => quiet(format!("{step} stopped{number}")),
                 Then::Interrupt => Some((format!("{step} was interrupted{number}{why}"), Weight::Attention)),

@@ -17,7 +17,7 @@ fn verdict_on(state: &RunState, step: &str) -> Vec<String> {
 
 impl App {
     /// The question to ask before a command, if it is one that asks.
-    pub(super) fn question(&self, command: &Command, seen: Option<StepStatus>, by_enter: bool) -> Option<Ask> {
+    pub(super) fn question(&self, command: &Command, seen: Option<StepStatus>) -> Option<Ask> {
         let run = self.run.as_ref()?;
         let state = &run.state;
         let ask = |title: String, effect: Vec<String>, yes: &str, no: &str, care: Care| Ask {
@@ -39,7 +39,7 @@ impl App {
         let stops = || format!("Its attempt is stopped first: TERM, and KILL after {grace}.");
         let plan = &state.plan.plan_id;
         match command {
-            Command::Start if by_enter => {
+            Command::Start => {
                 let mut effect = vec![format!(
                     "{}, at most {} at the same time.",
                     words::count(state.steps.len(), "step"),
@@ -263,7 +263,7 @@ impl App {
         if ask.command() != Some(&Command::Cancel) {
             return;
         }
-        let fresh = self.question(&Command::Cancel, None, false);
+        let fresh = self.question(&Command::Cancel, None);
         let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return };
         match fresh {
             Some(fresh) if fresh.title == ask.title => ask.effect = fresh.effect,

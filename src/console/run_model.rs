@@ -81,6 +81,27 @@ pub struct StepList {
     pub matches: Option<Vec<usize>>,
 }
 
+/// An estimate needs at least so many completed steps.
+const GROUND: u32 = 3;
+/// And none that took so many times as long as they did on average.
+const ALIKE: f64 = 3.0;
+
+/// The durations of completed attempts, in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    seconds: f64,
+    number: u32,
+    longest: f64,
+}
+
+impl Spent {
+    fn add(&mut self, seconds: f64) {
+        self.seconds += seconds;
+        self.number += 1;
+        self.longest = self.longest.max(seconds);
+    }
+}
+
 /// An open run.
 #[derive(Debug)]
 pub struct OpenRun {
@@ -112,8 +133,8 @@ pub struct OpenRun {
     pub log_back: usize,
     /// A step that is selected as soon as it is there.
     awaited: Option<String>,
-    /// Sum and number of the durations of completed attempts, for the estimate.
-    spent: (f64, u32),
+    /// For the estimate.
+    spent: Spent,
 }
 
 impl OpenRun {
@@ -132,7 +153,7 @@ impl OpenRun {
             document: Document::default(),
             log_back: 0,
             awaited: None,
-            spent: (0.0, 0),
+            spent: Spent::default(),
             ownership,
             state,
         };
@@ -160,14 +181,13 @@ impl OpenRun {
         for recorded in recent {
             self.log.push(recorded, &self.state);
         }
-        self.spent = (0.0, 0);
+        self.spent = Spent::default();
         for step in &self.state.steps {
             if step.status == StepStatus::Completed
                 && step.by_hand.is_none()
                 && let Some(attempt) = step.attempt()
             {
-                self.spent.0 += attempt.seconds(now);
-                self.spent.1 += 1;
+                self.spent.add(attempt.seconds(now));
             }
         }
         let unfinished = self.state.status == RunStatus::Running || self.state.counts().live() > 0;
@@ -197,8 +217,7 @@ impl OpenRun {
                         && let Some((_, step)) = self.state.step(step)
                         && let Some(attempt) = step.attempts.iter().rev().find(|one| one.number == *attempt)
                     {
-                        self.spent.0 += attempt.seconds(recorded.time);
-                        self.spent.1 += 1;
+                        self.spent.add(attempt.seconds(recorded.time));
                     }
                 }
                 Event::AttemptStarted { step, .. } => {
@@ -361,10 +380,12 @@ impl OpenRun {
     /// Seconds since the start during which the run was not over or standing still.
     pub fn elapsed(&self, now: DateTime<Utc>) -> Option<f64> {
         let state = &self.state;
+        let live = matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere);
         let until = match state.status {
-            _ if self.ownership != Ownership::Ours => state.updated_at,
-            RunStatus::Running => now,
-            RunStatus::Paused if state.counts().live() > 0 => now,
+            RunStatus::Running if live => now,
+            RunStatus::Paused if live && state.counts().live() > 0 => now,
+            // It stands still since then, whatever is done to it meanwhile.
+            RunStatus::Paused => state.since,
             _ => state.ended_at.unwrap_or(state.updated_at),
         };
         Some((until - state.started_at?).as_seconds_f64().max(0.0))
@@ -374,9 +395,11 @@ impl OpenRun {
     /// go by, or when a person has to act first.
     pub fn remaining(&self) -> Option<f64> {
         let counts = self.state.counts();
-        let (seconds, number) = self.spent;
+        let Spent { seconds, number, longest } = self.spent;
         let waits = counts.of(StepStatus::Held) + counts.of(StepStatus::Failed) + counts.of(StepStatus::InReview) > 0;
-        if number < 2 || self.state.status != RunStatus::Running || self.state.cancelling || waits {
+        // Steps that differ much say nothing of those to come: no number is better than a wrong one.
+        let alike = longest <= ALIKE * seconds / f64::from(number.max(1));
+        if number < GROUND || !alike || self.state.status != RunStatus::Running || self.state.cancelling || waits {
             return None;
         }
         let left = counts.total().saturating_sub(counts.done());

@@ -14,7 +14,7 @@ use super::foretold::Told;
 use super::history::{History, Kind as HistoryKind};
 use super::input::Input;
 use super::keys::Key;
-use super::popups::{Deed, Focus, Layer, Popup};
+use super::popups::{Ask, Deed, Focus, Layer, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
 use super::runs_model::RowId;
 use super::{text, views, why, words};
@@ -44,7 +44,7 @@ impl App {
         // A key of another place says which.
         let elsewhere = || elsewhere.first().map(|entry| entry.action);
         match meant(self, self.drawn(), &candidates).or_else(elsewhere) {
-            Some(action) => self.take(action, event),
+            Some(action) => self.take(action),
             None => Vec::new(),
         }
     }
@@ -67,14 +67,14 @@ impl App {
         Vec::new()
     }
 
-    fn take(&mut self, action: Action, event: KeyEvent) -> Vec<Effect> {
+    fn take(&mut self, action: Action) -> Vec<Effect> {
         self.keep_drawn_selection(action);
         if let Err(why) = availability(self, action) {
             self.complain(format!("{}: {why}", action.entry().label));
             return Vec::new();
         }
         if let Kind::Command(build) = action.entry().kind {
-            return self.command(action, build, event.code == KeyCode::Enter);
+            return self.command(action, build);
         }
         match action {
             Action::Quit => return self.quit(),
@@ -123,7 +123,7 @@ impl App {
     }
 
     /// Sends a command, or asks first.
-    fn command(&mut self, action: Action, build: fn(Target<'_>) -> Option<Command>, by_enter: bool) -> Vec<Effect> {
+    fn command(&mut self, action: Action, build: fn(Target<'_>) -> Option<Command>) -> Vec<Effect> {
         let Some(run) = &self.run else { return Vec::new() };
         let (step, seen) = match self.drawn().step.clone() {
             Some((step, status)) => (Some(step), Some(status)),
@@ -142,7 +142,7 @@ impl App {
             self.say("taking the run over");
             return vec![Effect::TakeOver { run: id, go_on: true, then: Box::new(request) }];
         }
-        match self.question(&command, seen, by_enter) {
+        match self.question(&command, seen) {
             Some(ask) => self.ask(ask),
             None => vec![self.request(id, command, seen, None)],
         }
@@ -158,7 +158,7 @@ impl App {
     ) -> Effect {
         let mut request = request(command, &self.settings.user);
         if let Some(reason) = reason {
-            request = request.because(reason.text());
+            request = request.because(reason_of(reason).unwrap_or_default());
         }
         request.seen = seen;
         let request = Box::new(request);
@@ -202,7 +202,9 @@ impl App {
             Popup::Ask(ask) => {
                 let closes = event.code == KeyCode::Esc || pressed("Ctrl-c");
                 if closes {
+                    let said = left_alone(ask);
                     self.layers.pop();
+                    self.say(said);
                     return Vec::new();
                 }
                 match event.code {
@@ -225,7 +227,9 @@ impl App {
                         return self.answer();
                     }
                     KeyCode::Char('n' | 'q') => {
+                        let said = left_alone(ask);
                         self.layers.pop();
+                        self.say(said);
                     }
                     _ => {}
                 }
@@ -250,6 +254,7 @@ impl App {
         };
         let Ok(version) = self.form_answer(&ask, refused.as_deref()) else { return Vec::new() };
         if ask.focus == Focus::No {
+            self.say(left_alone(&ask));
             return Vec::new();
         }
         if let Some(why) = refused {
@@ -260,7 +265,7 @@ impl App {
         let mut effect = match ask.deed {
             Deed::Send(command) => self.request(ask.run, command, ask.seen, ask.reason.as_ref()),
             Deed::Fork { checkpoint } => {
-                let reason = ask.reason.map(|reason| reason.text().trim().to_owned()).filter(|why| !why.is_empty());
+                let reason = ask.reason.as_ref().and_then(reason_of);
                 Effect::Fork { run: ask.run, checkpoint, reason }
             }
         };
@@ -519,4 +524,16 @@ pub(super) fn distance(action: Action, page: isize) -> Option<isize> {
         Action::Last => isize::MAX / 2,
         _ => return None,
     })
+}
+
+/// What is said when a question was answered with no, so that nobody believes that something was done.
+fn left_alone(ask: &Ask) -> String {
+    let asked = ask.command().map_or_else(|| "fork".into(), words::asked);
+    format!("{asked}: not done")
+}
+
+/// The reason that was typed; an answer to the question is none, though it was typed there.
+fn reason_of(typed: &Input) -> Option<String> {
+    let typed = typed.text().trim().to_owned();
+    (!typed.is_empty() && !["y", "yes"].contains(&&*typed.to_lowercase())).then_some(typed)
 }

@@ -136,7 +136,7 @@ fn pending(state: &RunState, position: usize, said: &mut Vec<String>) {
 fn run_reasons(run: &OpenRun, zone: Zone, said: &mut Vec<String>) {
     let state = &run.state;
     match &run.ownership {
-        Ownership::Nobody if !state.status.is_ended() => said.push("No engine runs this now: p takes it over.".into()),
+        Ownership::Nobody if !state.status.is_ended() => said.push("Nobody runs this now: p goes on with it.".into()),
         Ownership::Elsewhere => said.push("Another process runs this; what you see may be a second old.".into()),
         Ownership::Damaged(damage) => said.push(format!("Its journal is damaged: {damage}")),
         _ => {}

@@ -69,7 +69,8 @@ fn going_back_shows_what_it_does_and_what_ran_then_runs_again() {
     console.wait_for_text("2 of 5");
     assert_eq!(field.written(), "one\ntwo\nthree\n", "nothing runs by itself");
     // The same key as among the steps.
-    console.press("p");
+    until(&mut console, "p", "Start trial?", true);
+    console.keys("<Enter>");
     console.wait_for_text("COMPLETED");
     assert_eq!(field.written(), "one\ntwo\nthree\ntwo\nthree\nfour\n");
     let restored =

@@ -26,7 +26,9 @@ fn catch_up(app: &mut App, sim: &Sim) {
 #[test]
 fn p_starts_pauses_and_resumes_by_what_is_drawn() {
     let idle = Sim::new(backup());
-    assert_eq!(sent(&press(&mut open(&idle, SIZE), "p")).0, &Command::Start);
+    let mut app = open(&idle, SIZE);
+    assert!(press(&mut app, "p").is_empty(), "what is carried out for real is asked about, whichever key starts it");
+    assert_eq!(sent(&press(&mut app, "Enter")).0, &Command::Start);
     assert_eq!(sent(&press(&mut open(&running(), SIZE), "p")).0, &Command::Pause);
     let paused = running().ask(Command::Pause);
     assert_eq!(sent(&press(&mut open(&paused, SIZE), "p")).0, &Command::Resume);

@@ -39,13 +39,13 @@ pub fn call(run: &OpenRun, place: Place) -> Option<Call> {
         Ownership::Elsewhere => {
             let attach = format!("holdpoint attach {}", short_id(state.run_id));
             let what =
-                format!("another process runs this; it is read from the disk every second. `{attach}` steers it");
+                format!("`{attach}` steers it; another process runs this, and it is read from the disk each second");
             return Some(Call { what, keys: Vec::new(), role: Role::Muted });
         }
         Ownership::Nobody if !state.status.is_ended() && state.status != RunStatus::Idle => {
             let what =
-                if run.halted { "its engine ended; nothing of it runs now" } else { "no engine owns it" }.to_string();
-            return Some(Call { what, keys: vec![("p", "takes it over")], role: Role::Warning });
+                if run.halted { "its engine ended; nothing of it runs now" } else { "nobody runs it now" }.to_string();
+            return Some(Call { what, keys: vec![("p", "goes on with it")], role: Role::Warning });
         }
         _ => {}
     }

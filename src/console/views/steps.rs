@@ -35,7 +35,7 @@ impl Columns {
 
 /// Draws the heading and the rows.
 pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: Rect, cursor: &mut Option<(u16, u16)>) {
-    heading(app, run, brush, title, cursor);
+    heading(app, run, brush, title, area.height as usize, cursor);
     let columns = Columns::new(area.width);
     let offset = run.list.offset;
     let shown = |row: usize| app.drag.as_ref().map_or(row, |drag| drag.shown(row));
@@ -54,16 +54,27 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
     }
 }
 
-fn heading(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, cursor: &mut Option<(u16, u16)>) {
+fn heading(
+    app: &App,
+    run: &OpenRun,
+    brush: &mut Brush<'_>,
+    title: Rect,
+    height: usize,
+    cursor: &mut Option<(u16, u16)>,
+) {
     let role = if run.focus == Pane::Steps { Role::Accent } else { Role::Strong };
     let at = brush.text(title.x + 1, title.y, title.width, "Steps", role);
     let total = run.state.steps.len();
     let rows = run.row_count();
-    let count = if run.list.matches.is_some() {
+    let mut count = if run.list.matches.is_some() {
         format!("{} of {}", words::thousands(rows), words::thousands(total))
     } else {
         words::thousands(total)
     };
+    if height > 0 && rows > height {
+        let last = (run.list.offset + height).min(rows);
+        count.push_str(&format!(" · {}–{last}", run.list.offset + 1));
+    }
     let x = brush.text(at + 2, title.y, title.right().saturating_sub(at + 2), &count, Role::Muted) + 3;
     let room = title.right().saturating_sub(x + 1);
     if let Some((FilterOf::Steps, input)) = &app.typing {
