@@ -60,7 +60,7 @@ impl Launcher {
             working_dir: PathBuf::from(&state.options.working_dir),
             output_path: super::output_path(&self.root, run_id, step_id, number),
             results: results_of(state),
-            grace: Duration::try_from_secs_f64(state.options.grace_seconds).unwrap_or(Duration::from_secs(10)),
+            grace: state.options.grace(),
             stop,
             live: self.live.sink(run_id, step_id, number),
             warden: Arc::clone(&self.warden),

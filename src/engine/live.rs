@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::agents::StopHandle;
+use crate::agents::{Stop, StopHandle};
 use crate::run::{
     Event, Input, InterventionStatus, Moment, Recorded, Rejection, RejectionCode, Request, RunState, advance,
     log_refusal,
@@ -39,6 +39,9 @@ pub(super) struct LiveRun {
     waiters: VecDeque<(u64, Tell)>,
     /// The disk does not take this run's journal: nothing is decided but what arrives is kept.
     pub storage: Option<String>,
+    /// What was reported and decided, and is not durable yet: a process that has ended does not end a second time, so it is decided anew
+    /// should the disk not take it.
+    reported: VecDeque<(u64, Input)>,
     /// What arrived meanwhile: decided first once writing works.
     deferred: Vec<Input>,
     /// The time this run is to be woken at, as entered in the engine's list.
@@ -57,6 +60,7 @@ impl LiveRun {
             effects: VecDeque::new(),
             waiters: VecDeque::new(),
             storage: None,
+            reported: VecDeque::new(),
             deferred: Vec::new(),
             wake_at: None,
         }
@@ -72,6 +76,9 @@ impl LiveRun {
         }
         let batch = advance(&mut self.state, &input, moment).unwrap_or_default();
         self.note_effects(&batch);
+        if !batch.is_empty() && !matches!(input, Input::Wake) {
+            self.reported.push_back((self.state.seq, input));
+        }
         batch
     }
 
@@ -159,6 +166,9 @@ impl LiveRun {
                 tell(Ok(()));
             }
         }
+        while self.reported.front().is_some_and(|(place, _)| *place <= seq) {
+            self.reported.pop_front();
+        }
         let due = self.effects.iter().take_while(|(place, _)| *place <= seq).count();
         self.effects.drain(..due).map(|(_, effect)| effect).collect()
     }
@@ -167,6 +177,8 @@ impl LiveRun {
     pub fn roll_back(&mut self, durable: RunState, error: &str) {
         self.state = durable;
         self.void(error);
+        let reported = self.reported.drain(..).map(|(_, input)| input);
+        self.deferred.splice(0..0, reported);
         self.storage = Some(error.to_owned());
     }
 
@@ -184,6 +196,13 @@ impl LiveRun {
         let mut inputs = std::mem::take(&mut self.deferred);
         inputs.push(Input::Wake);
         inputs
+    }
+
+    /// Asks every attempt to stop, without a word in the journal.
+    pub fn stop_attempts(&self) {
+        for (_, handle) in self.attempts.values() {
+            handle.stop(Stop::Term);
+        }
     }
 
     /// Whether an attempt is alive, as far as the engine has started it.

@@ -450,11 +450,19 @@ impl Engine {
                 self.wakes.remove(&(before, run_id));
             }
         }
+        if !self.closing.is_empty() {
+            // The request to stop is among what is void now.
+            self.interrupt(run_id);
+        }
     }
 
     fn on_writable(&mut self, run_id: Uuid) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         let inputs = run.writable();
+        if !self.closing.is_empty() {
+            // Before their ends are decided: they were stopped, and nothing is to follow on them.
+            self.interrupt(run_id);
+        }
         for input in inputs {
             self.report(run_id, input);
         }
@@ -501,14 +509,21 @@ impl Engine {
         }
         let runs: Vec<Uuid> = self.runs.keys().copied().collect();
         for run_id in runs {
+            self.interrupt(run_id);
+        }
+    }
+
+    /// The engine is closing: a run is paused and its attempts are stopped. Where the disk does not take that, they are stopped all the
+    /// same: the journal says that they run, so whoever opens the run next finds them interrupted, which is what they are.
+    fn interrupt(&mut self, run_id: Uuid) {
+        let Some(run) = self.runs.get(&run_id) else { return };
+        if run.storage.is_some() {
+            run.stop_attempts();
+        } else if run.state.status == RunStatus::Running || run.is_busy() {
             let request = Request::new(Command::Interrupt, ENGINE_USER).because("the engine ends");
-            let wanted =
-                self.runs.get(&run_id).is_some_and(|run| run.state.status == RunStatus::Running || run.is_busy());
-            if wanted {
-                // Nobody waits for this answer.
-                let (reply, _) = oneshot::channel();
-                self.decide_request(run_id, &request, &Input::Request(request.clone()), reply);
-            }
+            // Nobody waits for this answer.
+            let (reply, _) = oneshot::channel();
+            self.decide_request(run_id, &request, &Input::Request(request.clone()), reply);
         }
     }
 
@@ -517,8 +532,9 @@ impl Engine {
         if self.closing.is_empty() || writing {
             return;
         }
-        // A run whose disk fails cannot be waited for: what its attempts do now can be told to nobody.
-        self.ended = !self.runs.values().any(|run| run.is_busy() && run.storage.is_none());
+        // Where the disk fails the state cannot tell who is alive, and how they end can be told to nobody; but end they must.
+        let busy = |run: &LiveRun| if run.storage.is_some() { !run.attempts.is_empty() } else { run.is_busy() };
+        self.ended = !self.runs.values().any(busy);
     }
 }
 

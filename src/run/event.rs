@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -296,6 +297,13 @@ pub struct RunOptions {
     /// The plan's file (absolute), if it came from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_path: Option<String>,
+}
+
+impl RunOptions {
+    /// The time between TERM and KILL.
+    pub fn grace(&self) -> Duration {
+        Duration::try_from_secs_f64(self.grace_seconds).unwrap_or(Duration::from_secs(10))
+    }
 }
 
 /// Seconds between TERM and KILL unless configured otherwise.

@@ -1,5 +1,8 @@
 //! Runs without a console, through the real binary: exit codes, what is told, stopping and going on.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -201,6 +204,38 @@ fn a_reader_that_goes_away_does_not_stop_the_run() {
         std::fs::remove_file(sandbox.path().join("go")).unwrap();
     }
     assert_eq!(sandbox.read("ran"), "two\nthree\ntwo\nthree\n");
+}
+
+#[test]
+fn a_reader_that_stops_reading_keeps_no_run_and_no_process() {
+    let sandbox = Sandbox::new();
+    // More of a journal than a pipe holds.
+    let steps: Vec<Value> = (0..300)
+        .map(|n| {
+            json!({"step_id": format!("s{n}"), "agent_type": "simulated",
+        "parameters": {"duration_seconds": 0}, "name": "x".repeat(200)})
+        })
+        .collect();
+    let plan = sandbox.plan("unread", json!(steps));
+    let mut command = sandbox.command(&["run", &plan, "--format", "jsonl"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let unread = child.stdout.take().unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let completed = || {
+        let shown = sandbox.run(&["show", "latest", "--format", "json"]);
+        shown.text().contains("\"orchestration_state\": \"completed\"")
+    };
+    while !completed() {
+        assert!(Instant::now() < until, "the run waits for its reader");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "a reader may take its time");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(wait_for_end(&mut child).code(), Some(0));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("not read") && said.contains("COMPLETED"), "{said}");
+    drop(unread);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod cli_support;
 mod console;
 mod docs;
 mod engine;
+mod full_disk;
 mod fuzz;
 mod headless;
 mod journal;

@@ -1,0 +1,135 @@
+//! A disk that is really full, under the real binary: a small file system in memory where the tests may mount one, a limit on the size of
+//! files elsewhere.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::cli_support::{Sandbox, wait_for_end};
+
+/// A file system of some kilobytes, mounted until it is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where the tests may not mount anything.
+    fn mount(at: PathBuf, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(&at).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "holdpoint-test"])
+            .arg(&at)
+            .stderr(Stdio::null())
+            .status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            println!("skipped: a file system cannot be mounted here");
+            return None;
+        }
+        Some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Waits until a file contains a text.
+fn wait_for(file: &Path, wanted: &str) {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if text.contains(wanted) {
+            return;
+        }
+        assert!(Instant::now() < until, "no {wanted:?} in {}: {text}", file.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A process that does not outlive its test.
+struct Engine(Child);
+
+impl Engine {
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), signal).unwrap();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A run whose first step fills the disk its journal is on, while another goes on for ever.
+fn filled() -> Option<(Sandbox, SmallDisk, Engine, PathBuf)> {
+    let sandbox = Sandbox::new();
+    let disk = SmallDisk::mount(sandbox.path().join("checkpoints"), "256k")?;
+    // The result makes the event of its end larger than what is left of the journal's last page.
+    let fill = "while [ ! -e up ]; do sleep 0.02; done; cat /dev/zero > checkpoints/ballast 2>&-; \
+                printf '{\"type\":\"result\",\"data\":\"%020000d\"}\\n' 1";
+    let plan = json!({
+        "plan_id": "full",
+        "agents": {"filler": {"kind": "command", "command": fill, "protocol": "jsonl"}},
+        "steps": [
+            {"step_id": "fill", "parallel_group": "g", "agent_type": "filler"},
+            {"step_id": "slow", "parallel_group": "g", "run": "test \"$HOLDPOINT_ATTEMPT\" -ge 2 && exit; echo $$ > up; exec sleep 600"},
+            {"step_id": "after", "run": "echo after >> ran"},
+        ],
+    });
+    let plan = sandbox.plan_text("full", &plan.to_string());
+    let said = sandbox.path().join("said");
+    let mut command = sandbox.command(&["run", &plan, "--headless", "--on-failure", "continue"]);
+    let child = command.stdout(Stdio::null()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
+    let child = Engine(child);
+    wait_for(&said, "does not take the journal");
+    Some((sandbox, disk, child, said))
+}
+
+fn slow_is_gone(sandbox: &Sandbox) {
+    let pid: i32 = sandbox.read("up").trim().parse().unwrap();
+    assert!(!crate::agents::is_alive(pid), "an attempt was left running");
+}
+
+#[test]
+fn a_run_whose_disk_is_full_can_be_stopped_and_goes_on_once_there_is_room() {
+    let Some((sandbox, disk, mut child, said)) = filled() else { return };
+    child.signal(Signal::TERM);
+    wait_for(&said, "as soon as the disk takes the journal");
+    child.signal(Signal::TERM);
+    assert_eq!(wait_for_end(&mut child.0).code(), Some(1), "{}", sandbox.read("said"));
+    let told = sandbox.read("said");
+    assert!(told.contains("not recorded: how fill and slow ended") && told.contains("resume"), "{told}");
+    slow_is_gone(&sandbox);
+
+    std::fs::remove_file(disk.0.join("ballast")).unwrap();
+    std::fs::write(sandbox.path().join("up"), "").unwrap();
+    sandbox.ok(0, &["resume", "full", "--retry", "slow", "--skip", "fill"]);
+    assert_eq!(sandbox.read("ran"), "after\n");
+    assert!(sandbox.ok(0, &["verify", "full"]).contains("whole"));
+}
+
+#[test]
+fn one_signal_is_enough_where_the_disk_stays_full() {
+    let Some((sandbox, _disk, mut child, _)) = filled() else { return };
+    child.signal(Signal::INT);
+    assert_eq!(wait_for_end(&mut child.0).code(), Some(1), "{}", sandbox.read("said"));
+    slow_is_gone(&sandbox);
+}
+
+#[test]
+fn a_stop_that_the_disk_refused_is_made_good_when_it_works_again() {
+    let Some((sandbox, disk, mut child, said)) = filled() else { return };
+    child.signal(Signal::TERM);
+    wait_for(&said, "as soon as the disk takes the journal");
+    std::fs::remove_file(disk.0.join("ballast")).unwrap();
+    assert_eq!(wait_for_end(&mut child.0).code(), Some(4), "{}", sandbox.read("said"));
+    slow_is_gone(&sandbox);
+    let shown = sandbox.snapshot();
+    assert_eq!(shown["orchestration_state"], "paused");
+    assert!(sandbox.ok(0, &["verify", "full"]).contains("whole"));
+}
