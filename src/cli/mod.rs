@@ -232,7 +232,10 @@ fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, F
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    let ended = runtime.block_on(work);
+    let ended = runtime.block_on(async {
+        signals::survive_file_size_limit();
+        work.await
+    });
     // A thread that is stuck in a read of a dead file system must not keep the program.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     ended
