@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::Utc;
+use rustix::fs::OFlags;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -239,7 +240,19 @@ impl Files {
 }
 
 fn open(path: &Path) -> io::Result<Files> {
-    let create = |path: &Path| OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let create = |path: &Path| {
+        // Neither what a link leads to nor a pipe that nobody reads: a step may have put one here.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file =
+            OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags.bits() as i32).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "something else is in the place of the output file",
+            ));
+        }
+        Ok(file)
+    };
     let output = match create(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_folder_of(path)?;
@@ -306,12 +319,65 @@ mod tests {
         assert!(!path.parent().unwrap().exists());
     }
 
+    /// A writer on something that is no file.
+    fn onto(output: File) -> Writer {
+        Writer::Idle(Files { output, index: None, length: 0 })
+    }
+
+    #[tokio::test]
+    async fn a_slow_disk_takes_no_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut sink = OutputSink::new(folder.path().join("a.1.log"), LiveSink::none());
+        sink.writer = onto(std::os::fd::OwnedFd::from(writer).into());
+        let piece = [b'x'; 64 * 1024];
+        let mut taken = 0;
+        // Nobody reads yet: what is being written fills the pipe, what follows the batch, and then nothing more is taken.
+        while !sink.is_full() {
+            sink.push(Stream::Stdout, &piece);
+            taken += piece.len();
+            assert!(taken <= 3 * FULL, "{taken} bytes are in memory");
+        }
+        let read = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            io::Read::read_to_end(&mut reader, &mut all).unwrap();
+            all.len()
+        });
+        for _ in 0..100 {
+            while sink.is_full() {
+                sink.work().await;
+            }
+            sink.push(Stream::Stdout, &piece);
+            taken += piece.len();
+        }
+        assert_eq!(sink.finish().await.bytes, taken as u64);
+        assert_eq!(read.join().unwrap(), taken);
+    }
+
+    #[tokio::test]
+    async fn a_link_or_a_pipe_in_the_place_of_the_output_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        let link = folder.path().join("a.1.log");
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        let pipe = folder.path().join("b.1.log");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [link, pipe] {
+            let mut sink = OutputSink::new(path.clone(), LiveSink::none());
+            sink.push(Stream::Stdout, b"lost\n");
+            let trouble = sink.finish().await.trouble.unwrap();
+            assert!(trouble.contains("5 bytes lost"), "{trouble}");
+            assert!(crate::agents::output::open(&path).is_err(), "nor is it read");
+        }
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
+
     #[tokio::test]
     async fn a_disk_that_takes_nothing_is_told_and_does_not_stop_anything() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.1.log");
-        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let mut sink = OutputSink::new(path, LiveSink::none());
+        let mut sink = OutputSink::new(folder.path().join("a.1.log"), LiveSink::none());
+        sink.writer = onto(OpenOptions::new().write(true).open("/dev/full").unwrap());
         for _ in 0..3 {
             sink.push(Stream::Stdout, b"lost\n");
             sink.work().await;

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::console::log::{Log, Weight};
 use crate::console::text::{Ansi, Colors, clean};
 use crate::console::words::Zone;
-use crate::engine::output_path;
+use crate::engine::{open_output, output_path};
 use crate::journal::{Events, JOURNAL, JournalError, JournalLine, Store};
 use crate::run::{Event, Recorded, RunState, Then};
 
@@ -282,7 +282,7 @@ pub fn first_line(dir: &Path) -> io::Result<Vec<u8>> {
 pub fn tail(path: &Path) -> Vec<String> {
     use std::io::{Read, Seek, SeekFrom};
     let read = || -> io::Result<(bool, Vec<u8>)> {
-        let mut file = std::fs::File::open(path)?;
+        let mut file = open_output(path)?;
         let length = file.metadata()?.len();
         let start = length.saturating_sub(TAIL_BYTES);
         file.seek(SeekFrom::Start(start))?;
