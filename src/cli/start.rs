@@ -85,11 +85,7 @@ impl Read {
     /// The file cannot be read. A plan that is wrong is no error here.
     pub fn file(path: &Path, simulate: bool) -> Result<Self, Failure> {
         let name = path.to_string_lossy().into_owned();
-        let too_large = std::fs::metadata(path).is_ok_and(|found| found.len() > plan::MAX_BYTES as u64);
-        if too_large {
-            return Err(Failure::usage(format!("{} is larger than a plan may be (64 MiB)", clean(&name))));
-        }
-        let bytes = std::fs::read(path)
+        let bytes = crate::console::plans::bytes(path)
             .map_err(|error| Failure::usage(format!("the plan {} cannot be read: {error}", clean(&name))))?;
         let loaded = plan::check_bytes(&name, &bytes, simulate);
         Ok(Self { name, text: String::from_utf8_lossy(&bytes).into_owned(), loaded })
