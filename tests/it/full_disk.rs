@@ -133,3 +133,64 @@ fn a_stop_that_the_disk_refused_is_made_good_when_it_works_again() {
     assert_eq!(shown["orchestration_state"], "paused");
     assert!(sandbox.ok(0, &["verify", "full"]).contains("whole"));
 }
+
+#[test]
+fn output_that_a_full_disk_did_not_take_is_told() {
+    let sandbox = Sandbox::new();
+    let Some(_disk) = SmallDisk::mount(sandbox.path().join("checkpoints"), "512k") else { return };
+    // It makes room again itself, so that only its output meets the full disk.
+    let line = "cat /dev/zero > checkpoints/ballast 2>&-; head -c 1000000 /dev/zero; rm checkpoints/ballast";
+    let plan = sandbox.plan("loud", json!([{"step_id": "a", "run": line}]));
+    let ended = sandbox.run(&["run", &plan, "--headless"]);
+    let told = ended.text();
+    assert_eq!(ended.code, Some(0), "{told}{}", ended.stderr);
+    assert!(told.contains("output is incomplete"), "{told}{}", ended.stderr);
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk_and_not_the_end() {
+    let sandbox = Sandbox::new();
+    let steps: Vec<_> = (0..200)
+        .map(|n| json!({"step_id": format!("s{n}"), "agent_type": "simulated", "parameters": {"duration_seconds": 0}}))
+        .collect();
+    let plan = sandbox.plan("limited", json!(steps));
+    let said = sandbox.path().join("said");
+    let command = sandbox.command(&[]);
+    let line = format!("ulimit -f 64; exec {} run {plan} --headless", env!("CARGO_BIN_EXE_holdpoint"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).current_dir(sandbox.path()).env_clear();
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    let child = shell.stdout(Stdio::null()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
+    let mut child = Engine(child);
+    wait_for(&said, "does not take the journal");
+    child.signal(Signal::TERM);
+    wait_for(&said, "as soon as the disk takes the journal");
+    child.signal(Signal::TERM);
+    assert_eq!(wait_for_end(&mut child.0).code(), Some(1), "{}", sandbox.read("said"));
+    // Without the limit the run goes on where it stood.
+    // What the disk did not take of it was interrupted, as far as anybody knows.
+    let shown = sandbox.snapshot();
+    let steps = shown["steps"].as_array().unwrap().iter();
+    let live: Vec<&str> =
+        steps.filter(|step| step["status"] == "running").map(|step| step["step_id"].as_str().unwrap()).collect();
+    let mut words = vec!["resume", "limited"];
+    if !live.is_empty() {
+        words.push("--retry");
+        words.extend(live);
+    }
+    sandbox.ok(0, &words);
+    let journal = sandbox.journal();
+    for n in 0..200 {
+        let started = journal
+            .lines()
+            .filter(|line| {
+                line.contains(&format!("\"step\":\"s{n}\",\"attempt\":"))
+                    && line.contains("\"then\":{\"do\":\"complete\"")
+            })
+            .count();
+        assert_eq!(started, 1, "s{n} completed {started} times");
+    }
+    assert!(sandbox.ok(0, &["verify", "limited"]).contains("whole"));
+}
