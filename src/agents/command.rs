@@ -71,9 +71,11 @@ struct Ended {
 impl CommandAgent {
     async fn run(&self, mut context: AttemptContext) -> Result<Outcome, String> {
         context.warden.ready().await?;
-        if context.stop.level() > Stop::None {
-            return Ok(Outcome::stopped());
-        }
+        let _room = tokio::select! {
+            biased;
+            _ = context.stop.above(Stop::None) => return Ok(Outcome::stopped()),
+            room = context.warden.room(&context.live) => room,
+        };
         // Absolute, because the command runs in another folder.
         let result_path = std::path::absolute(context.output_path.with_extension("result.json"));
         let result_path = result_path.map_err(|error| format!("the folder for output has no path: {error}"))?;
@@ -149,9 +151,10 @@ impl CommandAgent {
         // Not `pre_exec`, which would make starting a process several times slower.
         command.process_group(0).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let turn = context.warden.turn().await;
-        let child = command.spawn().map_err(|error| self.not_started(&error, &folder))?;
+        let spawned = context.warden.open_files().spawn(&mut command, &context.live).await;
+        let child = spawned.map_err(|error| self.not_started(&error, &folder))?;
         let leader = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or("the process has no id")?;
-        let group = Group::new(&context.warden, leader, &context.key);
+        let group = Group::new(&context.warden, leader, &context.key).noted(context);
         drop(turn);
         Ok((child, group))
     }

@@ -14,6 +14,7 @@ mod procfs;
 mod result;
 mod simulated;
 mod sink;
+mod spawn;
 mod stop;
 mod survivors;
 pub mod warden;

@@ -65,7 +65,10 @@ impl EngineConfig {
     }
 }
 
+/// The folder, within a run's, that attempts' output lies in.
+const OUTPUT: &str = "output";
+
 /// Where an attempt's output lies in the folder of all runs.
 pub fn output_path(root: &Path, run_id: Uuid, step: &str, attempt: u32) -> PathBuf {
-    root.join(run_id.to_string()).join("output").join(format!("{step}.{attempt}.log"))
+    root.join(run_id.to_string()).join(OUTPUT).join(format!("{step}.{attempt}.log"))
 }

@@ -155,13 +155,8 @@ fn a_limit_on_the_size_of_files_is_a_full_disk_and_not_the_end() {
         .collect();
     let plan = sandbox.plan("limited", json!(steps));
     let said = sandbox.path().join("said");
-    let command = sandbox.command(&[]);
     let line = format!("ulimit -f 64; exec {} run {plan} --headless", env!("CARGO_BIN_EXE_holdpoint"));
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &line]).current_dir(sandbox.path()).env_clear();
-    for (name, value) in command.get_envs() {
-        shell.env(name, value.unwrap_or_default());
-    }
+    let mut shell = sandbox.command_of("sh", &["-c", &line]);
     let child = shell.stdout(Stdio::null()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
     let mut child = Engine(child);
     wait_for(&said, "does not take the journal");

@@ -297,3 +297,39 @@ fn what_cannot_be_honoured_is_refused() {
     assert!(ended.stderr.contains("when") && ended.stderr.contains("nothing was started"), "{}", ended.stderr);
     assert!(!sandbox.path().join("checkpoints").exists(), "nothing was written");
 }
+
+/// Runs the binary from a shell that has set its limits first.
+fn limited(sandbox: &Sandbox, limits: &str, arguments: &str) -> crate::cli_support::Ended {
+    let line = format!("{limits}; exec {} {arguments}", env!("CARGO_BIN_EXE_holdpoint"));
+    let mut shell = sandbox.command_of("sh", &["-c", &line]);
+    let output = shell.output().unwrap();
+    crate::cli_support::Ended {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn more_attempts_than_files_may_be_open_wait_for_each_other() {
+    let sandbox = Sandbox::new();
+    let steps: Vec<Value> = (0..60)
+        .map(|n| json!({"step_id": format!("s{n}"), "parallel_group": "g", "run": "echo x >> ran; echo y; sleep 0.1"}))
+        .collect();
+    let plan = sandbox.plan("many", json!(steps));
+    let ended = limited(&sandbox, "ulimit -n 100", &format!("run {plan} --headless --max-parallel 60"));
+    assert_eq!(ended.code, Some(0), "{}{}", ended.text(), ended.stderr);
+    assert_eq!(sandbox.read("ran").lines().count(), 60);
+    assert!(!sandbox.journal().contains("\"failed\""), "nothing had to be tried again");
+}
+
+#[test]
+fn the_limit_on_open_files_is_raised_for_the_engine_and_not_for_commands() {
+    let sandbox = Sandbox::new();
+    let line =
+        "sleep 0.3; ulimit -Sn > own; sed -n 's/Max open files *\\([0-9]*\\).*/\\1/p' /proc/$PPID/limits > engines";
+    let plan = sandbox.plan("limit", json!([{"step_id": "a", "run": line}]));
+    let ended = limited(&sandbox, "ulimit -Sn 200; ulimit -Hn 4000", &format!("run {plan} --headless"));
+    assert_eq!(ended.code, Some(0), "{}{}", ended.text(), ended.stderr);
+    assert_eq!((sandbox.read("own").trim(), sandbox.read("engines").trim()), ("200", "4000"));
+}
