@@ -174,6 +174,9 @@ pub enum Command {
         run: String,
         /// The step
         step: String,
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// Checks a run's journal, hashes and checkpoints; 0 whole, 1 not
     Verify {

@@ -22,6 +22,7 @@ mod screen;
 mod show;
 mod signals;
 mod start;
+mod trouble;
 mod why;
 
 use std::io::{IsTerminal, Write};
@@ -170,7 +171,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Restore { run, checkpoint, yes, reason }) => {
             block_on(restore::restore(&context, &run, &checkpoint, yes, reason.as_deref()))
         }
-        Some(Command::Why { run, step }) => why::why(&context, &run, &step),
+        Some(Command::Why { run, step, format }) => why::why(&context, &run, &step, format),
         Some(Command::Verify { run, head }) => read::verify(&context, &run, head.as_deref()),
         Some(Command::Prune(args)) => prune::prune(&context, &args),
         Some(Command::Schema) => plans::schema(),

@@ -16,6 +16,7 @@ mod outcome;
 mod preview;
 mod snapshot;
 mod state;
+mod why;
 
 pub use change::{fork_at, newest_change, still_open};
 pub use command::*;
@@ -27,6 +28,7 @@ pub use outcome::*;
 pub use preview::*;
 pub use snapshot::{checkpoints as checkpoint_list, snapshot, versions as version_list};
 pub use state::*;
+pub use why::{Outside, Reason, Who, why};
 
 /// Reads a value that is there, `null` as well: what an agent or an operator gave as `null` is not the same as nothing given, and what is
 /// folded from the disk must be what was decided.

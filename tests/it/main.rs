@@ -32,4 +32,5 @@ mod run_rules;
 mod run_support;
 mod run_table;
 mod run_traps;
+mod run_why;
 mod terminal_guard;

@@ -1,0 +1,38 @@
+//! What only the engine of a run knows: whether the disk takes its journal.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::engine::{EngineHandle, StorageTrouble};
+use crate::journal::{Owner, Store};
+
+/// An engine that does not answer in this time is not waited for: what is on disk can be shown without it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The runs of these owners whose journal the disk does not take. Owners that cannot be asked are left out.
+pub fn storage<'a>(store: &Store, owners: impl IntoIterator<Item = &'a Owner>) -> HashMap<Uuid, StorageTrouble> {
+    let addresses: BTreeSet<PathBuf> = owners.into_iter().filter_map(|owner| owner.address.clone()).collect();
+    let mut found = HashMap::new();
+    if addresses.is_empty() {
+        return found;
+    }
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return found };
+    runtime.block_on(async {
+        for address in addresses {
+            let ask = async { EngineHandle::connect(&address, store.clone()).await.ok()?.overview().await.ok() };
+            let Ok(Some(overview)) = tokio::time::timeout(PATIENCE, ask).await else { continue };
+            for run in overview.runs {
+                found.extend(run.storage.map(|trouble| (run.summary.run_id, (*trouble).clone())));
+            }
+        }
+    });
+    found
+}
+
+/// The trouble in a sentence.
+pub fn in_words(trouble: &StorageTrouble) -> String {
+    format!("the disk does not take the journal: {}", trouble.error)
+}
