@@ -162,6 +162,7 @@ fn options(durability: Durability) -> RunOptions {
         durability,
         grace_seconds: 10.0,
         working_dir: "/".into(),
+        output_limit: None,
         plan_path: None,
     }
 }

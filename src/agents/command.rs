@@ -86,7 +86,7 @@ impl CommandAgent {
         let (mut child, group) = self.start(&context, &result_path).await?;
         let input = child.stdin.take().map(|stdin| feed(stdin, jsonl::request(&context)));
         let mut intake = Intake::new(&context.secrets, context.live.clone(), jsonl);
-        let mut sink = OutputSink::new(context.output_path.clone(), context.live.clone());
+        let mut sink = OutputSink::new(context.output_path.clone(), context.live.clone()).keeping(context.output_limit);
         let ended = {
             let mut pipes = Pipes::of(&mut child);
             let pump = pump(&mut pipes, &mut intake, &mut sink);

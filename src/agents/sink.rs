@@ -34,6 +34,10 @@ pub(super) struct OutputSink {
     last: Option<(Stream, u64)>,
     bytes: u64,
     lost: u64,
+    /// How much of the output is kept, how much of that is left, and what came beyond it.
+    limit: u64,
+    room: u64,
+    dropped: u64,
     /// Something is missing behind what is in the file.
     gap: bool,
     trouble: Option<String>,
@@ -88,14 +92,35 @@ impl OutputSink {
             last: None,
             bytes: 0,
             lost: 0,
+            limit: u64::MAX,
+            room: u64::MAX,
+            dropped: 0,
             gap: false,
             trouble: None,
             at_line_start: true,
         }
     }
 
+    /// The same, keeping so many bytes. What comes beyond that is taken and dropped, so that whoever prints it goes on.
+    pub fn keeping(self, limit: u64) -> Self {
+        Self { limit, room: limit, ..self }
+    }
+
     /// Takes a piece of output.
     pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        let kept = usize::try_from(self.room).unwrap_or(usize::MAX).min(bytes.len());
+        self.room -= kept as u64;
+        self.put(stream, &bytes[..kept]);
+        if kept < bytes.len() {
+            let first = self.dropped == 0;
+            self.dropped += (bytes.len() - kept) as u64;
+            if first {
+                self.remark(&format!("the output is cut here: {} of an attempt are kept", in_words(self.limit)));
+            }
+        }
+    }
+
+    fn put(&mut self, stream: Stream, bytes: &[u8]) {
         let Some(last_byte) = bytes.last() else { return };
         let micros = u64::try_from(Utc::now().timestamp_micros()).unwrap_or_default();
         // A batch stands for itself, should the one before it be lost. A clock that was set back gives a new record as well.
@@ -116,7 +141,7 @@ impl OutputSink {
     /// Puts a remark of holdpoint on a line of its own.
     pub fn remark(&mut self, words: &str) {
         let start = if self.at_line_start { "" } else { "\n" };
-        self.push(Stream::Remark, format!("{start}holdpoint: {words}\n").as_bytes());
+        self.put(Stream::Remark, format!("{start}holdpoint: {words}\n").as_bytes());
     }
 
     /// Whether nothing more should be pushed for now.
@@ -150,8 +175,11 @@ impl OutputSink {
                 self.settle(written);
             }
         }
-        let trouble = self.trouble.map(|trouble| format!("output is incomplete ({} bytes lost): {trouble}", self.lost));
-        OutputReport { bytes: self.bytes, trouble }
+        let lost = self.trouble.map(|trouble| format!("output is incomplete ({} bytes lost): {trouble}", self.lost));
+        let cut = (self.dropped > 0)
+            .then(|| format!("output was cut after {} ({} bytes dropped)", in_words(self.limit), self.dropped));
+        let troubles: Vec<String> = cut.into_iter().chain(lost).collect();
+        OutputReport { bytes: self.bytes, trouble: (!troubles.is_empty()).then(|| troubles.join("; ")) }
     }
 
     /// Hands the batch to a thread that may wait, unless one is at work.
@@ -194,6 +222,11 @@ impl OutputSink {
             }
         }
     }
+}
+
+fn in_words(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    if bytes > 0 && bytes.is_multiple_of(MIB) { format!("{} MiB", bytes / MIB) } else { format!("{bytes} bytes") }
 }
 
 fn write(files: Option<Files>, path: &Path, batch: Batch, gap: bool) -> Written {

@@ -136,6 +136,8 @@ pub struct Wishes {
     pub durability: Durability,
     /// What happens when a step fails for good and neither the command line nor the plan says.
     pub default_policy: FailurePolicy,
+    /// `--output-limit`
+    pub output_limit: Option<u64>,
     working_dir: String,
 }
 
@@ -153,6 +155,7 @@ impl Wishes {
             simulate,
             durability: Durability::Full,
             default_policy,
+            output_limit: None,
             working_dir: utf8(&working_dir)?,
         })
     }
@@ -166,6 +169,7 @@ impl Wishes {
             on_failure: args.on_failure.map(FailurePolicy::from),
             max_parallel: args.max_parallel,
             durability: args.durability.into(),
+            output_limit: args.output_limit,
             ..Self::new(args.simulate, default_policy)?
         })
     }
@@ -180,6 +184,7 @@ impl Wishes {
             durability: self.durability,
             grace_seconds: DEFAULT_GRACE_SECONDS,
             working_dir: self.working_dir.clone(),
+            output_limit: self.output_limit,
             plan_path: absolute.into_os_string().into_string().ok(),
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::agents::{self, AttemptContext, LiveBoard, StopHandle, Warden};
-use crate::run::{Outcome, RunState, input_of};
+use crate::run::{DEFAULT_OUTPUT_LIMIT, Outcome, RunState, input_of};
 
 /// What an attempt's task reports.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ impl Launcher {
             plan_dir: plan_dir.to_path_buf(),
             working_dir: PathBuf::from(&state.options.working_dir),
             output_path: super::output_path(&self.root, run_id, step_id, number),
+            output_limit: state.options.output_limit.unwrap_or(DEFAULT_OUTPUT_LIMIT),
             results: results_of(state),
             grace: state.options.grace(),
             stop,

@@ -169,6 +169,7 @@ mod tests {
                 durability: Durability::Full,
                 grace_seconds: 1.0,
                 working_dir: "/".into(),
+                output_limit: None,
                 plan_path: None,
             },
             user: "ann".into(),

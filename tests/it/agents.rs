@@ -18,6 +18,7 @@ pub(crate) struct Bench {
     live: LiveBoard,
     pub(crate) run_id: Uuid,
     grace: Duration,
+    output_limit: u64,
     secrets: Masker,
     pub(crate) step: Step,
 }
@@ -30,6 +31,7 @@ impl Bench {
             live: LiveBoard::default(),
             run_id: Uuid::now_v7(),
             grace: Duration::from_secs(10),
+            output_limit: u64::MAX,
             secrets: Masker::default(),
             step: Step { step_id: "s".into(), ..Step::default() },
         }
@@ -59,6 +61,7 @@ impl Bench {
             plan_dir: self.folder.path().join("plans"),
             working_dir: self.folder.path().to_path_buf(),
             output_path: self.output_path(),
+            output_limit: self.output_limit,
             results: Arc::new(|| json!({"before": {"data": 1}})),
             grace: self.grace,
             stop,
@@ -307,6 +310,21 @@ async fn a_flood_takes_no_memory() {
     assert_eq!(bench.output_path().metadata().unwrap().len(), size + 1000);
     let grown = peak_memory_kib() - before;
     assert!(grown < 16 * 1024, "{grown} KiB more for {} KiB of output", size / 1024);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn output_beyond_the_limit_is_dropped_and_told_and_stops_nothing() {
+    let mut bench = Bench::new();
+    bench.output_limit = 100_000;
+    let line = r#"head -c 3000000 /dev/zero | tr '\0' x; echo '{"rows": 1}' > "$HOLDPOINT_RESULT"; echo end"#;
+    let outcome = bench.sh(line).await;
+    assert_eq!((outcome.status, outcome.exit_code), (OutcomeStatus::Succeeded, Some(0)));
+    assert_eq!(outcome.result.unwrap().data, Some(json!({"rows": 1})), "the attempt went on");
+    let error = outcome.error.unwrap();
+    assert!(error.contains("cut after 100000 bytes") && error.contains("2900004 bytes dropped"), "{error}");
+    let output = bench.output();
+    assert!(output[..100_000].bytes().all(|byte| byte == b'x'));
+    assert!(output[100_000..].starts_with("\nholdpoint: ") && output.len() < 100_200, "{}", &output[100_000..]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,6 +37,7 @@ fn options(on_failure: FailurePolicy) -> RunOptions {
         durability: Durability::Full,
         grace_seconds: 5.0,
         working_dir: "/".into(),
+        output_limit: None,
         plan_path: None,
     }
 }

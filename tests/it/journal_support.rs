@@ -52,6 +52,7 @@ impl Driver {
             durability,
             grace_seconds: 10.0,
             working_dir: "/work".into(),
+            output_limit: None,
             plan_path: None,
         };
         let run_id = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number);

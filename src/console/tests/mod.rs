@@ -58,6 +58,7 @@ impl Sim {
             durability: Durability::Full,
             grace_seconds: 10.0,
             working_dir: "/srv/backup".into(),
+            output_limit: None,
             plan_path: None,
         };
         let run_id = Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0000 | number);
