@@ -21,7 +21,7 @@ use super::failure::{Exit, Failure};
 use super::narrate::{Beginning, Teller, complain};
 use super::say::Paint;
 use super::signals::{Asked, Signals};
-use super::{Context, show, start};
+use super::{Context, show, start, trouble};
 
 /// How long an engine whose disk hangs is waited for, beyond the time its attempts have to end.
 const STUCK: Duration = Duration::from_secs(15);
@@ -203,30 +203,33 @@ impl Session<'_> {
     async fn watch(mut self) -> Result<Exit, Failure> {
         let mut subscription = self.engine.subscribe(self.run_id).await?;
         let mut state = RunState::clone(&subscription.state);
-        let mut trouble = subscription.storage.take();
+        let mut failing = subscription.storage.take();
         let mut stopping: Option<Stopping> = None;
         self.teller.durable(state.seq);
+        let warning = trouble::until_nearly_full(self.engine.root().to_path_buf());
+        tokio::pin!(warning);
+        let mut warned = false;
         while !stands(&state) {
             let at_the_latest = stopping.as_ref().and_then(|stopping| stopping.at_the_latest);
             tokio::select! {
                 received = subscription.events.recv() => match received {
                     Ok(Published::Storage(news)) => {
-                        trouble = news;
-                        self.teller.note(match &trouble {
+                        failing = news;
+                        self.teller.note(match &failing {
                             Some(now) => format!("the disk does not take the journal: {}; nothing starts until it does", now.error),
                             None => "the disk takes the journal again".to_owned(),
                         });
                         if let Some(stopping) = &mut stopping {
-                            stopping.disk_changed(trouble.is_some(), &state);
+                            stopping.disk_changed(failing.is_some(), &state);
                         }
                     }
                     Ok(Published::Missed(_)) | Err(RecvError::Lagged(_)) => {
                         subscription = self.engine.subscribe(self.run_id).await?;
                         state = RunState::clone(&subscription.state);
-                        trouble = subscription.storage.take();
+                        failing = subscription.storage.take();
                         self.teller.durable(state.seq);
                         if let Some(stopping) = &mut stopping {
-                            stopping.disk_changed(trouble.is_some(), &state);
+                            stopping.disk_changed(failing.is_some(), &state);
                         }
                     }
                     Err(RecvError::Closed) => return Err(Failure::failed("the engine has ended before the run")),
@@ -237,10 +240,10 @@ impl Session<'_> {
                 },
                 signal = self.signals.next() => match (signal, &stopping) {
                     (Asked::HangUp, _) => self.teller.note("the terminal is gone; the run goes on"),
-                    (Asked::Stop(signal), None) => stopping = Some(self.stop(signal, trouble.is_some(), &state)),
+                    (Asked::Stop(signal), None) => stopping = Some(self.stop(signal, failing.is_some(), &state)),
                     (Asked::Stop(signal), Some(before)) => {
-                        if trouble.is_some() && !before.recorded {
-                            return self.stop_without_disk(subscription, state, trouble).await;
+                        if failing.is_some() && !before.recorded {
+                            return self.stop_without_disk(subscription, state, failing).await;
                         }
                         let grace = state.options.grace_seconds;
                         self.teller.note(format!(
@@ -262,7 +265,11 @@ impl Session<'_> {
                         Err(rejection) => self.teller.note(rejection.to_string()),
                     }
                 },
-                () = until(at_the_latest) => return self.stop_without_disk(subscription, state, trouble).await,
+                warning = &mut warning, if !warned => {
+                    warned = true;
+                    self.teller.note(warning);
+                },
+                () = until(at_the_latest) => return self.stop_without_disk(subscription, state, failing).await,
             }
         }
         self.engine.shutdown().await;

@@ -43,6 +43,9 @@ pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
                 list.runs.iter().map(|run| row(run, troubled.get(&run.summary.run_id))).collect();
             table(&mut out, Paint::stdout(context.no_color), "", &rows)?;
             out.flush()?;
+            if let Some(warning) = trouble::nearly_full(&context.checkpoints) {
+                let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(&warning));
+            }
             for (dir, error) in &list.unreadable {
                 let line = format!("{}: {error}", dir.display());
                 let _ = writeln!(std::io::stderr().lock(), "holdpoint: cannot be read: {}", clean(&line));

@@ -1,7 +1,7 @@
-//! What only the engine of a run knows: whether the disk takes its journal.
+//! Disks: whether one takes a run's journal, which only the engine of the run knows, and whether one is nearly full.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -35,4 +35,33 @@ pub fn storage<'a>(store: &Store, owners: impl IntoIterator<Item = &'a Owner>) -
 /// The trouble in a sentence.
 pub fn in_words(trouble: &StorageTrouble) -> String {
     format!("the disk does not take the journal: {}", trouble.error)
+}
+
+/// How often the room on the disk is looked at.
+const LOOK: Duration = Duration::from_secs(15);
+/// Less than this is little on any disk; less than the second is where it is no more than a twentieth.
+const LITTLE: u64 = 64 << 20;
+const SOME: u64 = 1 << 30;
+
+/// A warning when the file system of the runs is nearly full; waits for the disk.
+pub fn nearly_full(root: &Path) -> Option<String> {
+    let found = rustix::fs::statvfs(root).ok()?;
+    let (free, total) = (found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize);
+    let low = total > 0 && (free < LITTLE || (free < SOME && free < total / 20));
+    let mib = free >> 20;
+    low.then(|| {
+        format!("the disk is nearly full: {mib} MiB are left for {}; a run whose disk is full stops", root.display())
+    })
+}
+
+/// Waits until the file system of the runs is nearly full, and says so.
+pub async fn until_nearly_full(root: PathBuf) -> String {
+    loop {
+        let here = root.clone();
+        // A network's file system may keep whoever asks waiting.
+        if let Ok(Some(warning)) = tokio::task::spawn_blocking(move || nearly_full(&here)).await {
+            return warning;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }

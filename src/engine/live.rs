@@ -238,5 +238,5 @@ impl LiveRun {
 
 fn storage_rejection(error: &str) -> Rejection {
     Rejection::new(RejectionCode::Storage, format!("the disk does not take the run's journal: {error}"))
-        .possible("nothing was applied; it can be repeated when the disk works again")
+        .possible("nothing was applied; it can be repeated when the disk takes it")
 }

@@ -189,3 +189,31 @@ fn a_limit_on_the_size_of_files_is_a_full_disk_and_not_the_end() {
     }
     assert!(sandbox.ok(0, &["verify", "limited"]).contains("whole"));
 }
+
+#[test]
+fn a_disk_that_is_nearly_full_is_told_before_it_is_full() {
+    let sandbox = Sandbox::new();
+    let Some(_disk) = SmallDisk::mount(sandbox.path().join("checkpoints"), "4m") else { return };
+    let plan = sandbox.plan("small", json!([{"step_id": "a", "run": "until [ -e go ]; do sleep 0.02; done"}]));
+    let said = sandbox.path().join("said");
+    let mut command = sandbox.command(&["run", &plan, "--headless"]);
+    let child = command.stdout(Stdio::null()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
+    let mut child = Engine(child);
+    wait_for(&said, "nearly full");
+    std::fs::write(sandbox.path().join("go"), "").unwrap();
+    assert_eq!(wait_for_end(&mut child.0).code(), Some(0));
+    assert!(sandbox.run(&["runs"]).stderr.contains("nearly full"));
+}
+
+#[test]
+fn everybody_who_asks_hears_of_a_full_disk() {
+    let Some((sandbox, _disk, mut child, _)) = filled() else { return };
+    for arguments in [&["show", "full"][..], &["runs"], &["why", "full", "after"]] {
+        let told = sandbox.ok(0, arguments);
+        assert!(told.to_lowercase().contains("disk does not take the"), "{arguments:?}: {told}");
+    }
+    assert!(sandbox.snapshot()["storage_trouble"]["error"].as_str().unwrap().contains("No space left"));
+    child.signal(Signal::TERM);
+    child.signal(Signal::TERM);
+    wait_for_end(&mut child.0);
+}
