@@ -304,7 +304,9 @@ async fn a_flood_takes_no_memory() {
     bench.secrets = Masker::new(["never printed"]).unwrap();
     bench.sh("true").await;
     let before = peak_memory_kib();
-    let size = 48 * 1024 * 1024;
+    // HOLDPOINT_FLOOD_MIB=1024 for a longer look.
+    let mib = std::env::var("HOLDPOINT_FLOOD_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(48u64);
+    let size = mib * 1024 * 1024;
     let outcome = bench.sh(&format!("head -c {size} /dev/zero; head -c 1000 /dev/zero >&2")).await;
     assert_eq!((outcome.status, outcome.output_bytes), (OutcomeStatus::Succeeded, size + 1000));
     assert_eq!(bench.output_path().metadata().unwrap().len(), size + 1000);
