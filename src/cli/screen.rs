@@ -127,6 +127,10 @@ fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> Conso
         title: true,
         state_dir: state_dir(),
         stamps: stamps_of,
+        resume: {
+            let context = context.clone();
+            Arc::new(move |run: &str| context.command(&format!("resume {run}")))
+        },
     }
 }
 

@@ -10,6 +10,9 @@ use crate::run::{RunState, RunStatus, StepStatus, short_id};
 
 use super::{text, words};
 
+/// Makes the command line that goes on with a run of its short id.
+pub type CommandLine = dyn Fn(&str) -> String + Send + Sync;
+
 /// What is said when the console ends.
 #[derive(Debug, Clone, Default)]
 pub struct ExitSummary {
@@ -20,7 +23,7 @@ pub struct ExitSummary {
 }
 
 /// Reads the last states of the runs that were open and puts them in words.
-pub async fn collect(handle: &EngineHandle, visited: &[Uuid]) -> ExitSummary {
+pub async fn collect(handle: &EngineHandle, visited: &[Uuid], resume: &CommandLine) -> ExitSummary {
     let mut runs = Vec::new();
     for run in visited {
         let state = match handle.subscribe(*run).await {
@@ -29,12 +32,12 @@ pub async fn collect(handle: &EngineHandle, visited: &[Uuid]) -> ExitSummary {
         };
         runs.extend(state);
     }
-    let text = runs.iter().map(|state| describe(state, handle.root())).collect::<Vec<_>>().join("\n");
+    let text = runs.iter().map(|state| describe(state, handle.root(), resume)).collect::<Vec<_>>().join("\n");
     ExitSummary { text, runs }
 }
 
 /// A run's end, in a few lines.
-pub fn describe(state: &RunState, root: &Path) -> String {
+pub fn describe(state: &RunState, root: &Path, resume: &CommandLine) -> String {
     const NAMED: usize = 5;
     let counts = state.counts();
     let id = short_id(state.run_id);
@@ -72,8 +75,8 @@ pub fn describe(state: &RunState, root: &Path) -> String {
     lines.push(format!("  checkpoints  {}", folder.display()));
     match state.status {
         RunStatus::Completed | RunStatus::Cancelled => {}
-        RunStatus::Idle => lines.push(format!("  start it     holdpoint resume {id}")),
-        _ => lines.push(format!("  go on        holdpoint resume {id}")),
+        RunStatus::Idle => lines.push(format!("  start it     {}", resume(&id))),
+        _ => lines.push(format!("  go on        {}", resume(&id))),
     }
     let mut out = String::new();
     for line in lines {
