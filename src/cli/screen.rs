@@ -3,15 +3,18 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use etcetera::BaseStrategy;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agents::output::{self, OutputIndex};
 use crate::console::output::{Stamps, Stream};
 use crate::console::text::Charset;
 use crate::console::theme::{Depth, Theme};
 use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left};
+use crate::engine::EngineHandle;
 use crate::plan::{FailurePolicy, Plan};
 use crate::run::{RunState, short_id};
 
@@ -20,6 +23,9 @@ use super::failure::{Exit, Failure};
 use super::signals::Signals;
 use super::start::{self, Wishes};
 use super::{Context, ctl, detach, headless};
+
+/// How long a console has to end after SIGTERM.
+const UNHEARD: Duration = Duration::from_secs(5);
 
 /// What the console shows first.
 #[derive(Debug)]
@@ -64,7 +70,9 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
             Some(Initial::GoOn(run_id, headless::answers(context, &args)))
         }
     };
+    let unheard = tokio::spawn(end_unheard(engine.clone()));
     let left = crate::console::run(engine.clone(), options(context, wishes, initial)).await;
+    unheard.abort();
     let left = match left {
         Ok(left) => left,
         Err(error) => {
@@ -81,6 +89,16 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
     let _ = write!(std::io::stdout().lock(), "{text}");
     let exit = |state: &Arc<RunState>| Exit::of(state.status);
     Ok(runs.first().filter(|_| asked_for_a_run).map_or(Exit::Fine, exit))
+}
+
+/// A terminal that is not read holds up whoever writes to it, and with it the console and its answer to SIGTERM. The engine has tasks of its own:
+/// when the console has not ended a while after the signal, the runs are paused and the process ends without it.
+async fn end_unheard(engine: EngineHandle) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    terminate.recv().await;
+    tokio::time::sleep(UNHEARD).await;
+    engine.shutdown().await;
+    std::process::exit(Exit::Failed as i32);
 }
 
 fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> ConsoleOptions {
@@ -100,6 +118,10 @@ fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> Conso
         title: true,
         state_dir: state_dir(),
         stamps: stamps_of,
+        resume: {
+            let context = context.clone();
+            Arc::new(move |run: &str| context.command(&format!("resume {run}")))
+        },
     }
 }
 

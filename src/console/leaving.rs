@@ -66,6 +66,10 @@ impl App {
         };
         let Some(next) = next else { return Vec::new() };
         let again = next == state;
+        if again && next == Leaving::Stopping && self.disk_fails() {
+            // The engine stops what runs when it ends, also where it cannot write that down.
+            return vec![Effect::Quit];
+        }
         self.leaving = Some(next);
         if let Some(layer) = self.layers.last_mut() {
             layer.popup = Popup::Quit(next);
@@ -92,6 +96,13 @@ impl App {
                 Leaving::Cancelling => None,
             })
             .collect()
+    }
+}
+
+impl App {
+    /// Whether the disk does not take what is decided about the open run.
+    pub(super) fn disk_fails(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.storage.is_some())
     }
 }
 

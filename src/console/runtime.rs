@@ -23,7 +23,7 @@ use super::clipboard::Clipboard;
 use super::editor;
 use super::output::{OpenStamps, Reader};
 use super::plans;
-use super::summary::{self, ExitSummary};
+use super::summary::{self, CommandLine, ExitSummary};
 use super::terminal::{EnterError, Guard, Keys, Options as TerminalOptions, Signal, Signals, Typed};
 use super::text::Charset;
 use super::theme::{Glyphs, Theme};
@@ -65,6 +65,8 @@ pub struct ConsoleOptions {
     pub state_dir: PathBuf,
     /// Finds the times and streams of an output's lines.
     pub stamps: OpenStamps,
+    /// The command line that goes on with a run, for what is said at the end.
+    pub resume: Arc<CommandLine>,
 }
 
 /// How a console was left.
@@ -109,8 +111,9 @@ pub async fn run(handle: EngineHandle, options: ConsoleOptions) -> Result<Left, 
     let terminal = TerminalOptions { title: options.title, charset: options.charset, ..TerminalOptions::from_env() };
     let guard = Guard::enter(terminal)?;
     let state_dir = options.state_dir.clone();
+    let resume = Arc::clone(&options.resume);
     let (app, hung_up) = Loop::new(handle.clone(), options, guard)?.go(signals).await;
-    let mut ended = summary::collect(&handle, &app.visited).await;
+    let mut ended = summary::collect(&handle, &app.visited, &*resume).await;
     for line in editor::keep(&state_dir, &app.unsent(), Utc::now()) {
         ended.text.push_str(&format!("{}\n", super::text::clean(&line)));
     }

@@ -10,6 +10,9 @@ use crate::run::{RunState, RunStatus, StepStatus, short_id};
 
 use super::{text, words};
 
+/// Makes the command line that goes on with a run of its short id.
+pub type CommandLine = dyn Fn(&str) -> String + Send + Sync;
+
 /// What is said when the console ends.
 #[derive(Debug, Clone, Default)]
 pub struct ExitSummary {
@@ -20,7 +23,7 @@ pub struct ExitSummary {
 }
 
 /// Reads the last states of the runs that were open and puts them in words.
-pub async fn collect(handle: &EngineHandle, visited: &[Uuid]) -> ExitSummary {
+pub async fn collect(handle: &EngineHandle, visited: &[Uuid], resume: &CommandLine) -> ExitSummary {
     let (mut runs, mut texts) = (Vec::new(), Vec::new());
     for run in visited {
         // A run that another process has open goes on there.
@@ -29,7 +32,7 @@ pub async fn collect(handle: &EngineHandle, visited: &[Uuid]) -> ExitSummary {
             Err(_) => handle.load(*run).await.ok().map(|stored| (stored.state, stored.owned)),
         };
         if let Some((state, elsewhere)) = found {
-            texts.push(describe(&state, handle.root(), elsewhere));
+            texts.push(describe(&state, handle.root(), elsewhere, resume));
             runs.push(state);
         }
     }
@@ -37,7 +40,7 @@ pub async fn collect(handle: &EngineHandle, visited: &[Uuid]) -> ExitSummary {
 }
 
 /// A run's end, in a few lines; `elsewhere`: another process has it open.
-pub fn describe(state: &RunState, root: &Path, elsewhere: bool) -> String {
+pub fn describe(state: &RunState, root: &Path, elsewhere: bool, resume: &CommandLine) -> String {
     const NAMED: usize = 5;
     let counts = state.counts();
     let id = short_id(state.run_id);
@@ -76,8 +79,8 @@ pub fn describe(state: &RunState, root: &Path, elsewhere: bool) -> String {
     match state.status {
         RunStatus::Completed | RunStatus::Cancelled => {}
         _ if elsewhere => lines.push(format!("  look again   holdpoint attach {id}")),
-        RunStatus::Idle => lines.push(format!("  start it     holdpoint resume {id}")),
-        _ => lines.push(format!("  go on        holdpoint resume {id}")),
+        RunStatus::Idle => lines.push(format!("  start it     {}", resume(&id))),
+        _ => lines.push(format!("  go on        {}", resume(&id))),
     }
     let mut out = String::new();
     for line in lines {

@@ -1,6 +1,7 @@
 //! Every place, in the states that matter, as text at 80×24 and 160×45.
 
 use super::*;
+use crate::engine::StorageTrouble;
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (160, 45)];
 
@@ -118,6 +119,15 @@ fn popups() {
     shown("quit_draining", |size| {
         let mut app = open(&sim, size);
         press(&mut app, "q p");
+        app
+    });
+    shown("quit_full_disk", |size| {
+        let mut app = open(&sim, size);
+        let trouble = StorageTrouble { error: "No space left on device".into(), since: sim.now };
+        app.update(Event::Storage { run: sim.state.run_id, trouble: Some(Arc::new(trouble)) }, sim.now);
+        press(&mut app, "q p p");
+        let effects = press(&mut app, "p");
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Quit)), "the console can be left");
         app
     });
 }
