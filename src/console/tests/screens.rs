@@ -133,6 +133,21 @@ fn popups() {
 }
 
 #[test]
+fn every_size_can_be_drawn() {
+    let sim = failed();
+    for columns in [1, 19, 20, 40, 80, 116, 200] {
+        for rows in 1..34 {
+            let mut list = full_list((columns, rows));
+            screen(&mut list);
+            for keys in ["j", "z", "?", "W", "q", "] ] ]", "I"] {
+                let mut app = open(&sim, (columns, rows));
+                press(&mut app, keys);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_refusal_stands_in_the_rule() {
     let sim = running();
     shown("refusal", |size| {
