@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
-use crate::journal::{JournalError, ListedRun, Store};
+use crate::journal::{JournalError, ListedRun, Store, size};
 
 use super::Context;
 use super::args::{Format, PruneArgs};
@@ -220,18 +220,6 @@ fn show(context: &Context, found: &Found, goes: &[&Sized], bytes: u64) -> Result
         writeln!(out, "{}", paint.ink(Ink::Dim, &format!("{} kept in any case: {why}", words::count(count, "run"))))?;
     }
     Ok(())
-}
-
-/// `812 B`, `1.5 KiB`, `3.2 GiB`.
-fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
 /// An age as it is typed: `90m`, `12h`, `30d`, `8w`.

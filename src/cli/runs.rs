@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
 use crate::engine::StorageTrouble;
-use crate::journal::{ListedRun, ResolveError, Store};
+use crate::journal::{ListedRun, ResolveError, Space, Store, size};
 use crate::run::{RunStatus, RunSummary, short_id};
 
 use super::Context;
@@ -42,6 +42,13 @@ pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
             let rows: Vec<Vec<Cell>> =
                 list.runs.iter().map(|run| row(run, troubled.get(&run.summary.run_id))).collect();
             table(&mut out, Paint::stdout(context.no_color), "", &rows)?;
+            let bytes: u64 = list.runs.iter().filter_map(|run| store.size_of(&run.dir).ok()).sum();
+            if !list.runs.is_empty() {
+                let free = Space::of(&context.checkpoints).map(|space| format!(", {} free", space.left()));
+                let runs = words::count(list.runs.len(), "run");
+                let line = format!("{runs}, {} on disk{}", size(bytes), free.unwrap_or_default());
+                writeln!(out, "{}", Paint::stdout(context.no_color).ink(Ink::Dim, &line))?;
+            }
             out.flush()?;
             if let Some(warning) = trouble::nearly_full(&context.checkpoints) {
                 let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(&warning));

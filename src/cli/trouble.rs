@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::engine::{EngineHandle, StorageTrouble};
-use crate::journal::{Owner, Store};
+use crate::journal::{Owner, Space, Store};
 
 /// An engine that does not answer in this time is not waited for: what is on disk can be shown without it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,19 +39,11 @@ pub fn in_words(trouble: &StorageTrouble) -> String {
 
 /// How often the room on the disk is looked at.
 const LOOK: Duration = Duration::from_secs(15);
-/// Less than this is little on any disk; less than the second is where it is no more than a twentieth.
-const LITTLE: u64 = 64 << 20;
-const SOME: u64 = 1 << 30;
-
 /// A warning when the file system of the runs is nearly full; waits for the disk.
 pub fn nearly_full(root: &Path) -> Option<String> {
-    let found = rustix::fs::statvfs(root).ok()?;
-    let (free, total) = (found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize);
-    let low = total > 0 && (free < LITTLE || (free < SOME && free < total / 20));
-    let mib = free >> 20;
-    low.then(|| {
-        format!("the disk is nearly full: {mib} MiB are left for {}; a run whose disk is full stops", root.display())
-    })
+    let space = Space::of(root).filter(|space| space.is_low())?;
+    let (left, root) = (space.left(), root.display());
+    Some(format!("the disk is nearly full: {left} are left for {root}; a run whose disk is full stops"))
 }
 
 /// Waits until the file system of the runs is nearly full, and says so.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::engine::{Notice, RunUpdate};
+use crate::engine::{Notice, RunUpdate, Space};
 use crate::run::{Command, InterventionStatus, Recorded, RunState, RunStatus, RunSummary, StepStatus};
 
 pub use super::event::{Effect, Event};
@@ -127,6 +127,8 @@ pub struct App {
     pub typing: Option<(FilterOf, Input)>,
     /// News.
     pub message: Option<Message>,
+    /// The room on the disk of the runs, while there is little.
+    pub low: Option<Space>,
     /// How far leaving has come.
     pub leaving: Option<Leaving>,
     /// The viewer of the output of the attempt that is looked at.
@@ -161,6 +163,7 @@ impl App {
             layers: Vec::new(),
             typing: None,
             message: None,
+            low: None,
             leaving: None,
             output: OutputPane::new(super::output_colors(&theme)),
             visited: Vec::new(),
@@ -351,6 +354,10 @@ impl App {
             }
             Event::Terminate => vec![Effect::Quit],
             Event::EngineEnded => self.engine_ended(),
+            Event::Space(low) => {
+                self.low = low;
+                Vec::new()
+            }
             Event::RunsListed(Ok((listed, unreadable))) => {
                 self.runs.error = match unreadable.as_slice() {
                     [] => None,

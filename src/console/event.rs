@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyEvent, MouseEvent};
 use uuid::Uuid;
 
-use crate::engine::{Ack, ListedRun, Notice, RunUpdate, StorageTrouble};
+use crate::engine::{Ack, ListedRun, Notice, RunUpdate, Space, StorageTrouble};
 use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, RunState};
 
 use super::history::{Line, Subject};
@@ -50,6 +50,8 @@ pub enum Event {
     Complain(String),
     /// The engine has ended, by itself or with the process it is in.
     EngineEnded,
+    /// The disk of the runs is nearly full, or is not any more.
+    Space(Option<Space>),
     /// The runs were read.
     RunsListed(Result<(Vec<ListedRun>, Vec<String>), String>),
     /// The plans were read.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::engine::{EngineHandle, Published};
+use crate::engine::{EngineHandle, Published, Space};
 
 use super::app::Event;
 
@@ -107,6 +107,30 @@ pub fn look_around(handle: EngineHandle, sender: mpsc::Sender<Event>) -> JoinHan
                 seen = now;
             }
             tokio::time::sleep(LOOK_AROUND).await;
+        }
+    })
+}
+
+/// How often the room on the disk is looked at.
+const ROOM: Duration = Duration::from_secs(15);
+
+/// Says when the disk of the runs is nearly full, how much is left, and when that is over.
+pub fn watch_space(handle: EngineHandle, sender: mpsc::Sender<Event>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut told = None;
+        loop {
+            let root = handle.root().to_path_buf();
+            // A network's file system may keep whoever asks waiting.
+            let found = tokio::task::spawn_blocking(move || Space::of(&root)).await.ok().flatten();
+            let low = found.filter(|space| space.is_low());
+            let words = low.map(Space::left);
+            if words != told {
+                told = words;
+                if sender.send(Event::Space(low)).await.is_err() {
+                    return;
+                }
+            }
+            tokio::time::sleep(ROOM).await;
         }
     })
 }

@@ -182,6 +182,7 @@ impl Loop {
     /// What the operator left behind, and whether it was the terminal that left.
     async fn go(mut self, signals: Signals) -> (App, bool) {
         let watch = feed::watch(self.handle.clone(), self.sender.clone());
+        let space = feed::watch_space(self.handle.clone(), self.sender.clone());
         let around = feed::look_around(self.handle.clone(), self.sender.clone());
         let (engine, sender) = (self.handle.clone(), self.sender.clone());
         let ended = tokio::spawn(async move {
@@ -196,6 +197,7 @@ impl Loop {
         }
         watch.abort();
         around.abort();
+        space.abort();
         ended.abort();
         if let Some(feed) = self.feed.take() {
             feed.abort();

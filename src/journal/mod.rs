@@ -27,6 +27,7 @@ mod remove;
 mod replay;
 mod resolve;
 pub mod sim;
+mod space;
 mod store;
 mod sync;
 mod verify;
@@ -44,6 +45,7 @@ pub use ledger::{Found, Ledger};
 pub use recorder::{Recorder, Report, SubmitError};
 pub use replay::Place;
 pub use resolve::ResolveError;
+pub use space::{Space, size};
 pub use store::{ListedRun, Loaded, Owner, RunList, Store};
 pub use verify::{Problem, Verified};
 

@@ -252,6 +252,18 @@ fn a_run_that_nobody_owns_is_taken_over_by_the_first_command() {
 }
 
 #[test]
+fn a_disk_that_is_nearly_full_is_told_wherever_one_looks() {
+    let mut app = open(&running(), SIZE);
+    let low = crate::engine::Space { free: 61 << 20, total: 10 << 30 };
+    app.update(Event::Space(Some(low)), start());
+    assert!(screen(&mut app).contains("disk: 61.0 MiB left"));
+    press(&mut app, "Esc");
+    assert!(screen(&mut app).contains("the disk is nearly full: 61.0 MiB left"));
+    app.update(Event::Space(None), start());
+    assert!(!screen(&mut app).contains("nearly full"));
+}
+
+#[test]
 fn the_next_thing_that_needs_me_is_found_here_and_in_other_runs() {
     let sim = failed();
     let mut app = open(&sim, SIZE);

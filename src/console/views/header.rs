@@ -200,6 +200,8 @@ fn title(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
 
 fn marks(app: &App, run: &OpenRun) -> String {
     let mut marks = Vec::new();
+    let low = app.low.map(|space| format!("disk: {} left", space.left()));
+    marks.extend(low.as_deref());
     if app.settings.attached.is_some() {
         marks.push("attached");
     }

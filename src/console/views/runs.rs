@@ -114,6 +114,10 @@ fn heading(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u1
         }
     }
     end = brush.text_right(at, end, area.y, &said.join(" · "), Role::Muted);
+    if let Some(space) = app.low {
+        let text = format!("the disk is nearly full: {} left", space.left());
+        end = brush.text_right(at, end, area.y, &text, Role::Warning).saturating_sub(3);
+    }
     let x = at + 3;
     let width = end.saturating_sub(x + 2);
     if let Some((FilterOf::Runs, input)) = &app.typing {
