@@ -8,7 +8,7 @@ use crate::plan::references;
 
 use super::{
     ChangeCause, Event, Input, Moment, PlanChange, Recorded, Rejection, RunState, RunStatus, StepState, StepStatus,
-    advance, checkpoint_id, fork_at,
+    StopReason, advance, checkpoint_id, fork_at,
 };
 
 /// What a command would do now.
@@ -224,9 +224,7 @@ fn will_run(step: &StepState) -> bool {
 
 /// Expressions of steps that are still to run, and name the result of a step that had one, or would have had one, and now will not.
 fn lost_inputs(now: &RunState, then: &RunState) -> Vec<(String, String)> {
-    let gives = |state: &RunState, id: &str| {
-        state.step(id).is_some_and(|(_, step)| step.status != StepStatus::Skipped || step.by_hand.is_some())
-    };
+    let gives = |state: &RunState, id: &str| state.step(id).is_some_and(|(_, step)| gives_result(state, step));
     let mut lost = Vec::new();
     for (definition, step) in then.plan.steps.iter().zip(&then.steps) {
         if !will_run(step) {
@@ -239,6 +237,23 @@ fn lost_inputs(now: &RunState, then: &RunState) -> Vec<(String, String)> {
         }
     }
     lost
+}
+
+/// Whether a step has a result, or will have one when it is done, as far as is known: not one that is skipped, nor one that a person completed
+/// without giving any; nor one whose attempt is being stopped for that.
+fn gives_result(state: &RunState, step: &StepState) -> bool {
+    if let Some(by_hand) = &step.by_hand {
+        return by_hand.result.is_some();
+    }
+    match step.stop.as_ref().filter(|_| step.status == StepStatus::Stopping) {
+        Some(stop) if stop.why == StopReason::Skip => false,
+        Some(stop) if stop.why == StopReason::Complete => {
+            let mut records = state.interventions.iter().rev();
+            let asked = records.find(|record| Some(record.intervention_id) == stop.intervention);
+            asked.is_some_and(|record| record.parameters.get("result").is_some())
+        }
+        _ => step.status != StepStatus::Skipped,
+    }
 }
 
 impl PlanChange {

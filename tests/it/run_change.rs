@@ -406,13 +406,20 @@ fn a_preview_says_what_would_happen_and_does_nothing() {
     driver.succeeds("a");
     let preview = preview_of(&driver, skip("b")).expect("a preview");
     assert_eq!((preview.stops.as_slice(), preview.starts.len()), (&["b".to_owned()][..], 0));
+    let lost = [("c".to_owned(), "steps.b".to_owned())];
+    assert_eq!(preview.lost_inputs, lost, "also while its attempt has yet to stop");
+    assert_eq!(preview_of(&driver, complete("b")).expect("a preview").lost_inputs, lost, "nobody gives a result");
+    let with_result = || Command::Complete { step: "b".into(), result: Some(json!({"rows": 3})) };
+    assert!(preview_of(&driver, with_result()).expect("a preview").lost_inputs.is_empty());
+    assert!(preview_of(&driver, retry("b")).expect("a preview").lost_inputs.is_empty(), "it runs again");
 
     driver.fails("b");
     let preview = preview_of(&driver, skip("b")).expect("a preview");
     assert_eq!(preview.starts, ["c"]);
-    assert_eq!(preview.lost_inputs, [("c".to_owned(), "steps.b".to_owned())]);
+    assert_eq!(preview.lost_inputs, lost);
     assert_eq!(preview.run, (RunStatus::Paused, RunStatus::Running));
-    let preview = preview_of(&driver, complete("b")).expect("a preview");
+    assert_eq!(preview_of(&driver, complete("b")).expect("a preview").lost_inputs, lost, "nobody gives a result");
+    let preview = preview_of(&driver, with_result()).expect("a preview");
     assert!(preview.lost_inputs.is_empty(), "a person's result is a result");
 
     let preview = preview_of(&driver, retry_downstream("a")).expect("a preview");
