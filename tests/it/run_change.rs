@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use holdpoint::plan::FailurePolicy;
 use holdpoint::run::{
-    self, Command, Input, Outcome, Place, Preview, Registration, Rejection, RejectionCode, RunState, RunStatus,
-    StepStatus, fork_at,
+    self, Command, Input, Outcome, Place, Registration, RejectionCode, RunState, RunStatus, StepStatus, fork_at,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -65,23 +64,6 @@ fn runs_on(driver: &mut Driver) -> String {
         started.push(id);
     }
     started.join(" ")
-}
-
-fn preview_of(driver: &Driver, command: Command) -> Result<Preview, Rejection> {
-    let mut driver = driver.clone();
-    let target = match command {
-        Command::Restore { checkpoint } => Some(Arc::new(driver.at(checkpoint))),
-        _ => None,
-    };
-    let request = driver.request(command, "ann");
-    let input = match target {
-        Some(target) => Input::Restore { request, target },
-        None => Input::Request(request),
-    };
-    let before = driver.state.clone();
-    let preview = run::preview(&driver.state, &input, &driver.moment());
-    assert_eq!(before, driver.state, "a preview changes nothing");
-    preview
 }
 
 #[test]
@@ -398,6 +380,35 @@ fn a_skip_after_a_retry_of_everything_stands() {
     driver.ask(skip("b"));
     driver.ends("a", Outcome::stopped());
     assert_eq!(driver.words(), "running skipped pending", "`c` was skipped before, `b` after");
+}
+
+#[test]
+fn a_preview_tells_of_hold_points_that_come_and_go() {
+    let mut driver = Driver::started(json!(["a", "b", {"step_id": "c", "hold": true}]));
+    let told = |driver: &Driver, command| preview_of(driver, command).expect("a preview");
+    let stops = "the run will stop before b until somebody releases it";
+    assert_eq!(told(&driver, hold("b")).in_words(), [stops]);
+    assert!(!told(&driver, hold("b")).is_empty());
+    assert_eq!(told(&driver, unhold("c")).in_words(), ["c will not be held"]);
+    assert!(told(&driver, modify("b", json!({"hold": true}))).in_words().contains(&stops.to_owned()));
+    assert_eq!(told(&driver, skip("c")).holds, [], "a step that does not run is not said to be held or not");
+    driver.succeeds("a");
+    driver.succeeds("b");
+    assert_eq!(told(&driver, release("c")).holds, [], "it is there");
+}
+
+#[test]
+fn going_back_to_where_nothing_is_left_to_run_says_that_the_run_ends_again() {
+    let mut driver = Driver::started(json!(["a", "b"]));
+    driver.succeeds("a");
+    driver.succeeds("b");
+    let back = |driver: &Driver, step: &str| {
+        preview_of(driver, restore(driver.checkpoint_after(step))).expect("a preview").in_words()
+    };
+    assert_eq!(back(&driver, "b"), ["the run is completed again at once: nothing of it is left to run"]);
+    let told = back(&driver, "a");
+    assert!(told.contains(&"the run: completed → paused".to_owned()), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("again at once")), "{told:?}");
 }
 
 #[test]
