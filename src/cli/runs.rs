@@ -60,7 +60,10 @@ fn as_json(run: &ListedRun) -> Value {
         fields.insert("done".into(), counts.done().into());
         fields.insert("owned".into(), run.owner.is_some().into());
         fields.insert("owner_pid".into(), run.owner.as_ref().and_then(|owner| owner.pid).into());
-        fields.insert("damaged".into(), run.damaged.into());
+        // What a list reads of a journal can show damage, but never that there is none.
+        if run.damaged {
+            fields.insert("damaged".into(), true.into());
+        }
         fields.insert("folder".into(), run.dir.to_string_lossy().into());
     }
     shown
