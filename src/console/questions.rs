@@ -194,7 +194,7 @@ impl App {
                     }
                     Undoable::Intervention(record) => {
                         let target = record.target_step_id.as_ref().map(|step| format!(" of {}", text::clean(step)));
-                        let title = format!("Undo {}{}?", record.intervention_type, target.unwrap_or_default());
+                        let title = format!("Undo {}{}?", record.noun(), target.unwrap_or_default());
                         (title, vec![self.acted(record)])
                     }
                 };

@@ -161,22 +161,28 @@ fn instead(state: &RunState, record: &Intervention) -> String {
     }
 }
 
+impl Intervention {
+    /// What it was, as a noun.
+    pub fn noun(&self) -> &str {
+        match &*self.intervention_type {
+            "skip_step" if self.parameters["completed_by_hand"] == true => "completion by hand",
+            "skip_step" => "skip",
+            "retry_step" => "retry",
+            "modify_step" => "change",
+            "add_step" => "addition",
+            "remove_step" => "removal",
+            "reorder_steps" => "new order",
+            "use_version" => "return to an older version",
+            "set_parallel" => "change of the limit",
+            other => other,
+        }
+    }
+}
+
 /// An intervention in a few words.
 fn said(record: &Intervention) -> String {
     let target = record.target_step_id.as_ref().map(|step| format!(" of `{step}`")).unwrap_or_default();
-    let what = match &*record.intervention_type {
-        "skip_step" if record.parameters["completed_by_hand"] == true => "completion by hand",
-        "skip_step" => "skip",
-        "retry_step" => "retry",
-        "modify_step" => "change",
-        "add_step" => "addition",
-        "remove_step" => "removal",
-        "reorder_steps" => "new order",
-        "use_version" => "return to an older version",
-        "set_parallel" => "change of the limit",
-        other => other,
-    };
-    format!("{what}{target} by {}", record.user)
+    format!("{}{target} by {}", record.noun(), record.user)
 }
 
 fn newest_change<'a>(state: &'a RunState, undone: &HashSet<u64>) -> Option<&'a Arc<PlanVersion>> {
