@@ -101,6 +101,8 @@ pub enum Command {
         format: Format,
     },
     /// Lists the runs, newest first
+    ///
+    /// Only the end of each journal is read: `verify` checks a whole one.
     Runs {
         /// How it is said
         #[arg(long, value_enum, default_value_t)]
@@ -308,9 +310,9 @@ pub struct RestoreArgs {
     /// The checkpoint, for example cp-42
     pub checkpoint: String,
     /// Leave the run as it is, and open a new one that begins at the checkpoint
-    #[arg(long, conflicts_with_all = ["yes", "reason"])]
+    #[arg(long, conflicts_with = "reason")]
     pub fork: bool,
-    /// Do not ask
+    /// Do not ask (a fork never asks)
     #[arg(long, short)]
     pub yes: bool,
     /// Why, for the log

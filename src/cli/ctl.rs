@@ -314,7 +314,13 @@ pub async fn live(context: &Context, name: &str) -> Result<(EngineHandle, Uuid),
     let Some(owner) = store.owner(&dir) else {
         let status = store.list_run(&dir)?.summary.status;
         return Err(not_live(if status.is_ended() {
-            format!("run {short} is not live: it is {}", status.word())
+            let show = context.command(&format!("show {short}"));
+            let console = context.command("");
+            let console = console.trim_end();
+            format!(
+                "run {short} is not live: it is {}. To look at it: {show}, or the console: {console}",
+                status.word()
+            )
         } else {
             format!("run {short} is not live: no process has it open. To go on with it: {resume}")
         }));

@@ -69,6 +69,9 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
         return Err(Failure::failed(damage.to_string()));
     }
     let (engine, _server) = start::engine(context)?;
+    let requests = answers(context, args);
+    start::unowned(context, &engine, run_id).await?;
+    before_opening(context, &before.state, &requests)?;
     start::give_secrets(&engine, run_id, &before.state.plan, &args.set).await?;
     let opened = start::open(context, &engine, run_id, true).await?;
     let format = args.how.format.unwrap_or(RunFormat::Text);
@@ -79,7 +82,6 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
         teller.note(note.clone());
     }
     let mut session = Session { context, engine, run_id, format, teller, signals };
-    let requests = answers(context, args);
     match go_on(context, &session.engine, run_id, &requests).await {
         Ok(()) => session.watch().await,
         Err(failure) => {
@@ -87,16 +89,34 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
             session.engine.shutdown().await;
             session.teller.durable(state.seq);
             session.teller.finish(&mut session.signals, UNREAD).await;
-            match failure {
-                // It stands where it stood, and still waits for an answer.
-                Failure::Said { message, .. } if state.status == RunStatus::Paused && requests.is_empty() => {
-                    let ways: String =
-                        show::ways_on(context, &state).iter().map(|way| format!("\nto go on: {way}")).collect();
-                    Err(Failure::Said { message: message + &ways, exit: Exit::Paused })
-                }
-                other => Err(other),
-            }
+            Err(with_ways(context, &state, &requests, failure))
         }
+    }
+}
+
+/// What keeps a run from going on, before it is taken over: nothing is written then. One that has to be recovered first, and of which nothing was
+/// said, is taken over all the same: what has become of its attempts is then on record.
+///
+/// # Errors
+/// What it was told would be refused, or there is nothing to go on with.
+pub fn before_opening(context: &Context, state: &RunState, requests: &[Request]) -> Result<(), Failure> {
+    let mut copy = state.clone();
+    let opened = Input::Opened { version: String::new(), pid: 0, go_on: true };
+    let recovered = advance(&mut copy, &opened, &trial())?.len() > 1;
+    match decided(context, &copy, requests) {
+        Err(_) if recovered && requests.is_empty() => Ok(()),
+        decided => decided.map(drop).map_err(|failure| with_ways(context, &copy, requests, failure)),
+    }
+}
+
+/// A run that nothing was said about stands where it stood, and still waits for an answer: it is said which.
+fn with_ways(context: &Context, state: &RunState, requests: &[Request], failure: Failure) -> Failure {
+    match failure {
+        Failure::Said { message, .. } if state.status == RunStatus::Paused && requests.is_empty() => {
+            let ways: String = show::ways_on(context, state).iter().map(|way| format!("\nto go on: {way}")).collect();
+            Failure::Said { message: message + &ways, exit: Exit::Paused }
+        }
+        other => other,
     }
 }
 
@@ -125,10 +145,25 @@ pub async fn go_on(
     requests: &[Request],
 ) -> Result<(), Failure> {
     // All answers or none, and nothing is asked for that would be refused: it is tried on a copy first.
-    let mut copy = RunState::clone(&engine.subscribe(run_id).await?.state);
-    let moment = Moment { now: chrono::Utc::now(), entropy: 0 };
+    let last = decided(context, &engine.subscribe(run_id).await?.state, requests)?;
+    let last = last.map(|command| context.request(command));
+    for request in requests.iter().chain(&last) {
+        engine.send(run_id, request.clone()).await?;
+    }
+    Ok(())
+}
+
+/// What has to be asked for when the answers are given, so that the run goes on; nothing where it does by itself.
+fn decided(context: &Context, state: &RunState, requests: &[Request]) -> Result<Option<Command>, Failure> {
+    let moment = trial();
+    let (mut copy, mut still) = (state.clone(), state.clone());
     for request in requests {
-        advance(&mut copy, &Input::Request(request.clone()), &moment)?;
+        // An answer makes others start. One that is refused is refused for what the operator has seen, if it is refused without that as well.
+        let asked = Request { stay_paused: true, ..request.clone() };
+        let before = advance(&mut still, &Input::Request(asked), &moment);
+        if let Err(rejection) = advance(&mut copy, &Input::Request(request.clone()), &moment) {
+            return Err(before.err().unwrap_or(rejection).into());
+        }
     }
     let last = match copy.status {
         RunStatus::Idle => Some(Command::Start),
@@ -141,14 +176,15 @@ pub async fn go_on(
         _ if !requests.is_empty() => None,
         status => return Err(ended(context, &copy, status)),
     };
-    let last = last.map(|command| context.request(command));
-    if let Some(request) = &last {
-        advance(&mut copy, &Input::Request(request.clone()), &moment)?;
+    if let Some(command) = &last {
+        advance(&mut copy, &Input::Request(context.request(command.clone())), &moment)?;
     }
-    for request in requests.iter().chain(&last) {
-        engine.send(run_id, request.clone()).await?;
-    }
-    Ok(())
+    Ok(last)
+}
+
+/// The moment of a decision that is only tried.
+fn trial() -> Moment {
+    Moment { now: chrono::Utc::now(), entropy: 0 }
 }
 
 /// Why a run that has ended does not go on, and what would make it.

@@ -58,11 +58,15 @@ async fn go_back(
         let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(note));
     }
     engine.send(run_id, request()).await?;
+    let status = engine.state(run_id).await?.status;
     let short = short_id(run_id);
+    let go_on = context.command(&format!("resume {short}"));
+    // At a checkpoint where nothing is left to run, it has ended again.
+    let go_on = if status.is_ended() { String::new() } else { format!(" To go on: {go_on}") };
     Ok(format!(
-        "run {short} is back at {} and paused; what came after stays in its journal. To go on: {}",
+        "run {short} is back at {} and {}; what came after stays in its journal.{go_on}",
         checkpoint_id(checkpoint),
-        context.command(&format!("resume {short}"))
+        status.word()
     ))
 }
 

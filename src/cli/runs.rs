@@ -77,7 +77,10 @@ fn as_json(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Value {
         fields.insert("owned".into(), run.owner.is_some().into());
         fields.insert("owner_pid".into(), run.owner.as_ref().and_then(|owner| owner.pid).into());
         fields.insert("storage_trouble".into(), serde_json::to_value(trouble).unwrap_or_default());
-        fields.insert("damaged".into(), run.damaged.into());
+        // What a list reads of a journal can show damage, but never that there is none.
+        if run.damaged {
+            fields.insert("damaged".into(), true.into());
+        }
         fields.insert("folder".into(), run.dir.to_string_lossy().into());
     }
     shown

@@ -66,8 +66,17 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
             Some(Initial::New(Box::new(new)))
         }
         First::Run(args) => {
-            let (_, run_id, _) = context.run(&args.run)?;
-            Some(Initial::GoOn(run_id, headless::answers(context, &args)))
+            let (store, run_id, dir) = context.run(&args.run)?;
+            let answers = headless::answers(context, &args);
+            // One that is open elsewhere, or damaged, the console shows as that.
+            if !answers.is_empty()
+                && store.owner(&dir).is_none()
+                && let Ok(found) = store.load(&dir)
+                && found.damage.is_none()
+            {
+                headless::before_opening(context, &found.state, &answers)?;
+            }
+            Some(Initial::GoOn(run_id, answers))
         }
     };
     let unheard = tokio::spawn(end_unheard(engine.clone()));

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use chrono::{DateTime, Utc};
 
+use crate::console::log::asked;
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
 use crate::engine::{EngineHandle, output_path};
@@ -117,10 +118,6 @@ fn text(
         let rows: Vec<Vec<Cell>> = state.interventions[from..]
             .iter()
             .map(|one| {
-                let what = match &one.target_step_id {
-                    Some(step) => format!("{} {step}", one.intervention_type),
-                    None => one.intervention_type.clone(),
-                };
                 let note = match (&one.error, &one.reason) {
                     (Some(error), _) => format!("refused: {error}"),
                     (None, Some(reason)) => format!("\"{reason}\""),
@@ -129,7 +126,7 @@ fn text(
                 vec![
                     cell(moment(one.timestamp, now)).ink(Ink::Dim),
                     cell(&one.user),
-                    cell(what),
+                    cell(asked(one)),
                     cell(note).ink(Ink::Dim),
                 ]
             })
@@ -343,14 +340,9 @@ pub fn summary(context: &Context, engine: &EngineHandle, state: &RunState) -> Ve
     for position in state.failed().take(5) {
         let step = &state.steps[position];
         let Some(attempt) = step.attempt() else { continue };
-        let why = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).unwrap_or_default();
+        let why = step.why_failed().map(|why| format!(": {}", clean(&why))).unwrap_or_default();
         let id = &state.plan.steps[position].step_id;
-        lines.push(format!(
-            "failed    {} (attempt {}): {}",
-            paint.ink(Ink::Bad, &clean(id)),
-            attempt.number,
-            clean(&why)
-        ));
+        lines.push(format!("failed    {} (attempt {}){why}", paint.ink(Ink::Bad, &clean(id)), attempt.number));
         let output = tail(&engine.output_path(state.home_of(attempt), id, attempt.number));
         lines.extend(
             output.iter().rev().take(3).rev().map(|line| paint.ink(Ink::Dim, &format!("            │ {line}"))),

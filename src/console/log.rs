@@ -211,7 +211,7 @@ fn intervention(record: &Intervention) -> (String, Weight) {
 }
 
 /// What was asked, as a verb.
-fn asked(record: &Intervention) -> String {
+pub fn asked(record: &Intervention) -> String {
     let step = record.target_step_id.as_deref().unwrap_or("the run");
     let parameters = &record.parameters;
     match record.intervention_type.as_str() {

@@ -167,7 +167,7 @@ impl App {
                 let when = self.settings.zone.moment(mark.time, self.now);
                 let effect = vec![
                     format!("Plan, steps and results are as they were {when}, {}.", what_made(state, mark)),
-                    "What came after stays readable; the run is paused then.".into(),
+                    "What came after stays readable; the run is paused if work is left.".into(),
                 ];
                 let id = checkpoint_id(*checkpoint);
                 Some(ask(format!("Go back to {id}?"), effect, "go back", "stay", Care::Careful))
@@ -194,7 +194,7 @@ impl App {
                     }
                     Undoable::Intervention(record) => {
                         let target = record.target_step_id.as_ref().map(|step| format!(" of {}", text::clean(step)));
-                        let title = format!("Undo {}{}?", record.intervention_type, target.unwrap_or_default());
+                        let title = format!("Undo {}{}?", record.noun(), target.unwrap_or_default());
                         (title, vec![self.acted(record)])
                     }
                 };

@@ -66,9 +66,9 @@ pub fn describe(state: &RunState, root: &Path, elsewhere: bool, resume: &Command
     for place in trouble.iter().take(NAMED) {
         let (definition, step) = (&state.plan.steps[*place], &state.steps[*place]);
         let Some(attempt) = step.attempt() else { continue };
-        let why = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).unwrap_or_default();
+        let why = step.why_failed().map(|why| format!(": {why}")).unwrap_or_default();
         let word = step.status.word();
-        lines.push(format!("  {} {word}: {why}", definition.step_id));
+        lines.push(format!("  {} {word}{why}", definition.step_id));
         let output = folder.join("output").join(format!("{}.{}.log", definition.step_id, attempt.number));
         lines.push(format!("    output       {}", output.display()));
     }

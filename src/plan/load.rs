@@ -117,18 +117,30 @@ fn build(text: &str, simulate: Option<bool>, report: &mut Report) -> Option<Plan
     }
     shape::check(&document, report);
     rules::check(&document, report);
-    if report.has_errors() {
+    let wrong = report.has_errors();
+    if wrong && simulate.is_none() {
         return None;
     }
     let mut plan: Plan = match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
         Ok(plan) => plan,
         Err(error) => {
-            report.push(serde_error(text, &error));
+            // What is wrong has been said already, with its place.
+            if !wrong {
+                report.push(serde_error(text, &error));
+            }
             return None;
         }
     };
-    merge_defaults(&document, &mut plan, report);
+    if let Err(error) = merge_defaults(&document, &mut plan) {
+        if !wrong {
+            let node = document.get(0, "defaults").unwrap_or(0);
+            let message = format!("`defaults` cannot be read: {error}");
+            report.push(Diagnostic::error(document.span(node), message));
+        }
+        return None;
+    }
     if let Some(simulate) = simulate {
+        // Also where something else is wrong: all of it is said at once.
         support::report(&document, &plan, simulate, report);
     }
     Some(plan)
@@ -149,19 +161,11 @@ fn canonical<'a>(owner: &str, name: &'a str) -> &'a str {
 }
 
 /// Gives each step the defaults it does not overrule.
-fn merge_defaults(document: &Document, plan: &mut Plan, report: &mut Report) {
+fn merge_defaults(document: &Document, plan: &mut Plan) -> Result<(), serde_json::Error> {
     if plan.defaults.is_empty() {
-        return;
+        return Ok(());
     }
-    let defaults = match default_step(&plan.defaults) {
-        Ok(defaults) => defaults,
-        Err(error) => {
-            let node = document.get(0, "defaults").unwrap_or(0);
-            let message = format!("`defaults` cannot be read: {error}");
-            report.push(Diagnostic::error(document.span(node), message));
-            return;
-        }
-    };
+    let defaults = default_step(&plan.defaults)?;
     let names: Vec<&str> = plan.defaults.keys().map(|name| canonical("Step", name)).collect();
     let items = document.get(0, "steps").into_iter().flat_map(|steps| document.items(steps));
     for (step, node) in plan.steps.iter_mut().zip(items) {
@@ -177,6 +181,7 @@ fn merge_defaults(document: &Document, plan: &mut Plan, report: &mut Report) {
             }
         }
     }
+    Ok(())
 }
 
 /// The defaults as a step without an id.

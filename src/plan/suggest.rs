@@ -19,11 +19,18 @@ pub(super) fn suggest_within<'a>(
     let length = plain.chars().count();
     let allowed = (length / 3).clamp(1, 4);
     let mut best: Option<(usize, &str)> = None;
+    // What leaves words off, or has some too many: worth naming where only one is meant.
+    let mut worded: Option<&str> = None;
+    let mut several = false;
     for candidate in candidates {
         if *budget == 0 {
             break;
         }
         *budget -= 1;
+        if is_worded_like(&plain, candidate) {
+            several |= worded.is_some_and(|other| other != candidate);
+            worded = Some(candidate);
+        }
         // The distance is at least the difference in characters, of which one has up to four bytes.
         let allowed_bytes = if name.is_ascii() { allowed * 4 } else { allowed * 4 + name.len() };
         let apart = candidate.len().abs_diff(name.len());
@@ -35,7 +42,17 @@ pub(super) fn suggest_within<'a>(
             best = Some((distance, candidate));
         }
     }
-    best.map(|(_, candidate)| candidate)
+    best.map(|(_, candidate)| candidate).or(worded.filter(|_| !several))
+}
+
+/// Whether one of two names is the other with words left off its end.
+fn is_worded_like(plain: &str, candidate: &str) -> bool {
+    let continues = |long: &str, short: &str| {
+        let word_ends = |sign: &u8| matches!(sign, b'_' | b'-' | b' ' | b'.');
+        long.as_bytes().get(short.len()).is_some_and(word_ends)
+            && long.get(..short.len()).is_some_and(|start| start.eq_ignore_ascii_case(short))
+    };
+    plain.len().min(candidate.len()) >= 3 && (continues(candidate, plain) || continues(plain, candidate))
 }
 
 /// Upper case, and which sign separates words, are no differences.
@@ -57,6 +74,15 @@ mod tests {
         assert_eq!(suggest("Depends-On", fields), Some("depends_on"));
         assert_eq!(suggest("timeout_second", fields), Some("timeout_seconds"));
         assert_eq!(suggest("stpe_id", fields), Some("step_id"));
+    }
+
+    #[test]
+    fn a_name_that_leaves_words_off_finds_the_one_that_has_them() {
+        let fields = ["step_id", "run", "timeout_seconds", "max_retries", "max_parallel"];
+        assert_eq!(suggest("timeout", fields), Some("timeout_seconds"));
+        assert_eq!(suggest("run-command", fields), Some("run"));
+        assert_eq!(suggest("max", fields), None, "either may be meant");
+        assert_eq!(suggest("time", fields), None, "half a word is no word");
     }
 
     #[test]

@@ -309,7 +309,9 @@ fn report_unbound(
     steps: &[NodeId],
     report: &mut Report,
 ) {
-    let unbound = unbound_agents(plan);
+    let mut unbound = unbound_agents(plan);
+    // That a step does not say at all what is to be done is among the rules.
+    unbound.retain(|one| one.agent.is_some() || plan.steps[one.position].action.is_some());
     for group in by_agent(&unbound) {
         let [first, others @ ..] = group.as_slice() else { continue };
         let place = |one: &Unbound| {

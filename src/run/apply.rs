@@ -40,13 +40,6 @@ impl RunState {
                     self.enter_status(RunStatus::Paused, time);
                     self.mark(seq, time, CheckpointCause::Paused, None);
                 }
-                // What has been answered meanwhile is no reason any more.
-                let (held, reviewed) = (!self.index.held.is_empty(), !self.index.in_review.is_empty());
-                self.paused.retain(|reason| match reason {
-                    PauseReason::Hold => held,
-                    PauseReason::Review => reviewed,
-                    _ => true,
-                });
                 self.paused.extend(reasons);
             }
             Event::RunResumed => {
@@ -243,6 +236,17 @@ impl RunState {
                         self.index.command_ids.remove(id);
                     }
                 }
+            }
+        }
+        self.drop_answered_reasons();
+    }
+
+    /// A hold or a review is no reason any more when the last one is answered, as long as the run is paused for another: one that is paused for
+    /// this alone goes on.
+    fn drop_answered_reasons(&mut self) {
+        for (reason, open) in [(PauseReason::Hold, &self.index.held), (PauseReason::Review, &self.index.in_review)] {
+            if self.paused.len() > 1 && open.is_empty() {
+                self.paused.remove(&reason);
             }
         }
     }

@@ -241,6 +241,8 @@ impl Command {
     pub fn parameters(&self) -> Value {
         match self {
             Command::Retry { downstream: true, .. } => json!({"downstream": true}),
+            // Without a result it has none, which is not the same as null.
+            Command::Complete { result: None, .. } => json!({"completed_by_hand": true}),
             Command::Complete { result, .. } => json!({"completed_by_hand": true, "result": result}),
             Command::SetParallel { value } => json!({"value": value}),
             Command::Modify { patch, .. } => json!({"patch": patch}),

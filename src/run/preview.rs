@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::plan::references;
 
 use super::{
-    ChangeCause, Event, Input, Moment, PlanChange, Recorded, Rejection, RunState, RunStatus, StepState, StepStatus,
-    advance, checkpoint_id, fork_at,
+    ChangeCause, Command, Event, Input, Moment, PlanChange, Recorded, Rejection, Request, RunState, RunStatus,
+    StepState, StepStatus, StopReason, Undoable, advance, checkpoint_id, fork_at, newest_undoable,
 };
 
 /// What a command would do now.
@@ -30,6 +30,15 @@ pub struct Preview {
     pub runs_again: Vec<String>,
     /// Steps whose expressions use a result that would not be there: the step, and what it uses.
     pub lost_inputs: Vec<(String, String)>,
+    /// Steps that have not started and would have a hold point that they do not have now (`true`), or not have theirs any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<(String, bool)>,
+    /// What an undo without a name would take back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+    /// The run has ended, would be opened again, and would end again at once: nothing of it is left to run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_again: bool,
 }
 
 /// A step whose status would change.
@@ -46,7 +55,11 @@ pub struct StepChange {
 impl Preview {
     /// Whether anything would change but the intervention log.
     pub fn is_empty(&self) -> bool {
-        self.run.0 == self.run.1 && self.plan_changes.is_empty() && self.steps.is_empty() && self.stops.is_empty()
+        self.run.0 == self.run.1
+            && self.plan_changes.is_empty()
+            && self.steps.is_empty()
+            && self.stops.is_empty()
+            && self.holds.is_empty()
     }
 
     /// What it would do, a line each, the most important first.
@@ -61,6 +74,7 @@ impl Preview {
         lines.extend(
             self.lost_inputs.iter().map(|(step, uses)| format!("{step} uses {uses}, which would not be there")),
         );
+        lines.extend(self.undoes.iter().map(|what| format!("undoes {what}")));
         let (before, after) = self.plan_version;
         if before != after {
             lines.push(format!("the plan becomes version {after}"));
@@ -73,11 +87,21 @@ impl Preview {
         if self.steps.len() > SHOWN {
             lines.push(format!("and {} more steps change", self.steps.len() - SHOWN));
         }
+        lines.extend(self.holds.iter().take(SHOWN).map(|(step, held)| match held {
+            true => format!("the run will stop before {step} until somebody releases it"),
+            false => format!("{step} will not be held"),
+        }));
+        if self.holds.len() > SHOWN {
+            lines.push(format!("and {} more hold points change", self.holds.len() - SHOWN));
+        }
         if !self.starts.is_empty() {
             lines.push(format!("starts at once: {}", some(&self.starts)));
         }
         if self.run.0 != self.run.1 {
             lines.push(format!("the run: {} → {}", self.run.0.word(), self.run.1.word()));
+        }
+        if self.ends_again {
+            lines.push(format!("the run is {} again at once: nothing of it is left to run", self.run.1.word()));
         }
         if lines.is_empty() {
             lines.push("changes nothing but the log".into());
@@ -99,6 +123,10 @@ fn some(names: &[String]) -> String {
 /// # Errors
 /// It would be refused; the same refusal.
 pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Preview, Rejection> {
+    let undoes = match input {
+        Input::Request(Request { command: Command::Undo { version: None }, .. }) => newest_undoable(state).ok(),
+        _ => None,
+    };
     let mut then = state.clone();
     let batch = advance(&mut then, input, moment)?;
     let events = || batch.iter().map(|recorded: &std::sync::Arc<Recorded>| &recorded.event);
@@ -139,7 +167,11 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
         Event::PlanChanged(change) => Some(change.in_words()),
         _ => None,
     });
+    let opens = |event: &Event| matches!(event, Event::Restored { .. } | Event::RunReopened);
     Ok(Preview {
+        ends_again: state.status == then.status && then.status.is_ended() && events().any(opens),
+        holds: changed_holds(state, &then),
+        undoes: undoes.map(Undoable::in_words),
         run: (state.status, then.status),
         plan_version: (state.plan_version, then.plan_version),
         plan_changes: changes.flatten().collect(),
@@ -149,6 +181,20 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
         steps,
         runs_again,
     })
+}
+
+/// Hold points that come or go on steps that have not started before and after.
+fn changed_holds(now: &RunState, then: &RunState) -> Vec<(String, bool)> {
+    let waits = |state: &RunState, position: usize| state.steps[position].status == StepStatus::Pending;
+    let mut changed = Vec::new();
+    for (after, definition) in then.plan.steps.iter().enumerate().filter(|(position, _)| waits(then, *position)) {
+        let before = now.position(&definition.step_id).filter(|position| waits(now, *position));
+        let holds = then.is_hold_point(after);
+        if before.is_some_and(|before| now.is_hold_point(before) != holds) {
+            changed.push((definition.step_id.clone(), holds));
+        }
+    }
+    changed
 }
 
 /// What a fork would be.
@@ -162,6 +208,8 @@ pub struct ForkPreview {
     pub to_run: Vec<String>,
     /// Those of them that have run in the run it is forked from: what they did outside is not undone.
     pub runs_again: Vec<String>,
+    /// The steps that would not run until a person has said what becomes of them, and how they stand.
+    pub waits: Vec<(String, StepStatus)>,
 }
 
 impl ForkPreview {
@@ -175,6 +223,10 @@ impl ForkPreview {
         let fresh: Vec<String> = self.to_run.iter().filter(|id| !self.runs_again.contains(id)).cloned().collect();
         if !fresh.is_empty() {
             lines.push(format!("still to run: {}", some(&fresh)));
+        }
+        let waits: Vec<String> = self.waits.iter().map(|(id, status)| format!("{id} ({})", status.word())).collect();
+        if !waits.is_empty() {
+            lines.push(format!("waits for a person: {}", some(&waits)));
         }
         lines
     }
@@ -190,12 +242,17 @@ pub fn fork_preview(then: &RunState, now: &RunState) -> ForkPreview {
         steps: u32::try_from(then.plan.steps.len()).unwrap_or(u32::MAX),
         to_run: Vec::new(),
         runs_again: Vec::new(),
+        waits: Vec::new(),
     };
     for definition in &then.plan.steps {
         let id = definition.step_id.as_str();
         let step = begun.get(id).copied().unwrap_or(&fresh);
         if step.status.is_satisfied() {
             preview.done += 1;
+            continue;
+        }
+        if !will_run(step) {
+            preview.waits.push((id.to_owned(), step.status));
             continue;
         }
         preview.to_run.push(id.to_owned());
@@ -224,9 +281,7 @@ fn will_run(step: &StepState) -> bool {
 
 /// Expressions of steps that are still to run, and name the result of a step that had one, or would have had one, and now will not.
 fn lost_inputs(now: &RunState, then: &RunState) -> Vec<(String, String)> {
-    let gives = |state: &RunState, id: &str| {
-        state.step(id).is_some_and(|(_, step)| step.status != StepStatus::Skipped || step.by_hand.is_some())
-    };
+    let gives = |state: &RunState, id: &str| state.step(id).is_some_and(|(_, step)| gives_result(state, step));
     let mut lost = Vec::new();
     for (definition, step) in then.plan.steps.iter().zip(&then.steps) {
         if !will_run(step) {
@@ -239,6 +294,23 @@ fn lost_inputs(now: &RunState, then: &RunState) -> Vec<(String, String)> {
         }
     }
     lost
+}
+
+/// Whether a step has a result, or will have one when it is done, as far as is known: not one that is skipped, nor one that a person completed
+/// without giving any; nor one whose attempt is being stopped for that.
+fn gives_result(state: &RunState, step: &StepState) -> bool {
+    if let Some(by_hand) = &step.by_hand {
+        return by_hand.result.is_some();
+    }
+    match step.stop.as_ref().filter(|_| step.status == StepStatus::Stopping) {
+        Some(stop) if stop.why == StopReason::Skip => false,
+        Some(stop) if stop.why == StopReason::Complete => {
+            let mut records = state.interventions.iter().rev();
+            let asked = records.find(|record| Some(record.intervention_id) == stop.intervention);
+            asked.is_some_and(|record| record.parameters.get("result").is_some())
+        }
+        _ => step.status != StepStatus::Skipped,
+    }
 }
 
 impl PlanChange {

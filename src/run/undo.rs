@@ -12,7 +12,7 @@ use super::change::{no_step, overtaken};
 use super::intervene::{Asker, Decision, refuse};
 use super::{
     ChangeCause, Command, Event, Intervention, InterventionStatus, Inverse, PauseReason, PlanChange, PlanVersion,
-    Rejection, RejectionCode, RunState, StepState, StepStatus, checkpoint_id,
+    Rejection, RejectionCode, Request, RunState, StepState, StepStatus, checkpoint_id,
 };
 
 /// What an undo without a name takes back.
@@ -32,19 +32,43 @@ impl Undoable<'_> {
             Undoable::Intervention(record) => Command::UndoIntervention { intervention: record.intervention_id },
         }
     }
+
+    /// What it is, in a few words.
+    pub fn in_words(self) -> String {
+        match self {
+            Undoable::Change(version) => {
+                let change = &version.change;
+                format!("version {} of the plan by {}", change.version, change.user)
+            }
+            Undoable::Intervention(record) => said(record),
+        }
+    }
+
+    /// Whether nothing has overtaken it.
+    fn is_possible(self, state: &RunState) -> bool {
+        let request = Request::new(uuid::Uuid::nil(), self.command(), "");
+        let asker = Asker { state, request: &request };
+        let decided = match self {
+            Undoable::Change(version) => asker.undo_version(version.change.version),
+            Undoable::Intervention(record) => asker.undo_intervention(record.intervention_id),
+        };
+        decided.is_ok()
+    }
 }
 
-/// What an undo without a name takes back: the newest intervention that is neither undone nor itself an undo. Undoing again goes further back;
-/// what was undone is brought again by naming the undo. Whether it has been overtaken is not looked at.
+/// What an undo without a name takes back: the newest intervention on a step or the plan that is neither undone nor itself an undo. What only
+/// starts, pauses or resumes the run is passed over: it has its own opposite. Undoing again goes further back; what was undone is brought again by
+/// naming the undo. Whether it has been overtaken is not looked at.
 ///
 /// # Errors
 /// There is none, or the newest is one that cannot be undone: said with what takes that one back.
 pub fn newest_undoable(state: &RunState) -> Result<Undoable<'_>, Rejection> {
     let undone = undone_versions(state);
-    let mut standing = state.interventions.iter().rev().filter(|record| stands(record, &undone));
-    let Some(newest) = standing.next() else {
+    let standing = || state.interventions.iter().rev().filter(|record| stands(record, &undone));
+    let Some(last) = standing().next() else {
         return Err(nothing_to_undo());
     };
+    let newest = standing().find(|record| !only_moves_the_run(record)).unwrap_or(last);
     if let Some(found) = undoable(state, newest) {
         return Ok(found);
     }
@@ -54,17 +78,18 @@ pub fn newest_undoable(state: &RunState) -> Result<Undoable<'_>, Rejection> {
     }
     let mut possible = instead(state, newest);
     // Behind a restore lies another branch.
-    if newest.status != InterventionStatus::Pending
-        && newest.intervention_type != "restore"
-        && let Some(older) = standing
+    if newest.status != InterventionStatus::Pending && newest.intervention_type != "restore" {
+        let before = standing().skip_while(|record| !Arc::ptr_eq(record, newest)).skip(1);
+        let older = before
             .take_while(|record| record.intervention_type != "restore")
             .find_map(|record| undoable(state, record))
-    {
+            .filter(|older| older.is_possible(state));
         possible.push_str(&match older {
-            Undoable::Change(version) => {
+            Some(Undoable::Change(version)) => {
                 format!("; version {} of the plan can be undone by its number", version.change.version)
             }
-            Undoable::Intervention(record) => format!("; {} can be undone by its id", said(record)),
+            Some(Undoable::Intervention(record)) => format!("; {} can be undone by its id", said(record)),
+            None => String::new(),
         });
     }
     let why = if newest.status == InterventionStatus::Pending {
@@ -72,7 +97,17 @@ pub fn newest_undoable(state: &RunState) -> Result<Undoable<'_>, Rejection> {
     } else {
         "cannot be undone"
     };
-    Err(refuse(format!("the newest intervention, {}, {why}", said(newest))).possible(possible))
+    let which = if Arc::ptr_eq(newest, last) {
+        "the newest intervention".to_owned()
+    } else {
+        format!("the newest before {}", said(last))
+    };
+    Err(refuse(format!("{which}, {}, {why}", said(newest))).possible(possible))
+}
+
+/// Whether an intervention lets the run go on or stops it, and decides nothing about a step or the plan.
+fn only_moves_the_run(record: &Intervention) -> bool {
+    ["start", "pause", "resume", "interrupt"].contains(&&*record.intervention_type)
 }
 
 fn nothing_to_undo() -> Rejection {
@@ -126,10 +161,28 @@ fn instead(state: &RunState, record: &Intervention) -> String {
     }
 }
 
+impl Intervention {
+    /// What it was, as a noun.
+    pub fn noun(&self) -> &str {
+        match &*self.intervention_type {
+            "skip_step" if self.parameters["completed_by_hand"] == true => "completion by hand",
+            "skip_step" => "skip",
+            "retry_step" => "retry",
+            "modify_step" => "change",
+            "add_step" => "addition",
+            "remove_step" => "removal",
+            "reorder_steps" => "new order",
+            "use_version" => "return to an older version",
+            "set_parallel" => "change of the limit",
+            other => other,
+        }
+    }
+}
+
 /// An intervention in a few words.
 fn said(record: &Intervention) -> String {
     let target = record.target_step_id.as_ref().map(|step| format!(" of `{step}`")).unwrap_or_default();
-    format!("{}{target} by {}", record.intervention_type, record.user)
+    format!("{}{target} by {}", record.noun(), record.user)
 }
 
 fn newest_change<'a>(state: &'a RunState, undone: &HashSet<u64>) -> Option<&'a Arc<PlanVersion>> {

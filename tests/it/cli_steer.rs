@@ -66,7 +66,7 @@ fn a_restore_shows_what_it_does_to_a_plan_that_was_changed_since() {
 fn a_fork_begins_at_the_checkpoint_and_leaves_its_parent_alone() {
     let (sandbox, id) = changed();
     let parent = state(&sandbox, "back");
-    let said = sandbox.ok(0, &["restore", "back", &id, "--fork"]);
+    let said = sandbox.ok(0, &["restore", "back", &id, "--fork", "-y"]);
     assert!(
         said.contains(&format!("begins where run {} was at {id}: 1 of 5 steps done", parent.summary().short_id())),
         "{said}"
@@ -82,6 +82,35 @@ fn a_fork_begins_at_the_checkpoint_and_leaves_its_parent_alone() {
     let again = state(&sandbox, &parent.run_id.to_string());
     assert_eq!((again.seq, again.plan_version), (parent.seq, parent.plan_version), "the parent is as it was");
     assert_eq!(sandbox.run(&["restore", "back", &id, "--fork", "--reason", "x"]).code, Some(2));
+}
+
+#[test]
+fn going_back_to_the_end_of_a_completed_run_says_that_it_ends_again() {
+    let (sandbox, _) = changed();
+    let last = state(&sandbox, "back").checkpoints.last().unwrap().seq;
+    let said = sandbox.ok(0, &["restore", "back", &format!("cp-{last}"), "--yes"]);
+    assert!(said.contains("the run is completed again at once: nothing of it is left to run"), "{said}");
+    assert!(said.contains("and completed; what came after") && !said.contains("To go on"), "{said}");
+}
+
+#[test]
+fn what_has_ended_is_shown_and_not_acted_on() {
+    let (sandbox, _) = changed();
+    let refused = sandbox.run(&["ctl", "back", "pause"]);
+    assert_eq!(refused.code, Some(5));
+    let short = state(&sandbox, "back").summary().short_id();
+    assert!(
+        refused
+            .stderr
+            .contains(&format!("it is completed. To look at it: holdpoint show {short}, or the console: holdpoint")),
+        "{}",
+        refused.stderr
+    );
+    let listed = sandbox.json(&["runs", "--format", "json"]);
+    assert!(listed[0].get("damaged").is_none(), "nobody has checked: {listed}");
+    // What a person did is said in words.
+    let shown = sandbox.ok(0, &["show", "back"]);
+    assert!(shown.contains("retried gate") && shown.contains("removed c") && !shown.contains("remove_step"), "{shown}");
 }
 
 #[test]

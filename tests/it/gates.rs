@@ -99,6 +99,33 @@ fn a_rejected_result_fails_its_step_and_the_run_never_completes() {
     assert_eq!(driver.run(), "completed");
 }
 
+/// Somebody has paused the run as well: it stays paused for them alone when the last review, or the last hold, is answered.
+#[test]
+fn what_has_been_answered_is_no_reason_for_the_pause_any_more() {
+    let step = |id: &str, more: serde_json::Value| {
+        let mut step = json!({"step_id": id, "parallel_group": "g"});
+        step.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        step
+    };
+    let reviewed = |id: &str| step(id, json!({"quality_gate": {"require_review": true}}));
+    let mut driver = Driver::started(json!([reviewed("a"), reviewed("b"), step("c", json!({"hold": true})), "z"]));
+    driver.ends("a", scored(1.0));
+    driver.ends("b", scored(1.0));
+    assert_eq!(driver.run(), "paused(hold,review)");
+    let mut request = driver.request(approve("a"), "ann");
+    request.stay_paused = true;
+    driver.feed(&holdpoint::run::Input::Request(request)).unwrap();
+    assert_eq!(driver.run(), "paused(operator,hold,review)", "`b` is in review");
+    driver.ask(approve("b"));
+    assert_eq!(driver.run(), "paused(operator,hold)");
+    driver.ask(Command::Release { step: "c".into() });
+    assert_eq!(
+        (driver.run().as_str(), driver.words().as_str()),
+        ("paused(operator)", "completed completed pending pending")
+    );
+    assert_eq!(fold(&driver.journal), driver.state);
+}
+
 #[test]
 fn a_review_is_closed_by_a_retry_a_skip_or_by_hand_and_survives_a_crash() {
     for (answer, then) in [(retry("a"), "running"), (skip("a"), "skipped"), (complete("a"), "completed")] {
@@ -130,4 +157,22 @@ fn a_review_is_answered_from_another_terminal_with_notes() {
     let ended = sandbox.ok(0, &["resume", "latest", "--headless", "--approve", "report", "--reason", "looks right"]);
     assert!(ended.contains("approved the result of report · \"looks right\""), "{ended}");
     assert_eq!(sandbox.snapshot()["steps"][0]["reviews"][0]["answers"][0]["notes"], "looks right");
+}
+
+/// The first answer would make the second step start: what is said of the second is said of what the operator has seen.
+#[test]
+fn an_answer_that_does_not_fit_is_refused_in_words_that_are_true_before_anything_starts() {
+    let sandbox = Sandbox::new();
+    let step =
+        json!({"step_id": "a", "run": "echo '{\"quality_score\": 0.7}' > $HOLDPOINT_RESULT", "quality_gate": {}});
+    let plan = sandbox.plan("two", json!([step, {"step_id": "b", "run": "true"}]));
+    sandbox.ok(4, &["run", &plan, "--headless"]);
+    let before = sandbox.journal();
+    let refused = sandbox.run(&["resume", "two", "--approve", "a", "--approve", "b", "--headless"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("`b` is pending, not in review"), "{}", refused.stderr);
+    assert_eq!(sandbox.journal(), before);
+    let rejected = sandbox.run(&["resume", "two", "--reject", "a", "--reason", "too thin", "--headless"]);
+    let said = rejected.text();
+    assert!(said.contains("(attempt 1): rejected by ann: too thin"), "the summary says why: {said}");
 }

@@ -117,6 +117,34 @@ fn answers_are_given_all_or_none() {
 }
 
 #[test]
+fn a_resume_that_is_refused_writes_nothing() {
+    let sandbox = Sandbox::new();
+    let done = sandbox.plan("done", json!([{"step_id": "one", "run": "true"}]));
+    sandbox.ok(0, &["run", &done]);
+    let before = sandbox.journal();
+    let said = sandbox.run(&["resume", "done"]);
+    assert_eq!(said.code, Some(0));
+    assert!(said.stderr.contains("is completed: there is nothing to go on with"), "{}", said.stderr);
+    let refused = sandbox.run(&["resume", "done", "--retry", "one"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert_eq!((sandbox.journal(), said.text() + &refused.text()), (before, String::new()));
+
+    let sandbox = Sandbox::new();
+    let failed = sandbox.plan("failed", json!([{"step_id": "one", "run": "exit 1"}]));
+    sandbox.ok(1, &["run", &failed]);
+    let before = sandbox.journal();
+    for (arguments, said) in [
+        (&["resume", "failed"][..], "is failed; to go on: `holdpoint resume"),
+        (&["resume", "failed", "--skip", "two"], "the plan has no step `two`"),
+        (&["resume", "failed", "--release", "one"], "only a run that has not ended takes this"),
+    ] {
+        let refused = sandbox.run(arguments);
+        assert!(refused.stderr.contains(said), "{arguments:?}: {}", refused.stderr);
+        assert_eq!((sandbox.journal(), refused.text()), (before.clone(), String::new()), "{arguments:?}");
+    }
+}
+
+#[test]
 fn an_interrupt_pauses_and_resume_goes_on() {
     let sandbox = Sandbox::new();
     let plan = sandbox.plan(

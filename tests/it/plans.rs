@@ -187,6 +187,16 @@ fn a_plan_that_run_refuses_is_answered_by_check() {
 }
 
 #[test]
+fn what_run_refuses_is_told_together_with_everything_else_that_is_wrong() {
+    let text = "{\n  \"plan_id\": \"p\",\n  \"steps\": [\n    {\"step_id\": \"a\", \"run\": \"x\", \"depends_on\": [\"bb\"]},\n    {\"step_id\": \"b\", \"agent_type\": \"xx\", \"action\": \"y\"},\n    {\"step_id\": \"c\"}\n  ]\n}";
+    let found = check("plans/plan.json", text, false);
+    insta::assert_snapshot!("all_at_once", render_text("plans/plan.json", text, &found.diagnostics, false));
+    let text = "{\"plan_id\": \"p\", \"steps\": [{\"step_id\": \"a\", \"run\": \"x\", \"timeout\": 5}]}";
+    let found = check("plans/plan.json", text, false);
+    insta::assert_snapshot!("words_left_off", render_text("plans/plan.json", text, &found.diagnostics, false));
+}
+
+#[test]
 fn colour_marks_the_same_text() {
     let (_, _, text) = BAD[10];
     let found = load("p", text);

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use holdpoint::plan::FailurePolicy;
 use holdpoint::run::{
-    self, Command, Input, Outcome, Place, Preview, Registration, Rejection, RejectionCode, RunState, RunStatus,
-    StepStatus, fork_at,
+    self, Command, Input, Outcome, Place, Registration, RejectionCode, RunState, RunStatus, StepStatus, fork_at,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -65,23 +64,6 @@ fn runs_on(driver: &mut Driver) -> String {
         started.push(id);
     }
     started.join(" ")
-}
-
-fn preview_of(driver: &Driver, command: Command) -> Result<Preview, Rejection> {
-    let mut driver = driver.clone();
-    let target = match command {
-        Command::Restore { checkpoint } => Some(Arc::new(driver.at(checkpoint))),
-        _ => None,
-    };
-    let request = driver.request(command, "ann");
-    let input = match target {
-        Some(target) => Input::Restore { request, target },
-        None => Input::Request(request),
-    };
-    let before = driver.state.clone();
-    let preview = run::preview(&driver.state, &input, &driver.moment());
-    assert_eq!(before, driver.state, "a preview changes nothing");
-    preview
 }
 
 #[test]
@@ -401,18 +383,54 @@ fn a_skip_after_a_retry_of_everything_stands() {
 }
 
 #[test]
+fn a_preview_tells_of_hold_points_that_come_and_go() {
+    let mut driver = Driver::started(json!(["a", "b", {"step_id": "c", "hold": true}]));
+    let told = |driver: &Driver, command| preview_of(driver, command).expect("a preview");
+    let stops = "the run will stop before b until somebody releases it";
+    assert_eq!(told(&driver, hold("b")).in_words(), [stops]);
+    assert!(!told(&driver, hold("b")).is_empty());
+    assert_eq!(told(&driver, unhold("c")).in_words(), ["c will not be held"]);
+    assert!(told(&driver, modify("b", json!({"hold": true}))).in_words().contains(&stops.to_owned()));
+    assert_eq!(told(&driver, skip("c")).holds, [], "a step that does not run is not said to be held or not");
+    driver.succeeds("a");
+    driver.succeeds("b");
+    assert_eq!(told(&driver, release("c")).holds, [], "it is there");
+}
+
+#[test]
+fn going_back_to_where_nothing_is_left_to_run_says_that_the_run_ends_again() {
+    let mut driver = Driver::started(json!(["a", "b"]));
+    driver.succeeds("a");
+    driver.succeeds("b");
+    let back = |driver: &Driver, step: &str| {
+        preview_of(driver, restore(driver.checkpoint_after(step))).expect("a preview").in_words()
+    };
+    assert_eq!(back(&driver, "b"), ["the run is completed again at once: nothing of it is left to run"]);
+    let told = back(&driver, "a");
+    assert!(told.contains(&"the run: completed → paused".to_owned()), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("again at once")), "{told:?}");
+}
+
+#[test]
 fn a_preview_says_what_would_happen_and_does_nothing() {
     let mut driver = Driver::started(json!(["a", "b", {"step_id": "c", "run": "echo ${{ steps.b.result }}"}]));
     driver.succeeds("a");
     let preview = preview_of(&driver, skip("b")).expect("a preview");
     assert_eq!((preview.stops.as_slice(), preview.starts.len()), (&["b".to_owned()][..], 0));
+    let lost = [("c".to_owned(), "steps.b".to_owned())];
+    assert_eq!(preview.lost_inputs, lost, "also while its attempt has yet to stop");
+    assert_eq!(preview_of(&driver, complete("b")).expect("a preview").lost_inputs, lost, "nobody gives a result");
+    let with_result = || Command::Complete { step: "b".into(), result: Some(json!({"rows": 3})) };
+    assert!(preview_of(&driver, with_result()).expect("a preview").lost_inputs.is_empty());
+    assert!(preview_of(&driver, retry("b")).expect("a preview").lost_inputs.is_empty(), "it runs again");
 
     driver.fails("b");
     let preview = preview_of(&driver, skip("b")).expect("a preview");
     assert_eq!(preview.starts, ["c"]);
-    assert_eq!(preview.lost_inputs, [("c".to_owned(), "steps.b".to_owned())]);
+    assert_eq!(preview.lost_inputs, lost);
     assert_eq!(preview.run, (RunStatus::Paused, RunStatus::Running));
-    let preview = preview_of(&driver, complete("b")).expect("a preview");
+    assert_eq!(preview_of(&driver, complete("b")).expect("a preview").lost_inputs, lost, "nobody gives a result");
+    let preview = preview_of(&driver, with_result()).expect("a preview");
     assert!(preview.lost_inputs.is_empty(), "a person's result is a result");
 
     let preview = preview_of(&driver, retry_downstream("a")).expect("a preview");

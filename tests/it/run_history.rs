@@ -116,6 +116,10 @@ fn a_fork_is_told_before_it_is_made_and_is_what_was_told() {
             "still to run: d, e, f"
         ]
     );
+    // At a place where it had failed, it waits to be retried there as well.
+    let told = fork_preview(&driver.state, &driver.state);
+    assert!(told.runs_again.is_empty() && !told.to_run.contains(&"c".to_owned()), "{told:?}");
+    assert!(told.in_words().contains(&"waits for a person: c (failed)".to_owned()), "{:?}", told.in_words());
     let fork = Fork { reason: Some("try c elsewhere".into()), ..fork_at(&then, &driver.state) };
     let registration = Registration {
         run_id: uuid::Uuid::from_u128(8),

@@ -460,6 +460,10 @@ impl Case {
             self.check_step(place, step);
         }
         assert_eq!(state.paused.is_empty(), state.status != RunStatus::Paused, "reasons belong to a paused run");
+        for (reason, status) in [(PauseReason::Hold, StepStatus::Held), (PauseReason::Review, StepStatus::InReview)] {
+            let stale = state.paused.contains(&reason) && state.counts().of(status) == 0;
+            assert!(!stale || state.paused.len() == 1, "paused for a {} that has been answered", reason.word());
+        }
         let pending = state.interventions.iter().filter(|one| one.status == InterventionStatus::Pending).count();
         let waited_for =
             state.steps.iter().filter(|step| step.stop.as_ref().is_some_and(|stop| stop.intervention.is_some()));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use holdpoint::plan::{FailurePolicy, Plan};
 use holdpoint::run::{
-    self, Command, Event, Input, Moment, Outcome, Recorded, Registration, Rejection, Request, RunOptions, RunState,
-    RunStatus, StepStatus,
+    self, Command, Event, Input, Moment, Outcome, Preview, Recorded, Registration, Rejection, Request, RunOptions,
+    RunState, RunStatus, StepStatus,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -279,4 +279,22 @@ pub fn release(step: &str) -> Command {
 
 pub fn restore(checkpoint: u64) -> Command {
     Command::Restore { checkpoint }
+}
+
+/// What a command would do, which is not done.
+pub fn preview_of(driver: &Driver, command: Command) -> Result<Preview, Rejection> {
+    let mut driver = driver.clone();
+    let target = match command {
+        Command::Restore { checkpoint } => Some(Arc::new(driver.at(checkpoint))),
+        _ => None,
+    };
+    let request = driver.request(command, "ann");
+    let input = match target {
+        Some(target) => Input::Restore { request, target },
+        None => Input::Request(request),
+    };
+    let before = driver.state.clone();
+    let preview = run::preview(&driver.state, &input, &driver.moment());
+    assert_eq!(before, driver.state, "a preview changes nothing");
+    preview
 }

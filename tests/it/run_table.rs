@@ -643,7 +643,8 @@ back wherever the plan could be changed; on a run that had failed or was cancell
   change.
 - In a plan with `depends_on`, what depends on a removed step inherits its dependencies; an order that contradicts a dependency is refused.
 - `undo` takes back the newest intervention that is not undone yet, or the one that is named: a change of the plan by the version that it made, any
-  other by its id. It is itself an intervention, and can be undone by its id.
+  other by its id. It is itself an intervention, and can be undone by its id. Start, pause, resume and interrupt decide nothing about a step or
+  the plan: without a name, `undo` passes over them.
 ";
 
 const UNDO: &str = "
