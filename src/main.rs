@@ -1,5 +1,6 @@
 //! The program: hands over to the library and turns what comes back into an exit code.
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
 use holdpoint::agents::warden;
@@ -44,6 +45,9 @@ fn log_to_file() -> Result<Option<tracing_appender::non_blocking::WorkerGuard>, 
     let file = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
+        // It quotes what runs do, so it is for its owner only; and where it lies may be a folder that others write to.
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
         .open(&path)
         .map_err(|error| format!("HOLDPOINT_LOG: cannot write {}: {error}", path.to_string_lossy()))?;
     let level = match std::env::var("HOLDPOINT_LOG_LEVEL") {

@@ -64,6 +64,7 @@ pub fn options(durability: Durability) -> RunOptions {
         durability,
         grace_seconds: 10.0,
         working_dir: "/".into(),
+        output_limit: None,
         plan_path: None,
         variables: Default::default(),
         environment: Default::default(),

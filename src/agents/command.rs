@@ -73,9 +73,11 @@ struct Ended {
 impl CommandAgent {
     async fn run(&self, mut context: AttemptContext) -> Result<Outcome, String> {
         context.warden.ready().await?;
-        if context.stop.level() > Stop::None {
-            return Ok(Outcome::stopped());
-        }
+        let _room = tokio::select! {
+            biased;
+            _ = context.stop.above(Stop::None) => return Ok(Outcome::stopped()),
+            room = context.warden.room(&context.live) => room,
+        };
         // Absolute, because the command runs in another folder.
         let result_path = std::path::absolute(context.output_path.with_extension("result.json"));
         let result_path = result_path.map_err(|error| format!("the folder for output has no path: {error}"))?;
@@ -86,7 +88,7 @@ impl CommandAgent {
         let (mut child, mut pipes, group) = self.start(&context, &result_path).await?;
         let input = child.stdin.take().map(|stdin| feed(stdin, jsonl::request(&context)));
         let mut intake = Intake::new(&context.secrets, context.live.clone(), jsonl);
-        let mut sink = OutputSink::new(context.output_path.clone(), context.live.clone());
+        let mut sink = OutputSink::new(context.output_path.clone(), context.live.clone()).keeping(context.output_limit);
         let ended = {
             let pump = pump(&mut pipes, &mut intake, &mut sink);
             let ended = see_through(&mut child, group, &mut context.stop, context.grace);
@@ -152,9 +154,10 @@ impl CommandAgent {
             Pipes::open().map_err(|error| format!("there is no pipe for its output: {error}"))?;
         command.process_group(0).stdin(stdin).stdout(stdout).stderr(stderr);
         let turn = context.warden.turn().await;
-        let child = command.spawn().map_err(|error| self.not_started(&error, &folder))?;
+        let spawned = context.warden.open_files().spawn(&mut command, &context.live).await;
+        let child = spawned.map_err(|error| self.not_started(&error, &folder))?;
         let leader = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or("the process has no id")?;
-        let group = Group::new(&context.warden, leader, &context.key);
+        let group = Group::new(&context.warden, leader, &context.key).noted(context);
         drop(turn);
         // With it goes our copy of the pipes' other ends: they end with the attempt.
         drop(command);

@@ -8,8 +8,10 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, test_kill_process_group, waitpgid};
 use tokio::time::Instant;
 
+use super::AttemptContext;
 use super::procfs::{self, Process};
 use super::stop::{Stop, StopSignal};
+use super::survivors::Note;
 use super::warden::{self, Warden, Watched};
 
 /// What KILL has not ended after this time waits in the kernel and cannot be ended by anybody.
@@ -22,6 +24,8 @@ pub(super) struct Group {
     watched: Watched,
     warden: Arc<Warden>,
     key: String,
+    /// Tells a later engine of the group.
+    note: Option<Note>,
     cleared: bool,
 }
 
@@ -45,7 +49,19 @@ impl Leftovers {
 impl Group {
     /// The group led by the process `leader`.
     pub fn new(warden: &Arc<Warden>, leader: i32, key: &str) -> Self {
-        Self { watched: warden.watch(leader), warden: Arc::clone(warden), key: key.to_string(), cleared: false }
+        Self {
+            watched: warden.watch(leader),
+            warden: Arc::clone(warden),
+            key: key.to_string(),
+            note: None,
+            cleared: false,
+        }
+    }
+
+    /// The same, with a note on disk by which a later engine finds it, should this one and its warden be killed together.
+    pub fn noted(mut self, context: &AttemptContext) -> Self {
+        self.note = Note::write(context, self.id());
+        self
     }
 
     fn id(&self) -> i32 {
@@ -112,6 +128,11 @@ impl Group {
             escaped.iter().for_each(|process| warden::reap(process.pid));
         }
         self.cleared = true;
+        if found.unkillable.is_empty()
+            && let Some(note) = self.note.take()
+        {
+            note.remove();
+        }
         found
     }
 

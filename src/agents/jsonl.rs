@@ -107,7 +107,10 @@ fn read(line: &[u8]) -> Result<Message, String> {
     struct Log {
         message: String,
     }
-    let value: Value = serde_json::from_slice(line).map_err(|error| format!("is not JSON ({error})"))?;
+    let value: Value = serde_json::from_slice(line).map_err(|error| match result::is_too_deep(&error) {
+        true => format!("is nested deeper than {} levels", result::MAX_RESULT_DEPTH),
+        false => format!("is not JSON ({error})"),
+    })?;
     let Value::Object(mut fields) = value else { return Err("is not a JSON object".into()) };
     let kind = match fields.remove("type") {
         Some(Value::String(kind)) => kind,

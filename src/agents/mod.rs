@@ -14,6 +14,7 @@ mod procfs;
 mod result;
 mod simulated;
 mod sink;
+mod spawn;
 mod stop;
 mod survivors;
 pub mod warden;
@@ -62,6 +63,8 @@ pub struct AttemptContext {
     pub working_dir: PathBuf,
     /// The output file; made with the first output, so that an attempt without output leaves no file.
     pub output_path: PathBuf,
+    /// How much of the output is kept, in bytes.
+    pub output_limit: u64,
     /// Results of earlier steps.
     pub results: Results,
     /// Time between TERM and KILL.

@@ -18,10 +18,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use rustix::fs::OFlags;
 
 /// Version of the index format, the last byte of the header.
 pub const INDEX_VERSION: u8 = 1;
@@ -43,6 +44,19 @@ pub enum Stream {
 /// The index file that belongs to an output file.
 pub fn index_path(output: &Path) -> PathBuf {
     output.with_extension("idx")
+}
+
+/// Opens an output file, or its index, to read. A link, which may lead anywhere, and a pipe, which may make the reader wait, are refused.
+///
+/// # Errors
+/// It is not there, cannot be read, or is no regular file.
+pub fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "something else is in the place of the output file"));
+    }
+    Ok(file)
 }
 
 /// A piece of output of one stream that came at one time.
@@ -95,7 +109,7 @@ impl OutputIndex {
     /// # Errors
     /// It is not there (an attempt without output has none), cannot be read, or has another format; `InvalidData` says which.
     pub fn of(output: &Path) -> io::Result<Self> {
-        let file = File::open(index_path(output))?;
+        let file = open(&index_path(output))?;
         let mut header = [0; HEADER.len()];
         file.read_exact_at(&mut header, 0)?;
         if header[..7] != HEADER[..7] {

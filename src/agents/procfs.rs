@@ -14,6 +14,7 @@ pub(super) struct Process {
     pub state: char,
     pub parent: i32,
     pub group: i32,
+    pub session: i32,
     /// In ticks since the machine started; with the pid it identifies a process.
     pub start_time: u64,
 }
@@ -35,6 +36,7 @@ impl Process {
             state: fields.first()?.chars().next()?,
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
             start_time: fields.get(19)?.parse().ok()?,
         })
     }
@@ -77,6 +79,14 @@ pub(super) fn command_line(pid: i32) -> String {
 /// The id of the process that was made last on this machine (in this container).
 pub(super) fn newest_pid() -> Option<i32> {
     fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().last()?.parse().ok()
+}
+
+/// Tells this start of the machine from others; empty where the kernel does not say.
+pub(super) fn boot_id() -> &'static str {
+    static ID: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    ID.get_or_init(|| {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_string()).unwrap_or_default()
+    })
 }
 
 /// Sends a signal to a process; one that is gone needs none.

@@ -14,6 +14,10 @@ use crate::run::{AgentResult, ResultStatus};
 /// A result may be this large, in bytes of JSON.
 pub const MAX_RESULT_BYTES: u64 = 8 * 1024 * 1024;
 
+/// A value in a result may be nested this deep. What holds it in the journal adds some levels, and JSON that is much deeper is refused by its
+/// readers.
+pub const MAX_RESULT_DEPTH: usize = 100;
+
 const FIELDS: [&str; 7] = ["status", "data", "quality_score", "quality_details", "sources", "metadata", "error"];
 
 /// Reads a result that may be data only.
@@ -21,7 +25,10 @@ pub(super) fn from_free_json(bytes: &[u8]) -> Result<AgentResult, String> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("it is empty; write JSON, or leave the file away".into());
     }
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| format!("it is not JSON: {error}"))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| match is_too_deep(&error) {
+        true => too_deep(),
+        false => format!("it is not JSON: {error}"),
+    })?;
     match value {
         Value::Object(fields) if !fields.is_empty() && unknown(&fields).is_none() => from_fields(fields),
         Value::Object(fields) if has_verdict(&fields) => {
@@ -30,6 +37,7 @@ pub(super) fn from_free_json(bytes: &[u8]) -> Result<AgentResult, String> {
                 "it has a `status` like a result, and the field `{field}`, which results do not have; put what is data under `data`"
             ))
         }
+        data if depth(&data) > MAX_RESULT_DEPTH => Err(too_deep()),
         data => Ok(AgentResult { data: Some(data), ..AgentResult::default() }),
     }
 }
@@ -42,6 +50,9 @@ pub(super) fn from_fields(fields: Map<String, Value>) -> Result<AgentResult, Str
     // By field, so that the message can name the one that is wrong.
     let mut result = AgentResult::default();
     for (name, value) in fields {
+        if depth(&value) > MAX_RESULT_DEPTH {
+            return Err(too_deep());
+        }
         if value.is_null() && name != "data" {
             continue;
         }
@@ -65,6 +76,24 @@ pub(super) fn from_fields(fields: Map<String, Value>) -> Result<AgentResult, Str
         return Err(format!("`quality_details.{name}` is {score}; it must lie between 0 and 1"));
     }
     Ok(result)
+}
+
+fn too_deep() -> String {
+    format!("nested deeper than {MAX_RESULT_DEPTH} levels")
+}
+
+/// Whether JSON was refused for its depth: the parser has its own limit, above ours, and no kind of error for it.
+pub(super) fn is_too_deep(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("recursion limit exceeded")
+}
+
+/// How deep a value is nested; 0 for one that holds none. Recursive, which the parser's own limit bounds.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 fn field<T: serde::de::DeserializeOwned>(name: &str, value: Value, expected: &str) -> Result<T, String> {
@@ -112,6 +141,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn nested(depth: usize) -> String {
+        "[".repeat(depth) + &"]".repeat(depth)
+    }
+
+    #[test]
+    fn what_is_nested_as_deep_as_allowed_is_taken() {
+        assert!(from_free_json(nested(MAX_RESULT_DEPTH).as_bytes()).is_ok());
+        assert!(from_free_json(format!("{{\"data\": {}}}", nested(MAX_RESULT_DEPTH)).as_bytes()).is_ok());
+    }
+
     fn read(value: Value) -> Result<AgentResult, String> {
         from_free_json(value.to_string().as_bytes())
     }
@@ -138,6 +177,9 @@ mod tests {
             (json!({"status": "good"}).to_string(), "`success`, `failed` or `partial`"),
             (json!({"sources": "web"}).to_string(), "`sources` must be a list"),
             ("{\"data\": 1".to_string(), "not JSON"),
+            (nested(MAX_RESULT_DEPTH + 1), "nested deeper than 100"),
+            (format!("{{\"metadata\": {{\"x\": {}}}}}", nested(MAX_RESULT_DEPTH)), "nested deeper than 100"),
+            (nested(5000), "nested deeper than 100"),
             (" \n".to_string(), "empty"),
         ];
         for (text, expected) in refusals {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::Utc;
+use rustix::fs::OFlags;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -33,6 +34,10 @@ pub(super) struct OutputSink {
     last: Option<(Stream, u64)>,
     bytes: u64,
     lost: u64,
+    /// How much of the output is kept, how much of that is left, and what came beyond it.
+    limit: u64,
+    room: u64,
+    dropped: u64,
     /// Something is missing behind what is in the file.
     gap: bool,
     trouble: Option<String>,
@@ -87,14 +92,35 @@ impl OutputSink {
             last: None,
             bytes: 0,
             lost: 0,
+            limit: u64::MAX,
+            room: u64::MAX,
+            dropped: 0,
             gap: false,
             trouble: None,
             at_line_start: true,
         }
     }
 
+    /// The same, keeping so many bytes. What comes beyond that is taken and dropped, so that whoever prints it goes on.
+    pub fn keeping(self, limit: u64) -> Self {
+        Self { limit, room: limit, ..self }
+    }
+
     /// Takes a piece of output.
     pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        let kept = usize::try_from(self.room).unwrap_or(usize::MAX).min(bytes.len());
+        self.room -= kept as u64;
+        self.put(stream, &bytes[..kept]);
+        if kept < bytes.len() {
+            let first = self.dropped == 0;
+            self.dropped += (bytes.len() - kept) as u64;
+            if first {
+                self.remark(&format!("the output is cut here: {} of an attempt are kept", in_words(self.limit)));
+            }
+        }
+    }
+
+    fn put(&mut self, stream: Stream, bytes: &[u8]) {
         let Some(last_byte) = bytes.last() else { return };
         let micros = u64::try_from(Utc::now().timestamp_micros()).unwrap_or_default();
         // A batch stands for itself, should the one before it be lost. A clock that was set back gives a new record as well.
@@ -115,7 +141,7 @@ impl OutputSink {
     /// Puts a remark of holdpoint on a line of its own.
     pub fn remark(&mut self, words: &str) {
         let start = if self.at_line_start { "" } else { "\n" };
-        self.push(Stream::Remark, format!("{start}holdpoint: {words}\n").as_bytes());
+        self.put(Stream::Remark, format!("{start}holdpoint: {words}\n").as_bytes());
     }
 
     /// Whether nothing more should be pushed for now.
@@ -149,8 +175,11 @@ impl OutputSink {
                 self.settle(written);
             }
         }
-        let trouble = self.trouble.map(|trouble| format!("output is incomplete ({} bytes lost): {trouble}", self.lost));
-        OutputReport { bytes: self.bytes, trouble }
+        let lost = self.trouble.map(|trouble| format!("output is incomplete ({} bytes lost): {trouble}", self.lost));
+        let cut = (self.dropped > 0)
+            .then(|| format!("output was cut after {} ({} bytes dropped)", in_words(self.limit), self.dropped));
+        let troubles: Vec<String> = cut.into_iter().chain(lost).collect();
+        OutputReport { bytes: self.bytes, trouble: (!troubles.is_empty()).then(|| troubles.join("; ")) }
     }
 
     /// Hands the batch to a thread that may wait, unless one is at work.
@@ -193,6 +222,11 @@ impl OutputSink {
             }
         }
     }
+}
+
+fn in_words(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    if bytes > 0 && bytes.is_multiple_of(MIB) { format!("{} MiB", bytes / MIB) } else { format!("{bytes} bytes") }
 }
 
 fn write(files: Option<Files>, path: &Path, batch: Batch, gap: bool) -> Written {
@@ -239,7 +273,19 @@ impl Files {
 }
 
 fn open(path: &Path) -> io::Result<Files> {
-    let create = |path: &Path| OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let create = |path: &Path| {
+        // Neither what a link leads to nor a pipe that nobody reads: a step may have put one here.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file =
+            OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags.bits() as i32).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "something else is in the place of the output file",
+            ));
+        }
+        Ok(file)
+    };
     let output = match create(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_folder_of(path)?;
@@ -304,12 +350,65 @@ mod tests {
         assert!(!path.parent().unwrap().exists());
     }
 
+    /// A writer on something that is no file.
+    fn onto(output: File) -> Writer {
+        Writer::Idle(Files { output, index: None, length: 0 })
+    }
+
+    #[tokio::test]
+    async fn a_slow_disk_takes_no_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut sink = OutputSink::new(folder.path().join("a.1.log"), LiveSink::none());
+        sink.writer = onto(std::os::fd::OwnedFd::from(writer).into());
+        let piece = [b'x'; 64 * 1024];
+        let mut taken = 0;
+        // Nobody reads yet: what is being written fills the pipe, what follows the batch, and then nothing more is taken.
+        while !sink.is_full() {
+            sink.push(Stream::Stdout, &piece);
+            taken += piece.len();
+            assert!(taken <= 3 * FULL, "{taken} bytes are in memory");
+        }
+        let read = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            io::Read::read_to_end(&mut reader, &mut all).unwrap();
+            all.len()
+        });
+        for _ in 0..100 {
+            while sink.is_full() {
+                sink.work().await;
+            }
+            sink.push(Stream::Stdout, &piece);
+            taken += piece.len();
+        }
+        assert_eq!(sink.finish().await.bytes, taken as u64);
+        assert_eq!(read.join().unwrap(), taken);
+    }
+
+    #[tokio::test]
+    async fn a_link_or_a_pipe_in_the_place_of_the_output_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        let link = folder.path().join("a.1.log");
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        let pipe = folder.path().join("b.1.log");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [link, pipe] {
+            let mut sink = OutputSink::new(path.clone(), LiveSink::none());
+            sink.push(Stream::Stdout, b"lost\n");
+            let trouble = sink.finish().await.trouble.unwrap();
+            assert!(trouble.contains("5 bytes lost"), "{trouble}");
+            assert!(crate::agents::output::open(&path).is_err(), "nor is it read");
+        }
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
+
     #[tokio::test]
     async fn a_disk_that_takes_nothing_is_told_and_does_not_stop_anything() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.1.log");
-        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let mut sink = OutputSink::new(path, LiveSink::none());
+        let mut sink = OutputSink::new(folder.path().join("a.1.log"), LiveSink::none());
+        sink.writer = onto(OpenOptions::new().write(true).open("/dev/full").unwrap());
         for _ in 0..3 {
             sink.push(Stream::Stdout, b"lost\n");
             sink.work().await;

@@ -1,14 +1,26 @@
 //! Processes of an earlier engine that are still alive: found for recovery, stopped before anything is retried.
 
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::AttemptContext;
 use super::env;
 use super::procfs::{self, Process};
+
+/// The end of the name of a note.
+const NOTE: &str = "proc";
+/// A note is not larger than this, in bytes.
+const LONGEST_NOTE: u64 = 64 << 10;
 
 /// A process that an earlier engine's attempt has left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +37,121 @@ pub struct Survivor {
     pub command: String,
 }
 
+/// What is on disk of an attempt's process group while it is alive: `<step>.<attempt>.proc` beside the output. It is not made durable: it tells
+/// of processes, and a machine that has lost it has lost them as well.
+#[derive(Debug, Serialize, Deserialize)]
+struct Noted {
+    step: String,
+    attempt: u32,
+    /// The group's id, which is its first process's.
+    group: i32,
+    /// When that one started, in ticks since the machine did.
+    start_time: u64,
+    session: i32,
+    /// Which start of the machine.
+    boot_id: String,
+    engine: Uuid,
+}
+
+/// A [`Noted`] on disk.
+pub(super) struct Note(PathBuf);
+
+impl Note {
+    /// Writes the note of a process group that was just started. Without it the group is still watched by the warden, so what goes wrong with
+    /// it is no trouble of the attempt's.
+    pub fn write(context: &AttemptContext, group: i32) -> Option<Self> {
+        let leader = Process::read(group)?;
+        let noted = Noted {
+            step: context.step.step_id.clone(),
+            attempt: context.attempt,
+            group,
+            start_time: leader.start_time,
+            session: leader.session,
+            boot_id: procfs::boot_id().to_owned(),
+            engine: context.warden.engine(),
+        };
+        let path = context.output_path.with_extension(NOTE);
+        let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        open.ok()?.write_all(&serde_json::to_vec(&noted).ok()?).ok()?;
+        Some(Self(path))
+    }
+
+    /// The group is gone.
+    pub fn remove(self) {
+        // One that stays is found out by its numbers.
+        let _ = std::fs::remove_file(self.0);
+    }
+}
+
 /// Processes that belong to a run and not to the engine that asks. Looks at every process of the machine: call it where one may wait.
 ///
-/// They are known by their environment, so one that has cleared it, or that belongs to another user, is not found.
-pub fn survivors(run_id: Uuid, engine: Uuid) -> Vec<Survivor> {
+/// They are known by their environment, and by the notes that lie beside the run's output (in the folder `output`). One that has cleared its
+/// environment *and* left its group, or that belongs to another user, is not found.
+pub fn survivors(run_id: Uuid, engine: Uuid, output: &Path) -> Vec<Survivor> {
+    let mut found = by_environment(run_id, engine);
+    let known: HashSet<i32> = found.iter().map(|one| one.pid).collect();
+    found.extend(by_note(engine, output).into_iter().filter(|one| !known.contains(&one.pid)));
+    found
+}
+
+/// Members of process groups of which there is a note. A note whose group is gone is removed.
+fn by_note(engine: Uuid, output: &Path) -> Vec<Survivor> {
+    let Ok(entries) = std::fs::read_dir(output) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let notes: Vec<(PathBuf, Noted)> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == NOTE))
+        .filter_map(|path| {
+            let mut text = Vec::new();
+            super::output::open(&path).ok()?.take(LONGEST_NOTE).read_to_end(&mut text).ok()?;
+            Some((path, serde_json::from_slice::<Noted>(&text).ok()?))
+        })
+        .filter(|(_, noted)| noted.engine != engine)
+        .collect();
+    if notes.is_empty() {
+        return Vec::new();
+    }
+    let all = procfs::processes();
+    let mut found = Vec::new();
+    for (path, noted) in notes {
+        let before = found.len();
+        if noted.boot_id == procfs::boot_id() {
+            let members = noted.members(&all).into_iter();
+            found.extend(members.map(|process| Survivor {
+                pid: process.pid,
+                start_time: process.start_time,
+                step: noted.step.clone(),
+                attempt: noted.attempt,
+                command: procfs::command_line(process.pid),
+            }));
+        }
+        if found.len() == before {
+            Note(path).remove();
+        }
+    }
+    found
+}
+
+impl Noted {
+    /// The group's members that are alive.
+    ///
+    /// A number can come to mean another group once all of this one have ended. Then its leader has another start time; where the leader has
+    /// ended, the members must at least be younger than it was, and of the same session, which other programs do not share.
+    fn members<'a>(&self, all: &'a [Process]) -> Vec<&'a Process> {
+        let leader = all.iter().find(|process| process.pid == self.group);
+        if leader.is_some_and(|leader| leader.start_time != self.start_time) {
+            return Vec::new();
+        }
+        let mine = |process: &&Process| {
+            process.group == self.group
+                && process.session == self.session
+                && process.start_time >= self.start_time
+                && !process.has_ended()
+        };
+        all.iter().filter(mine).collect()
+    }
+}
+
+fn by_environment(run_id: Uuid, engine: Uuid) -> Vec<Survivor> {
     let (run_id, engine) = (run_id.to_string(), engine.to_string());
     let me = std::process::id();
     let pids = procfs::pids().unwrap_or_default().into_iter().filter(|pid| u32::try_from(*pid) != Ok(me));

@@ -181,6 +181,9 @@ pub enum Command {
         run: String,
         /// The step
         step: String,
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// Checks a run's journal, hashes and checkpoints; 0 whole, 1 not
     Verify {
@@ -241,6 +244,9 @@ pub struct RunArgs {
     /// relaxed: a power cut may lose the newest events
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub durability: DurabilityArg,
+    /// How much of an attempt's output is kept: 500M, 2G; without it 256M
+    #[arg(long, value_name = "SIZE", value_parser = super::prune::parse_size)]
+    pub output_limit: Option<u64>,
     /// In the background, without a terminal; says how to attach to it
     #[arg(long, conflicts_with_all = ["headless", "format"])]
     pub detach: bool,

@@ -1,20 +1,34 @@
 //! A run without a console: the same engine, lines instead of a screen, and an exit code.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::engine::{EngineHandle, NewRun, Published};
-use crate::run::{Command, Durability, Input, Moment, PauseReason, Request, RunState, RunStatus, advance, short_id};
+use crate::console::words;
+use crate::engine::{Ack, EngineHandle, NewRun, Published, StorageTrouble, Subscription};
+use crate::run::{
+    Command, Durability, Input, Moment, PauseReason, Recorded, Rejection, RejectionCode, Request, RunState, RunStatus,
+    advance, short_id,
+};
 
 use super::args::{ResumeArgs, RunFormat};
 use super::failure::{Exit, Failure};
-use super::narrate::{Beginning, Teller};
+use super::narrate::{Beginning, Teller, complain};
 use super::say::Paint;
 use super::signals::{Asked, Signals};
-use super::{Context, show, start};
+use super::{Context, show, start, trouble};
+
+/// How long an engine whose disk hangs is waited for, beyond the time its attempts have to end.
+const STUCK: Duration = Duration::from_secs(15);
+/// When an engine whose disk failed is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// At the end, a reader that takes nothing for this long is not waited for any longer.
+const UNREAD: Duration = Duration::from_secs(30);
 
 /// What has happened in this time is told together: nobody reads faster, and each telling wakes two threads.
 const GATHER: Duration = Duration::from_millis(5);
@@ -64,7 +78,7 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
     for note in &opened.notes {
         teller.note(note.clone());
     }
-    let session = Session { context, engine, run_id, format, teller, signals };
+    let mut session = Session { context, engine, run_id, format, teller, signals };
     let requests = answers(context, args);
     match go_on(context, &session.engine, run_id, &requests).await {
         Ok(()) => session.watch().await,
@@ -72,7 +86,7 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
             let state = RunState::clone(&session.engine.subscribe(run_id).await?.state);
             session.engine.shutdown().await;
             session.teller.durable(state.seq);
-            session.teller.finish();
+            session.teller.finish(&mut session.signals, UNREAD).await;
             match failure {
                 // It stands where it stood, and still waits for an answer.
                 Failure::Said { message, .. } if state.status == RunStatus::Paused && requests.is_empty() => {
@@ -168,78 +182,214 @@ struct Session<'a> {
     signals: Signals,
 }
 
+/// A stop that a signal asked for.
+struct Stopping {
+    signal: &'static str,
+    /// What the engine says to it, until it has taken it.
+    answer: Option<JoinHandle<Result<Ack, Rejection>>>,
+    /// Whether the journal has it: then the engine does the rest.
+    recorded: bool,
+    /// When what runs is stopped although the journal cannot be told.
+    at_the_latest: Option<Instant>,
+}
+
+impl Stopping {
+    /// Once the journal has the stop, only a disk that fails can keep its end from being known.
+    fn disk_changed(&mut self, in_trouble: bool, state: &RunState) {
+        if in_trouble {
+            self.at_the_latest.get_or_insert_with(|| Instant::now() + state.options.grace());
+        } else if self.recorded {
+            self.at_the_latest = None;
+        }
+    }
+}
+
 impl Session<'_> {
     /// Follows the run until it has ended or only a person can make it go on.
     async fn watch(mut self) -> Result<Exit, Failure> {
         let mut subscription = self.engine.subscribe(self.run_id).await?;
         let mut state = RunState::clone(&subscription.state);
-        let mut asked = 0;
         let mut gathering = false;
+        let mut failing = subscription.storage.take();
+        let mut stopping: Option<Stopping> = None;
         self.teller.durable(state.seq);
+        let warning = trouble::until_nearly_full(self.engine.root().to_path_buf());
+        tokio::pin!(warning);
+        let mut warned = false;
         while !stands(&state) {
+            let at_the_latest = stopping.as_ref().and_then(|stopping| stopping.at_the_latest);
             tokio::select! {
                 () = tokio::time::sleep(GATHER), if gathering => gathering = false,
                 received = subscription.events.recv(), if !gathering => match received {
-                    Ok(Published::Batch(batch)) => {
-                        for recorded in batch.iter() {
-                            if recorded.seq > state.seq {
-                                state.apply(recorded);
-                            }
+                    Ok(Published::Storage(news)) => {
+                        failing = news;
+                        self.teller.note(match &failing {
+                            Some(now) => format!("the disk does not take the journal: {}; nothing starts until it does", now.error),
+                            None => "the disk takes the journal again".to_owned(),
+                        });
+                        if let Some(stopping) = &mut stopping {
+                            stopping.disk_changed(failing.is_some(), &state);
                         }
+                    }
+                    Ok(Published::Missed(_)) | Err(RecvError::Lagged(_)) => {
+                        subscription = self.engine.subscribe(self.run_id).await?;
+                        state = RunState::clone(&subscription.state);
+                        failing = subscription.storage.take();
+                        self.teller.durable(state.seq);
+                        if let Some(stopping) = &mut stopping {
+                            stopping.disk_changed(failing.is_some(), &state);
+                        }
+                    }
+                    Err(RecvError::Closed) => return Err(Failure::failed("the engine has ended before the run")),
+                    Ok(Published::Batch(batch)) => {
+                        fold(&mut state, &batch);
                         if subscription.events.is_empty() {
                             self.teller.durable(state.seq);
                             gathering = true;
                         }
                     }
-                    Ok(Published::Storage(Some(trouble))) => {
-                        self.teller.note(format!("the disk does not take the journal: {}; nothing starts until it does", trouble.error));
-                    }
-                    Ok(Published::Storage(None)) => self.teller.note("the disk takes the journal again"),
-                    Ok(Published::Missed(_)) | Err(RecvError::Lagged(_)) => {
-                        subscription = self.engine.subscribe(self.run_id).await?;
-                        state = RunState::clone(&subscription.state);
-                        self.teller.durable(state.seq);
-                    }
-                    Err(RecvError::Closed) => return Err(Failure::failed("the engine has ended before the run")),
                 },
-                signal = self.signals.next() => match signal {
-                    Asked::Stop(name) => {
-                        asked += 1;
-                        self.stop(name, asked, &state).await;
+                signal = self.signals.next() => match (signal, &stopping) {
+                    (Asked::HangUp, _) => self.teller.note("the terminal is gone; the run goes on"),
+                    (Asked::Stop(signal), None) => stopping = Some(self.stop(signal, failing.is_some(), &state)),
+                    (Asked::Stop(signal), Some(before)) => {
+                        if failing.is_some() && !before.recorded {
+                            return self.stop_without_disk(subscription, state, failing).await;
+                        }
+                        let grace = state.options.grace_seconds;
+                        self.teller.note(format!(
+                            "{signal}: already stopping; what has not ended {grace} s after the first is killed"
+                        ));
                     }
-                    Asked::HangUp => self.teller.note("the terminal is gone; the run goes on"),
                 },
+                answer = answer(&mut stopping) => if let Some(stopping) = &mut stopping {
+                    match answer {
+                        Ok(_) => {
+                            stopping.recorded = true;
+                            stopping.at_the_latest = None;
+                        }
+                        // The engine may hear later than we do that the disk works again: it is asked until it takes it.
+                        Err(rejection) if rejection.code == RejectionCode::Storage => {
+                            stopping.answer = Some(self.interrupt(stopping.signal, ASK_AGAIN));
+                        }
+                        // Refused only when the run has just ended by itself.
+                        Err(rejection) => self.teller.note(rejection.to_string()),
+                    }
+                },
+                warning = &mut warning, if !warned => {
+                    warned = true;
+                    self.teller.note(warning);
+                },
+                () = until(at_the_latest) => return self.stop_without_disk(subscription, state, failing).await,
             }
         }
         self.engine.shutdown().await;
-        self.teller.durable(state.seq);
-        self.teller.finish();
-        let summary = show::summary(self.context, &self.engine, &state);
-        for line in summary {
-            // Whoever does not read any more misses nothing that is not on disk.
-            let _ = match self.format {
-                RunFormat::Text => writeln!(std::io::stdout().lock(), "{line}"),
-                RunFormat::Jsonl => writeln!(std::io::stderr().lock(), "{line}"),
-            };
-        }
-        Ok(Exit::of(state.status))
+        self.end(&state).await
     }
 
     /// Nothing new starts, running attempts are stopped and become interrupted, the run is paused. Asking again changes nothing: what still
     /// runs is killed when its time is over, and no state is lost on the way.
-    async fn stop(&self, signal: &str, asked: u32, state: &RunState) {
+    fn stop(&self, signal: &'static str, in_trouble: bool, state: &RunState) -> Stopping {
         let grace = state.options.grace_seconds;
-        if asked > 1 {
-            self.teller
-                .note(format!("{signal}: already stopping; what has not ended {grace} s after the first is killed"));
-            return;
+        self.teller.note(if in_trouble {
+            format!("{signal}: stopping as soon as the disk takes the journal, without it in {grace} s or at a second signal")
+        } else {
+            format!("{signal}: stopping; running attempts get TERM, and KILL after {grace} s")
+        });
+        Stopping {
+            signal,
+            answer: Some(self.interrupt(signal, Duration::ZERO)),
+            recorded: false,
+            at_the_latest: Some(Instant::now() + state.options.grace()),
         }
-        self.teller.note(format!("{signal}: stopping; running attempts get TERM, and KILL after {grace} s"));
+    }
+
+    /// Asks the engine to stop what runs, after a while.
+    fn interrupt(&self, signal: &str, after: Duration) -> JoinHandle<Result<Ack, Rejection>> {
         let request = self.context.request(Command::Interrupt).because(signal);
-        // Refused only when the run has just ended by itself.
-        if let Err(rejection) = self.engine.send(self.run_id, request).await {
-            self.teller.note(rejection.to_string());
+        let (engine, run_id) = (self.engine.clone(), self.run_id);
+        // In a task of its own: a disk that hangs must not keep the next signal from being heard.
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            engine.send(run_id, request).await
+        })
+    }
+
+    /// The journal cannot be told that the run is to stop, and it has been waited for long enough: what runs is stopped all the same.
+    async fn stop_without_disk(
+        mut self,
+        mut subscription: Subscription,
+        mut state: RunState,
+        trouble: Option<Arc<StorageTrouble>>,
+    ) -> Result<Exit, Failure> {
+        let error = trouble.map_or("it does not answer".to_owned(), |trouble| trouble.error.clone());
+        self.teller.note(format!("stopping without the disk: {error}"));
+        // A disk that hangs keeps the engine from ending, but not us: what runs then is killed by the warden.
+        let _ = tokio::time::timeout(state.options.grace() + STUCK, self.engine.shutdown()).await;
+        while let Ok(published) = subscription.events.try_recv() {
+            if let Published::Batch(batch) = published {
+                fold(&mut state, &batch);
+            }
         }
+        self.teller.durable(state.seq);
+        if stands(&state) {
+            return self.end(&state).await;
+        }
+        let live: Vec<usize> = state.live().collect();
+        let live = state.step_ids(&live);
+        let mut said = format!("the run was stopped and its journal does not say so: {error}");
+        if !live.is_empty() {
+            said.push_str(&format!(
+                "\nnot recorded: how {} ended; when the run is opened again they count as interrupted",
+                words::list(&live, 8)
+            ));
+        }
+        let resume = self.context.command(&format!("resume {}", short_id(self.run_id)));
+        said.push_str(&format!("\nto go on, once the disk works: {resume}"));
+        self.teller.finish(&mut self.signals, UNREAD).await;
+        Err(Failure::failed(said))
+    }
+
+    /// Tells the rest and says what the run came to.
+    async fn end(mut self, state: &RunState) -> Result<Exit, Failure> {
+        let read = self.teller.finish(&mut self.signals, UNREAD).await;
+        if !read {
+            let events = self.context.command(&format!("events {}", short_id(self.run_id)));
+            complain(&format!("the output is not read; it ends here (`{events}` prints all of it)"));
+        }
+        for line in show::summary(self.context, &self.engine, state) {
+            // Whoever does not read any more misses nothing that is not on disk.
+            let _ = match self.format {
+                RunFormat::Text if read => writeln!(std::io::stdout().lock(), "{line}"),
+                RunFormat::Text | RunFormat::Jsonl => writeln!(std::io::stderr().lock(), "{line}"),
+            };
+        }
+        Ok(Exit::of(state.status))
+    }
+}
+
+fn fold(state: &mut RunState, batch: &[Arc<Recorded>]) {
+    for recorded in batch {
+        if recorded.seq > state.seq {
+            state.apply(recorded);
+        }
+    }
+}
+
+/// Waits for what the engine says to a stop; for ever when nothing was asked.
+async fn answer(stopping: &mut Option<Stopping>) -> Result<Ack, Rejection> {
+    let Some(stopping) = stopping else { return std::future::pending().await };
+    let Some(task) = &mut stopping.answer else { return std::future::pending().await };
+    let answer = task.await.unwrap_or_else(|error| Err(Rejection::new(RejectionCode::Gone, error.to_string())));
+    stopping.answer = None;
+    answer
+}
+
+/// Waits until a time; for ever when there is none.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

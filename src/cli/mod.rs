@@ -22,6 +22,7 @@ mod screen;
 mod show;
 mod signals;
 mod start;
+mod trouble;
 mod versions;
 mod why;
 
@@ -176,7 +177,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             block_on(screen::attach(&context, &run))
         }
         Some(Command::Restore(args)) => block_on(restore::restore(&context, &args)),
-        Some(Command::Why { run, step }) => why::why(&context, &run, &step),
+        Some(Command::Why { run, step, format }) => why::why(&context, &run, &step, format),
         Some(Command::Verify { run, head }) => read::verify(&context, &run, head.as_deref()),
         Some(Command::Prune(args)) => prune::prune(&context, &args),
         Some(Command::Schema) => plans::schema(),
@@ -242,7 +243,10 @@ fn not_a_command(given: &Path, failure: Failure) -> Failure {
 
 fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = crate::engine::runtime().map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    let ended = runtime.block_on(work);
+    let ended = runtime.block_on(async {
+        signals::survive_file_size_limit();
+        work.await
+    });
     // A thread that is stuck in a read of a dead file system must not keep the program.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     ended

@@ -6,18 +6,22 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use crate::console::log::{Log, Weight};
 use crate::console::text::{Ansi, Colors, clean};
 use crate::console::words::Zone;
-use crate::engine::output_path;
+use crate::engine::{open_output, output_path};
 use crate::journal::{Events, JOURNAL, JournalError, JournalLine, Store};
 use crate::run::{Event, Recorded, RunState, Then};
 
 use super::args::RunFormat;
 use super::say::{Ink, Paint};
+use super::signals::{Asked, Signals};
 
 /// Lines of output shown below a failure.
 pub const TAIL_LINES: usize = 10;
@@ -39,13 +43,16 @@ pub struct Beginning {
 /// Tells a run from a thread of its own.
 pub struct Teller {
     shared: Arc<Shared>,
-    thread: JoinHandle<()>,
+    /// Closes with the thread.
+    ended: oneshot::Receiver<()>,
 }
 
 #[derive(Default)]
 struct Shared {
     orders: Mutex<Orders>,
     changed: Condvar,
+    /// Grows with every event that was told.
+    told: AtomicU64,
 }
 
 #[derive(Default)]
@@ -56,6 +63,10 @@ struct Orders {
 }
 
 impl Shared {
+    fn progress(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
+    }
+
     fn orders(&self) -> MutexGuard<'_, Orders> {
         // Orders are plain values: whoever panicked has left them whole.
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
@@ -81,11 +92,17 @@ impl Teller {
             deaf: false,
         };
         let orders = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("teller".into())
-            .spawn(move || voice.tell_all(events, &orders))
-            .map_err(|error| JournalError::Io { what: "follow", path: voice_path(store), error })?;
-        Ok(Self { shared, thread })
+        let (alive, ended) = oneshot::channel();
+        let work = move || {
+            let _alive = alive;
+            voice.tell_all(events, &orders);
+        };
+        std::thread::Builder::new().name("teller".into()).spawn(work).map_err(|error| JournalError::Io {
+            what: "follow",
+            path: voice_path(store),
+            error,
+        })?;
+        Ok(Self { shared, ended })
     }
 
     /// Events up to this number are durable.
@@ -101,12 +118,28 @@ impl Teller {
         self.shared.changed.notify_one();
     }
 
-    /// Tells the rest and ends.
-    pub fn finish(self) {
+    /// Tells the rest and ends; says whether all was told. A reader that takes nothing for as long as `patience`, or a signal to stop, ends
+    /// it before: the thread is left where it waits, with the lock on stdout, so nobody may write there any more.
+    pub async fn finish(&mut self, signals: &mut Signals, patience: Duration) -> bool {
         self.shared.orders().end = true;
         self.shared.changed.notify_one();
-        // Had it panicked, the hook has said so; the run itself is not touched by it.
-        let _ = self.thread.join();
+        let mut told = self.shared.progress();
+        loop {
+            tokio::select! {
+                // Had it panicked, the hook has said so; the run itself is not touched by it.
+                _ = &mut self.ended => return true,
+                () = tokio::time::sleep(patience) => {
+                    let now = self.shared.progress();
+                    if now == told {
+                        return false;
+                    }
+                    told = now;
+                }
+                signal = signals.next() => if matches!(signal, Asked::Stop(_)) {
+                    return false;
+                },
+            }
+        }
     }
 }
 
@@ -153,6 +186,7 @@ impl Voice {
                 while let Some(line) = read.pop_front_if(|line| line.recorded.seq <= durable) {
                     told = told.max(line.recorded.seq);
                     self.tell(&line);
+                    shared.told.fetch_add(1, Ordering::Relaxed);
                 }
                 if read.front().is_some_and(|line| line.recorded.seq > durable) {
                     break;
@@ -230,7 +264,7 @@ impl Voice {
 }
 
 /// Says something on stderr; a stderr that nobody reads is no reason to stop.
-fn complain(text: &str) {
+pub fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "holdpoint: {}", clean(text));
 }
 
@@ -248,7 +282,7 @@ pub fn first_line(dir: &Path) -> io::Result<Vec<u8>> {
 pub fn tail(path: &Path) -> Vec<String> {
     use std::io::{Read, Seek, SeekFrom};
     let read = || -> io::Result<(bool, Vec<u8>)> {
-        let mut file = std::fs::File::open(path)?;
+        let mut file = open_output(path)?;
         let length = file.metadata()?.len();
         let start = length.saturating_sub(TAIL_BYTES);
         file.seek(SeekFrom::Start(start))?;

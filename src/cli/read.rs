@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::console::text::{Ansi, Colors, clean};
 use crate::console::words::Zone;
-use crate::engine::output_path;
+use crate::engine::{open_output, output_path};
 use crate::journal::{JOURNAL, LineHash, Store};
 use crate::run::{Branches, PlanSizes, checkpoint_id, checkpoint_list, parse_checkpoint_id, short_id};
 
@@ -132,7 +132,7 @@ pub fn output(context: &Context, name: &str, step: &str, attempt: Option<u32>, f
 
 /// An attempt that had no output has no file.
 fn open(path: &Path) -> Result<Option<File>, Failure> {
-    match File::open(path) {
+    match open_output(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot_read(path, &error)),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
+use crate::engine::StorageTrouble;
 use crate::journal::{ListedRun, ResolveError, Store};
 use crate::run::{RunStatus, RunSummary, short_id};
 
@@ -14,14 +15,18 @@ use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
 use super::say::{Cell, Ink, Paint, cell, table};
+use super::trouble;
 
 /// `holdpoint runs`
 pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
-    let list = context.store().list_runs()?;
+    let store = context.store();
+    let list = store.list_runs()?;
+    let troubled = trouble::storage(&store, list.runs.iter().filter_map(|run| run.owner.as_ref()));
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match format {
         Format::Json => {
-            let mut shown: Vec<Value> = list.runs.iter().map(as_json).collect();
+            let mut shown: Vec<Value> =
+                list.runs.iter().map(|run| as_json(run, troubled.get(&run.summary.run_id))).collect();
             shown.extend(
                 list.unreadable
                     .iter()
@@ -34,9 +39,13 @@ pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
             if list.runs.is_empty() && list.unreadable.is_empty() {
                 writeln!(out, "no runs in {}", clean(&context.checkpoints.to_string_lossy()))?;
             }
-            let rows: Vec<Vec<Cell>> = list.runs.iter().map(row).collect();
+            let rows: Vec<Vec<Cell>> =
+                list.runs.iter().map(|run| row(run, troubled.get(&run.summary.run_id))).collect();
             table(&mut out, Paint::stdout(context.no_color), "", &rows)?;
             out.flush()?;
+            if let Some(warning) = trouble::nearly_full(&context.checkpoints) {
+                let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(&warning));
+            }
             for (dir, error) in &list.unreadable {
                 let line = format!("{}: {error}", dir.display());
                 let _ = writeln!(std::io::stderr().lock(), "holdpoint: cannot be read: {}", clean(&line));
@@ -47,7 +56,7 @@ pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn as_json(run: &ListedRun) -> Value {
+fn as_json(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Value {
     let mut shown = serde_json::to_value(&run.summary).unwrap_or_default();
     if let Value::Object(fields) = &mut shown {
         let counts = run.summary.counts;
@@ -60,13 +69,14 @@ fn as_json(run: &ListedRun) -> Value {
         fields.insert("done".into(), counts.done().into());
         fields.insert("owned".into(), run.owner.is_some().into());
         fields.insert("owner_pid".into(), run.owner.as_ref().and_then(|owner| owner.pid).into());
+        fields.insert("storage_trouble".into(), serde_json::to_value(trouble).unwrap_or_default());
         fields.insert("damaged".into(), run.damaged.into());
         fields.insert("folder".into(), run.dir.to_string_lossy().into());
     }
     shown
 }
 
-fn row(run: &ListedRun) -> Vec<Cell> {
+fn row(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Vec<Cell> {
     let summary = &run.summary;
     let counts = summary.counts;
     let mut marks: Vec<String> = summary.paused.iter().map(|reason| reason.word().replace('_', " ")).collect();
@@ -74,6 +84,7 @@ fn row(run: &ListedRun) -> Vec<Cell> {
     if run.damaged {
         marks.push("damaged: `holdpoint verify` says where".into());
     }
+    marks.extend(trouble.map(trouble::in_words));
     match &run.owner {
         Some(owner) => marks.push(owner.pid.map_or("open elsewhere".into(), |pid| format!("open in process {pid}"))),
         None if summary.status == RunStatus::Running => marks.push("its engine ended: resume it".into()),

@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use etcetera::BaseStrategy;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agents::output::{self, OutputIndex};
 use crate::console::output::{Stamps, Stream};
@@ -13,7 +15,7 @@ use crate::console::text::Charset;
 use crate::console::theme::{Depth, Theme};
 use crate::console::values::Given;
 use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left, Unmade};
-use crate::engine::NewRun;
+use crate::engine::{EngineHandle, NewRun};
 use crate::plan::{FailurePolicy, Plan};
 use crate::run::{RunState, short_id};
 
@@ -22,6 +24,9 @@ use super::failure::{Exit, Failure};
 use super::signals::Signals;
 use super::start::{self, Wishes};
 use super::{Context, ctl, detach, headless};
+
+/// How long a console has to end after SIGTERM.
+const UNHEARD: Duration = Duration::from_secs(5);
 
 /// What the console shows first.
 #[derive(Debug)]
@@ -66,7 +71,9 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
             Some(Initial::GoOn(run_id, headless::answers(context, &args)))
         }
     };
+    let unheard = tokio::spawn(end_unheard(engine.clone()));
     let left = crate::console::run(engine.clone(), options(context, wishes, initial)).await;
+    unheard.abort();
     let left = match left {
         Ok(left) => left,
         Err(error) => {
@@ -83,6 +90,16 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
     let _ = write!(std::io::stdout().lock(), "{text}");
     let exit = |state: &Arc<RunState>| Exit::of(state.status);
     Ok(runs.first().filter(|_| asked_for_a_run).map_or(Exit::Fine, exit))
+}
+
+/// A terminal that is not read holds up whoever writes to it, and with it the console and its answer to SIGTERM. The engine has tasks of its own:
+/// when the console has not ended a while after the signal, the runs are paused and the process ends without it.
+async fn end_unheard(engine: EngineHandle) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    terminate.recv().await;
+    tokio::time::sleep(UNHEARD).await;
+    engine.shutdown().await;
+    std::process::exit(Exit::Failed as i32);
 }
 
 fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> ConsoleOptions {

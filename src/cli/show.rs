@@ -15,6 +15,7 @@ use super::args::Format;
 use super::failure::{Exit, Failure};
 use super::narrate::tail;
 use super::say::{Cell, Ink, Paint, cell, table};
+use super::trouble;
 
 /// So many steps are shown one by one.
 const STEPS_SHOWN: usize = 30;
@@ -32,6 +33,8 @@ pub fn show(context: &Context, name: &str, format: Format) -> Result<Exit, Failu
             let mut shown = snapshot(&loaded.state, now);
             if let Some(fields) = shown.as_object_mut() {
                 fields.insert("owner_pid".into(), loaded.owner.as_ref().and_then(|owner| owner.pid).into());
+                let trouble = trouble::storage(&store, &loaded.owner).remove(&loaded.state.run_id);
+                fields.insert("storage_trouble".into(), serde_json::to_value(trouble).unwrap_or_default());
                 fields.insert("owned".into(), loaded.owner.is_some().into());
                 fields.insert("head".into(), loaded.place.hash.to_string().into());
                 fields.insert("folder".into(), loaded.dir.to_string_lossy().into());
@@ -60,6 +63,11 @@ fn text(
         if plan.headline() == plan.plan_id { String::new() } else { format!("  {}", clean(plan.headline())) };
     writeln!(out, "{}{headline}", paint.ink(Ink::Strong, &clean(&plan.plan_id)))?;
     writeln!(out, "{}", paint.ink(Ink::of_run(state.status), &headline_of_state(state)))?;
+    if let Some(trouble) = trouble::storage(store, &loaded.owner).get(&state.run_id) {
+        let since = Zone::Local.moment(trouble.since, now);
+        let line = format!("{} (since {since}); nothing starts until it does", trouble::in_words(trouble));
+        writeln!(out, "{}", paint.ink(Ink::Bad, &clean(&line)))?;
+    }
     let mut marks = vec![
         format!("run {}", state.run_id),
         format!("opened by {} {}", clean(&state.user), moment(state.created_at, now)),

@@ -4,6 +4,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::failure::Failure;
 
+/// A file that would grow beyond the limit on file sizes (`ulimit -f`) ends a program, unless it handles the signal: then the write fails like
+/// on a full disk. Handled and not ignored, because commands would inherit that. Called within a runtime.
+pub fn survive_file_size_limit() {
+    // The handler stays when the listener is gone. Where it cannot be set, things are as they were.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+}
+
 /// What arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {

@@ -86,11 +86,7 @@ impl Read {
     /// The file cannot be read. A plan that is wrong is no error here.
     pub fn file(path: &Path, simulate: bool) -> Result<Self, Failure> {
         let name = path.to_string_lossy().into_owned();
-        let too_large = std::fs::metadata(path).is_ok_and(|found| found.len() > plan::MAX_BYTES as u64);
-        if too_large {
-            return Err(Failure::usage(format!("{} is larger than a plan may be (64 MiB)", clean(&name))));
-        }
-        let bytes = std::fs::read(path)
+        let bytes = crate::console::plans::bytes(path)
             .map_err(|error| Failure::usage(format!("the plan {} cannot be read: {error}", clean(&name))))?;
         let loaded = plan::check_bytes(&name, &bytes, simulate);
         Ok(Self { name, text: String::from_utf8_lossy(&bytes).into_owned(), loaded })
@@ -146,6 +142,8 @@ pub struct Wishes {
     pub default_policy: FailurePolicy,
     /// `--set`
     pub set: BTreeMap<String, String>,
+    /// `--output-limit`
+    pub output_limit: Option<u64>,
     working_dir: String,
 }
 
@@ -164,6 +162,7 @@ impl Wishes {
             durability: Durability::Full,
             default_policy,
             set: BTreeMap::new(),
+            output_limit: None,
             working_dir: utf8(&working_dir)?,
         })
     }
@@ -178,6 +177,7 @@ impl Wishes {
             max_parallel: args.max_parallel,
             durability: args.durability.into(),
             set: args.set.iter().cloned().collect(),
+            output_limit: args.output_limit,
             ..Self::new(args.simulate, default_policy)?
         })
     }
@@ -207,6 +207,7 @@ impl Wishes {
             durability: self.durability,
             grace_seconds: DEFAULT_GRACE_SECONDS,
             working_dir: self.working_dir.clone(),
+            output_limit: self.output_limit,
             plan_path: absolute.into_os_string().into_string().ok(),
             variables: serde_json::Map::new(),
             environment: BTreeMap::new(),

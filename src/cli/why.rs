@@ -3,18 +3,20 @@
 use std::io::Write;
 
 use chrono::Utc;
+use serde_json::{Value, json};
 
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
-use crate::plan::Hold;
-use crate::run::{PauseReason, RunState, RunStatus, SkipReason, StepStatus, short_id};
+use crate::run::{self, Command, Outside, Reason, short_id};
 
 use super::Context;
+use super::args::Format;
 use super::failure::{Exit, Failure};
+use super::{shell_word, trouble};
 
 /// `holdpoint why`
-pub fn why(context: &Context, name: &str, step: &str) -> Result<Exit, Failure> {
-    let (store, _, dir) = context.run(name)?;
+pub fn why(context: &Context, name: &str, step: &str, format: Format) -> Result<Exit, Failure> {
+    let (store, run_id, dir) = context.run(name)?;
     let loaded = store.load(&dir)?;
     let state = &loaded.state;
     let Some(position) = state.position(step) else {
@@ -22,153 +24,85 @@ pub fn why(context: &Context, name: &str, step: &str) -> Result<Exit, Failure> {
         let hint = near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
         return Err(Failure::usage(format!("the plan of this run has no step `{step}`{hint}")));
     };
-    let resume = context.command(&format!("resume {}", short_id(state.run_id)));
-    let mut said = of_step(state, position, &resume);
-    said.extend(of_run(state, loaded.owner.is_some(), position, &resume));
+    // Only the engine knows whether the disk takes what it decides.
+    let storage = trouble::storage(&store, &loaded.owner).remove(&run_id);
+    let damage = loaded.damage.as_ref().map(ToString::to_string);
+    let outside = Outside {
+        owned: loaded.owner.is_some(),
+        storage: storage.as_ref().map(|trouble| (trouble.error.as_str(), Some(trouble.since))),
+        damage: damage.as_deref(),
+    };
+    let reasons = run::why(state, position, outside);
+    let line = |command: &Command| line_of(context, run_id, outside.owned, command);
     let mut out = std::io::stdout().lock();
-    for line in said {
-        writeln!(out, "{}", clean(&line))?;
+    match format {
+        Format::Text => {
+            for reason in &reasons {
+                writeln!(out, "{}", clean(&words::reason(reason, Zone::Local, Utc::now())))?;
+                for command in ways(context, run_id, reason, &line) {
+                    writeln!(out, "  {}", clean(&command))?;
+                }
+            }
+        }
+        Format::Json => {
+            let reasons: Vec<Value> = reasons
+                .iter()
+                .map(|reason| {
+                    let mut shown = serde_json::to_value(reason).unwrap_or_default();
+                    shown["command_lines"] = ways(context, run_id, reason, &line).into();
+                    shown
+                })
+                .collect();
+            let answer = json!({
+                "run_id": run_id,
+                "orchestration_state": state.status.word(),
+                "step_id": step,
+                "status": state.steps[position].status.word(),
+                "owned": outside.owned,
+                "reasons": reasons,
+            });
+            serde_json::to_writer_pretty(&mut out, &answer).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
     }
     Ok(Exit::Fine)
 }
 
-fn of_step(state: &RunState, position: usize, resume: &str) -> Vec<String> {
-    let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
-    let id = &definition.step_id;
-    let now = Utc::now();
-    let since = step
-        .since
-        .map(|since| {
-            let span = words::roughly((now - since).as_seconds_f64());
-            format!(" since {} ({span})", Zone::Local.clock(since))
-        })
-        .unwrap_or_default();
-    let outcome = step
-        .attempt()
-        .and_then(|attempt| attempt.outcome.as_ref())
-        .map(|outcome| outcome.in_words())
-        .unwrap_or_default();
-    let answers =
-        format!("Whoever operates the run can answer: `{resume} --retry {id}`, `--skip {id}` or `--complete {id}`.");
-    let mut said = Vec::new();
-    match step.status {
-        StepStatus::Running => {
-            said.push(format!("{id} is running{since}."));
-            said.push(match definition.timeout_seconds {
-                Some(limit) => format!("Its time limit is {}.", words::span(limit)),
-                None => "It has no time limit.".into(),
-            });
-        }
-        StepStatus::Stopping => {
-            said.push(format!(
-                "{id} is being stopped{since}; what has not ended {} after TERM is killed.",
-                words::span(state.options.grace_seconds)
-            ));
-        }
-        StepStatus::Completed => said.push(match &step.by_hand {
-            Some(by_hand) => format!("{id} was completed by hand by {}{since}.", by_hand.user),
-            None => format!("{id} is completed{since}."),
-        }),
-        StepStatus::Skipped => {
-            let skip = step.skip.as_ref();
-            let because =
-                skip.and_then(|skip| skip.reason.as_deref()).map(|reason| format!(": {reason}")).unwrap_or_default();
-            said.push(match skip.map(|skip| skip.why) {
-                Some(SkipReason::Condition) => format!("{id} was skipped: its condition was false."),
-                Some(SkipReason::Upstream) => format!("{id} was skipped: what it needs was skipped."),
-                _ => format!(
-                    "{id} was skipped by {}{because}.",
-                    skip.and_then(|skip| skip.user.as_deref()).unwrap_or("an operator")
-                ),
-            });
-            said.push(format!("`{resume} --retry {id}` runs it after all."));
-        }
-        StepStatus::Failed => {
-            said.push(format!("{id} failed{since}: {outcome}."));
-            said.push(answers);
-        }
-        StepStatus::Interrupted => {
-            said.push(format!("{id} was running when its engine ended{since}; it is not marked idempotent, so it does not run again by itself."));
-            said.push(answers);
-        }
-        StepStatus::Cancelled => {
-            said.push(format!("{id} was stopped by an operator{since}."));
-            said.push(answers);
-        }
-        StepStatus::Held => {
-            let reason = state.hold_reason(position).map(|reason| format!(": {reason}")).unwrap_or_default();
-            said.push(format!("{id} is at its hold point{since}{reason}."));
-            let needed = definition.hold.as_ref().map_or(1, Hold::approvals);
-            let signed = step.hold.as_ref().map_or(&[][..], |hold| &hold.signed[..]);
-            if needed > 1 {
-                said.push(format!("{} of {needed} people have signed it off ({}).", signed.len(), signed.join(", ")));
-            }
-            said.push(format!("Whoever operates the run can release it: `{resume} --release {id}`."));
-        }
-        StepStatus::InReview => said.push(format!("The result of {id} waits for a person's verdict{since}.")),
-        StepStatus::Waiting => {
-            let due = step.due.map(|due| {
-                format!(" at {} (in {})", Zone::Local.clock(due), words::span((due - now).as_seconds_f64()))
-            });
-            said.push(format!("{id} failed ({outcome}) and tries again by itself{}.", due.unwrap_or_default()));
-        }
-        StepStatus::Pending => {
-            let waits = state.unmet(position);
-            if waits.is_empty() {
-                said.push(format!("{id} waits for nothing but its turn."));
-                if state.is_hold_point(position) {
-                    said.push("Then its hold point stops it until somebody releases it.".into());
-                }
-            } else {
-                said.push(format!("{id} waits for {}:", words::count(waits.len(), "other step")));
-                for other in waits.iter().take(10) {
-                    let (other, status) = (&state.plan.steps[*other].step_id, state.steps[*other].status);
-                    let answer = match status {
-                        StepStatus::Failed | StepStatus::Interrupted | StepStatus::Cancelled => {
-                            format!(": `{resume} --retry {other}`, or --skip")
-                        }
-                        StepStatus::Held => format!(": `{resume} --release {other}`"),
-                        _ => String::new(),
-                    };
-                    said.push(format!("  {other} is {}{answer}", status.word()));
-                }
-                if waits.len() > 10 {
-                    said.push(format!("  and {} more", waits.len() - 10));
-                }
-            }
-        }
+/// The command lines that would help.
+fn ways(
+    context: &Context,
+    run_id: uuid::Uuid,
+    reason: &Reason,
+    line: &impl Fn(&Command) -> Option<String>,
+) -> Vec<String> {
+    let mut ways: Vec<String> = reason.commands.iter().filter_map(line).collect();
+    if ways.is_empty() && reason.take_over {
+        ways.push(context.command(&format!("resume {}", short_id(run_id))));
     }
-    said
+    ways
 }
 
-/// What holds every step back.
-fn of_run(state: &RunState, owned: bool, position: usize, resume: &str) -> Option<String> {
-    let status = state.steps[position].status;
-    if status.is_satisfied() {
-        return None;
-    }
-    let since = Zone::Local.clock(state.since);
-    match state.status {
-        RunStatus::Running if !owned => Some(format!("No engine has the run open: `{resume}` goes on with it.")),
-        RunStatus::Running => {
-            let live = state.counts().live();
-            let full = status == StepStatus::Pending && live >= state.options.max_parallel && state.is_ready(position);
-            full.then(|| format!("{live} attempts run, and no more than that may run at the same time."))
+/// How a command is asked for: of the engine that has the run open, or by going on with it. `None` where the second has no way to say it.
+fn line_of(context: &Context, run_id: uuid::Uuid, owned: bool, command: &Command) -> Option<String> {
+    let run = short_id(run_id);
+    let step = command.target().map(shell_word).unwrap_or_default();
+    let rest = match (owned, command) {
+        (true, Command::Start) => format!("ctl {run} start"),
+        (true, Command::Resume) => format!("ctl {run} resume"),
+        (true, Command::Cancel) => format!("ctl {run} cancel"),
+        (true, Command::Retry { downstream, .. }) => {
+            format!("ctl {run} retry {step}{}", if *downstream { " --downstream" } else { "" })
         }
-        RunStatus::Paused => {
-            let reasons: Vec<&str> = state.paused.iter().map(|reason| reason.word()).collect();
-            let by_word =
-                state.paused.iter().any(|reason| matches!(reason, PauseReason::Operator | PauseReason::Recovered));
-            let answer = if by_word { format!(": `{resume}` goes on") } else { String::new() };
-            Some(format!("The run is paused since {since} ({}){answer}.", reasons.join(", ")))
-        }
-        RunStatus::Idle => Some(format!("The run has not started: `{resume}` starts it.")),
-        RunStatus::Failed => {
-            Some(format!("The run failed at {since}: {}.", state.error.as_deref().unwrap_or("a step failed")))
-        }
-        RunStatus::Cancelled => {
-            Some(format!("The run was cancelled at {since}; retrying or skipping a step reopens it."))
-        }
-        RunStatus::Completed => None,
-    }
+        (true, Command::Skip { .. }) => format!("ctl {run} skip {step}"),
+        (true, Command::Complete { .. }) => format!("ctl {run} complete {step}"),
+        (true, Command::Release { .. }) => format!("ctl {run} release {step}"),
+        (true, Command::SetParallel { value }) => format!("ctl {run} set-parallel {value}"),
+        (false, Command::Start | Command::Resume) => format!("resume {run}"),
+        (false, Command::Retry { downstream: false, .. }) => format!("resume {run} --retry {step}"),
+        (false, Command::Skip { .. }) => format!("resume {run} --skip {step}"),
+        (false, Command::Complete { .. }) => format!("resume {run} --complete {step}"),
+        (false, Command::Release { .. }) => format!("resume {run} --release {step}"),
+        _ => return None,
+    };
+    Some(context.command(&rest))
 }

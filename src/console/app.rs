@@ -430,7 +430,9 @@ impl App {
                 if let Some(open) = self.run.as_mut().filter(|open| open.id() == run) {
                     open.apply(&events);
                 }
-                self.followed()
+                let mut effects = self.followed();
+                effects.extend(self.leave_when_nothing_runs());
+                effects
             }
             Event::FellBehind { missed } => {
                 self.say(format!(
@@ -553,9 +555,7 @@ impl App {
         {
             effects.push(Effect::Alert(alert));
         }
-        if self.leaving.is_some_and(|leaving| leaving != Leaving::Asking) && self.runs.active().next().is_none() {
-            effects.push(Effect::Quit);
-        }
+        effects.extend(self.leave_when_nothing_runs());
         effects
     }
 

@@ -4,15 +4,42 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use uuid::Uuid;
 
 use crate::engine::request;
-use crate::run::{Command, RunStatus};
+use crate::run::{Command, RunStatus, RunSummary};
 
 use super::app::{App, Effect};
 use super::keys::Key;
 use super::popups::{Leaving, Popup};
+use super::runs_model::is_active;
 
 impl App {
+    /// Runs that would be left alone: those that are active, by the newest that is known of each. What is on the screen may be newer than the
+    /// list.
+    pub(super) fn still_active(&self) -> Vec<RunSummary> {
+        let ended = |run: &RunSummary| {
+            self.run.as_ref().is_some_and(|open| {
+                open.id() == run.run_id && open.state.seq > run.seq && !is_active(&open.state.summary())
+            })
+        };
+        self.runs.active().filter(|run| !ended(run)).cloned().collect()
+    }
+
+    /// The last run may have ended while the question was open: then there is nothing to ask any more, or the console may go.
+    pub(super) fn leave_when_nothing_runs(&mut self) -> Option<Effect> {
+        let leaving = self.leaving?;
+        if !self.still_active().is_empty() {
+            return None;
+        }
+        if leaving != Leaving::Asking {
+            return Some(Effect::Quit);
+        }
+        self.leaving = None;
+        self.layers.retain(|layer| !matches!(layer.popup, Popup::Quit(_)));
+        self.say("nothing runs any more: q leaves");
+        None
+    }
+
     pub(super) fn quit(&mut self) -> Vec<Effect> {
-        if self.settings.attached.is_some() || self.runs.active().next().is_none() {
+        if self.settings.attached.is_some() || self.still_active().is_empty() {
             return vec![Effect::Quit];
         }
         self.leaving.get_or_insert(Leaving::Asking);
@@ -29,6 +56,7 @@ impl App {
             // The same key twice must not stop attempts: who taps it again means what it meant before.
             KeyCode::Char('p') if state == Leaving::Asking => Some(Leaving::Draining),
             KeyCode::Char('k') if state == Leaving::Draining => Some(Leaving::Stopping),
+            KeyCode::Char('e') if state == Leaving::Stopping && self.disk_fails() => Some(Leaving::Stopping),
             _ if control_c => Some(pause_further(state)),
             KeyCode::Char('c') => Some(Leaving::Cancelling),
             KeyCode::Esc | KeyCode::Char('s' | 'n') => {
@@ -42,11 +70,15 @@ impl App {
         };
         let Some(next) = next else { return Vec::new() };
         let again = next == state;
+        if again && next == Leaving::Stopping && self.disk_fails() {
+            // The engine stops what runs when it ends, also where it cannot write that down.
+            return vec![Effect::Quit];
+        }
         self.leaving = Some(next);
         if let Some(layer) = self.layers.last_mut() {
             layer.popup = Popup::Quit(next);
         }
-        let active: Vec<_> = self.runs.active().cloned().collect();
+        let active = self.still_active();
         if active.is_empty() {
             return vec![Effect::Quit];
         }
@@ -68,6 +100,13 @@ impl App {
                 Leaving::Cancelling => None,
             })
             .collect()
+    }
+}
+
+impl App {
+    /// Whether the disk does not take what is decided about the open run.
+    pub(super) fn disk_fails(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.storage.is_some())
     }
 }
 

@@ -111,7 +111,11 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
                 .map(|attempt| format!(" in {}", words::duration(attempt.seconds(attempt.started_at))))
                 .unwrap_or_default();
             match then {
-                Then::Complete => quiet(format!("{step} completed{number}{took}")),
+                // What went wrong beside the work, such as output that is incomplete.
+                Then::Complete => match &outcome.error {
+                    Some(error) => Some((format!("{step} completed{number}{took}, but {error}"), Weight::Attention)),
+                    None => quiet(format!("{step} completed{number}{took}")),
+                },
                 Then::Fail { .. } => Some((format!("{step} failed{number}{why}"), Weight::Bad)),
                 Then::Retry { due } => {
                     let wait = words::span((*due - recorded.time).as_seconds_f64());

@@ -1,7 +1,12 @@
 //! Plan files: found and checked, in a task that may wait.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 use crate::plan;
 
@@ -31,8 +36,27 @@ pub async fn list(folder: PathBuf, simulate: bool) -> Vec<PlanEntry> {
     read.await.unwrap_or_default()
 }
 
+/// Reads a plan's file, and not more of it than a plan may be. Pipes and devices are refused: whoever reads one may wait for ever, or get no end.
+///
+/// # Errors
+/// It cannot be read, is no file, or is too large.
+pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    // Without waiting for a writer, should it be a pipe.
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(plan::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > plan::MAX_BYTES {
+        let what = format!("it is larger than a plan may be ({} MiB)", plan::MAX_BYTES >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(bytes)
+}
+
 fn load(path: &Path, simulate: bool) -> PlanEntry {
-    let bytes = match std::fs::read(path) {
+    let bytes = match bytes(path) {
         Ok(bytes) => bytes,
         Err(error) => return unreadable(path, &error.to_string()),
     };
@@ -60,6 +84,23 @@ fn stem(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_file_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe.json");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.json")).unwrap();
+        let real = folder.path().join("real");
+        std::fs::write(&real, r#"{"plan_id": "linked", "steps": [{"step_id": "one", "run": "true"}]}"#).unwrap();
+        std::os::unix::fs::symlink(&real, folder.path().join("link.json")).unwrap();
+        let found = list(folder.path().to_path_buf(), false).await;
+        assert_eq!(found.len(), 3);
+        assert!(found[0].plan.is_some(), "a link to a plan is one");
+        for entry in &found[1..] {
+            assert!(entry.report.contains("not a regular file"), "{}", entry.report);
+        }
+    }
 
     #[tokio::test]
     async fn plans_are_listed_by_name_and_bad_ones_say_what_is_wrong() {

@@ -275,7 +275,7 @@ fn row_id(line: &Line) -> Option<RowId> {
     if let Line::Row(id) = line { Some(id.clone()) } else { None }
 }
 
-fn is_active(run: &RunSummary) -> bool {
+pub(super) fn is_active(run: &RunSummary) -> bool {
     run.status == RunStatus::Running || run.cancelling || run.counts.live() > 0
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, FixedOffset, Local, Utc};
 
-use crate::run::{Command, PauseReason, RunState, RunStatus, StepStatus, checkpoint_id, short_id};
+use crate::run::{Command, PauseReason, Reason, RunState, RunStatus, StepStatus, checkpoint_id, short_id};
 
 use super::text;
 
@@ -109,6 +109,21 @@ pub fn list(names: &[&str], limit: usize) -> String {
             format!("{} and {last}", first.join(", "))
         }
         _ => format!("{} and {} more", names[..limit].join(", "), thousands(names.len() - limit)),
+    }
+}
+
+/// A reason of [`why`](crate::run::why) as a sentence: what, since when, and until when.
+pub fn reason(reason: &Reason, zone: Zone, now: DateTime<Utc>) -> String {
+    let mut said = reason.what.clone();
+    if let Some(first) = said.chars().next().filter(|_| reason.step.is_none()) {
+        said.replace_range(..first.len_utf8(), &first.to_uppercase().to_string());
+    }
+    if let Some(until) = reason.until {
+        said.push_str(&format!(", in {} at {}", span((until - now).as_seconds_f64()), zone.clock(until)));
+    }
+    match reason.since {
+        Some(since) => format!("{said} (since {}, {}).", zone.moment(since, now), span((now - since).as_seconds_f64())),
+        None => format!("{said}."),
     }
 }
 

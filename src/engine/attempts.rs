@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use crate::agents::{self, AttemptContext, LiveBoard, StopHandle, Warden};
 use crate::plan::{self, AgentSpec, Step};
-use crate::run::{InputError, Outcome, RunState, Secrets, condition, input_of, rendered_step, rendered_value};
+use crate::run::{
+    DEFAULT_OUTPUT_LIMIT, InputError, Outcome, RunState, Secrets, condition, input_of, rendered_step, rendered_value,
+};
 
 use super::live::LiveRun;
 
@@ -62,8 +64,9 @@ impl Launcher {
             plan_dir: run.plan_dir.clone(),
             working_dir: PathBuf::from(&state.options.working_dir),
             output_path: super::output_path(&self.root, run_id, step_id, number),
+            output_limit: state.options.output_limit.unwrap_or(DEFAULT_OUTPUT_LIMIT),
             results: results_of(state),
-            grace: Duration::try_from_secs_f64(state.options.grace_seconds).unwrap_or(Duration::from_secs(10)),
+            grace: state.options.grace(),
             stop,
             live: self.live.sink(run_id, step_id, number),
             warden: Arc::clone(&self.warden),

@@ -3,10 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use crate::agents::{Masker, StopHandle};
+use crate::agents::{Masker, Stop, StopHandle};
 use crate::plan;
 use crate::run::{
     Command, Event, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, Recorded, Rejection, RejectionCode,
@@ -59,7 +62,29 @@ pub(super) struct LiveRun {
     /// What arrived meanwhile: decided first once writing works.
     deferred: Vec<Input>,
     /// The time this run is to be woken at, as entered in the engine's list.
-    pub wake_at: Option<chrono::DateTime<chrono::Utc>>,
+    pub wake: Option<Wake>,
+}
+
+/// When a run is to be woken.
+///
+/// The time is kept twice, because a clock can be set: a wait is over when the clock says so or when it has lasted as long as it was to last,
+/// whichever comes first. Ordered by the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wake {
+    pub at: Instant,
+    pub due: DateTime<Utc>,
+}
+
+impl Wake {
+    pub fn new(due: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        // So far away that it does not matter when.
+        const AGES: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+        Self { at: Instant::now() + (due - now).to_std().unwrap_or_default().min(AGES), due }
+    }
+
+    pub fn is_due(&self, now: DateTime<Utc>, instant: Instant) -> bool {
+        self.due <= now || self.at <= instant
+    }
 }
 
 impl LiveRun {
@@ -79,7 +104,7 @@ impl LiveRun {
             storage: None,
             undurable: VecDeque::new(),
             deferred: Vec::new(),
-            wake_at: None,
+            wake: None,
         }
     }
 
@@ -276,6 +301,13 @@ impl LiveRun {
         let mut inputs = std::mem::take(&mut self.deferred);
         inputs.push(Input::Wake);
         inputs
+    }
+
+    /// Asks every attempt to stop, without a word in the journal.
+    pub fn stop_attempts(&self) {
+        for (_, handle) in self.attempts.values() {
+            handle.stop(Stop::Term);
+        }
     }
 
     /// Whether an attempt is alive, as far as the engine has started it.

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::journal::disk::{Disk, RealDisk};
 use crate::run::{Command, Request};
 
+pub use crate::agents::output::open as open_output;
 pub use handle::*;
 pub use task::{ENGINE_USER, start};
 

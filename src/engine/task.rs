@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::agents::{self, LiveBoard, LiveUpdate, Stop, Warden};
@@ -24,7 +24,7 @@ use crate::run::{
 use super::EngineConfig;
 use super::attempts::{AttemptReport, Launcher};
 use super::handle::{Ack, EngineHandle, Link, Local, Message, NewRun, Notice, Opened};
-use super::live::{Effect, LiveRun};
+use super::live::{Effect, LiveRun, Wake};
 
 /// How many commands may wait for the engine; whoever sends more waits.
 const INBOX: usize = 1024;
@@ -34,6 +34,9 @@ const REPORTS: usize = 4096;
 const NOTICES: usize = 4096;
 /// How much is taken in before the disk is given what was decided: bounds a group, and how long an answer can take.
 const INTAKE: usize = 4096;
+
+/// How soon a clock that was set forward, or a machine that has slept, is noticed.
+const CLOCK_JUMPS: Duration = Duration::from_secs(1);
 
 /// How long what survived an earlier engine has between TERM and KILL.
 const SURVIVORS_GRACE: Duration = Duration::from_secs(5);
@@ -74,7 +77,8 @@ struct Engine {
     launcher: Launcher,
     notices: broadcast::Sender<Notice>,
     done: mpsc::Sender<Done>,
-    wakes: BTreeSet<(DateTime<Utc>, Uuid)>,
+    /// When runs are to be woken, the next first.
+    wakes: BTreeSet<(Wake, Uuid)>,
     closing: Vec<oneshot::Sender<()>>,
     ended: bool,
 }
@@ -145,7 +149,7 @@ impl Engine {
                 Some(report) = reports.recv() => self.on_attempt(report),
                 Some(found) = done.recv() => self.on_done(found),
                 news = live.next() => self.publish(news),
-                () = sleep_until(self.wakes.first().map(|(due, _)| *due), &self.config) => self.on_wake(),
+                () = sleep_until(self.wakes.first().map(|(wake, _)| *wake), &self.config) => self.on_wake(),
             }
             for _ in 0..INTAKE {
                 if let Ok(report) = reports.try_recv() {
@@ -362,15 +366,15 @@ impl Engine {
     /// A batch was decided: it goes to the disk, and the run's next time to wake is noted.
     fn decided(&mut self, run_id: Uuid, events: Vec<Arc<Recorded>>) {
         if let Some(run) = self.runs.get_mut(&run_id) {
-            let wake_at = if run.storage.is_some() { None } else { run.state.wake_at() };
-            if wake_at != run.wake_at {
-                if let Some(before) = run.wake_at {
+            let due = if run.storage.is_some() { None } else { run.state.wake_at() };
+            if due != run.wake.map(|wake| wake.due) {
+                if let Some(before) = run.wake {
                     self.wakes.remove(&(before, run_id));
                 }
-                if let Some(wake_at) = wake_at {
-                    self.wakes.insert((wake_at, run_id));
-                }
-                run.wake_at = wake_at;
+                // In the run's own time, which does not go back.
+                let now = (self.config.now)().max(run.state.updated_at);
+                run.wake = due.map(|due| Wake::new(due, now));
+                self.wakes.extend(run.wake.map(|wake| (wake, run_id)));
             }
         }
         // Also when it is empty: an acknowledgement may wait for its turn behind what was decided before.
@@ -402,16 +406,16 @@ impl Engine {
     }
 
     fn on_wake(&mut self) {
-        let now = (self.config.now)();
-        while let Some((due, run_id)) = self.wakes.first().copied() {
-            if due > now {
-                break;
-            }
-            self.wakes.pop_first();
-            if let Some(run) = self.runs.get_mut(&run_id) {
-                run.wake_at = None;
-            }
-            self.report(run_id, Input::Wake);
+        let (now, instant) = ((self.config.now)(), Instant::now());
+        let due: Vec<(Wake, Uuid)> = self.wakes.iter().filter(|(wake, _)| wake.is_due(now, instant)).copied().collect();
+        for (wake, run_id) in due {
+            self.wakes.remove(&(wake, run_id));
+            // Whatever the clock says: the time is over.
+            let moment = Moment { now: now.max(wake.due), ..self.moment() };
+            let Some(run) = self.runs.get_mut(&run_id) else { continue };
+            run.wake = None;
+            let batch = run.report(Input::Wake, &moment);
+            self.decided(run_id, batch);
         }
     }
 
@@ -481,17 +485,25 @@ impl Engine {
             }
             Cause::Event { seq } => run.retract(durable, seq, &error),
         };
-        if let Some(before) = run.wake_at.take() {
+        if let Some(before) = run.wake.take() {
             self.wakes.remove(&(before, run_id));
         }
         for input in again {
             self.report(run_id, input);
+        }
+        if !self.closing.is_empty() {
+            // The request to stop is among what is void now.
+            self.interrupt(run_id);
         }
     }
 
     fn on_writable(&mut self, run_id: Uuid) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         let inputs = run.writable();
+        if !self.closing.is_empty() {
+            // Before their ends are decided: they were stopped, and nothing is to follow on them.
+            self.interrupt(run_id);
+        }
         for input in inputs {
             self.report(run_id, input);
         }
@@ -508,8 +520,8 @@ impl Engine {
                 let _ = reply.send(Err(refusal.possible("wait until they have ended, or cancel the run")));
             }
             Some(_) => {
-                if let Some(wake_at) = self.runs.remove(&run_id).and_then(|run| run.wake_at) {
-                    self.wakes.remove(&(wake_at, run_id));
+                if let Some(wake) = self.runs.remove(&run_id).and_then(|run| run.wake) {
+                    self.wakes.remove(&(wake, run_id));
                 }
                 self.to_close.push((run_id, reply));
             }
@@ -538,14 +550,21 @@ impl Engine {
         }
         let runs: Vec<Uuid> = self.runs.keys().copied().collect();
         for run_id in runs {
+            self.interrupt(run_id);
+        }
+    }
+
+    /// The engine is closing: a run is paused and its attempts are stopped. Where the disk does not take that, they are stopped all the
+    /// same: the journal says that they run, so whoever opens the run next finds them interrupted, which is what they are.
+    fn interrupt(&mut self, run_id: Uuid) {
+        let Some(run) = self.runs.get(&run_id) else { return };
+        if run.storage.is_some() {
+            run.stop_attempts();
+        } else if run.state.status == RunStatus::Running || run.is_busy() {
             let request = super::request(Command::Interrupt, ENGINE_USER).because("the engine ends");
-            let wanted =
-                self.runs.get(&run_id).is_some_and(|run| run.state.status == RunStatus::Running || run.is_busy());
-            if wanted {
-                // Nobody waits for this answer.
-                let (reply, _) = oneshot::channel();
-                self.decide_request(run_id, &request, &Input::Request(request.clone()), reply);
-            }
+            // Nobody waits for this answer.
+            let (reply, _) = oneshot::channel();
+            self.decide_request(run_id, &request, &Input::Request(request.clone()), reply);
         }
     }
 
@@ -554,8 +573,9 @@ impl Engine {
         if self.closing.is_empty() || writing {
             return;
         }
-        // A run whose disk fails cannot be waited for: what its attempts do now can be told to nobody.
-        self.ended = !self.runs.values().any(|run| run.is_busy() && run.storage.is_none());
+        // Where the disk fails the state cannot tell who is alive, and how they end can be told to nobody; but end they must.
+        let busy = |run: &LiveRun| if run.storage.is_some() { !run.attempts.is_empty() } else { run.is_busy() };
+        self.ended = !self.runs.values().any(busy);
     }
 }
 
@@ -564,7 +584,9 @@ async fn stop_survivors(ledger: Ledger, opened: &journal::Found, engine: Uuid) -
     let mut notes: Vec<String> = opened.cut.iter().map(|cut| format!("cut off the journal: {cut}")).collect();
     notes.extend(opened.ignored.iter().map(|one| format!("{} was not used: {}", one.path.display(), one.what)));
     let run_id = ledger.run_id();
-    let survivors = tokio::task::spawn_blocking(move || agents::survivors(run_id, engine)).await.unwrap_or_default();
+    let output = ledger.dir().join(crate::journal::OUTPUT);
+    let survivors =
+        tokio::task::spawn_blocking(move || agents::survivors(run_id, engine, &output)).await.unwrap_or_default();
     for one in &survivors {
         notes.push(format!(
             "process {} of {} (attempt {}) had survived its engine and was stopped: {}",
@@ -577,13 +599,12 @@ async fn stop_survivors(ledger: Ledger, opened: &journal::Found, engine: Uuid) -
     Found { ledger, notes }
 }
 
-async fn sleep_until(due: Option<DateTime<Utc>>, config: &EngineConfig) {
-    match due {
+async fn sleep_until(wake: Option<Wake>, config: &EngineConfig) {
+    match wake {
         None => std::future::pending().await,
-        Some(due) => {
-            // A clock that jumps must not make the wait endless: look again after a while.
-            let wait = (due - (config.now)()).to_std().unwrap_or_default();
-            tokio::time::sleep(wait.min(Duration::from_secs(60))).await;
+        Some(wake) => {
+            let by_clock = Instant::now() + (wake.due - (config.now)()).to_std().unwrap_or_default();
+            tokio::time::sleep_until(wake.at.min(by_clock).min(Instant::now() + CLOCK_JUMPS)).await;
         }
     }
 }

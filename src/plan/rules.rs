@@ -34,6 +34,7 @@ pub(super) fn check(document: &Document, report: &mut Report) {
         pools: list("pools").map(|node| names(document, node)).unwrap_or_default(),
         defaults,
         templates: document.contains("{{"),
+        nul: document.contains("\0"),
         steps,
     };
     check.ids();
@@ -59,6 +60,8 @@ struct Check<'a, 'd, 'r> {
     default_fields: Fields,
     /// Whether there is any expression in the whole text.
     templates: bool,
+    /// Whether a NUL is written anywhere in the text.
+    nul: bool,
     /// The first step of each id, by position.
     ids: HashMap<&'a str, u32>,
     variables: BTreeSet<&'a str>,
@@ -192,6 +195,26 @@ impl<'a> Check<'a, '_, '_> {
         }
     }
 
+    /// What becomes a command line, an environment or a path cannot hold a NUL: the system would refuse the command when its time comes.
+    fn no_nul(&mut self, owner: NodeId, names: &[&str]) {
+        let document = self.document;
+        if !self.nul {
+            return;
+        }
+        for (key, value) in document.members(owner).collect::<Vec<_>>() {
+            let name = document.string(key);
+            if !names.contains(&name) {
+                continue;
+            }
+            // The words of a list and the names in an object as well as the text itself.
+            let with = (value..document.after(value)).find(|node| document.string(*node).contains('\0'));
+            if let Some(node) = with {
+                let message = format!("`{name}` holds a NUL character, which nothing that is started can be given");
+                self.error(node, message, "`\\u0000` stands in here", None);
+            }
+        }
+    }
+
     /// Who does a step's work: a command of its own, or an agent; not both, and not nobody.
     fn who(&mut self, place: usize) {
         let fields = self.effective(place);
@@ -234,6 +257,7 @@ impl<'a> Check<'a, '_, '_> {
 
     /// Everything that concerns one step, or the defaults, alone.
     fn contents(&mut self, owner: NodeId, fields: &Fields) {
+        self.no_nul(owner, &["run", "env", "working_dir"]);
         let document = self.document;
         if let Some(pool) = node(fields.pool)
             && let Some(name) = document.as_string(pool)
@@ -312,6 +336,7 @@ impl<'a> Check<'a, '_, '_> {
         let document = self.document;
         let Some(agents) = document.get(0, "agents") else { return };
         for (_, agent) in document.members(agents) {
+            self.no_nul(agent, &["command", "env", "working_dir"]);
             let find = |name: &str| document.get(agent, name).filter(|node| document.kind(*node) != Kind::Null);
             match find("kind").map_or("", |kind| document.string(kind)) {
                 "wait" => {

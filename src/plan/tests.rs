@@ -44,6 +44,25 @@ fn keys(value: &Value) -> BTreeSet<String> {
 }
 
 #[test]
+fn what_cannot_be_started_for_a_nul_is_refused() {
+    for text in [
+        r#"{"plan_id": "p", "steps": [{"step_id": "a", "run": "echo \u0000"}]}"#,
+        r#"{"plan_id": "p", "steps": [{"step_id": "a", "run": "echo", "env": {"A": "x\u0000"}}]}"#,
+        r#"{"plan_id": "p", "steps": [{"step_id": "a", "run": "echo", "env": {"A\u0000": "x"}}]}"#,
+        r#"{"plan_id": "p", "steps": [{"step_id": "a", "run": "echo", "working_dir": "\u0000"}]}"#,
+        r#"{"plan_id": "p", "defaults": {"env": {"A": "\u0000"}}, "steps": [{"step_id": "a", "run": "echo"}]}"#,
+        r#"{"plan_id": "p", "agents": {"x": {"kind": "command", "command": ["echo", "\u0000"]}}, "steps": [{"step_id": "a", "agent_type": "x"}]}"#,
+    ] {
+        let loaded = load("p.json", text);
+        assert!(loaded.plan.is_none(), "{text}");
+        assert!(loaded.diagnostics.iter().any(|one| one.message.contains("NUL")), "{text}: {:?}", loaded.diagnostics);
+    }
+    // Where nothing is started with it, it may stand.
+    let text = r#"{"plan_id": "p", "steps": [{"step_id": "a", "run": "echo", "name": "\u0000"}]}"#;
+    assert!(!load("p.json", text).has_errors());
+}
+
+#[test]
 fn the_smallest_plan_of_the_older_system_loads() {
     let plan = loaded(SEED);
     assert_eq!(plan.plan_id, "research_001");

@@ -36,6 +36,8 @@ pub fn register(registration: Registration, moment: &Moment) -> Vec<Arc<Recorded
 /// # Errors
 /// The input was refused; the state is unchanged.
 pub fn advance(state: &mut RunState, input: &Input, moment: &Moment) -> Result<Vec<Arc<Recorded>>, Rejection> {
+    // A run's time does not go back when a clock is set back: what waits for a time would wait that much longer.
+    let moment = &Moment { now: moment.now.max(state.updated_at), ..*moment };
     let mut batch = Vec::new();
     for event in decide(state, input, moment)? {
         fold(state, event, moment, &mut batch);

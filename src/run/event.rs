@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -346,6 +347,9 @@ pub struct RunOptions {
     pub grace_seconds: f64,
     /// Folder in which commands run unless they say otherwise (absolute).
     pub working_dir: String,
+    /// How much of an attempt's output is kept, in bytes, where it is not [`DEFAULT_OUTPUT_LIMIT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_limit: Option<u64>,
     /// The plan's file (absolute), if it came from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_path: Option<String>,
@@ -356,6 +360,16 @@ pub struct RunOptions {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
 }
+
+impl RunOptions {
+    /// The time between TERM and KILL.
+    pub fn grace(&self) -> Duration {
+        Duration::try_from_secs_f64(self.grace_seconds).unwrap_or(Duration::from_secs(10))
+    }
+}
+
+/// So much of an attempt's output is kept unless it is said otherwise, in bytes: a step that floods its output must not fill the disk.
+pub const DEFAULT_OUTPUT_LIMIT: u64 = 256 << 20;
 
 /// Seconds between TERM and KILL unless configured otherwise.
 pub const DEFAULT_GRACE_SECONDS: f64 = 10.0;

@@ -21,6 +21,7 @@ mod queue;
 mod snapshot;
 mod state;
 mod undo;
+mod why;
 
 pub use change::{fork_at, still_open};
 pub use command::*;
@@ -35,6 +36,7 @@ pub use preview::*;
 pub use snapshot::{checkpoints as checkpoint_list, snapshot, versions as version_list};
 pub use state::*;
 pub use undo::{Undoable, newest_undoable};
+pub use why::{Outside, Reason, Who, why};
 
 /// Reads a value that is there, `null` as well: what an agent or an operator gave as `null` is not the same as nothing given, and what is
 /// folded from the disk must be what was decided.

@@ -178,6 +178,7 @@ mod tests {
                 durability: Durability::Full,
                 grace_seconds: 1.0,
                 working_dir: "/".into(),
+                output_limit: None,
                 plan_path: None,
                 variables: Default::default(),
                 environment: Default::default(),

@@ -95,18 +95,17 @@ async fn survivors_are_found_and_stopped() {
         .status()
         .unwrap();
     helper.engine.wait().unwrap();
-    let found = survivors(helper.run_id, Uuid::nil());
+    let found = survivors(helper.run_id, Uuid::nil(), helper.folder.path());
     let steps: std::collections::BTreeSet<&str> = found.iter().map(|survivor| survivor.step.as_str()).collect();
-    assert!(steps.contains("plain") && steps.contains("escaped"), "{found:?}");
+    assert!(["plain", "bare", "escaped"].iter().all(|step| steps.contains(step)), "{found:?}");
     assert!(found.iter().all(|survivor| survivor.attempt == 1 && !survivor.command.is_empty()));
     let left = stop_survivors(found, Duration::from_millis(100)).await;
     assert!(left.is_empty(), "{left:?}");
-    assert!(!is_alive(helper.pids[0]) && !is_alive(helper.pids[2]));
-    assert!(survivors(helper.run_id, Uuid::nil()).is_empty());
-    // The one without environment is not found; this test must not leave it.
-    let group = std::fs::read_to_string(format!("/proc/{}/stat", helper.pids[1])).unwrap();
-    let group = group.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(2).unwrap().to_string();
-    std::process::Command::new("kill").args(["-9", "--", &format!("-{group}")]).status().unwrap();
+    assert!(helper.pids.iter().all(|pid| !is_alive(*pid)));
+    assert!(survivors(helper.run_id, Uuid::nil(), helper.folder.path()).is_empty());
+    let notes = std::fs::read_dir(helper.folder.path()).unwrap();
+    let left = notes.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "proc"));
+    assert_eq!(left.count(), 0, "a note whose group is gone goes too");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

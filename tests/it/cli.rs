@@ -1,5 +1,7 @@
 //! The subcommands, through the real binary.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::cli_support::{Sandbox, wait_for_end};
@@ -222,11 +224,45 @@ fn why_says_what_a_step_waits_for() {
     sandbox.ok(4, &["run", &plan, "--headless", "--on-failure", "pause"]);
     let told = sandbox.ok(0, &["why", "why", "b"]);
     assert!(
-        told.contains("waits for 1 other step") && told.contains("a is failed") && told.contains("paused"),
+        told.contains("b waits for a") && told.contains("a failed: exit status 1") && told.contains("paused"),
         "{told}"
     );
     assert!(sandbox.ok(0, &["why", "why", "a"]).contains("--retry a"));
+    // As data, with command lines that work.
+    let answer = sandbox.json(&["why", "why", "b", "--format", "json"]);
+    assert_eq!((&answer["status"], &answer["owned"]), (&json!("pending"), &json!(false)));
+    let root = &answer["reasons"][1];
+    assert_eq!((&root["step"], &root["who"]), (&json!("a"), &json!("operator")));
+    let line = root["command_lines"][1].as_str().unwrap();
+    let words: Vec<&str> = line.split(' ').skip(1).collect();
+    assert_eq!(words[2..], ["--skip", "a"]);
+    sandbox.ok(0, &words);
+    assert!(sandbox.ok(0, &["why", "why", "b"]).contains("b is completed"));
     assert_eq!(sandbox.run(&["why", "why", "c"]).code, Some(2));
+}
+
+#[test]
+fn why_names_what_works_on_a_run_that_another_process_has_open() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan("gate", json!([{"step_id": "a", "run": "echo ran > ran", "hold": true}]));
+    sandbox.ok(0, &["run", &plan, "--detach"]);
+    let until = Instant::now() + Duration::from_secs(60);
+    let answer = loop {
+        let answer = sandbox.json(&["why", "gate", "a", "--format", "json"]);
+        if answer["status"] == "held" {
+            break answer;
+        }
+        assert!(Instant::now() < until, "{answer:#}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let line = answer["reasons"][0]["command_lines"][0].as_str().unwrap();
+    let words: Vec<&str> = line.split(' ').skip(1).collect();
+    assert_eq!((words[0], &words[2..]), ("ctl", &["release", "a"][..]));
+    sandbox.ok(0, &words);
+    while sandbox.read("ran").is_empty() {
+        assert!(Instant::now() < until, "it was released and did not run");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -47,7 +47,12 @@ impl Sandbox {
 
     /// The binary with these arguments, blind to the world outside.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
+        self.command_of(env!("CARGO_BIN_EXE_holdpoint"), arguments)
+    }
+
+    /// Another program with the same environment.
+    pub fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.path())

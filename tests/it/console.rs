@@ -1,6 +1,7 @@
 //! The console as an operator uses it: the real program in a pseudo-terminal, keys pressed, the screen read.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -187,6 +188,56 @@ fn what_a_step_prints_cannot_reach_the_terminal() {
     assert!(!written.contains("\u{1b}]0;stolen"), "a title of the step's reached the terminal");
     assert!(!written.contains('\u{202e}'), "a bidi mark reached the terminal");
     assert!(console.screen_text().contains("red"));
+}
+
+#[test]
+fn a_storm_of_sizes_leaves_a_whole_screen() {
+    let field = field(
+        json!([{"step_id": "one", "run": waits_for(Path::new("."), "go")}, {"step_id": "two", "run": "echo hello"}]),
+    );
+    let mut console = open(field.path(), &["plans/trial.json"]);
+    console.wait_for_text("RUNNING");
+    for n in 0..300u16 {
+        console.resize(1 + n * 37 % 200, 1 + n * 11 % 60);
+    }
+    std::fs::write(field.path().join("go"), "").unwrap();
+    console.resize(100, 30);
+    console.wait_for_text("COMPLETED");
+    console.wait_for("the footer is in the last line", |screen| {
+        screen.rows(0, 100).last().is_some_and(|line| line.contains("q quit"))
+    });
+}
+
+#[test]
+fn a_terminal_that_is_not_read_keeps_neither_the_run_nor_the_process() {
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+    let print = "n=0; while [ $n -lt 300 ]; do echo line $n; n=$((n+1)); sleep 0.005; done; echo ran > ran";
+    let field =
+        field(json!([{"step_id": "one", "run": print}, {"step_id": "two", "run": waits_for(Path::new("."), "go")}]));
+    let pair = native_pty_system().openpty(PtySize { rows: 60, cols: 200, pixel_width: 0, pixel_height: 0 }).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_holdpoint"));
+    command.args(["plans/trial.json"]);
+    command.env_clear();
+    command.cwd(field.path());
+    for (name, value) in
+        [("TERM", "xterm-256color"), ("HOME", "/nonexistent"), ("LANG", "C.UTF-8"), ("HOLDPOINT_USER", "ann")]
+    {
+        command.env(name, value);
+    }
+    command.env("PATH", std::env::var("PATH").unwrap_or_default());
+    let mut console = pair.slave.spawn_command(command).unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while !field.path().join("ran").exists() {
+        assert!(Instant::now() < until, "the run waits for the terminal");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = rustix::process::Pid::from_raw(console.process_id().unwrap().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    while console.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < until, "it does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(has(&events(field.path()), "run_paused"), "the run can go on");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use holdpoint::engine::{self, EngineConfig, EngineHandle, NewRun, Published, Subscription};
@@ -36,6 +37,7 @@ fn options(on_failure: FailurePolicy) -> RunOptions {
         durability: Durability::Full,
         grace_seconds: 5.0,
         working_dir: "/".into(),
+        output_limit: None,
         plan_path: None,
         variables: Default::default(),
         environment: Default::default(),
@@ -194,6 +196,47 @@ async fn retries_wait_for_their_back_off_and_then_go_on_by_themselves() {
     run.send(Command::Start).await.unwrap();
     run.until("completed", |state| state.status == RunStatus::Completed).await;
     assert_eq!(run.state.steps[0].attempts.len(), 3);
+}
+
+/// An engine whose clock can be set: by so many seconds from the real time.
+fn engine_with_clock(dir: &Path) -> (EngineHandle, Arc<AtomicI64>) {
+    let set = Arc::new(AtomicI64::new(0));
+    let clock = Arc::clone(&set);
+    let mut config = EngineConfig::new(dir);
+    config.warden = env!("CARGO_BIN_EXE_holdpoint").into();
+    config.now = Arc::new(move || chrono::Utc::now() + chrono::TimeDelta::seconds(clock.load(Ordering::SeqCst)));
+    (engine::start(config).unwrap(), set)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_makes_no_back_off_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let (handle, clock) = engine_with_clock(dir.path());
+    let flaky = |id: &str, delay: f64| {
+        json!({"step_id": id, "agent_type": "x", "action": "y", "max_retries": 2, "parallel_group": "g",
+            "retry": {"delay_seconds": delay}, "parameters": {"duration_seconds": 0, "fail_attempts": 2}})
+    };
+    let steps = json!([flaky("one", 0.3), flaky("two", 0.6)]);
+    let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
+    run.send(Command::Start).await.unwrap();
+    let waits = |state: &RunState| state.steps.iter().all(|step| step.status == StepStatus::Waiting);
+    run.until("both wait", waits).await;
+    clock.store(-3600, Ordering::SeqCst);
+    run.until("completed", |state| state.status == RunStatus::Completed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_forward_ends_a_back_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (handle, clock) = engine_with_clock(dir.path());
+    let steps = json!([{"step_id": "flaky", "agent_type": "x", "action": "y", "max_retries": 1,
+        "retry": {"delay_seconds": 3000, "max_delay_seconds": 3000}, "parameters": {"duration_seconds": 0, "fail_attempts": 1}}]);
+    let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
+    run.send(Command::Start).await.unwrap();
+    run.until("it waits", |state| state.steps[0].status == StepStatus::Waiting).await;
+    // As after a machine has slept: the time that was shown is over.
+    clock.store(3600, Ordering::SeqCst);
+    run.until("completed", |state| state.status == RunStatus::Completed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

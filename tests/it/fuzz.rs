@@ -124,6 +124,35 @@ proptest! {
         same(&state, &reloaded(&state), "what follows from the state is not what it says");
     }
 
+    /// A plan of any bytes is a plan or refused with its places; nothing of it acts on a terminal that the refusal is shown on.
+    #[test]
+    fn a_plan_of_any_bytes_is_read_or_refused(
+        damages in prop::collection::vec(damage(), 0..6),
+        junk in prop::collection::vec(any::<u8>(), 0..200),
+        alone in any::<bool>(),
+        simulate in any::<bool>(),
+    ) {
+        let mut content = if alone { junk.clone() } else { include_bytes!("../../plans/console-demo.json").to_vec() };
+        for damage in &damages {
+            damage.done_to(&mut content);
+        }
+        if !alone && !content.is_empty() {
+            let middle = content.len() / 2;
+            content.splice(middle..middle, junk);
+        }
+        let loaded = holdpoint::plan::check_bytes("p.json", &content, simulate);
+        let text = String::from_utf8_lossy(&content);
+        prop_assert_eq!(loaded.plan.is_none(), loaded.has_errors());
+        for told in &loaded.diagnostics {
+            prop_assert!(text.get(told.span.clone()).is_some(), "{:?} is no place in the text", told.span);
+        }
+        let shown = holdpoint::plan::render_text("p.json", &text, &loaded.diagnostics, false);
+        prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+        if let Some(plan) = loaded.plan {
+            prop_assert!(holdpoint::plan::order::Order::new(&plan).is_ok(), "what was accepted has an order");
+        }
+    }
+
     /// A journal of any bytes is read up to its damage, or refused; it is never changed by reading, and nothing it says was not written.
     #[test]
     fn a_journal_of_any_bytes_is_read_or_refused(

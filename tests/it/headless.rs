@@ -1,5 +1,8 @@
 //! Runs without a console, through the real binary: exit codes, what is told, stopping and going on.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -204,6 +207,38 @@ fn a_reader_that_goes_away_does_not_stop_the_run() {
 }
 
 #[test]
+fn a_reader_that_stops_reading_keeps_no_run_and_no_process() {
+    let sandbox = Sandbox::new();
+    // More of a journal than a pipe holds.
+    let steps: Vec<Value> = (0..300)
+        .map(|n| {
+            json!({"step_id": format!("s{n}"), "agent_type": "simulated",
+        "parameters": {"duration_seconds": 0}, "name": "x".repeat(200)})
+        })
+        .collect();
+    let plan = sandbox.plan("unread", json!(steps));
+    let mut command = sandbox.command(&["run", &plan, "--format", "jsonl"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let unread = child.stdout.take().unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let completed = || {
+        let shown = sandbox.run(&["show", "latest", "--format", "json"]);
+        shown.text().contains("\"orchestration_state\": \"completed\"")
+    };
+    while !completed() {
+        assert!(Instant::now() < until, "the run waits for its reader");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "a reader may take its time");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(wait_for_end(&mut child).code(), Some(0));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("not read") && said.contains("COMPLETED"), "{said}");
+    drop(unread);
+}
+
+#[test]
 fn a_terminal_that_goes_away_does_not_stop_the_run() {
     let sandbox = Sandbox::new();
     let plan = sandbox.plan(
@@ -261,4 +296,40 @@ fn what_cannot_be_honoured_is_refused() {
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains("rollback") && ended.stderr.contains("nothing was started"), "{}", ended.stderr);
     assert!(!sandbox.path().join("checkpoints").exists(), "nothing was written");
+}
+
+/// Runs the binary from a shell that has set its limits first.
+fn limited(sandbox: &Sandbox, limits: &str, arguments: &str) -> crate::cli_support::Ended {
+    let line = format!("{limits}; exec {} {arguments}", env!("CARGO_BIN_EXE_holdpoint"));
+    let mut shell = sandbox.command_of("sh", &["-c", &line]);
+    let output = shell.output().unwrap();
+    crate::cli_support::Ended {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn more_attempts_than_files_may_be_open_wait_for_each_other() {
+    let sandbox = Sandbox::new();
+    let steps: Vec<Value> = (0..60)
+        .map(|n| json!({"step_id": format!("s{n}"), "parallel_group": "g", "run": "echo x >> ran; echo y; sleep 0.1"}))
+        .collect();
+    let plan = sandbox.plan("many", json!(steps));
+    let ended = limited(&sandbox, "ulimit -n 100", &format!("run {plan} --headless --max-parallel 60"));
+    assert_eq!(ended.code, Some(0), "{}{}", ended.text(), ended.stderr);
+    assert_eq!(sandbox.read("ran").lines().count(), 60);
+    assert!(!sandbox.journal().contains("\"failed\""), "nothing had to be tried again");
+}
+
+#[test]
+fn the_limit_on_open_files_is_raised_for_the_engine_and_not_for_commands() {
+    let sandbox = Sandbox::new();
+    let line =
+        "sleep 0.3; ulimit -Sn > own; sed -n 's/Max open files *\\([0-9]*\\).*/\\1/p' /proc/$PPID/limits > engines";
+    let plan = sandbox.plan("limit", json!([{"step_id": "a", "run": line}]));
+    let ended = limited(&sandbox, "ulimit -Sn 200; ulimit -Hn 4000", &format!("run {plan} --headless"));
+    assert_eq!(ended.code, Some(0), "{}{}", ended.text(), ended.stderr);
+    assert_eq!((sandbox.read("own").trim(), sandbox.read("engines").trim()), ("200", "4000"));
 }

@@ -52,6 +52,7 @@ impl Driver {
             durability,
             grace_seconds: 10.0,
             working_dir: "/work".into(),
+            output_limit: None,
             plan_path: None,
             variables: Default::default(),
             environment: Default::default(),

@@ -69,8 +69,7 @@ fn going_back_shows_what_it_does_and_what_ran_then_runs_again() {
     console.wait_for_text("2 of 5");
     assert_eq!(field.written(), "one\ntwo\nthree\n", "nothing runs by itself");
     // The same key as among the steps.
-    until(&mut console, "p", "Start trial?", true);
-    console.keys("<Enter>");
+    console.press("p");
     console.wait_for_text("COMPLETED");
     assert_eq!(field.written(), "one\ntwo\nthree\ntwo\nthree\nfour\n");
     let restored =
@@ -93,7 +92,8 @@ fn a_fork_is_asked_for_opened_and_runs_on_its_own() {
     console.wait_for_text("and `trial` means it from now on");
     console.wait_for_text(&format!("at {id}: again with two"));
     console.wait_for_text("IDLE");
-    console.press("p");
+    until(&mut console, "p", "Start trial?", true);
+    until(&mut console, "<Enter>", "Start trial?", false);
     console.wait_for_text("COMPLETED");
     assert_eq!(field.written(), "one\ntwo\nthree\ntwo\nthree\nfour\n");
     // Its parent is as it was, and is told from it in the list.

@@ -38,6 +38,7 @@ pub fn options(on_failure: FailurePolicy, max_parallel: u32) -> RunOptions {
         durability: run::Durability::Full,
         grace_seconds: run::DEFAULT_GRACE_SECONDS,
         working_dir: "/".into(),
+        output_limit: None,
         plan_path: None,
         variables: Default::default(),
         environment: Default::default(),

@@ -30,6 +30,9 @@ use rustix::process::set_child_subreaper;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
+use super::live::LiveSink;
+use super::spawn::OpenFiles;
+
 pub(super) use orphans::reap;
 pub use watch::main;
 
@@ -52,6 +55,9 @@ pub struct Warden {
     /// How many processes may be started at the same time. Starting one blocks its thread for a moment, and some thread must stay free for
     /// the engine.
     spawns: Semaphore,
+    /// How many attempts there is room for at the same time.
+    room: Semaphore,
+    open_files: OpenFiles,
     orphans: orphans::Orphans,
     sweeps: AtomicBool,
 }
@@ -86,12 +92,15 @@ impl Warden {
     /// A warden that will run as `program __warden`.
     pub fn new(program: PathBuf) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let open_files = OpenFiles::raised();
         Self {
             program,
             engine: Uuid::now_v7(),
             state: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
             spawns: Semaphore::new((threads / 2).max(1)),
+            room: Semaphore::new(open_files.attempts),
+            open_files,
             orphans: orphans::Orphans::default(),
             sweeps: AtomicBool::new(false),
         }
@@ -199,6 +208,21 @@ impl Warden {
     /// Waits for the turn to start a process.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.spawns.acquire().await.ok()
+    }
+
+    /// Waits until there is room for an attempt's files; it lasts as long as what is returned.
+    pub(super) async fn room(&self, live: &LiveSink) -> Option<SemaphorePermit<'_>> {
+        if let Ok(room) = self.room.try_acquire() {
+            return Some(room);
+        }
+        let most = self.open_files.attempts;
+        live.progress(None, Some(&format!("waits: the limit on open files (ulimit -n) has room for {most} attempts")));
+        self.room.acquire().await.ok()
+    }
+
+    /// The limits on open files.
+    pub(super) fn open_files(&self) -> OpenFiles {
+        self.open_files
     }
 
     /// Has a process group watched.

@@ -3,7 +3,6 @@
 //! It reads what is asked for, counts lines and searches in the background in small steps between requests, and looks at the length of a live file a few
 //! times a second in case nobody told of its growth.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
@@ -16,6 +15,7 @@ use ratatui::text::Line;
 use super::file::{BREAK, OutputFile};
 use super::search::Search;
 use crate::console::text::{Ansi, Colors, width};
+use crate::engine::open_output;
 
 /// How often the length of a live file is looked at.
 const POLL: Duration = Duration::from_millis(250);
@@ -375,7 +375,7 @@ impl Open {
     fn refresh(&mut self) -> io::Result<Option<Answer>> {
         let mut truncated = false;
         match &mut self.file {
-            None => match File::open(&self.source.path) {
+            None => match open_output(&self.source.path) {
                 Ok(file) => self.file = Some(OutputFile::new(file)?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),

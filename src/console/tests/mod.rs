@@ -61,6 +61,7 @@ impl Sim {
             durability: Durability::Full,
             grace_seconds: 10.0,
             working_dir: "/srv/backup".into(),
+            output_limit: None,
             plan_path: None,
             variables: Default::default(),
             environment: Default::default(),

@@ -1,6 +1,7 @@
 //! Every place, in the states that matter, as text at 80×24 and 160×45.
 
 use super::*;
+use crate::engine::StorageTrouble;
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (160, 45)];
 
@@ -120,6 +121,30 @@ fn popups() {
         press(&mut app, "q p");
         app
     });
+    shown("quit_full_disk", |size| {
+        let mut app = open(&sim, size);
+        let trouble = StorageTrouble { error: "No space left on device".into(), since: sim.now };
+        app.update(Event::Storage { run: sim.state.run_id, trouble: Some(Arc::new(trouble)) }, sim.now);
+        press(&mut app, "q p k");
+        let effects = press(&mut app, "e");
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Quit)), "the console can be left");
+        app
+    });
+}
+
+#[test]
+fn every_size_can_be_drawn() {
+    let sim = failed();
+    for columns in [1, 19, 20, 40, 80, 116, 200] {
+        for rows in 1..34 {
+            let mut list = full_list((columns, rows));
+            screen(&mut list);
+            for keys in ["j", "z", "?", "W", "q", "] ] ]", "I"] {
+                let mut app = open(&sim, (columns, rows));
+                press(&mut app, keys);
+            }
+        }
+    }
 }
 
 #[test]

@@ -85,6 +85,7 @@ pub fn run(area: Rect, run: &OpenRun) -> RunLayout {
     if narrow {
         // The list needs no more rows than it has steps; what it leaves goes to the detail.
         let steps = (panes.height * 45 / 100).clamp(4, (run.state.steps.len() as u16).saturating_add(1).max(4));
+        let steps = steps.min(panes.height);
         (layout.steps_title, layout.steps) = title_and(rows(panes, 0, steps), 1);
         (layout.detail_title, layout.detail) = title_and(rows(panes, steps, panes.height - steps), 2);
     } else {

@@ -13,6 +13,7 @@ use super::form;
 use super::paint::Brush;
 use super::question;
 use super::values;
+use crate::run::RunStatus;
 
 /// Widest popup.
 pub(super) const WIDEST: u16 = 76;
@@ -139,7 +140,14 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
             let verb = if active.len() == 1 { "is" } else { "are" };
             vec![format!("{runs} {verb} active, with {running} running.")]
         }
-        Leaving::Draining => vec![format!("Paused. {running} may finish; then the console ends.")],
+        Leaving::Draining | Leaving::Stopping if app.disk_fails() => {
+            vec!["The disk does not take the journal: nothing was paused or stopped.".to_owned()]
+        }
+        Leaving::Draining => {
+            let paused = active.iter().all(|run| run.status != RunStatus::Running);
+            let word = if paused { "Paused." } else { "Pausing." };
+            vec![format!("{word} {running} may finish; then the console ends.")]
+        }
         Leaving::Stopping => vec![format!("{running} asked to stop; then the console ends.")],
         Leaving::Cancelling => vec![format!("Cancelling {runs}; {running} being stopped. Then the console ends.")],
     };
@@ -154,6 +162,9 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
             ("c", "cancel instead", "the runs end"),
             ("Esc", "stay", "the runs stay paused"),
         ],
+        Leaving::Stopping if app.disk_fails() => {
+            vec![("e", "end all the same", "attempts are stopped, the journal is not told"), ("Esc", "stay", "")]
+        }
         Leaving::Stopping => vec![("Esc", "stay", "the runs stay paused")],
         Leaving::Cancelling => vec![("c", "kill them now", ""), ("Esc", "stay", "cancelling goes on")],
     };
