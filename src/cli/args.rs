@@ -70,6 +70,10 @@ pub struct ConsoleArgs {
     /// Steps whose agent is not bound are simulated; the console says so for as long as it lasts
     #[arg(long)]
     pub simulate: bool,
+    /// The value of a variable of the plan; may be given again for another. A secret is better given in the environment: what stands on a
+    /// command line others can see
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value, requires = "plan")]
+    pub set: Vec<(String, String)>,
 }
 
 /// The definition of the whole command line, with the words of the console's table of actions.

@@ -121,7 +121,7 @@ pub fn main() -> Exit {
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let context = Context::new(cli.global);
-    let ConsoleArgs { plan, simulate } = cli.console;
+    let ConsoleArgs { plan, simulate, set } = cli.console;
     if let (Some(plan), Some(_)) = (&plan, &cli.command) {
         let shown = plan.to_string_lossy();
         return Err(Failure::usage(format!("`{shown}` stands before a subcommand: give a plan after it, or alone")));
@@ -129,8 +129,11 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     if simulate && cli.command.is_some() {
         return Err(Failure::usage("--simulate belongs behind the subcommand: `holdpoint run PLAN --simulate`"));
     }
+    if !set.is_empty() && cli.command.is_some() {
+        return Err(Failure::usage("--set belongs behind the subcommand: `holdpoint run PLAN --set NAME=VALUE`"));
+    }
     match cli.command {
-        None => console(&context, plan, simulate),
+        None => console(&context, plan, simulate, set),
         Some(Command::Run(args)) if args.detach => detach::detach(&context),
         Some(Command::Run(args)) if args.detached => {
             let (path, plan) = start::load_to_run(&context, &args.plan, args.simulate)?;
@@ -196,7 +199,12 @@ fn is_headless(how: HeadlessArgs) -> bool {
     how.headless || how.format.is_some() || !std::io::stdout().is_terminal()
 }
 
-fn console(context: &Context, plan: Option<PathBuf>, simulate: bool) -> Result<Exit, Failure> {
+fn console(
+    context: &Context,
+    plan: Option<PathBuf>,
+    simulate: bool,
+    set: Vec<(String, String)>,
+) -> Result<Exit, Failure> {
     let terminal = std::io::stdout().is_terminal();
     let Some(given) = plan else {
         if !terminal {
@@ -209,11 +217,13 @@ fn console(context: &Context, plan: Option<PathBuf>, simulate: bool) -> Result<E
     };
     let (path, plan) =
         start::load_to_run(context, &given, simulate).map_err(|failure| not_a_command(&given, failure))?;
+    let policy = if terminal { FailurePolicy::Pause } else { FailurePolicy::Fail };
+    let mut wishes = Wishes::new(simulate, policy)?;
+    wishes.set = set.into_iter().collect();
     if terminal {
-        let wishes = Wishes::new(simulate, FailurePolicy::Pause)?;
         return block_on(screen::open(context, wishes, screen::First::Plan(path, plan)));
     }
-    let new = Wishes::new(simulate, FailurePolicy::Fail)?.new_run(&context.user, plan, &path)?;
+    let new = wishes.new_run(&context.user, plan, &path)?;
     block_on(headless::run(context, new, RunFormat::Text))
 }
 

@@ -13,8 +13,9 @@ use crate::agents::output::{self, OutputIndex};
 use crate::console::output::{Stamps, Stream};
 use crate::console::text::Charset;
 use crate::console::theme::{Depth, Theme};
-use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left};
-use crate::engine::EngineHandle;
+use crate::console::values::Given;
+use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left, Unmade};
+use crate::engine::{EngineHandle, NewRun};
 use crate::plan::{FailurePolicy, Plan};
 use crate::run::{RunState, short_id};
 
@@ -115,11 +116,12 @@ fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> Conso
     let theme = if context.no_color { Theme::new(environment.name(), Depth::None) } else { environment };
     let user = context.user.clone();
     let simulate = wishes.simulate;
+    let named = context.clone();
     ConsoleOptions {
         plans_dir: context.plans.clone(),
         user: context.user.clone(),
         initial,
-        new_run: Arc::new(move |plan, path| wishes.new_run(&user, plan, path).map_err(|failure| failure.to_string())),
+        new_run: Arc::new(move |plan, path, given| new_run(&wishes, &user, plan, path, given)),
         simulate,
         theme,
         charset: Charset::from_env(),
@@ -127,11 +129,22 @@ fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> Conso
         title: true,
         state_dir: state_dir(),
         stamps: stamps_of,
-        resume: {
-            let context = context.clone();
-            Arc::new(move |run: &str| context.command(&format!("resume {run}")))
-        },
+        command_line: Arc::new(move |rest| named.command(rest)),
     }
+}
+
+/// A run of a plan that was chosen in the console.
+fn new_run(wishes: &Wishes, user: &str, plan: Arc<Plan>, path: &Path, given: &Given) -> Result<NewRun, Unmade> {
+    let mut wishes = wishes.clone();
+    // What was set on the command line was meant for another plan, where this one has no such variable.
+    wishes.set.retain(|name, _| plan.variables.contains_key(name));
+    let set = |name: &String, env: Option<&String>| {
+        wishes.set.contains_key(name) || env.is_some_and(|env| std::env::var_os(env).is_some())
+    };
+    let of_plan = plan.variables.iter();
+    let known = of_plan.filter(|(name, one)| set(name, one.env.as_ref())).map(|(name, _)| name.clone()).collect();
+    wishes.set.extend(given.0.clone());
+    wishes.new_run(user, plan, path).map_err(|failure| Unmade { wrong: failure.to_string(), known })
 }
 
 /// Where the console may keep files of its own.

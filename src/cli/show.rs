@@ -126,7 +126,7 @@ fn text(
                 vec![
                     cell(moment(one.timestamp, now)).ink(Ink::Dim),
                     cell(&one.user),
-                    cell(asked(one)),
+                    cell(asked(one, state)),
                     cell(note).ink(Ink::Dim),
                 ]
             })

@@ -2,6 +2,8 @@
 //! about an action stands twice. What an action does to the console is in `update`, whether it is possible now in `availability`; nothing
 //! here knows the screen.
 
+use uuid::Uuid;
+
 use crate::run::Command;
 
 /// What an operator can ask for.
@@ -122,6 +124,8 @@ pub struct Target<'a> {
     pub checkpoint: Option<u64>,
     /// The selected version of the plan, among the versions.
     pub version: Option<u64>,
+    /// The selected intervention, among the interventions.
+    pub intervention: Option<Uuid>,
 }
 
 /// What kind of action it is.
@@ -196,8 +200,11 @@ pub const TABLE: &[Entry] = &[
         command!(|target| Some(Command::Remove { step: target.step?.into() }))),
     entry(Action::MoveUp, "move-up", "move the step up in the order", "move up", &["K"], Scope::Run, Group::Step, 19, Kind::Local),
     entry(Action::MoveDown, "move-down", "move the step down in the order", "move down", &["J"], Scope::Run, Group::Step, 20, Kind::Local),
-    entry(Action::Undo, "undo", "undo the newest intervention, or the selected version (asks)", "undo", &["u"], Scope::OfRun, Group::Run, 13,
-        command!(|target| Some(Command::Undo { version: target.version }))),
+    entry(Action::Undo, "undo", "undo the newest intervention, or the selected one (asks)", "undo", &["u"], Scope::OfRun, Group::Run, 13,
+        command!(|target| Some(match target.intervention {
+            Some(intervention) => Command::UndoIntervention { intervention },
+            None => Command::Undo { version: target.version },
+        }))),
     entry(Action::Checkpoints, "checkpoints", "the places to go back to, and what changed between them", "checkpoints", &["C"], Scope::OfRun, Group::History, 14, Kind::Local),
     entry(Action::Versions, "versions", "the versions of the plan, and what changed between them", "versions", &["V"], Scope::OfRun, Group::History, 15, Kind::Local),
     entry(Action::Interventions, "interventions", "who did what, when and why, and what was refused", "interventions", &["I"], Scope::OfRun, Group::History, 16, Kind::Local),

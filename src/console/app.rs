@@ -29,6 +29,9 @@ use super::{document, text, views};
 /// Where an attempt's output lies: known by the engine, asked by the viewer.
 pub type OutputPath = Arc<dyn Fn(Uuid, &str, u32) -> PathBuf + Send + Sync>;
 
+/// Says a command line that does something with the same runs as this console: given `attach 9c41`, with everything that has to stand before it.
+pub type CommandLine = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
 /// What does not change while the console runs.
 #[derive(Clone)]
 pub struct Settings {
@@ -48,6 +51,8 @@ pub struct Settings {
     pub attached: Option<u32>,
     /// Where outputs lie.
     pub output_path: OutputPath,
+    /// Command lines that the operator is told to type.
+    pub command_line: CommandLine,
 }
 
 /// The places.
@@ -119,6 +124,8 @@ pub struct App {
     pub run: Option<OpenRun>,
     /// What of the open run's past is looked at.
     pub history: Option<History>,
+    /// The list of what was from which the operator has gone to a step: back leads there again.
+    pub came_from: Option<History>,
     /// The run that is being opened.
     pub opening: Option<Uuid>,
     /// What lies over the place.
@@ -159,6 +166,7 @@ impl App {
             runs: RunsList::default(),
             run: None,
             history: None,
+            came_from: None,
             opening: None,
             layers: Vec::new(),
             typing: None,
@@ -203,12 +211,12 @@ impl App {
 
     /// Says something in the message line.
     pub fn say(&mut self, said: impl AsRef<str>) {
-        self.message = Some(Message { text: text::clean(said.as_ref()).into_owned(), bad: false, since: self.now });
+        self.message = Some(Message { text: one_line(said.as_ref()), bad: false, since: self.now });
     }
 
     /// Says that something was refused or went wrong.
     pub fn complain(&mut self, said: impl AsRef<str>) {
-        self.message = Some(Message { text: text::clean(said.as_ref()).into_owned(), bad: true, since: self.now });
+        self.message = Some(Message { text: one_line(said.as_ref()), bad: true, since: self.now });
     }
 
     /// Puts a popup over everything.
@@ -377,7 +385,12 @@ impl App {
                 Vec::new()
             }
             Event::Summary(summary) => self.summary(&summary),
+            Event::Unbound(unbound) => {
+                self.ask_for_values(&unbound);
+                Vec::new()
+            }
             Event::Registered { result: Ok(run), name, start } => {
+                self.values_answered(None);
                 let mut effects = self.open(run, true);
                 if start {
                     effects.push(self.request(run, Command::Start, None, None));
@@ -387,7 +400,9 @@ impl App {
                 effects
             }
             Event::Registered { result: Err(rejection), name, .. } => {
-                self.complain(format!("{name} could not be opened: {rejection}"));
+                if !self.values_answered(Some(&rejection.to_string())) {
+                    self.complain(format!("{name} could not be opened: {rejection}"));
+                }
                 Vec::new()
             }
             Event::Subscribed { state, recent, storage } => {
@@ -452,7 +467,10 @@ impl App {
                     Ok(ack) if ack.status == InterventionStatus::Pending => {
                         self.say(format!("{}: accepted, as soon as the attempt has stopped", words::asked(&command)));
                     }
-                    Ok(_) => self.say(words::done(&command)),
+                    Ok(_) => {
+                        self.select_what_came_back(&command);
+                        self.say(words::done(&command));
+                    }
                     Err(rejection) => self.complain(format!("{}: not done, {rejection}", words::asked(&command))),
                 }
                 self.followed()
@@ -513,6 +531,7 @@ impl App {
     /// Opens a run; `ours`: this engine owns it.
     pub fn open(&mut self, run: Uuid, ours: bool) -> Vec<Effect> {
         self.opening = Some(run);
+        self.came_from = None;
         self.runs.selected = Some(RowId::Run(run));
         if self.run.as_ref().is_some_and(|open| open.id() != run) {
             self.run = None;
@@ -565,6 +584,11 @@ impl App {
             _ => {}
         }
     }
+}
+
+/// A text of several lines as one, neutralised.
+fn one_line(said: &str) -> String {
+    text::clean_lines(said).collect::<Vec<_>>().join("; ")
 }
 
 /// The first row to show so that `top..=row` is seen, changing as little as possible.

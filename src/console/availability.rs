@@ -12,6 +12,9 @@ use super::app::{App, Drawn, Place};
 use super::history::Kind as HistoryKind;
 use super::run_model::{OpenRun, Ownership, Pane, Tab};
 
+/// A plan of more steps is not walked over for every frame: what an undo leads to is then said when its key is pressed.
+const WALKED: usize = 2000;
+
 /// Whether an action can be taken now; if not, why not and what would make it possible.
 ///
 /// # Errors
@@ -41,8 +44,9 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
         }
         Action::Fork => match app.run.as_ref().map(|run| (run, app.target(run, None).checkpoint)) {
             Some((_, None)) | None => Err("no checkpoint is selected".into()),
-            Some((OpenRun { ownership: Ownership::Damaged(_), .. }, _)) => {
-                Err("its journal is damaged: `holdpoint verify` says where, and which checkpoint is good".into())
+            Some((run @ OpenRun { ownership: Ownership::Damaged(_), .. }, _)) => {
+                let verify = (app.settings.command_line)(&format!("verify {}", short_id(run.id())));
+                Err(format!("its journal is damaged: `{verify}` says where, and which checkpoint is good"))
             }
             Some(_) => Ok(()),
         },
@@ -65,13 +69,13 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
         }
         Action::Modify | Action::MoveUp | Action::MoveDown => {
             let run = run.ok_or("no run is open")?;
-            steerable(run)?;
+            steerable(app, run)?;
             let id = run.list.selected.as_deref().ok_or("no step is selected")?;
             still_open(&run.state, id, false).map_err(|rejection| rejection.to_string())
         }
         Action::Add => {
             let run = run.ok_or("no run is open")?;
-            steerable(run)?;
+            steerable(app, run)?;
             match run.state.status {
                 _ if run.state.cancelling => Err("the run is being cancelled".into()),
                 RunStatus::Completed => Err("the run is completed; retrying a step with everything after it, or going back to a checkpoint, reopens it".into()),
@@ -143,7 +147,7 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
 }
 
 fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Option<Command>) -> Result<(), String> {
-    steerable(run)?;
+    steerable(app, run)?;
     if run.ownership == Ownership::Nobody && action == Action::Resume && !run.state.status.is_ended() {
         return Ok(());
     }
@@ -167,10 +171,14 @@ fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Op
         Command::Retry { step, downstream: true } => retry_downstream(app, state, step),
         // What a change of the plan leads to costs a walk over it: said when the key is pressed. Here only what is known at once.
         Command::Remove { step } => still_open(state, &step, true).map_err(|rejection| rejection.to_string()),
+        // What is sent is the undo of just that.
         Command::Undo { version: None } if !state.cancelling => {
-            newest_undoable(state).map(|_| ()).map_err(|rejection| rejection.to_string())
+            let newest = newest_undoable(state).map_err(|rejection| rejection.to_string())?;
+            if state.steps.len() > WALKED { Ok(()) } else { ask(app, state, newest.command()) }
         }
-        Command::Undo { version: Some(2..) } if !state.cancelling => Ok(()),
+        Command::Undo { .. } | Command::UndoIntervention { .. } if !state.cancelling && state.steps.len() > WALKED => {
+            Ok(())
+        }
         command => ask(app, state, command),
     }
 }
@@ -191,12 +199,12 @@ pub fn allowed(app: &App, run: &OpenRun, command: &Command) -> Result<(), String
 }
 
 /// Whether the run takes commands from here at all.
-fn steerable(run: &OpenRun) -> Result<(), String> {
+fn steerable(app: &App, run: &OpenRun) -> Result<(), String> {
     match &run.ownership {
         Ownership::Ours | Ownership::Nobody => Ok(()),
         Ownership::Elsewhere => {
-            let run = short_id(run.id());
-            Err(format!("`holdpoint attach {run}` steers it from here; another process runs this"))
+            let attach = (app.settings.command_line)(&format!("attach {}", short_id(run.id())));
+            Err(format!("`{attach}` steers it from here; another process runs this"))
         }
         Ownership::Damaged(_) => Err("its journal is damaged: it can be read, but not go on".into()),
     }

@@ -12,6 +12,7 @@ use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, Ru
 use super::history::{Line, Subject};
 use super::output::Answer;
 use super::runs_model::PlanEntry;
+use super::values::{Given, Unbound};
 
 /// What comes in.
 #[derive(Debug)]
@@ -74,6 +75,8 @@ pub enum Event {
         /// Start it.
         start: bool,
     },
+    /// A plan that was to be opened needs values for its variables.
+    Unbound(Unbound),
     /// A run of this engine is subscribed to.
     Subscribed {
         /// Its state.
@@ -151,6 +154,15 @@ pub enum Event {
     Output(Answer),
 }
 
+/// What of a run is written to a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exported {
+    /// Its snapshot.
+    Snapshot,
+    /// Its interventions: those at these places of the log, or all.
+    Interventions(Option<Vec<usize>>),
+}
+
 /// What is to be done outside.
 #[derive(Debug)]
 pub enum Effect {
@@ -164,6 +176,8 @@ pub enum Effect {
         path: PathBuf,
         /// A run that has not started: opened instead, if it is of exactly this plan.
         idle: Option<Uuid>,
+        /// Values for its variables.
+        given: Given,
     },
     /// Subscribe to a run of this engine; the subscription before it ends.
     Subscribe(Uuid),
@@ -230,8 +244,8 @@ pub enum Effect {
     Export {
         /// Of which run.
         run: Uuid,
-        /// Only its interventions.
-        interventions: bool,
+        /// What of it.
+        what: Exported,
     },
     /// Bell and desktop notification.
     Alert(String),

@@ -6,6 +6,7 @@
 mod told;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use crate::run::{
     Branches, CheckpointCause, CheckpointMark, Intervention, InterventionStatus, PlanSizes, RunState, checkpoint_id,
@@ -216,6 +217,12 @@ impl History {
         Some(self.key(state, entry))
     }
 
+    /// The selected intervention's id, in the list of interventions.
+    pub fn intervention(&self, state: &RunState) -> Option<Uuid> {
+        let entry = self.selected_entry(state).filter(|_| self.kind == Kind::Interventions)?;
+        state.interventions.get(entry).map(|record| record.intervention_id)
+    }
+
     /// Goes to a row.
     pub fn select_row(&mut self, state: &RunState, row: usize) {
         let row = row.min(self.rows(state).saturating_sub(1));
@@ -270,7 +277,8 @@ impl History {
         let told = self.told.as_mut()?;
         if let Subject::Intervention(place) = about {
             if told.seq != Some(state.seq) {
-                told.lines = state.interventions.get(place).map_or_else(Vec::new, |record| told_in_full(record, zone));
+                told.lines =
+                    state.interventions.get(place).map_or_else(Vec::new, |record| told_in_full(record, state, zone));
                 told.seq = Some(state.seq);
             }
             return None;
@@ -375,7 +383,8 @@ impl History {
                 let target = record.target_step_id.as_deref().unwrap_or_default();
                 let said = [record.reason.as_deref(), record.error.as_deref()].map(Option::unwrap_or_default).join(" ");
                 let (kind, status) = (&record.intervention_type, status_word(record));
-                format!("{} {} {kind} {target} {status} {said}", zone.clock(record.timestamp), record.user)
+                let (time, asked) = (zone.clock(record.timestamp), super::log::asked(record, state));
+                format!("{time} {} {asked} {kind} {target} {status} {said}", record.user)
             }),
         }
     }

@@ -93,6 +93,11 @@ impl Input {
         true
     }
 
+    /// The same field with another character for each of its own: what a secret looks like.
+    pub fn masked(&self, mask: char) -> Self {
+        Self { characters: vec![mask; self.characters.len()], ..*self }
+    }
+
     /// What of the text is to be seen in `width` columns, and the column of the cursor in it.
     pub fn visible(&self, width: usize) -> (String, usize) {
         let width = width.max(2);

@@ -52,7 +52,11 @@ impl App {
         let control_c = Key::from(event) == Key::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         let state = self.leaving.unwrap_or(Leaving::Asking);
         let next = match event.code {
-            KeyCode::Char('p' | 'q') => Some(pause_further(state)),
+            KeyCode::Char('q') => Some(pause_further(state)),
+            // The same key twice must not stop attempts: who taps it again means what it meant before.
+            KeyCode::Char('p') if state == Leaving::Asking => Some(Leaving::Draining),
+            KeyCode::Char('k') if state == Leaving::Draining => Some(Leaving::Stopping),
+            KeyCode::Char('e') if state == Leaving::Stopping && self.disk_fails() => Some(Leaving::Stopping),
             _ if control_c => Some(pause_further(state)),
             KeyCode::Char('c') => Some(Leaving::Cancelling),
             KeyCode::Esc | KeyCode::Char('s' | 'n') => {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::run::{
     Event, GateDecision, Intervention, InterventionStatus, PauseReason, Recorded, RunState, SkipReason, Then,
@@ -145,10 +146,10 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
                 if steps.len() > names.len() { words::count(steps.len(), "step") } else { words::list(&names, 3) };
             quiet(format!("{shown} {verb} again as well"))
         }
-        Event::Intervention(record) => Some(intervention(record)),
+        Event::Intervention(record) => Some(intervention(record, state)),
         Event::InterventionSettled { intervention_id, status, error, .. } => {
             let record = state.interventions.iter().rev().find(|one| one.intervention_id == *intervention_id)?;
-            let asked = asked(record);
+            let asked = asked(record, state);
             match status {
                 InterventionStatus::Failed => {
                     let why = error.as_deref().unwrap_or("it was overtaken");
@@ -159,7 +160,7 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
         }
         Event::InterventionUndone { intervention_id, .. } => {
             let record = state.interventions.iter().rev().find(|one| one.intervention_id == *intervention_id)?;
-            quiet(format!("undone: {} {}", record.user, asked(record)))
+            quiet(format!("undone: {} {}", record.user, asked(record, state)))
         }
         Event::PlanChanged(change) => {
             let what = change.in_words();
@@ -194,8 +195,8 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
     }
 }
 
-fn intervention(record: &Intervention) -> (String, Weight) {
-    let asked = asked(record);
+fn intervention(record: &Intervention, state: &RunState) -> (String, Weight) {
+    let asked = asked(record, state);
     let reason = record.reason.as_deref().map(|reason| format!(" · \"{reason}\"")).unwrap_or_default();
     let user = &record.user;
     match record.status {
@@ -210,8 +211,8 @@ fn intervention(record: &Intervention) -> (String, Weight) {
     }
 }
 
-/// What was asked, as a verb.
-pub fn asked(record: &Intervention) -> String {
+/// What was asked, as a verb: the words for an intervention wherever it is spoken of.
+pub fn asked(record: &Intervention, state: &RunState) -> String {
     let step = record.target_step_id.as_deref().unwrap_or("the run");
     let parameters = &record.parameters;
     match record.intervention_type.as_str() {
@@ -237,8 +238,7 @@ pub fn asked(record: &Intervention) -> String {
         "reorder_steps" => "changed the order".into(),
         "undo" => match parameters["version"].as_u64() {
             Some(version) => format!("undid the change to version {version} of the plan"),
-            None if parameters["intervention_id"].is_string() => "undid an intervention".into(),
-            None => "undid the newest intervention".into(),
+            None => undid(record, state),
         },
         "use_version" => {
             format!("brought version {} of the plan back", parameters["version"].as_u64().unwrap_or_default())
@@ -249,4 +249,23 @@ pub fn asked(record: &Intervention) -> String {
         },
         other => format!("asked for {other} on {step}"),
     }
+}
+
+/// What an undo of a named intervention has done: undone what that did, or, where that was an undo itself, brought it again.
+fn undid(record: &Intervention, state: &RunState) -> String {
+    let named = |record: &Intervention| record.parameters["intervention_id"].as_str()?.parse::<Uuid>().ok();
+    let Some(mut wanted) = named(record) else { return "undid the newest intervention".into() };
+    let mut again = false;
+    // What is undone came before it, so the search ends.
+    let mut earlier = state.interventions.as_slice();
+    while let Some(place) = earlier.iter().rposition(|one| one.intervention_id == wanted) {
+        let found = &earlier[place];
+        match named(found).filter(|_| found.intervention_type == "undo") {
+            Some(of) => (wanted, again) = (of, !again),
+            None if again => return format!("brought again: {}", asked(found, state)),
+            None => return format!("undid: {}", asked(found, state)),
+        }
+        earlier = &earlier[..place];
+    }
+    "undid an intervention".into()
 }

@@ -6,6 +6,7 @@ use crate::run::{RunState, checkpoint_id, parse_checkpoint_id, short_id};
 
 use super::actions::Action;
 use super::app::{App, Effect, Place};
+use super::event::Exported;
 use super::history::{History, Kind as HistoryKind};
 use super::run_model::{OpenRun, Pane};
 use super::update::distance;
@@ -15,6 +16,7 @@ impl App {
     pub(super) fn look_back(&mut self, kind: HistoryKind) {
         let same = self.place == Place::History && self.history.as_ref().is_some_and(|history| history.kind == kind);
         if !same {
+            self.came_from = None;
             self.history = Some(History::new(kind));
             self.place = Place::History;
         }
@@ -51,7 +53,8 @@ impl App {
             }
             run.select(position);
             run.focus = Pane::Steps;
-            self.history = None;
+            run.zoom = false;
+            self.came_from = self.history.take();
             self.place = Place::Run;
             return;
         }
@@ -66,9 +69,17 @@ impl App {
 
     pub(super) fn export(&mut self) -> Vec<Effect> {
         let Some(run) = &self.run else { return Vec::new() };
-        let interventions = self.place == Place::History
-            && self.history.as_ref().is_some_and(|history| history.kind == HistoryKind::Interventions);
-        vec![Effect::Export { run: run.id(), interventions }]
+        let history = self.history.as_ref().filter(|_| self.place == Place::History);
+        let what = match history.filter(|history| history.kind == HistoryKind::Interventions) {
+            Some(history) => {
+                let rows = 0..history.rows(&run.state);
+                let mut shown: Vec<usize> = rows.filter_map(|row| history.entry(&run.state, row)).collect();
+                shown.sort_unstable();
+                Exported::Interventions((!history.filter.is_empty()).then_some(shown))
+            }
+            None => Exported::Snapshot,
+        };
+        vec![Effect::Export { run: run.id(), what }]
     }
 
     pub(super) fn move_in_history(&mut self, action: Action) {

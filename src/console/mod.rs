@@ -11,6 +11,7 @@
 //! - [`app`]: the state and its update: no I/O, no clock. `run_model` is the open run, `runs_model` the list of runs and plans, `popups` what
 //!   lies over them, `availability` what is possible now.
 //! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
+//! - [`values`]: the form for the values of a plan's variables.
 //! - [`views`]: the drawing of each place. Never locks, waits or reads a file.
 //! - [`runtime`]: the event loop; carries the effects out.
 //! - [`text`], [`theme`], [`output`]: what makes foreign text harmless, colours and glyphs, the viewer of an attempt's output.
@@ -47,11 +48,12 @@ pub mod terminal;
 pub mod text;
 pub mod theme;
 mod update;
+pub mod values;
 pub mod views;
 pub mod why;
 pub mod words;
 
-pub use runtime::{ConsoleError, ConsoleOptions, Initial, Left, MakeRun, run};
+pub use runtime::{ConsoleError, ConsoleOptions, Initial, Left, MakeRun, Unmade, run};
 pub use summary::ExitSummary;
 
 /// Whether the colours of output are kept: not where the operator wants none.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::foretold::Foretold;
 use super::form::Form;
 use super::input::Input;
+use super::values::ValuesForm;
 use crate::run::{Command, StepStatus};
 
 /// A popup and whether it has been on the screen.
@@ -40,6 +41,8 @@ pub enum Popup {
     Ask(Box<Ask>),
     /// A step that is changed or added.
     Form(Box<Form>),
+    /// The values of a plan's variables, before it is opened.
+    Values(Box<ValuesForm>),
     /// How to leave while runs are active.
     Quit(Leaving),
 }

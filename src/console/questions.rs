@@ -1,11 +1,15 @@
 //! What is asked before a command is sent: what stops an attempt, runs a completed step again or is hard to undo.
 
-use crate::run::{Command, Intervention, PlanVersion, RunState, StepStatus, Undoable, checkpoint_id, newest_undoable};
+use crate::plan::Edit;
+use crate::run::{
+    Command, Intervention, Inverse, PlanVersion, RunState, StepStatus, Undoable, checkpoint_id, newest_undoable,
+};
 
 use super::app::App;
 use super::foretold::Foretold;
 use super::history::what_made;
 use super::input::Input;
+use super::log::asked;
 use super::popups::{Ask, Care, Deed, Focus, Popup, ResultField};
 use super::{text, words};
 
@@ -182,20 +186,18 @@ impl App {
                     Care::Plain,
                 ))
             }
-            Command::Undo { version } => {
-                let named = |version| state.versions.iter().find(|one| one.change.version == version);
-                let found = match version {
-                    Some(version) => Undoable::Change(named(*version)?),
-                    None => newest_undoable(state).ok()?,
-                };
+            Command::Undo { .. } | Command::UndoIntervention { .. } => {
+                let found = self.undoes(command)?;
                 let (title, effect) = match found {
                     Undoable::Change(version) => {
                         (format!("Undo version {} of the plan?", version.change.version), self.undone(version))
                     }
                     Undoable::Intervention(record) => {
-                        let target = record.target_step_id.as_ref().map(|step| format!(" of {}", text::clean(step)));
-                        let title = format!("Undo {}{}?", record.noun(), target.unwrap_or_default());
-                        (title, vec![self.acted(record)])
+                        let did = asked(record, state);
+                        (
+                            format!("Undo: {} {}?", text::clean(&record.user), text::clean(&did)),
+                            vec![self.acted(record)],
+                        )
                     }
                 };
                 let question = ask(title, effect, "undo", "let it be", Care::Plain);
@@ -234,6 +236,36 @@ impl App {
             foretold: Foretold::default(),
             seen: None,
         })
+    }
+
+    /// What an undo would take back.
+    fn undoes(&self, command: &Command) -> Option<Undoable<'_>> {
+        let state = &self.run.as_ref()?.state;
+        let change = |version| state.versions.iter().find(|one| one.change.version == version).map(Undoable::Change);
+        match command {
+            Command::Undo { version: Some(version) } => change(*version),
+            Command::Undo { version: None } => newest_undoable(state).ok(),
+            Command::UndoIntervention { intervention } => {
+                let record = state.interventions.iter().rev().find(|one| one.intervention_id == *intervention)?;
+                match record.inverse.as_deref() {
+                    Some(Inverse::Plan { version }) => change(*version),
+                    _ => Some(Undoable::Intervention(record)),
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Selects the step that an undo has brought back, as soon as it is there.
+    pub(super) fn select_what_came_back(&mut self, command: &Command) {
+        let Some(Undoable::Change(version)) = self.undoes(command) else { return };
+        let back = version.change.edits.iter().find_map(|edit| match edit {
+            Edit::Remove { step_id } => Some(step_id.clone()),
+            _ => None,
+        });
+        if let Some((run, step)) = self.run.as_mut().zip(back) {
+            run.select_when_there(&step);
+        }
     }
 
     /// Who made a version of the plan, when, why, and what it changed.

@@ -312,7 +312,11 @@ impl OpenRun {
 
     /// The row of the selected step; `None` when the filter hides it.
     pub fn selected_row(&self) -> Option<usize> {
-        let position = self.position()?;
+        self.row_of(self.position()?)
+    }
+
+    /// The row of a step; `None` when the filter hides it.
+    pub fn row_of(&self, position: usize) -> Option<usize> {
         match &self.list.matches {
             Some(matches) => matches.binary_search(&position).ok(),
             None => Some(position),

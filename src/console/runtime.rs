@@ -3,6 +3,7 @@
 //! What is pending is taken in first, then one frame is drawn, at most sixty a second; after a key at once. While nothing happens nothing is
 //! drawn, and there is no clock unless one on the screen moves.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +19,16 @@ use crate::engine::{EngineHandle, NewRun, request};
 use crate::plan::Plan;
 use crate::run::{Command, Input, Moment, Rejection, RejectionCode, Request, RunStatus, decide};
 
-use super::app::{App, Effect, Event, Settings};
+use super::app::{App, CommandLine, Effect, Event, Settings};
 use super::clipboard::Clipboard;
 use super::editor;
 use super::output::{OpenStamps, Reader};
 use super::plans;
-use super::summary::{self, CommandLine, ExitSummary};
+use super::summary::{self, ExitSummary};
 use super::terminal::{EnterError, Guard, Keys, Options as TerminalOptions, Signal, Signals, Typed};
 use super::text::Charset;
 use super::theme::{Glyphs, Theme};
+use super::values::{Given, Unbound};
 use super::words::Zone;
 use super::{export, feed};
 
@@ -37,8 +39,17 @@ const QUEUE: usize = 256;
 /// So many are taken in before a frame, so that a flood cannot keep the screen from being drawn.
 const BATCH: usize = 256;
 
-/// Makes a new run of a checked plan and its file, or says why not.
-pub type MakeRun = Arc<dyn Fn(Arc<Plan>, &Path) -> Result<NewRun, String> + Send + Sync>;
+/// Makes a new run of a checked plan and its file, with values for its variables, or says what is wrong with the values.
+pub type MakeRun = Arc<dyn Fn(Arc<Plan>, &Path, &Given) -> Result<NewRun, Unmade> + Send + Sync>;
+
+/// Why there is no run of a plan.
+#[derive(Debug, Clone)]
+pub struct Unmade {
+    /// What is wrong, a line each.
+    pub wrong: String,
+    /// The variables of the plan that have a value without one being given.
+    pub known: BTreeSet<String>,
+}
 
 /// How the console is to be.
 #[derive(Clone)]
@@ -65,8 +76,8 @@ pub struct ConsoleOptions {
     pub state_dir: PathBuf,
     /// Finds the times and streams of an output's lines.
     pub stamps: OpenStamps,
-    /// The command line that goes on with a run, for what is said at the end.
-    pub resume: Arc<CommandLine>,
+    /// Command lines that the operator is told to type.
+    pub command_line: CommandLine,
 }
 
 /// How a console was left.
@@ -111,9 +122,8 @@ pub async fn run(handle: EngineHandle, options: ConsoleOptions) -> Result<Left, 
     let terminal = TerminalOptions { title: options.title, charset: options.charset, ..TerminalOptions::from_env() };
     let guard = Guard::enter(terminal)?;
     let state_dir = options.state_dir.clone();
-    let resume = Arc::clone(&options.resume);
     let (app, hung_up) = Loop::new(handle.clone(), options, guard)?.go(signals).await;
-    let mut ended = summary::collect(&handle, &app.visited, &*resume).await;
+    let mut ended = summary::collect(&handle, &app.visited, &app.settings.command_line).await;
     for line in editor::keep(&state_dir, &app.unsent(), Utc::now()) {
         ended.text.push_str(&format!("{}\n", super::text::clean(&line)));
     }
@@ -156,6 +166,7 @@ impl Loop {
             zone: Zone::Local,
             attached: handle.is_remote().then(|| handle.process()),
             output_path: Arc::new(move |run, step, attempt| outputs.output_path(run, step, attempt)),
+            command_line: Arc::clone(&options.command_line),
         };
         let size = guard.size()?;
         let size = (size.width, size.height);
@@ -425,9 +436,9 @@ impl Loop {
                 let (folder, simulate) = (self.options.plans_dir.clone(), self.options.simulate);
                 self.report(async move { Event::PlansListed(plans::list(folder, simulate).await) });
             }
-            Effect::OpenPlan { path, idle } => {
+            Effect::OpenPlan { path, idle, given } => {
                 let (new_run, simulate) = (Arc::clone(&self.options.new_run), self.options.simulate);
-                self.report(open_plan(handle, new_run, path, simulate, idle));
+                self.report(open_plan(handle, new_run, path, simulate, idle, given));
             }
             Effect::Subscribe(run) => {
                 self.end_feed();
@@ -475,10 +486,10 @@ impl Loop {
             Effect::PreviewFork { run, checkpoint, request } => self.report(async move {
                 Event::PreviewedFork { request, result: handle.preview_fork(run, checkpoint).await }
             }),
-            Effect::Export { run, interventions } => {
+            Effect::Export { run, what } => {
                 self.report(async move {
-                    match export::write(&handle, run, interventions).await {
-                        Ok(path) => Event::Say(format!("written to {}", path.display())),
+                    match export::write(&handle, run, what).await {
+                        Ok((what, path)) => Event::Say(format!("{what} written to {}", path.display())),
                         Err(error) => Event::Complain(format!("export: {error}")),
                     }
                 });
@@ -534,7 +545,14 @@ async fn go_on(
 }
 
 /// Makes a run of a plan's file as it is now: it may have been edited since it was listed. An idle run of exactly that plan is opened instead.
-async fn open_plan(handle: EngineHandle, new_run: MakeRun, path: PathBuf, simulate: bool, idle: Option<Uuid>) -> Event {
+async fn open_plan(
+    handle: EngineHandle,
+    new_run: MakeRun,
+    path: PathBuf,
+    simulate: bool,
+    idle: Option<Uuid>,
+    given: Given,
+) -> Event {
     let entry = plans::read(path.clone(), simulate).await;
     let name = entry.plan_id;
     let invalid = |text: String| Err(Rejection::new(RejectionCode::Invalid, text));
@@ -547,10 +565,13 @@ async fn open_plan(handle: EngineHandle, new_run: MakeRun, path: PathBuf, simula
                 Some(idle) => handle.subscribe(idle).await.is_ok_and(|found| found.state.plan == plan),
                 None => false,
             };
-            match (idle.filter(|_| same), new_run(plan, &path)) {
+            match (idle.filter(|_| same), new_run(Arc::clone(&plan), &path, &given)) {
                 (Some(idle), _) => Ok(idle),
                 (None, Ok(new)) => handle.register(new).await,
-                (None, Err(error)) => invalid(error),
+                (None, Err(Unmade { wrong, known })) if !plan.variables.is_empty() => {
+                    return Event::Unbound(Unbound { path, plan, known, wrong });
+                }
+                (None, Err(Unmade { wrong, .. })) => invalid(wrong),
             }
         }
     };

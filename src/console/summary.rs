@@ -8,10 +8,8 @@ use uuid::Uuid;
 use crate::engine::EngineHandle;
 use crate::run::{RunState, RunStatus, StepStatus, short_id};
 
+use super::app::CommandLine;
 use super::{text, words};
-
-/// Makes the command line that goes on with a run of its short id.
-pub type CommandLine = dyn Fn(&str) -> String + Send + Sync;
 
 /// What is said when the console ends.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +21,7 @@ pub struct ExitSummary {
 }
 
 /// Reads the last states of the runs that were open and puts them in words.
-pub async fn collect(handle: &EngineHandle, visited: &[Uuid], resume: &CommandLine) -> ExitSummary {
+pub async fn collect(handle: &EngineHandle, visited: &[Uuid], command_line: &CommandLine) -> ExitSummary {
     let (mut runs, mut texts) = (Vec::new(), Vec::new());
     for run in visited {
         // A run that another process has open goes on there.
@@ -32,7 +30,7 @@ pub async fn collect(handle: &EngineHandle, visited: &[Uuid], resume: &CommandLi
             Err(_) => handle.load(*run).await.ok().map(|stored| (stored.state, stored.owned)),
         };
         if let Some((state, elsewhere)) = found {
-            texts.push(describe(&state, handle.root(), elsewhere, resume));
+            texts.push(describe(&state, handle.root(), elsewhere, command_line));
             runs.push(state);
         }
     }
@@ -40,7 +38,7 @@ pub async fn collect(handle: &EngineHandle, visited: &[Uuid], resume: &CommandLi
 }
 
 /// A run's end, in a few lines; `elsewhere`: another process has it open.
-pub fn describe(state: &RunState, root: &Path, elsewhere: bool, resume: &CommandLine) -> String {
+pub fn describe(state: &RunState, root: &Path, elsewhere: bool, command_line: &CommandLine) -> String {
     const NAMED: usize = 5;
     let counts = state.counts();
     let id = short_id(state.run_id);
@@ -76,11 +74,12 @@ pub fn describe(state: &RunState, root: &Path, elsewhere: bool, resume: &Command
         lines.push(format!("  and {} more failed or were interrupted", words::thousands(trouble.len() - NAMED)));
     }
     lines.push(format!("  checkpoints  {}", folder.display()));
+    let command = |name: &str| command_line(&format!("{name} {id}"));
     match state.status {
         RunStatus::Completed | RunStatus::Cancelled => {}
-        _ if elsewhere => lines.push(format!("  look again   holdpoint attach {id}")),
-        RunStatus::Idle => lines.push(format!("  start it     {}", resume(&id))),
-        _ => lines.push(format!("  go on        {}", resume(&id))),
+        _ if elsewhere => lines.push(format!("  look again   {}", command("attach"))),
+        RunStatus::Idle => lines.push(format!("  start it     {}", command("resume"))),
+        _ => lines.push(format!("  go on        {}", command("resume"))),
     }
     let mut out = String::new();
     for line in lines {

@@ -17,6 +17,7 @@ use super::keys::Key;
 use super::popups::{Ask, Deed, Focus, Layer, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
 use super::runs_model::RowId;
+use super::values::Given;
 use super::{text, views, why, words};
 
 impl App {
@@ -53,6 +54,8 @@ impl App {
     pub(super) fn paste(&mut self, pasted: &str) -> Vec<Effect> {
         if matches!(self.layers.last(), Some(Layer { popup: Popup::Form(_), drawn: true })) {
             self.form_paste(pasted);
+        } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Values(_), drawn: true })) {
+            self.values_paste(pasted);
         } else if let Some(layer) = self.layers.last_mut() {
             if let Popup::Ask(ask) = &mut layer.popup
                 && layer.drawn
@@ -236,6 +239,7 @@ impl App {
                 Vec::new()
             }
             Popup::Form(_) => self.form_key(event),
+            Popup::Values(_) => self.values_key(event),
             Popup::Quit(_) => self.quit_key(event),
         }
     }
@@ -378,7 +382,8 @@ impl App {
                     self.push(Popup::Text { title, lines, offset: 0 });
                     return Vec::new();
                 };
-                vec![Effect::OpenPlan { path, idle: self.runs.idle_run_of(&plan.plan_id) }]
+                let idle = self.runs.idle_run_of(&plan.plan_id);
+                vec![Effect::OpenPlan { path, idle, given: Given::default() }]
             }
             None => Vec::new(),
         }
@@ -392,6 +397,7 @@ impl App {
             max_parallel: run.state.options.max_parallel,
             checkpoint: history.and_then(|history| history.checkpoint(&run.state)),
             version: history.and_then(|history| history.version(&run.state)),
+            intervention: history.and_then(|history| history.intervention(&run.state)),
         }
     }
 
@@ -421,6 +427,9 @@ impl App {
         } else if !run.list.filter.is_empty() {
             run.list.filter.clear();
             run.refilter();
+        } else if let Some(history) = self.came_from.take() {
+            self.history = Some(history);
+            self.place = Place::History;
         } else {
             self.place = Place::Runs;
             self.run = None;

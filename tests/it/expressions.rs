@@ -161,6 +161,12 @@ fn variables_come_from_the_command_line_the_environment_and_defaults() {
     assert!(!sandbox.path().join("hacked").exists() && !sandbox.path().join("often").exists());
     sandbox.ok(0, &["run", &plan, "--headless", "--set", "who=ann", "--set", "times=5"]);
     assert!(sandbox.path().join("often").exists());
+    // A plan alone is run as well, and takes them as well.
+    sandbox.ok(0, &[&plan, "--set", "who=bob"]);
+    assert_eq!(sandbox.read("said").trim(), format!("hello bob 3 {home}"));
+    for args in [&["--set", "who=bob"][..], &["--set", "who=bob", "run", &plan]] {
+        assert_eq!(sandbox.run(args).code, Some(2), "{args:?}");
+    }
 }
 
 /// A secret is used, and stands in nothing that was written: journal, checkpoints, output, snapshot, log, messages.

@@ -347,3 +347,42 @@ fn an_editor_that_is_not_there_is_named() {
     console.wait_for_text("COMPLETED");
     quit(&mut console);
 }
+
+#[test]
+fn a_plan_that_needs_values_is_opened_from_the_list_with_those_that_are_typed() {
+    let field = Field::new(&[]);
+    std::fs::remove_file(field.path().join("plans/trial.json")).unwrap();
+    let plan = json!({
+        "plan_id": "ship",
+        "variables": {"bucket": {"required": true}, "token": {"secret": true}},
+        "steps": [{
+            "step_id": "copy",
+            "run": "echo {{ vars.bucket }} ${#TOKEN} > written",
+            "env": {"TOKEN": "{{ vars.token }}"}
+        }]
+    });
+    std::fs::write(field.path().join("plans/ship.json"), plan.to_string()).unwrap();
+    let home = field.path().to_str().unwrap().to_owned();
+    let environment = [("HOLDPOINT_USER", "ann"), ("HOME", home.as_str())];
+    let program = env!("CARGO_BIN_EXE_holdpoint");
+    let args = ["--checkpoints", "c6"];
+    let mut console = Session::start_in(field.path(), program, &args, 80, 24, &environment);
+    console.wait_for_text("ship");
+    until(&mut console, "<Enter>", "Values for ship", true);
+    fill(&mut console, "bucket", "attic");
+    // What is typed cannot be read: only how long it is.
+    console.keys("<Tab>");
+    console.wait_for("the secret has the keys", |screen| current(screen).starts_with("token "));
+    console.press("hunter2");
+    console.wait_for_text("•••••••");
+    assert!(!console.screen_text().contains("hunter2"));
+    console.keys("<Enter>");
+    console.wait_for_text("nothing has run yet");
+    until(&mut console, "p", "Start ship?", true);
+    until(&mut console, "<Enter>", "Start ship?", false);
+    console.wait_for_text("COMPLETED");
+    assert_eq!(field.written(), "attic 7\n");
+    console.press("q");
+    assert!(console.wait_exit().success());
+    assert!(!String::from_utf8_lossy(&console.bytes()).contains("hunter2"));
+}

@@ -2,7 +2,11 @@
 //!
 //! Only what was typed is written back, so that a field cannot lose what it does not show.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::super::input::Input;
 use super::{Facts, NewStep, Where};
@@ -25,7 +29,9 @@ pub struct Field {
     /// What it is for, and what would be right.
     pub help: String,
     /// What it means to leave it empty.
-    pub empty: &'static str,
+    pub empty: Cow<'static, str>,
+    /// What stands there is only an example: the first letter that is typed replaces it.
+    pub example: bool,
     /// Why it cannot be typed here.
     pub fixed: Option<&'static str>,
 }
@@ -73,13 +79,34 @@ impl Field {
             shown,
             was: None,
             help: help.into(),
-            empty: "",
+            empty: Cow::Borrowed(""),
+            example: false,
         }
     }
 
     /// Whether something else was typed than what stood there.
     pub fn is_typed(&self) -> bool {
         self.fixed.is_none() && self.input.text() != self.shown
+    }
+
+    /// A key for its text; says whether it was one. What stands there as an example gives way to the first letter.
+    pub fn key(&mut self, event: KeyEvent) -> bool {
+        let letter = matches!(event.code, KeyCode::Char(_))
+            && !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        self.give_way(letter);
+        self.input.key(event)
+    }
+
+    /// Puts pasted text in.
+    pub fn insert(&mut self, pasted: &str) {
+        self.give_way(true);
+        self.input.insert(pasted);
+    }
+
+    fn give_way(&mut self, to_text: bool) {
+        if std::mem::take(&mut self.example) && to_text {
+            self.input = Input::holding("").unwrap_or_default();
+        }
     }
 
     /// What is to be seen of it.
@@ -165,6 +192,7 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
         rest.iter().try_fold(step.get(*first)?, |value, name| value.get(*name))
     };
     let mut push = |label: &str, path: &[&str], kind: Kind, help: &str, empty: &'static str| {
+        let empty = Cow::Borrowed(empty);
         fields.push(Field { empty, ..Field::new(label, json(path), kind, value(path), help) });
     };
     if new.is_some() {
@@ -228,7 +256,18 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
         "",
     );
     push("priority", &["priority"], Kind::Number, "higher goes first among the steps that are ready", "0");
+    if let Some(reason) = &facts.live_hold
+        && let Some(hold) = fields.iter_mut().find(|field| field.label == "hold")
+    {
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        hold.empty = Cow::Owned(format!("set live{reason}"));
+        hold.help = "the plan has none; the one on the step was set live, and b takes it off".to_owned();
+    }
     if let Some(new) = new {
+        for field in &mut fields {
+            field.example =
+                matches!(field.label.as_str(), "step_id" | "command") && field.text() == new.example(&field.label);
+        }
         let choices = new.choices();
         let at = choices[new.place as usize].clone();
         let mut place = Field::new("put it", At::Place, Kind::Choice(choices), None, "where in the plan");

@@ -80,6 +80,8 @@ pub struct NewStep {
     pub place: Where,
     /// What depends on the neighbour then depends on the new one.
     pub rewire: bool,
+    /// The id that is proposed.
+    pub id: String,
 }
 
 /// Where, seen from the step that was selected.
@@ -93,12 +95,20 @@ pub enum Where {
     End,
 }
 
+/// The command of a new step, until another is typed.
+const EXAMPLE: &str = "true";
+
 const PLACES: [Where; 3] = [Where::After, Where::Before, Where::End];
 
 impl NewStep {
     /// The places in words, in the order of [`Where`].
     pub fn choices(&self) -> Vec<String> {
         vec![format!("after {}", self.neighbour), format!("before {}", self.neighbour), "at the end".to_owned()]
+    }
+
+    /// What stands in a field as an example.
+    pub fn example(&self, label: &str) -> &str {
+        if label == "step_id" { &self.id } else { EXAMPLE }
     }
 
     fn place(&self) -> Place {
@@ -146,6 +156,8 @@ pub struct Facts {
     pub agents: Vec<String>,
     /// Whether steps name what they depend on.
     pub is_graph: bool,
+    /// The reason of a hold point that the plan does not have and that was set on the step; may be empty.
+    pub live_hold: Option<String>,
 }
 
 impl Form {
@@ -166,13 +178,23 @@ impl Form {
             }
             id = format!("new-step-{number}");
         }
-        let text = pretty(&json!({"step_id": id, "run": "true", "timeout_seconds": 600}));
-        let new = NewStep { neighbour: neighbour.to_owned(), place: Where::After, rewire: false };
+        let text = pretty(&json!({"step_id": id, "run": EXAMPLE, "timeout_seconds": 600}));
+        let new = NewStep { neighbour: neighbour.to_owned(), place: Where::After, rewire: false, id };
         Self::new(state, Of::New(new), text)
     }
 
     fn new(state: &RunState, of: Of, began: String) -> Self {
-        let facts = Facts { agents: state.plan.agents.keys().cloned().collect(), is_graph: state.order().is_graph() };
+        let own = match &of {
+            Of::Step { id, .. } => state.position(id),
+            Of::New(_) => None,
+        };
+        let planned = |place: usize| state.plan.steps[place].hold.as_ref().is_some_and(crate::plan::Hold::is_set);
+        let live = own.filter(|place| state.is_hold_point(*place) && !planned(*place));
+        let facts = Facts {
+            agents: state.plan.agents.keys().cloned().collect(),
+            is_graph: state.order().is_graph(),
+            live_hold: live.map(|place| text::clean(state.hold_reason(place).unwrap_or_default()).into_owned()),
+        };
         let mut form = Self {
             run: state.run_id,
             of,

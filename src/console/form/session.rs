@@ -300,7 +300,7 @@ impl Form {
             // A choice takes no letters.
             _ if matches!(field.kind, super::fields::Kind::Choice(_)) => {}
             _ => {
-                field.input.key(event);
+                field.key(event);
             }
         }
         self.take_choices();
@@ -345,7 +345,7 @@ impl Form {
                 if line.contains(['\n', '\t']) {
                     self.notice = Some("a field is one line: several are pasted into the JSON (F2)".into());
                 } else if field.fixed.is_none() && !matches!(field.kind, super::fields::Kind::Choice(_)) {
-                    field.input.insert(line);
+                    field.insert(line);
                 }
             }
         }

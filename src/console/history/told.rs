@@ -4,22 +4,28 @@ use uuid::Uuid;
 
 use crate::run::{Branches, Intervention, InterventionStatus, RunState, checkpoint_id};
 
+use super::super::log::asked;
 use super::super::theme::Role;
 use super::super::words::{self, Zone};
 use super::{Line, Subject};
 
 /// An intervention with everything that is known of it.
-pub(super) fn told_in_full(record: &Intervention, zone: Zone) -> Vec<Line> {
+pub(super) fn told_in_full(record: &Intervention, state: &RunState, zone: Zone) -> Vec<Line> {
     let status = match record.status {
         InterventionStatus::Applied => ("applied", Role::Done),
         InterventionStatus::Pending => ("accepted; it waits for an attempt to stop", Role::Waiting),
         InterventionStatus::Failed => ("refused, or overtaken; it had no effect", Role::Failed),
     };
+    // Said as something that was done, it has to be said at once that it was not.
+    let refused = if record.status == InterventionStatus::Failed { ": refused" } else { "" };
     let mut lines = vec![
-        Line::new(format!("{} by {}", record.intervention_type.replace('_', " "), record.user), Role::Strong),
+        Line::new(format!("{} {}{refused}", record.user, asked(record, state)), Role::Strong),
         Line::new(zone.show(record.timestamp, "%Y-%m-%d %H:%M:%S"), Role::Muted),
         Line::new(status.0, status.1),
     ];
+    if record.undone_by.is_some() {
+        lines.push(Line::new("undone since", Role::Held));
+    }
     if let Some(step) = &record.target_step_id {
         lines.push(Line::new(format!("step     {step}"), Role::Text));
     }
@@ -32,7 +38,9 @@ pub(super) fn told_in_full(record: &Intervention, zone: Zone) -> Vec<Line> {
         lines.push(Line::new(error, Role::Warning));
     }
     let parameters = serde_json::to_string_pretty(&record.parameters).unwrap_or_default();
-    if parameters != "{}" && parameters != "null" {
+    // What an undo names by its id is said above in words.
+    let said = record.intervention_type == "undo" && parameters.contains("intervention_id");
+    if parameters != "{}" && parameters != "null" && !said {
         lines.push(Line::new("", Role::Text));
         lines.extend(parameters.lines().take(LONGEST).map(|line| Line::new(line, Role::Muted)));
     }

@@ -494,3 +494,38 @@ fn screens() {
         app
     });
 }
+
+#[test]
+fn what_stands_in_a_new_step_as_an_example_gives_way_to_what_is_typed() {
+    let mut app = open(&running(), SIZE);
+    select(&mut app, "ship");
+    press(&mut app, "a u p Down Up l");
+    let text = |app: &App, label: &str| form(app).fields.iter().find(|one| one.label == label).unwrap().text();
+    assert_eq!(text(&app, "step_id"), "upl");
+    field(&mut app, "command");
+    typed(&mut app, "./upload");
+    assert_eq!(text(&app, "command"), "./upload");
+    typed(&mut app, " --all");
+    assert_eq!(text(&app, "command"), "./upload --all");
+    press(&mut app, "Esc");
+    // Whoever goes into the example means to change it.
+    let mut app = open(&running(), SIZE);
+    select(&mut app, "ship");
+    press(&mut app, "a End 2");
+    assert_eq!(text(&app, "step_id"), "new-step2");
+}
+
+#[test]
+fn a_hold_point_that_was_set_live_is_not_called_none() {
+    let sim = running().because(Command::Hold { step: "prune".into() }, "ask the owner");
+    let mut app = open(&sim, SIZE);
+    select(&mut app, "prune");
+    press(&mut app, "e");
+    let text = screen(&mut app);
+    assert!(text.contains("(set live: ask the owner)"), "{text}");
+    let mut app = open(&sim, SIZE);
+    select(&mut app, "notify");
+    press(&mut app, "e");
+    let text = screen(&mut app);
+    assert!(!text.contains("set live"), "{text}");
+}

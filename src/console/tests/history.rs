@@ -277,7 +277,7 @@ fn an_intervention_that_has_waited_is_told_as_it_became() {
     assert!(text.contains("nothing matches; Esc clears the filter"), "{text}");
     press(&mut app, "Esc");
     let text = screen(&mut app);
-    assert!(!text.contains("it waits for an attempt") && text.contains("retry step stats"), "{text}");
+    assert!(!text.contains("it waits for an attempt") && text.contains("retried stats"), "{text}");
 }
 
 #[test]

@@ -203,14 +203,30 @@ fn pause_and_quit_drains_then_stops_and_the_console_ends_when_nothing_runs() {
     let sim = sim.ask(Command::Pause);
     assert!(app.update(update_of(&sim), sim.now).is_empty(), "attempts are still finishing");
     screen(&mut app);
-    assert_eq!(sent(&press(&mut app, "p")).0, &Command::Interrupt);
-    assert!(press(&mut app, "p").is_empty(), "asked once");
+    assert!(press(&mut app, "p").is_empty(), "a double tap stops nothing");
+    assert!(screen(&mut app).contains("k    stop them now"));
+    assert_eq!(sent(&press(&mut app, "k")).0, &Command::Interrupt);
+    assert!(press(&mut app, "k q").is_empty(), "asked once");
     let mut sim = sim.ask(Command::Interrupt);
     for step in ["verify", "stats", "report"] {
         sim = sim.end(step, Outcome::stopped());
     }
     let effects = app.update(update_of(&sim), sim.now);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Quit)), "{effects:?}");
+}
+
+#[test]
+fn quit_pressed_again_and_again_pauses_then_stops() {
+    for keys in ["q", "Ctrl-c"] {
+        let sim = running();
+        let mut app = open(&sim, SIZE);
+        assert!(press(&mut app, keys).is_empty());
+        assert_eq!(sent(&press(&mut app, keys)).0, &Command::Pause);
+        let sim = sim.ask(Command::Pause);
+        app.update(update_of(&sim), sim.now);
+        screen(&mut app);
+        assert_eq!(sent(&press(&mut app, keys)).0, &Command::Interrupt);
+    }
 }
 
 #[test]

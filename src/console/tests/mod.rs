@@ -3,8 +3,10 @@
 mod form;
 mod history;
 mod keys;
+mod saying;
 mod screens;
 mod steer;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -211,6 +213,7 @@ fn settings() -> Settings {
         zone: Zone::Fixed(FixedOffset::east_opt(0).unwrap()),
         attached: None,
         output_path: Arc::new(|run, step, attempt| PathBuf::from(format!("/r/{run}/output/{step}.{attempt}.log"))),
+        command_line: Arc::new(|rest| format!("holdpoint {rest}")),
     }
 }
 

@@ -125,8 +125,8 @@ fn popups() {
         let mut app = open(&sim, size);
         let trouble = StorageTrouble { error: "No space left on device".into(), since: sim.now };
         app.update(Event::Storage { run: sim.state.run_id, trouble: Some(Arc::new(trouble)) }, sim.now);
-        press(&mut app, "q p p");
-        let effects = press(&mut app, "p");
+        press(&mut app, "q p k");
+        let effects = press(&mut app, "e");
         assert!(effects.iter().any(|effect| matches!(effect, Effect::Quit)), "the console can be left");
         app
     });

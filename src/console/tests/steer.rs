@@ -145,7 +145,8 @@ fn undo_shows_what_it_undoes_and_undoes_just_that() {
     let mut app = open(&sim, SIZE);
     press(&mut app, "u");
     let text = screen(&mut app);
-    for part in ["Undo skip of notify?", "ann did it at 14:00: \"nobody is there\"", "notify: skipped → pending"] {
+    for part in ["Undo: ann skipped notify?", "ann did it at 14:00: \"nobody is there\"", "notify: skipped → pending"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     let intervention = sim.state.interventions.last().unwrap().intervention_id;

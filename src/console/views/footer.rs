@@ -8,8 +8,13 @@ use super::super::availability::{availability, belongs, meant};
 use super::super::text;
 use super::super::theme::Role;
 use super::paint::Brush;
+use super::popups::wrap;
 
-/// Draws both lines.
+/// A message has no more rows than this.
+const MESSAGE_ROWS: usize = 3;
+
+/// Draws both lines. A message that one line does not hold goes on below itself, and the rule goes up for it over what stands there: nothing else
+/// moves.
 pub fn draw(app: &App, brush: &mut Brush<'_>, rule: Rect, footer: Rect) {
     brush.rule(rule);
     if let Some(drag) = app.drag.as_ref().filter(|drag| drag.is_moving()) {
@@ -20,10 +25,29 @@ pub fn draw(app: &App, brush: &mut Brush<'_>, rule: Rect, footer: Rect) {
         brush.text(rule.x + 1, rule.y, rule.width.saturating_sub(2), &said, role);
     } else if let Some(message) = &app.message {
         let role = if message.bad { Role::Warning } else { Role::Accent };
-        let shown = format!(" {} ", message.text);
-        brush.text(rule.x + 1, rule.y, rule.width.saturating_sub(2), &shown, role);
+        said(brush, rule, &message.text, role);
     }
     keys(app, brush, footer);
+}
+
+fn said(brush: &mut Brush<'_>, rule: Rect, message: &str, role: Role) {
+    let columns = rule.width.saturating_sub(4) as usize;
+    let mut lines = wrap(message, columns);
+    if lines.len() > MESSAGE_ROWS {
+        // Cut as every line is that has no room.
+        let rest = lines.split_off(MESSAGE_ROWS - 1).join(" ");
+        lines.push(rest);
+    }
+    let top = rule.y.saturating_sub(lines.len() as u16 - 1);
+    if top < rule.y {
+        brush.clear(Rect { y: top, height: rule.y - top + 1, ..rule });
+        brush.rule(Rect { y: top, ..rule });
+    }
+    for (row, line) in lines.iter().enumerate() {
+        let y = top + row as u16;
+        let shown = if row == 0 { format!(" {} ", text::fit(line, columns)) } else { format!(" {line}") };
+        brush.text(rule.x + 1, y, rule.width.saturating_sub(2), &shown, role);
+    }
 }
 
 /// The actions of the footer here and now, in their order: of those that share a rank or a key, the one that is meant.

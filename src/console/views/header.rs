@@ -24,9 +24,9 @@ pub struct Call {
 }
 
 /// What the operator is asked for; `None` when there is nothing to do.
-pub fn call(run: &OpenRun, place: Place) -> Option<Call> {
+pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
     let state = &run.state;
-    let among_steps = place == Place::Run;
+    let among_steps = app.place == Place::Run;
     let key = |action: Action| (action.key(), action.entry().label);
     match &run.ownership {
         Ownership::Damaged(damage) => {
@@ -37,7 +37,7 @@ pub fn call(run: &OpenRun, place: Place) -> Option<Call> {
             });
         }
         Ownership::Elsewhere => {
-            let attach = format!("holdpoint attach {}", short_id(state.run_id));
+            let attach = (app.settings.command_line)(&format!("attach {}", short_id(state.run_id)));
             let what =
                 format!("`{attach}` steers it; another process runs this, and it is read from the disk each second");
             return Some(Call { what, keys: Vec::new(), role: Role::Muted });
@@ -134,7 +134,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     }
     title(app, run, brush, area);
     progress(app, run, brush, area);
-    if let Some(call) = call(run, app.place) {
+    if let Some(call) = call(app, run) {
         let y = area.y + 2;
         let keys: usize = call.keys.iter().map(|(key, label)| text::width(key) + text::width(label) + 4).sum();
         let room = (area.width as usize).saturating_sub(keys + 3);

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::super::app::{App, FilterOf};
 use super::super::history::{self, History, Kind};
+use super::super::log::asked;
 use super::super::run_model::OpenRun;
 use super::super::theme::Role;
 use super::super::{text, words};
@@ -200,12 +201,15 @@ fn intervention(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, ent
     x += 9;
     brush.text(x, y, 10, &record.user, Role::Text);
     x += 12;
-    let kind = record.intervention_type.replace('_', " ");
-    let mut at = brush.text(x, y, area.right().saturating_sub(x), &kind, Role::Text);
-    // The kind says that it is about a step; its name is what matters.
-    if let Some(step) = &record.target_step_id {
-        at = brush.text(at + 1, y, area.right().saturating_sub(at + 1), step, Role::Strong);
-    }
+    let asked = asked(record, &run.state);
+    // What it is about is what matters.
+    let step = record.target_step_id.as_deref().and_then(|step| Some((step, asked.find(step)?)));
+    let (before, step, after) = match step {
+        Some((step, place)) => (&asked[..place], step, &asked[place + step.len()..]),
+        None => (asked.as_str(), "", ""),
+    };
+    let pieces = [(before, Role::Text), (step, Role::Strong), (after, Role::Text)];
+    let at = brush.pieces(x, y, area.right().saturating_sub(x), &pieces);
     if let Some(reason) = &record.reason {
         brush.text(at + 2, y, area.right().saturating_sub(at + 2), &format!("“{reason}”"), Role::Muted);
     }

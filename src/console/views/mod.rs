@@ -13,6 +13,7 @@ mod question;
 pub mod run;
 pub mod runs;
 pub mod steps;
+mod values;
 
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};

@@ -12,6 +12,7 @@ use super::super::{text, words};
 use super::form;
 use super::paint::Brush;
 use super::question;
+use super::values;
 use crate::run::RunStatus;
 
 /// Widest popup.
@@ -27,7 +28,7 @@ pub fn text_height(area: Rect) -> u16 {
 /// How far the popup on top can be scrolled.
 pub fn longest_offset(app: &App, area: Rect) -> usize {
     let lines = match app.layers.last().map(|layer| &layer.popup) {
-        Some(Popup::Help { .. }) => help_lines(app).len(),
+        Some(Popup::Help { .. }) => help_lines(app, reading(area)).len(),
         Some(Popup::Text { lines, .. }) => wrapped(lines, area).len(),
         Some(Popup::Ask(ask)) => return question::longest_offset(ask, area),
         _ => 0,
@@ -50,6 +51,7 @@ pub fn draw(app: &App, popup: &Popup, brush: &mut Brush<'_>, area: Rect, cursor:
         }
         Popup::Ask(ask) => question::draw(ask, brush, area, cursor),
         Popup::Form(form) => form::draw(form, brush, area, cursor),
+        Popup::Values(form) => values::draw(form, brush, area, cursor),
         Popup::Quit(leaving) => quit(app, *leaving, brush, area),
     }
 }
@@ -63,7 +65,7 @@ fn wrapped(lines: &[String], area: Rect) -> Vec<String> {
     lines.iter().flat_map(|line| wrap(line, width)).collect()
 }
 
-/// Breaks a line at spaces; an indented line goes on indented.
+/// Breaks a line at spaces, and a word that no line holds, such as a path, where the line ends; an indented line goes on indented.
 pub(super) fn wrap(line: &str, width: usize) -> Vec<String> {
     if text::width(line) <= width {
         return vec![line.to_string()];
@@ -78,7 +80,13 @@ pub(super) fn wrap(line: &str, width: usize) -> Vec<String> {
         if !current.trim().is_empty() {
             current.push(' ');
         }
-        current.push_str(word);
+        for character in word.chars() {
+            let character = character.encode_utf8(&mut [0; 4]).to_owned();
+            if text::width(&current) + text::width(&character) > width && current.len() > indent.len() {
+                found.push(std::mem::replace(&mut current, indent.clone()));
+            }
+            current.push_str(&character);
+        }
     }
     found.push(current);
     found
@@ -150,12 +158,12 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
             ("Esc", "stay", ""),
         ],
         Leaving::Draining => vec![
-            ("p", "stop them now", "they become interrupted"),
+            ("k", "stop them now", "they become interrupted"),
             ("c", "cancel instead", "the runs end"),
             ("Esc", "stay", "the runs stay paused"),
         ],
         Leaving::Stopping if app.disk_fails() => {
-            vec![("p", "end all the same", "attempts are stopped, the journal is not told"), ("Esc", "stay", "")]
+            vec![("e", "end all the same", "attempts are stopped, the journal is not told"), ("Esc", "stay", "")]
         }
         Leaving::Stopping => vec![("Esc", "stay", "the runs stay paused")],
         Leaving::Cancelling => vec![("c", "kill them now", ""), ("Esc", "stay", "cancelling goes on")],
@@ -180,12 +188,26 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
 
 enum HelpLine {
     Heading(&'static str),
-    Key { keys: String, doc: &'static str, possible: bool },
+    Key {
+        keys: String,
+        doc: String,
+        possible: bool,
+    },
+    /// What a key does, where its own line has no room for it.
+    More {
+        doc: String,
+        possible: bool,
+    },
     Why(String),
     Gap,
 }
 
-fn help_lines(app: &App) -> Vec<HelpLine> {
+/// Columns of the keys.
+const KEYS: u16 = 14;
+
+/// The lines of the help, in a frame of so many columns.
+fn help_lines(app: &App, width: u16) -> Vec<HelpLine> {
+    let room = width.saturating_sub(6 + KEYS) as usize;
     let (scope, seen) = (app.scope(), app.to_be_drawn());
     let mut lines = Vec::new();
     for (group, title) in GROUPS {
@@ -205,22 +227,28 @@ fn help_lines(app: &App) -> Vec<HelpLine> {
                 .map(|other| other.action)
                 .collect();
             if meant(app, &seen, &alternatives) != Some(entry.action) {
-                lines.push(HelpLine::Key { keys: entry.keys.join(" "), doc: entry.doc, possible: false });
+                lines.extend(key_lines(entry.keys.join(" "), entry.doc, false, room));
                 continue;
             }
             let why = availability(app, entry.action).err();
-            lines.push(HelpLine::Key { keys: entry.keys.join(" "), doc: entry.doc, possible: why.is_none() });
-            lines.extend(why.map(HelpLine::Why));
+            lines.extend(key_lines(entry.keys.join(" "), entry.doc, why.is_none(), room));
+            let why = why.map(|why| wrap(&format!("not now: {why}"), room)).unwrap_or_default();
+            lines.extend(why.into_iter().map(HelpLine::Why));
         }
     }
     lines.extend([HelpLine::Gap, HelpLine::Heading("The mouse")]);
-    lines.extend(HELP.map(|(button, doc)| HelpLine::Key { keys: button.to_owned(), doc, possible: true }));
+    lines.extend(HELP.iter().flat_map(|(button, doc)| key_lines((*button).to_owned(), doc, true, room)));
     lines
 }
 
+fn key_lines(keys: String, doc: &str, possible: bool, room: usize) -> Vec<HelpLine> {
+    let mut doc = wrap(doc, room).into_iter();
+    let first = HelpLine::Key { keys, doc: doc.next().unwrap_or_default(), possible };
+    std::iter::once(first).chain(doc.map(|doc| HelpLine::More { doc, possible })).collect()
+}
+
 fn help(app: &App, brush: &mut Brush<'_>, area: Rect, offset: usize) {
-    const KEYS: u16 = 14;
-    let lines = help_lines(app);
+    let lines = help_lines(app, reading(area));
     let rows = lines.len().min(text_height(area) as usize);
     let inner = frame(brush, area, reading(area), rows as u16 + 1, "Keys");
     for (row, line) in lines.iter().skip(offset).take(rows).enumerate() {
@@ -235,8 +263,11 @@ fn help(app: &App, brush: &mut Brush<'_>, area: Rect, offset: usize) {
                 brush.text(inner.x, y, KEYS - 1, keys, if *possible { Role::Key } else { Role::Faint });
                 brush.text(x, y, width, doc, if *possible { Role::Text } else { Role::Faint });
             }
+            HelpLine::More { doc, possible } => {
+                brush.text(x, y, width, doc, if *possible { Role::Text } else { Role::Faint });
+            }
             HelpLine::Why(why) => {
-                brush.text(x, y, width, &format!("not now: {why}"), Role::Muted);
+                brush.text(x, y, width, why, Role::Muted);
             }
         }
     }

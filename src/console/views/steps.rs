@@ -76,6 +76,7 @@ fn heading(
         count.push_str(&format!(" · {}–{last}", run.list.offset + 1));
     }
     let x = brush.text(at + 2, title.y, title.right().saturating_sub(at + 2), &count, Role::Muted) + 3;
+    let x = unseen(run, brush, title, x, height);
     let room = title.right().saturating_sub(x + 1);
     if let Some((FilterOf::Steps, input)) = &app.typing {
         let (shown, column) = input.visible(room.saturating_sub(2) as usize);
@@ -85,6 +86,24 @@ fn heading(
     } else if !run.list.filter.is_empty() {
         brush.text(x, title.y, room, &format!("/{}", run.list.filter), Role::Accent);
     }
+}
+
+/// What runs above and below the rows that are seen, so that nothing runs unseen; gives back the column after it.
+fn unseen(run: &OpenRun, brush: &mut Brush<'_>, title: Rect, x: u16, height: usize) -> u16 {
+    let seen = run.list.offset..run.list.offset + height;
+    let (mut above, mut below) = (0, 0);
+    for row in run.state.live().filter_map(|position| run.row_of(position)) {
+        above += usize::from(row < seen.start);
+        below += usize::from(row >= seen.end);
+    }
+    let mut x = x;
+    for (number, glyph) in [(above, brush.glyphs.up), (below, brush.glyphs.down)] {
+        let said = format!("{glyph}{} running", words::thousands(number));
+        if number > 0 && x + (text::width(&said) as u16) < title.right() {
+            x = brush.text(x, title.y, title.right() - x, &said, Role::Running) + 2;
+        }
+    }
+    x
 }
 
 fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &Columns, position: usize) {
