@@ -133,19 +133,36 @@ fn nothing_but_text_and_our_own_styling_reaches_the_terminal() {
     let mut console = Session::start_in(sandbox.path(), program, &["plans/hostile.json"], 120, 36, &environment);
     console.wait_for_text("PAUSED");
     // The steps and the tabs of each, why, the log, the history; each is drawn before the next key.
-    for keys in [
-        "g", "]", "]", "]", "[", "[", "[", "G", "W", "<Esc>", "k", "]", "W", "<Esc>", "I", "<Esc>", "V", "<Esc>", "C",
-        "<Esc>", "z", "z", "?", "<Esc>",
-    ] {
+    for keys in ["g", "]", "]", "]", "[", "[", "[", "G"] {
         press(&mut console, keys);
+    }
+    let popup = "Esc closes";
+    for (keys, wanted) in [
+        ("W", popup),
+        ("k]", ""),
+        ("W", popup),
+        ("I", "Interventions "),
+        ("V", "Versions "),
+        ("C", "Checkpoints "),
+        ("zz", ""),
+        ("?", popup),
+    ] {
+        console.keys(keys);
+        console.wait_for_text(wanted);
+        if !wanted.is_empty() {
+            console.keys("<Esc>");
+            console.wait_for("the steps", |screen| {
+                let text = screen.contents();
+                text.contains(" Steps ") && !text.contains(popup)
+            });
+        }
     }
     // A reason, by another process.
     let mut ctl = sandbox.command(&["ctl", "hostile", "skip", "bad", "--reason", &user]);
     assert!(ctl.env("HOLDPOINT_USER", &user).status().unwrap().success());
     console.wait_for_text("is held");
-    for keys in ["I", "<Esc>", "q"] {
-        press(&mut console, keys);
-    }
+    console.keys("I");
+    console.wait_for_text("Interventions ");
     harmless(&console.bytes());
 }
 
