@@ -118,7 +118,7 @@ pub fn resolve(plan: &Plan, step: &Step, simulate: bool) -> Result<AgentSpec, St
         Some((_, Some(spec))) if is_available(spec) => Ok(spec.clone()),
         Some((name, Some(spec))) => Err(format!(
             "step `{id}`: its agent `{name}` is of kind `{}`, which this version of holdpoint cannot run yet",
-            kind_name(spec)
+            spec.kind()
         )),
         // The kind itself, named without an entry (see `plan::KINDS_WITHOUT_ENTRY`).
         Some(("simulated", None)) => Ok(AgentSpec::Simulated(SimulatedSpec::default())),
@@ -130,24 +130,12 @@ pub fn resolve(plan: &Plan, step: &Step, simulate: bool) -> Result<AgentSpec, St
     }
 }
 
-/// The kind's name as plans write it.
-fn kind_name(spec: &AgentSpec) -> &'static str {
-    match spec {
-        AgentSpec::Command { .. } => "command",
-        AgentSpec::Http { .. } => "http",
-        AgentSpec::Mcp { .. } => "mcp",
-        AgentSpec::Manual { .. } => "manual",
-        AgentSpec::Wait { .. } => "wait",
-        AgentSpec::Simulated(_) => "simulated",
-    }
-}
-
 /// Makes one attempt. Whatever goes wrong, a panic of the agent included, is an outcome.
 ///
 /// Dropping the future stops the attempt at once: its processes are killed.
 pub async fn run_attempt(context: AttemptContext) -> Outcome {
     let Some(agent) = bind(&context.agent) else {
-        let kind = kind_name(&context.agent);
+        let kind = context.agent.kind();
         return Outcome::failed(format!("agents of kind `{kind}` cannot be run by this version of holdpoint yet"));
     };
     let attempt = AssertUnwindSafe(agent.attempt(context)).catch_unwind();
