@@ -17,7 +17,7 @@ use super::{shell_word, trouble};
 /// `holdpoint why`
 pub fn why(context: &Context, name: &str, step: &str, format: Format) -> Result<Exit, Failure> {
     let (store, run_id, dir) = context.run(name)?;
-    let loaded = store.load(&dir)?;
+    let loaded = store.load_checked(&dir)?;
     let state = &loaded.state;
     let Some(position) = state.position(step) else {
         let near = crate::plan::suggest(step, state.plan.steps.iter().map(|step| step.step_id.as_str()));
