@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli_support::Sandbox;
 use crate::pty::Session;
+use crate::pty_edit::until;
 
 /// Escape sequences that would do something, marks that turn text around, marks that take no place, towers of marks, tabs, wide letters.
 const HOSTILE: &str = "a\u{1b}]0;stolen\u{7}\u{1b}[5mb\u{1b}[3;3fc\u{1b}[6n\u{9b}31m\u{202e}rev\u{2066}x\u{200b}y\u{feff}z\te\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}漢\u{1b}P+q\u{1b}\\\u{0}end";
@@ -149,12 +150,11 @@ fn nothing_but_text_and_our_own_styling_reaches_the_terminal() {
     ] {
         console.keys(keys);
         console.wait_for_text(wanted);
-        if !wanted.is_empty() {
-            console.keys("<Esc>");
-            console.wait_for("the steps", |screen| {
-                let text = screen.contents();
-                text.contains(" Steps ") && !text.contains(popup)
-            });
+        // A key that comes before the popup counts as drawn is not taken, and a test is quick: it is pressed again.
+        match wanted {
+            "" => {}
+            popup if popup.starts_with("Esc") => until(&mut console, "<Esc>", popup, false),
+            _ => until(&mut console, "<Esc>", " Steps ", true),
         }
     }
     // A reason, by another process.
