@@ -102,7 +102,6 @@ impl RunState {
         }
     }
 
-    /// Who signed the hold point that a step had has not signed another one.
     /// A hold point or a condition that was changed is another one: what was signed or found of the old one does not hold for it.
     fn renew(&mut self, position: usize, old: &Step, new: &Step) {
         if old.hold != new.hold {

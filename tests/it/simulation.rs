@@ -17,6 +17,7 @@ use holdpoint::run::{Event, OutcomeStatus, PauseReason, RunStatus, StepStatus};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use crate::chaos::Random;
 use crate::journal_support::Bench;
 use crate::run_props::Case;
 use crate::run_random::{Ask, Op, Pick, PlanShape, op, plan_shape};
@@ -93,7 +94,7 @@ impl History {
         let mut runner = runner(seed);
         let shape = random(&mut runner, &plan_shape());
         let inputs: Vec<Op> = (0..INPUTS).map(|_| random(&mut runner, &op())).collect();
-        let mut dice = Dice(seed);
+        let mut dice = Random(seed);
         let disk = SimDisk::new();
         let mut bench = Bench::on(disk.clone());
         disk.keep_images();
@@ -279,17 +280,4 @@ fn runner(seed: u64) -> TestRunner {
 
 fn random<S: Strategy>(runner: &mut TestRunner, strategy: &S) -> S::Value {
     strategy.new_tree(runner).unwrap().current()
-}
-
-/// splitmix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
 }
