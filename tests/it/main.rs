@@ -48,3 +48,4 @@ mod run_why;
 mod second_user;
 mod simulation;
 mod terminal_guard;
+mod traces;
