@@ -17,7 +17,7 @@ const ROOTS: [&str; 4] = ["vars", "steps", "run", "env"];
 /// Further names in a step with `foreach`.
 const FOREACH_ROOTS: [&str; 2] = ["item", "index"];
 /// What an expression finds under a step's name.
-const STEP_FACTS: [&str; 4] = ["status", "result", "attempts", "duration_seconds"];
+const STEP_FACTS: [&str; 5] = ["status", "result", "attempts", "duration_seconds", "quality_score"];
 
 /// Reports everything that is wrong with the plan as a whole.
 pub(super) fn check(document: &Document, report: &mut Report) {

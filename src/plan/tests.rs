@@ -304,6 +304,7 @@ fn names_in_expressions_must_be_known() {
     };
     for fine in [
         "{{ vars.db }} {{ steps['my-step'].result.rows }} {{ run.id }} {{ env.HOME }} {{ steps.b.status }}",
+        "{{ steps.b.attempts }} {{ steps.b.duration_seconds }} {{ steps.b.quality_score }}",
         "echo ${#list[@]} {% if %} {# x #} '}}' { { }",
         "{{ '{{' }} {{ range(3) }}",
     ] {

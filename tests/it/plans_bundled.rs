@@ -4,7 +4,18 @@ use std::path::Path;
 
 use crate::cli_support::Sandbox;
 
-const PLANS: [&str; 5] = ["console-demo", "graph-demo", "host-checkup", "project-checks", "research-demo"];
+const PLANS: [&str; 10] = [
+    "backup-demo",
+    "console-demo",
+    "graph-demo",
+    "host-checkup",
+    "pools-demo",
+    "project-checks",
+    "quality-demo",
+    "research-demo",
+    "retries-demo",
+    "sign-off-demo",
+];
 
 fn folder() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("plans").to_string_lossy().into_owned()
@@ -53,4 +64,53 @@ fn the_host_check_up_writes_its_report() {
     let steps = shown["steps"].as_array().unwrap();
     assert!(steps.last().unwrap()["result"]["data"]["report"].as_str().unwrap().starts_with("reports/"));
     assert!(sandbox.ok(0, &["verify", "host-checkup"]).contains("whole"));
+}
+
+#[test]
+fn the_backup_asks_for_its_folder_and_leaves_out_what_was_not_asked_for() {
+    let sandbox = Sandbox::new();
+    let plans = folder();
+    let run = |exit: i32, set: &[&str]| {
+        let mut args = vec!["--plans", &plans, "run", "backup-demo", "--headless"];
+        args.extend(set.iter().flat_map(|set| ["--set", set]));
+        sandbox.ok(exit, &args)
+    };
+    std::fs::create_dir(sandbox.path().join("documents")).unwrap();
+    std::fs::write(sandbox.path().join("documents/letter.txt"), "Dear reader").unwrap();
+    let told = run(0, &["folder=documents"]);
+    assert!(
+        told.contains("COMPLETED") && told.contains("store skipped") && told.contains("verify completed"),
+        "{told}"
+    );
+    let told = run(0, &["folder=documents", "method=none", "verify=false"]);
+    assert!(told.contains("pack skipped") && told.contains("verify skipped"), "{told}");
+    let told = run(0, &["folder=documents", "most_mb=0"]);
+    assert!(told.contains("too-large completed") && told.contains("pack skipped"), "{told}");
+    let backups = std::fs::read_dir(sandbox.path().join("backups")).unwrap().count();
+    assert_eq!(backups, 2);
+}
+
+#[test]
+fn the_quality_demo_tries_again_and_then_asks() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.ok(4, &["--plans", &folder(), "run", "quality-demo", "--headless"]);
+    assert!(told.contains("estimate started (attempt 2)") && told.contains("`estimate` is in review"), "{told}");
+    let told = sandbox.ok(4, &["resume", "quality-demo", "--headless", "--approve", "estimate"]);
+    assert!(told.contains("`letter` is in review"), "{told}");
+    let told = sandbox.ok(0, &["resume", "quality-demo", "--headless", "--approve", "letter"]);
+    assert!(told.contains("COMPLETED"), "{told}");
+}
+
+#[test]
+fn the_sign_off_demo_wants_two_people() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.ok(4, &["--plans", &folder(), "run", "sign-off-demo", "--headless"]);
+    assert!(told.contains("`switch` is held"), "{told}");
+    let release = |exit, user| {
+        sandbox.ok(exit, &["resume", "sign-off-demo", "--headless", "--user", user, "--release", "switch"])
+    };
+    let told = release(4, "ann");
+    assert!(told.contains("`switch` is held"), "one is not enough: {told}");
+    let told = release(0, "bob");
+    assert!(told.contains("COMPLETED"), "{told}");
 }
