@@ -45,6 +45,15 @@ fn main() {
             |dir| headless(dir, &chain(steps)),
         );
     }
+    if picked("relaxed-fan") {
+        let steps = 400;
+        row(
+            "relaxed-fan: 400 × true, 4 at once, beside make -j4",
+            steps,
+            |dir| make(dir, &["-j4"], &fan_makefile(steps)),
+            |dir| headless(dir, &fan(steps)),
+        );
+    }
     for runs in [100, 1000] {
         if picked(&format!("many-runs-{runs}")) {
             many_runs(runs);
@@ -98,15 +107,29 @@ fn spawn_and_sync(dir: &Path, steps: usize) -> Duration {
 }
 
 fn make_chain(dir: &Path, steps: usize) -> Duration {
+    make(dir, &[], &chain_makefile(steps))
+}
+
+fn chain_makefile(steps: usize) -> String {
     let mut text =
         format!(".PHONY: all {}\nall: t{}\n", (1..=steps).map(|n| format!("t{n} ")).collect::<String>(), steps);
     for n in 1..=steps {
         let before = if n > 1 { format!("t{}", n - 1) } else { String::new() };
         text.push_str(&format!("t{n}: {before}\n\t@true\n"));
     }
-    std::fs::write(dir.join("Makefile"), text).expect("the Makefile");
+    text
+}
+
+fn fan_makefile(steps: usize) -> String {
+    let names = (1..=steps).map(|n| format!(" t{n}")).collect::<String>();
+    let rules = (1..=steps).map(|n| format!("t{n}:\n\t@true\n")).collect::<String>();
+    format!(".PHONY: all{names}\nall:{names}\n{rules}")
+}
+
+fn make(dir: &Path, how: &[&str], makefile: &str) -> Duration {
+    std::fs::write(dir.join("Makefile"), makefile).expect("the Makefile");
     let started = Instant::now();
-    let status = Command::new("make").arg("-s").current_dir(dir).status();
+    let status = Command::new("make").arg("-s").args(how).current_dir(dir).status();
     assert!(status.expect("make runs").success());
     started.elapsed()
 }
@@ -136,6 +159,16 @@ fn chain(steps: usize) -> Plan {
         working_dir: None,
     };
     plan("chain", steps, agent)
+}
+
+/// As many `true` in argv form, none of which waits for another, four at a time.
+fn fan(steps: usize) -> Plan {
+    let mut plan = chain(steps);
+    plan.max_parallel = Some(4);
+    for step in &mut plan.steps {
+        Arc::make_mut(step).depends_on = Some(Vec::new());
+    }
+    plan
 }
 
 async fn started_to_end(handle: &EngineHandle, run_id: uuid::Uuid) {

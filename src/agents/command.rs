@@ -282,7 +282,7 @@ fn judge(ended: Ended, result: Option<Result<AgentResult, String>>, output: Outp
             if !succeeded && let Some(error) = &result.error {
                 errors.push(error.clone());
             }
-            outcome.result = Some(result);
+            outcome.result = Some(Box::new(result));
         }
         Some(Err(error)) => {
             if !succeeded && errors.is_empty() {

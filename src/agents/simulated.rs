@@ -109,13 +109,13 @@ async fn simulate(spec: SimulatedSpec, remarks: Vec<String>, mut context: Attemp
         let why = if by_number { "as it was told to (`fail_attempts`)" } else { "by chance (`failure_rate`)" };
         outcome.error.get_or_insert_with(|| format!("the simulated agent failed {why}"));
     } else if says_something {
-        outcome.result = Some(AgentResult {
+        outcome.result = Some(Box::new(AgentResult {
             status: Some(ResultStatus::Success),
             data: spec.data,
             quality_score: spec.quality_score,
             quality_details: spec.quality_details,
             ..AgentResult::default()
-        });
+        }));
     }
     outcome
 }

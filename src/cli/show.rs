@@ -9,7 +9,9 @@ use crate::console::text::clean;
 use crate::console::words::{self, Zone};
 use crate::engine::{EngineHandle, output_path};
 use crate::journal::{Loaded, Store};
-use crate::run::{PauseReason, RunState, RunStatus, StepStatus, checkpoint_id, open_questions, short_id, snapshot};
+use crate::run::{
+    PauseReason, RunState, RunStatus, StepStatus, checkpoint_id, open_questions, short_id, signed_by, snapshot,
+};
 
 use super::Context;
 use super::args::Format;
@@ -125,7 +127,7 @@ fn text(
                 };
                 vec![
                     cell(moment(one.timestamp, now)).ink(Ink::Dim),
-                    cell(&one.user),
+                    cell(signed_by(&one.user, one.uid)),
                     cell(asked(one, state)),
                     cell(note).ink(Ink::Dim),
                 ]
@@ -231,7 +233,10 @@ fn remark(state: &RunState, position: usize, now: DateTime<Utc>) -> String {
     match step.status {
         StepStatus::InReview => step.reviews.last().map(|review| review.judgement.reason.clone()).unwrap_or_default(),
         StepStatus::Failed | StepStatus::Interrupted => outcome(),
-        StepStatus::Held => state.hold_reason(position).unwrap_or_default().to_owned(),
+        StepStatus::Held => {
+            let reason = state.hold_reason(position).map(str::to_owned);
+            reason.into_iter().chain(state.signatures_in_words(position)).collect::<Vec<_>>().join("; ")
+        }
         StepStatus::Waiting => match step.due {
             Some(due) => format!("{} · tries again in {}", outcome(), words::span((due - now).as_seconds_f64())),
             None => outcome(),

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::run::{
-    Event, GateDecision, Intervention, InterventionStatus, PauseReason, Recorded, RunState, SkipReason, Then,
+    Event, GateDecision, Intervention, InterventionStatus, PauseReason, Recorded, RunState, SkipReason, Then, signed_by,
 };
 
 use super::{text, words};
@@ -198,7 +198,7 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
 fn intervention(record: &Intervention, state: &RunState) -> (String, Weight) {
     let asked = asked(record, state);
     let reason = record.reason.as_deref().map(|reason| format!(" · \"{reason}\"")).unwrap_or_default();
-    let user = &record.user;
+    let user = signed_by(&record.user, record.uid);
     match record.status {
         InterventionStatus::Failed => {
             let why = record.error.as_deref().unwrap_or("not possible");

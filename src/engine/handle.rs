@@ -208,7 +208,12 @@ impl EngineHandle {
     /// # Errors
     /// The command was refused; nothing has changed.
     pub async fn send(&self, run_id: Uuid, request: Request) -> Result<Ack, Rejection> {
-        let request = Box::new(request);
+        self.send_from(rustix::process::getuid().as_raw(), run_id, request).await
+    }
+
+    /// [`send`](Self::send), for a process of this user id. An engine of another process asks the system itself whose process that is.
+    pub(super) async fn send_from(&self, uid: u32, run_id: Uuid, request: Request) -> Result<Ack, Rejection> {
+        let request = Box::new(Request { uid: Some(uid), ..request });
         match &self.link {
             Link::Here(local) => local.ask(|reply| Message::Request { run_id, request, reply }).await?,
             Link::There(remote) => remote.send(run_id, request).await,

@@ -291,7 +291,7 @@ pub struct Step {
     pub max_retries: Option<u32>,
     /// How long to wait between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry: Option<RetryPolicy>,
+    pub retry: Option<Box<RetryPolicy>>,
     /// Running it twice does no harm: after a crash it is run again by itself.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,

@@ -14,8 +14,8 @@ use crate::plan::order::Order;
 use super::places::Places;
 use super::{
     Attempt, ByHand, CheckpointCause, CheckpointMark, Event, GateDecision, HoldState, Intervention, InterventionStatus,
-    PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState, RunStatus, Skip, StepState,
-    StepStatus, StopReason, Then, queue::Queue, state::Index,
+    PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState, RunStatus, Signature, Skip,
+    StepState, StepStatus, StopReason, Then, queue::Queue, state::Index,
 };
 
 impl RunState {
@@ -61,9 +61,9 @@ impl RunState {
                 self.end(RunStatus::Cancelled, seq, time);
             }
             Event::StepHeld { step, .. } => self.with(step, time, |step| step.status = StepStatus::Held),
-            Event::HoldReleased { step, user, released } => self.with(step, time, |step| {
+            Event::HoldReleased { step, user, uid, released } => self.with(step, time, |step| {
                 let hold = step.hold.get_or_insert_default();
-                hold.signed.push(user.clone());
+                hold.signed.push(Signature { user: user.clone(), uid: *uid });
                 if *released {
                     hold.released = true;
                     if step.status == StepStatus::Held {
@@ -129,7 +129,7 @@ impl RunState {
                     answers: Vec::new(),
                 });
             }),
-            Event::ReviewAnswered { step, user, status, notes, policy } => {
+            Event::ReviewAnswered { step, user, uid, status, notes, policy } => {
                 let Some(position) = self.position(step).filter(|at| self.steps[*at].status == StepStatus::InReview)
                 else {
                     return;
@@ -139,6 +139,7 @@ impl RunState {
                         review.status = Some(*status);
                         review.answers.push(ReviewAnswer {
                             user: user.clone(),
+                            uid: *uid,
                             time,
                             status: *status,
                             notes: notes.clone(),
@@ -177,7 +178,7 @@ impl RunState {
                 self.with(step, time, |step| {
                     step.clear_verdict();
                     step.status = StepStatus::Skipped;
-                    step.skip = Some(Skip { why: *why, user: user.clone(), reason: reason.clone() });
+                    step.skip = Some(Box::new(Skip { why: *why, user: user.clone(), reason: reason.clone() }));
                 });
                 self.mark(seq, time, CheckpointCause::Step, self.position(step));
             }

@@ -18,6 +18,9 @@ pub struct Request {
     pub command: Command,
     /// Who asks.
     pub user: String,
+    /// The system's user id of the process that asks. The engine puts in what the system says; what a caller writes here does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -42,6 +45,7 @@ impl Request {
             id,
             command,
             user: user.into(),
+            uid: None,
             reason: None,
             command_id: None,
             expected_plan_version: None,
@@ -216,6 +220,14 @@ impl Command {
             Command::UseVersion { .. } => "use_version",
             Command::Restore { .. } => "restore",
         }
+    }
+
+    /// Whether somebody puts their name to what others rely on: a hold point's release, the answer to a review.
+    pub fn is_sign_off(&self) -> bool {
+        matches!(
+            self,
+            Command::Release { .. } | Command::Approve { .. } | Command::Reject { .. } | Command::Escalate { .. }
+        )
     }
 
     /// The step it is about.

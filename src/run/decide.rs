@@ -297,14 +297,14 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
         let mut events = match definition.quality_gate.as_deref() {
             None => vec![event(Then::Complete)],
             Some(gate) => {
-                let judgement = judge(gate, outcome.result.as_ref(), step.gate_retries);
+                let judgement = judge(gate, outcome.result.as_deref(), step.gate_retries);
                 let judged =
                     Event::ResultJudged { step: step_id.to_owned(), attempt: number, judgement: judgement.clone() };
                 let mut events = match judgement.decision {
                     GateDecision::Approved => vec![event(Then::Complete)],
                     GateDecision::ReviewRequired => vec![event(Then::Review)],
                     GateDecision::RetrySuggested if !state.cancelling => {
-                        let delay = backoff(definition.retry.as_ref(), step.gate_retries, moment.entropy);
+                        let delay = backoff(definition.retry.as_deref(), step.gate_retries, moment.entropy);
                         vec![event(Then::Improve { due: after(moment.now, delay) })]
                     }
                     GateDecision::Rejected | GateDecision::RetrySuggested => failed(state, definition, event),
@@ -361,7 +361,7 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
         None if outcome.status != OutcomeStatus::Failed => vec![event(Then::Interrupt)],
         // Failed by itself, or stopped because its time was over.
         _ if step.retries < definition.max_retries.unwrap_or(0) && !state.cancelling => {
-            let delay = backoff(definition.retry.as_ref(), step.retries, moment.entropy);
+            let delay = backoff(definition.retry.as_deref(), step.retries, moment.entropy);
             vec![event(Then::Retry { due: after(moment.now, delay) })]
         }
         _ => failed(state, definition, event),

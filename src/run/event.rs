@@ -84,6 +84,9 @@ pub enum Event {
         step: String,
         /// Who signed.
         user: String,
+        /// The system's user id beside the name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<u32>,
         /// Whether that was the last signature needed.
         released: bool,
     },
@@ -158,6 +161,9 @@ pub enum Event {
         step: String,
         /// Who.
         user: String,
+        /// The system's user id beside the name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<u32>,
         /// Their answer.
         status: ReviewStatus,
         /// Their notes.
@@ -463,6 +469,9 @@ pub struct Intervention {
     pub parameters: Value,
     /// Who asked.
     pub user: String,
+    /// The system's user id beside the name, where it is a sign-off or the answer to a review.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
     /// When.
     pub timestamp: DateTime<Utc>,
     /// What became of it.

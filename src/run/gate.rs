@@ -69,6 +69,9 @@ pub struct Review {
 pub struct ReviewAnswer {
     /// Who.
     pub user: String,
+    /// The system's user id beside the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
     /// When.
     pub time: DateTime<Utc>,
     /// What.

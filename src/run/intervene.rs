@@ -100,6 +100,7 @@ pub(super) fn record(
         target_step_id: request.command.target().map(str::to_owned),
         parameters: request.command.parameters(),
         user: request.user.clone(),
+        uid: request.uid.filter(|_| request.command.is_sign_off()),
         timestamp: moment.now,
         status,
         reason: request.reason.clone(),
@@ -396,15 +397,15 @@ impl Asker<'_> {
             return Err(refuse(format!("`{step}` is {word}, not held")).possible(possible));
         }
         let user = &self.request.user;
-        let signed = target.step.hold.as_ref().map_or(&[][..], |hold| &hold.signed[..]);
-        if signed.contains(user) {
+        let (signed, needed) = self.state.signatures(target.position);
+        if signed.iter().any(|signature| signature.user == *user) {
             return Err(
                 refuse(format!("{user} has signed `{step}` off already")).possible("another person must sign as well")
             );
         }
-        let needed = target.definition.hold.as_ref().map_or(1, crate::plan::Hold::approvals);
         let released = signed.len() + 1 >= needed as usize;
-        applied(vec![Event::HoldReleased { step: step.to_owned(), user: user.clone(), released }])
+        let (user, uid) = (user.clone(), self.request.uid);
+        applied(vec![Event::HoldReleased { step: step.to_owned(), user, uid, released }])
     }
 
     fn review(&self, step: &str, status: ReviewStatus) -> Decision {
@@ -421,6 +422,7 @@ impl Asker<'_> {
         events.push(Event::ReviewAnswered {
             step: step.to_owned(),
             user: self.request.user.clone(),
+            uid: self.request.uid,
             status,
             notes: self.request.reason.clone(),
             policy: rejected.then_some(policy),

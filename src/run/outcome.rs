@@ -21,7 +21,7 @@ pub struct Outcome {
     pub error: Option<String>,
     /// The agent's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<AgentResult>,
+    pub result: Option<Box<AgentResult>>,
     /// Processes that were left of the attempt's group when its leader had exited, and were stopped.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub strays: u32,

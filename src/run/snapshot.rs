@@ -113,6 +113,7 @@ fn intervention(state: &RunState, record: &Intervention) -> Value {
         "target_step_id": record.target_step_id,
         "parameters": record.parameters,
         "user": record.user,
+        "uid": record.uid,
         "timestamp": record.timestamp,
         "status": record.status,
         "reason": record.reason,

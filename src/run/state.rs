@@ -15,7 +15,9 @@ use crate::plan::{FailurePolicy, Plan, Step};
 
 use super::places::Places;
 use super::queue::Queue;
-use super::{Event, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, SkipReason, StopReason};
+use super::{
+    Event, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, Signature, SkipReason, StopReason,
+};
 
 /// The six states of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -263,7 +265,7 @@ pub struct HoldState {
     pub reason: Option<String>,
     /// Who has signed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub signed: Vec<String>,
+    pub signed: Vec<Signature>,
     /// Whether it was released.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
@@ -295,7 +297,7 @@ pub struct StepState {
     pub stop: Option<PendingStop>,
     /// How it was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skip: Option<Skip>,
+    pub skip: Option<Box<Skip>>,
     /// Completed by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<ByHand>,
@@ -734,6 +736,20 @@ impl RunState {
             Some(hold) => hold.set.unwrap_or(planned) && !hold.released,
             None => planned,
         }
+    }
+
+    /// Who has signed a step's hold point off so far, and how many have to.
+    pub fn signatures(&self, position: usize) -> (&[Signature], u32) {
+        let needed = self.plan.steps[position].hold.as_ref().map_or(1, crate::plan::Hold::approvals);
+        (self.steps[position].hold.as_ref().map_or(&[], |hold| &hold.signed), needed)
+    }
+
+    /// The same in words, where more than one has to sign: `1 of 2 people have signed: ann (uid 1000)`.
+    pub fn signatures_in_words(&self, position: usize) -> Option<String> {
+        let (signed, needed) = self.signatures(position);
+        let names: Vec<String> = signed.iter().map(ToString::to_string).collect();
+        let by = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+        (needed > 1).then(|| format!("{} of {needed} people have signed{by}", signed.len()))
     }
 
     /// The reason of a step's hold point.

@@ -8,8 +8,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::plan::Hold;
-
 use super::{
     Command, Input, Moment, PauseReason, Request, RunState, RunStatus, SkipReason, StepStatus, advance, decide,
 };
@@ -214,11 +212,8 @@ impl Asked<'_> {
             StepStatus::Held => {
                 let because = state.hold_reason(position).map(|reason| format!(": {reason}")).unwrap_or_default();
                 reason.what = format!("{id} is at its hold point{because}");
-                let needed = definition.hold.as_ref().map_or(1, Hold::approvals);
-                let signed = step.hold.as_ref().map_or(&[][..], |hold| &hold.signed[..]);
-                if needed > 1 {
-                    let by = if signed.is_empty() { String::new() } else { format!(" ({})", signed.join(", ")) };
-                    reason.what.push_str(&format!("; {} of {needed} people have signed{by}", signed.len()));
+                if let Some(signed) = state.signatures_in_words(position) {
+                    reason.what.push_str(&format!("; {signed}"));
                 }
                 let step = id.to_owned();
                 reason.commands = self.possible([Command::Release { step: step.clone() }, Command::Skip { step }]);

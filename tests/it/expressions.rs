@@ -7,7 +7,10 @@ use crate::cli_support::Sandbox;
 use crate::run_support::*;
 
 fn gives(data: Value) -> Outcome {
-    Outcome { result: Some(AgentResult { data: Some(data), ..AgentResult::default() }), ..Outcome::succeeded() }
+    Outcome {
+        result: Some(Box::new(AgentResult { data: Some(data), ..AgentResult::default() })),
+        ..Outcome::succeeded()
+    }
 }
 
 fn why(driver: &Driver, step: &str) -> Option<SkipReason> {

@@ -8,7 +8,7 @@ use crate::run_support::*;
 
 fn scored(score: f64) -> Outcome {
     Outcome {
-        result: Some(AgentResult { quality_score: Some(score), ..AgentResult::default() }),
+        result: Some(Box::new(AgentResult { quality_score: Some(score), ..AgentResult::default() })),
         ..Outcome::succeeded()
     }
 }

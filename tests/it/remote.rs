@@ -422,6 +422,41 @@ fn the_socket_is_for_its_user_only_and_goes_with_its_process() {
     assert!(again.owner().is_none_or(|owner| owner.address.is_none()));
 }
 
+/// The name is what somebody says of themselves; beside it stands the account that the system knows, whatever the client claims.
+#[test]
+fn beside_a_signature_stands_the_account_it_was_given_from() {
+    let sandbox = Sandbox::new();
+    let hold = json!({"step_id": "two", "run": "true", "hold": {"reason": "look", "approvals": 2}});
+    let plan = sandbox.plan("signed", json!([{"step_id": "one", "run": "true"}, hold]));
+    let background = Background::start(&sandbox, &plan);
+    wait_for_status(&sandbox, RunStatus::Paused);
+    let run_id = state(&sandbox).run_id;
+    let uid = rustix::process::getuid().as_raw();
+
+    let client = UnixStream::connect(background.address()).unwrap();
+    let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
+    writeln!(&client, "{}", json!({"protocol": 1, "version": "test", "pid": 1})).unwrap();
+    let release =
+        json!({"id": run_id, "command": {"action": "release", "step": "two"}, "user": "zoe", "uid": uid + 4711});
+    writeln!(&client, "{}", json!({"call": 1, "ask": {"send": {"run_id": run_id, "request": release}}})).unwrap();
+    lines.next().unwrap().unwrap();
+    let said = lines.next().unwrap().unwrap();
+    assert!(said.contains("applied"), "{said}");
+    let shown = sandbox.ok(0, &["show", "latest"]);
+    assert!(shown.contains(&format!("1 of 2 people have signed: zoe (uid {uid})")), "{shown}");
+    let why = sandbox.ok(0, &["why", "latest", "two"]);
+    assert!(why.contains(&format!("zoe (uid {uid})")), "{why}");
+
+    // Whoever is connected keeps the process there.
+    drop((client, lines));
+    sandbox.ok(0, &["ctl", "latest", "release", "two", "--user", "bob"]);
+    background.wait_for_end();
+    let signed = &sandbox.snapshot()["steps"][1]["hold"]["signed"];
+    assert_eq!(*signed, json!([{"user": "zoe", "uid": uid}, {"user": "bob", "uid": uid}]));
+    let log = sandbox.ok(0, &["show", "latest"]);
+    assert!(log.contains(&format!("bob (uid {uid})  released two")), "{log}");
+}
+
 /// A client that never reads and one that talks nonsense: the run goes on as if they were not there.
 #[test]
 fn a_client_that_reads_nothing_or_talks_nonsense_holds_nobody_up() {

@@ -113,7 +113,7 @@ impl Case {
     fn ended(&mut self, step: String, attempt: u32, status: OutcomeStatus) {
         // Good, middling, bad, or nothing said.
         let score = [Some(0.9), Some(0.7), Some(0.1), None][(self.driver.journal.len() + step.len()) % 4];
-        let result = score.map(|score| run::AgentResult { quality_score: Some(score), ..Default::default() });
+        let result = score.map(|score| Box::new(run::AgentResult { quality_score: Some(score), ..Default::default() }));
         let outcome = Arc::new(Outcome { status, result, ..Outcome::default() });
         let before = self.driver.state.clone();
         let newest = before.step(&step).is_some_and(|(_, step)| step.status.is_live() && step.last_attempt == attempt);
@@ -504,6 +504,7 @@ impl Case {
             let open = step.reviews.last().and_then(|review| review.status);
             let asks = matches!(open, Some(run::ReviewStatus::Pending | run::ReviewStatus::Escalated));
             assert!(step.status != StepStatus::InReview || asks, "step {place} waits for a review that is closed");
+            assert!(step.status == StepStatus::InReview || !asks, "step {place} went on without a verdict");
         }
         match state.status {
             RunStatus::Idle => assert!(!live),

@@ -113,6 +113,7 @@ impl Driver {
             id: Uuid::from_u128(1000 + self.asked),
             command,
             user: user.into(),
+            uid: None,
             reason: None,
             command_id: None,
             expected_plan_version: None,

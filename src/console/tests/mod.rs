@@ -169,7 +169,7 @@ fn running() -> Sim {
         .wait(5)
         .ask(Command::Start)
         .wait(42)
-        .end("dump", Outcome { result: Some(result), output_bytes: 4096, ..Outcome::default() })
+        .end("dump", Outcome { result: Some(Box::new(result)), output_bytes: 4096, ..Outcome::default() })
         .wait(8)
         .done("compress")
         .wait(3)

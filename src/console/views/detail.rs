@@ -138,7 +138,8 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
     let zone = app.settings.zone;
     if step.status == StepStatus::Held {
         let why = state.hold_reason(position).unwrap_or("waits to be released");
-        return ((why.to_string(), Role::Held), "o releases it".into());
+        let signed = state.signatures_in_words(position).map(|signed| format!("{signed} · ")).unwrap_or_default();
+        return ((why.to_string(), Role::Held), format!("{signed}o releases it"));
     }
     if let Some(skip) = step.skip.as_ref().filter(|_| step.status == StepStatus::Skipped && run.attempt.is_none()) {
         let who = skip.user.as_deref().map(|user| format!("skipped by {user}")).unwrap_or_default();

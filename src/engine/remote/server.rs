@@ -96,9 +96,9 @@ async fn accept(socket: UnixListener, engine: EngineHandle, count: watch::Sender
             accepted = socket.accept() => match accepted {
                 Ok((stream, _)) => {
                     // The folder keeps others out; this keeps them out where a file system does not.
-                    let same_user = stream.peer_cred().is_ok_and(|peer| peer.uid() == uid);
-                    if same_user && conversations.len() < MAX_CLIENTS {
-                        conversations.spawn(converse(stream, engine.clone()));
+                    let peer = stream.peer_cred().map(|peer| peer.uid()).ok().filter(|peer| *peer == uid);
+                    if let Some(peer) = peer.filter(|_| conversations.len() < MAX_CLIENTS) {
+                        conversations.spawn(converse(stream, peer, engine.clone()));
                     }
                 }
                 // No descriptors left, most likely; whoever knocked stays in the queue.
@@ -133,12 +133,12 @@ impl Out {
 
 struct Gone;
 
-async fn converse(stream: UnixStream, engine: EngineHandle) {
+async fn converse(stream: UnixStream, peer: u32, engine: EngineHandle) {
     let (input, output) = stream.into_split();
     let (out, lines) = mpsc::channel(QUEUE);
     let mut writer = tokio::spawn(write(output, lines));
     let input = FramedRead::new(input, LinesCodec::new_with_max_length(MAX_LINE));
-    let mut client = Client { engine, out: Out(out), streams: HashMap::new(), tasks: JoinSet::new() };
+    let mut client = Client { engine, peer, out: Out(out), streams: HashMap::new(), tasks: JoinSet::new() };
     tokio::select! {
         // Where it ends does not matter: the client is gone, or was told why it is left.
         _ = client.listen(input) => {}
@@ -160,6 +160,8 @@ async fn write(mut output: OwnedWriteHalf, mut lines: mpsc::Receiver<String>) {
 
 struct Client {
     engine: EngineHandle,
+    /// Whose process it is, as the system says.
+    peer: u32,
     out: Out,
     /// What runs for each call that asked for more than one answer.
     streams: HashMap<u64, AbortHandle>,
@@ -213,7 +215,7 @@ impl Client {
     async fn answer(&mut self, call: u64, ask: Ask) -> Result<(), Gone> {
         let engine = self.engine.clone();
         let answer = match ask {
-            Ask::Send { run_id, request } => engine.send(run_id, *request).await.map(Say::Ack),
+            Ask::Send { run_id, request } => engine.send_from(self.peer, run_id, *request).await.map(Say::Ack),
             Ask::Register { new } => engine.register(*new).await.map(Say::Registered),
             Ask::Open { run_id, go_on } => engine.open(run_id, go_on).await.map(Say::Opened),
             Ask::Close { run_id } => engine.close(run_id).await.map(|()| Say::Done),
