@@ -266,7 +266,7 @@ pub struct Step {
     #[schemars(length(min = 1))]
     pub working_dir: Option<String>,
     /// Steps that must be completed or skipped before this one starts. One step that names it makes the plan a graph.
-    #[serde(default, alias = "dependencies", skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "dependencies", deserialize_with = "exact", skip_serializing_if = "Option::is_none")]
     pub depends_on: Option<Vec<String>>,
     /// Neighbouring steps with the same group run side by side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -342,6 +342,15 @@ pub struct Step {
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub tools: Option<Box<Value>>,
+}
+
+/// Reads a list into just the memory it needs: a plan may hold a hundred thousand of them, most with one or two names.
+fn exact<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<Vec<String>>, D::Error> {
+    let mut list: Option<Vec<String>> = Option::deserialize(reader)?;
+    if let Some(list) = &mut list {
+        list.shrink_to_fit();
+    }
+    Ok(list)
 }
 
 /// A hold point as a plan writes it.
