@@ -95,8 +95,9 @@ impl Entry<'_, '_, '_> {
         let start = start.to_ascii_lowercase();
         let known = ["http://", "https://"].into_iter().find(|scheme| start.starts_with(scheme));
         if known.is_none() {
-            let unknown = is_template(url) && start.is_empty();
-            if !unknown && !(relative && start.starts_with('/')) {
+            // An expression gives the beginning, or the first request does.
+            let follows = (is_template(url) && start.is_empty()) || (relative && start.starts_with('/'));
+            if !follows {
                 let wanted = if relative { "`http://`, `https://` or `/`" } else { "`http://` or `https://`" };
                 self.error(
                     node,

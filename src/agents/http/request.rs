@@ -61,7 +61,7 @@ impl Request {
     pub fn redirected(&self, status: StatusCode, location: &HeaderValue, secrets: &Masker) -> Result<Self, String> {
         let mut next = self.clone();
         let location = String::from_utf8_lossy(location.as_bytes());
-        let url = self.url.join(&location).ok().filter(|url| is_web(url));
+        let url = self.url.join(&location).ok().filter(is_web);
         next.url = url.ok_or_else(|| {
             format!("it redirects to `{}`, which is no URL that can be asked", secrets.text(&location))
         })?;
