@@ -118,7 +118,7 @@ impl CommandAgent {
         } else {
             intake.result.or(take_result(result_path).await)
         };
-        Ok(judge(ended, result.map(|result| result.map(|result| mask(&context.secrets, result))), output))
+        Ok(judge(ended, result.map(|result| result.map(|result| context.secrets.result(result))), output))
     }
 
     async fn start(&self, context: &AttemptContext, result_path: &Path) -> Result<(Child, Pipes, Group), String> {
@@ -239,22 +239,6 @@ async fn take_result(path: PathBuf) -> Option<Result<AgentResult, String>> {
     path.symlink_metadata().ok()?;
     let read = tokio::task::spawn_blocking(move || result::take_file(&path)).await;
     read.unwrap_or_else(|error| Some(Err(error.to_string())))
-}
-
-fn mask(secrets: &Masker, mut result: AgentResult) -> AgentResult {
-    if secrets.is_empty() {
-        return result;
-    }
-    result.data = result.data.map(|data| secrets.value(data));
-    result.error = result.error.map(|error| secrets.text(&error).into_owned());
-    result.sources = result.sources.map(|sources| sources.into_iter().map(|source| secrets.value(source)).collect());
-    result.metadata = result.metadata.map(|metadata| {
-        metadata.into_iter().map(|(name, value)| (secrets.text(&name).into_owned(), secrets.value(value))).collect()
-    });
-    result.quality_details = result
-        .quality_details
-        .map(|details| details.into_iter().map(|(name, score)| (secrets.text(&name).into_owned(), score)).collect());
-    result
 }
 
 /// What follows from how the process ended and what it said.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind};
 use serde_json::Value;
 
+use crate::run::AgentResult;
+
 /// What stands in the place of a secret.
 pub use crate::plan::MASKED as MASK;
 
@@ -43,6 +45,34 @@ impl Masker {
             .build(&values)
             .map_err(|error| format!("the secrets cannot be searched for: {error}"))?;
         Ok(Self(Some(Arc::new(Secrets { values, longest, search }))))
+    }
+
+    /// Masks more: what each secret looks like where it is written in another way, and further texts.
+    ///
+    /// # Errors
+    /// As for [`Masker::new`].
+    pub(super) fn with(&self, written: impl Fn(&str) -> Vec<String>, further: Vec<String>) -> Result<Self, String> {
+        let known = self.0.iter().flat_map(|secrets| &secrets.values);
+        let known: Vec<String> = known.map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+        let written: Vec<String> = known.iter().flat_map(|secret| written(secret)).collect();
+        Self::new(known.into_iter().chain(written).chain(further))
+    }
+
+    /// A result without secrets.
+    pub(super) fn result(&self, mut result: AgentResult) -> AgentResult {
+        if self.is_empty() {
+            return result;
+        }
+        result.data = result.data.map(|data| self.value(data));
+        result.error = result.error.map(|error| self.text(&error).into_owned());
+        result.sources = result.sources.map(|sources| sources.into_iter().map(|source| self.value(source)).collect());
+        result.metadata = result.metadata.map(|metadata| {
+            metadata.into_iter().map(|(name, value)| (self.text(&name).into_owned(), self.value(value))).collect()
+        });
+        result.quality_details = result
+            .quality_details
+            .map(|details| details.into_iter().map(|(name, score)| (self.text(&name).into_owned(), score)).collect());
+        result
     }
 
     /// Whether there is nothing to mask.

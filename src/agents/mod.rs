@@ -6,6 +6,7 @@
 mod command;
 mod env;
 mod group;
+mod http;
 mod jsonl;
 mod live;
 mod masking;
@@ -32,6 +33,7 @@ use uuid::Uuid;
 use crate::plan::{AgentSpec, CommandLine, Plan, SimulatedSpec, Step};
 use crate::run::Outcome;
 
+pub use http::ask_by_key;
 pub use live::{LiveBoard, LiveSink, LiveUpdate};
 pub use masking::{MASK, Masker};
 pub use result::MAX_RESULT_BYTES;
@@ -89,7 +91,7 @@ pub trait Agent: Send + Sync {
 type Bind = fn(&AgentSpec) -> Option<Box<dyn Agent>>;
 
 /// The kinds that this version can run.
-const KINDS: &[Bind] = &[command::bind, simulated::bind];
+const KINDS: &[Bind] = &[command::bind, http::bind, simulated::bind];
 
 fn bind(spec: &AgentSpec) -> Option<Box<dyn Agent>> {
     KINDS.iter().find_map(|bind| bind(spec))

@@ -25,21 +25,52 @@ pub(super) fn from_free_json(bytes: &[u8]) -> Result<AgentResult, String> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("it is empty; write JSON, or leave the file away".into());
     }
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| match is_too_deep(&error) {
+    let value = parse(bytes)?;
+    match value {
+        Value::Object(fields) if is_result(&fields) => from_fields(fields),
+        Value::Object(fields) if has_verdict(&fields) => Err(could_be_either(&fields)),
+        data => from_data(data),
+    }
+}
+
+/// Reads what a service answered that may know nothing of results: what cannot be one is data. Only a failure does not pass for data.
+pub(super) fn from_answer(value: Value) -> Result<AgentResult, String> {
+    let failed = value.get("status").is_some_and(|status| status == "failed");
+    match value {
+        Value::Object(fields) if is_result(&fields) => match from_fields(fields.clone()) {
+            Err(_) if !failed => from_data(Value::Object(fields)),
+            read => read,
+        },
+        Value::Object(fields) if failed => Err(could_be_either(&fields)),
+        data => from_data(data),
+    }
+}
+
+/// Reads JSON.
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(bytes).map_err(|error| match is_too_deep(&error) {
         true => too_deep(),
         false => format!("it is not JSON: {error}"),
-    })?;
-    match value {
-        Value::Object(fields) if !fields.is_empty() && unknown(&fields).is_none() => from_fields(fields),
-        Value::Object(fields) if has_verdict(&fields) => {
-            let field = unknown(&fields).unwrap_or_default();
-            Err(format!(
-                "it has a `status` like a result, and the field `{field}`, which results do not have; put what is data under `data`"
-            ))
-        }
-        data if depth(&data) > MAX_RESULT_DEPTH => Err(too_deep()),
-        data => Ok(AgentResult { data: Some(data), ..AgentResult::default() }),
+    })
+}
+
+fn from_data(data: Value) -> Result<AgentResult, String> {
+    if depth(&data) > MAX_RESULT_DEPTH {
+        return Err(too_deep());
     }
+    Ok(AgentResult { data: Some(data), ..AgentResult::default() })
+}
+
+/// Whether an object has the fields of a result and no others.
+fn is_result(fields: &Map<String, Value>) -> bool {
+    !fields.is_empty() && unknown(fields).is_none()
+}
+
+fn could_be_either(fields: &Map<String, Value>) -> String {
+    let field = unknown(fields).unwrap_or_default();
+    format!(
+        "it has a `status` like a result, and the field `{field}`, which results do not have; put what is data under `data`"
+    )
 }
 
 /// Reads a result given by its fields.
@@ -166,6 +197,20 @@ mod tests {
         {
             assert_eq!(read(data.clone()).unwrap(), AgentResult { data: Some(data), ..Default::default() });
         }
+    }
+
+    #[test]
+    fn what_a_service_answers_is_data_unless_it_is_a_result_or_a_failure() {
+        let scored = from_answer(json!({"status": "partial", "quality_score": 0.5})).unwrap();
+        assert_eq!((scored.status, scored.quality_score), (Some(ResultStatus::Partial), Some(0.5)));
+        for data in
+            [json!({"status": "ok"}), json!({"status": "success", "id": 5}), json!({"error": {"code": 1}}), json!("x")]
+        {
+            assert_eq!(from_answer(data.clone()).unwrap(), AgentResult { data: Some(data), ..Default::default() });
+        }
+        assert_eq!(from_answer(json!({"status": "failed"})).unwrap().status, Some(ResultStatus::Failed));
+        assert!(from_answer(json!({"status": "failed", "why": "x"})).unwrap_err().contains("`why`"));
+        assert!(from_answer(parse(nested(MAX_RESULT_DEPTH + 1).as_bytes()).unwrap()).is_err());
     }
 
     #[test]

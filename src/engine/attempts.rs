@@ -47,7 +47,7 @@ impl Launcher {
         let (step, agent) = match work_of(state, planned, &run.secrets) {
             Ok(found) => found,
             Err(error) => {
-                let report = ended(Outcome::failed(error));
+                let report = ended(Outcome::failed(run.masker.text(&error)));
                 tokio::spawn(async move {
                     // The engine has ended: there is nobody left to tell; so below.
                     let _ = reports.send(report).await;

@@ -339,6 +339,7 @@ impl<'a> Check<'a, '_, '_> {
             self.no_nul(agent, &["command", "env", "working_dir"]);
             let find = |name: &str| document.get(agent, name).filter(|node| document.kind(*node) != Kind::Null);
             match find("kind").map_or("", |kind| document.string(kind)) {
+                "http" => super::http::check(document, agent, self.report),
                 "wait" => {
                     if let (Some(_), Some(until)) = (find("seconds"), find("until")) {
                         let message = "a wait has `seconds` or `until`, not both".to_owned();

@@ -56,7 +56,6 @@ const TABLE: &[Row] = &[
     row("on_failure", "does not roll back", true, Looks::Step(|step| step.on_failure == Some(FailurePolicy::Rollback))),
     row("on_failure", "does not roll back", true, Looks::Plan(|plan| plan.on_failure == Some(FailurePolicy::Rollback))),
     row("priority", "does not order runs by priority", false, Looks::Plan(|plan| plan.priority.is_some())),
-    row("kind", "has no agents of kind `http`", true, Looks::Kind("http")),
     row("kind", "has no agents of kind `mcp`", true, Looks::Kind("mcp")),
     row("kind", "has no agents of kind `manual`", true, Looks::Kind("manual")),
     row("kind", "has no agents of kind `wait`", true, Looks::Kind("wait")),
@@ -75,7 +74,7 @@ impl AgentSpec {
     pub fn kind(&self) -> &'static str {
         match self {
             AgentSpec::Command { .. } => "command",
-            AgentSpec::Http { .. } => "http",
+            AgentSpec::Http(_) => "http",
             AgentSpec::Mcp { .. } => "mcp",
             AgentSpec::Manual { .. } => "manual",
             AgentSpec::Wait { .. } => "wait",

@@ -408,7 +408,7 @@ fn an_agent_is_bound_by_its_entry_or_by_a_kind_that_needs_none() {
 #[test]
 fn what_is_not_honoured_is_never_passed_over() {
     let text = r#"{"plan_id": "p", "pools": {"db": 1}, "priority": 3, "max_execution_time_seconds": 60, "on_failure": "rollback",
-        "variables": {"v": {"default": 1}}, "agents": {"h": {"kind": "http", "url": "https://x"}},
+        "variables": {"v": {"default": 1}}, "agents": {"h": {"kind": "mcp", "url": "https://x"}},
         "steps": [{"step_id": "a", "run": "echo {{ vars.v }}", "when": "true", "name": "n {{ vars.v }}", "foreach": [1], "pool": "db", "on_failure": "rollback",
             "quality_gate": {}, "rollback": {"run": "x"}}, {"step_id": "b", "agent_type": "h"}]}"#;
     let plan = loaded(text);

@@ -67,7 +67,8 @@ pub fn rendered_step(state: &RunState, position: usize, secrets: &Secrets) -> Re
     Ok(Some(made))
 }
 
-/// Any JSON with its expressions rendered for a step: what an agent's entry says, where `action` and `parameters` are the step's own.
+/// Any JSON with its expressions rendered for a step: what an agent's entry says, where `action`, `parameters` and `step_id` are the step's own
+/// and `attempt_key` is the key of its newest attempt.
 ///
 /// # Errors
 /// An expression that cannot be evaluated.
@@ -76,6 +77,9 @@ pub fn rendered_value(state: &RunState, step: &Step, value: &Value, secrets: &Se
     scope.set("action", step.action.clone().map_or(Value::Null, Value::from));
     scope.set("parameters", Value::Object(step.parameters.clone()));
     scope.set("step_id", Value::from(step.step_id.clone()));
+    if let Some(attempt) = state.step(&step.step_id).and_then(|(_, found)| found.attempt()) {
+        scope.set("attempt_key", Value::from(state.attempt_key(&step.step_id, attempt)));
+    }
     plan::render_value(value, &scope).map_err(|error| input_error(state, "the agent", &error))
 }
 
