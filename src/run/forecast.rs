@@ -131,7 +131,7 @@ struct Outset {
     priority: i32,
     /// The pool that counts it, from 1; 0 for none.
     pool: u32,
-    /// Seconds from the run's start to its first attempt's start and its newest one's end (now, while it runs).
+    /// Seconds from the run's start to its first attempt's start and its newest one's end (never, while it runs).
     ran: Option<(f64, f64)>,
 }
 
@@ -322,7 +322,7 @@ impl Outlook {
                 may_skip: !step.condition_met && !step.status.is_live(),
                 priority: definition.priority.unwrap_or(0),
                 pool: definition.pool.as_deref().and_then(|pool| pools.get(pool)).copied().unwrap_or(0),
-                ran: ran.map(|(first, last)| (seconds(first.started_at), seconds(last.ended_at.unwrap_or(now)))),
+                ran: ran.map(|(first, last)| (seconds(first.started_at), last.ended_at.map_or(f64::INFINITY, seconds))),
             });
         }
         let goes_on = state.status == RunStatus::Idle || state.may_start();

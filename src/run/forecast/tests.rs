@@ -411,3 +411,18 @@ fn many_steps_are_foretold_with_a_number_a_step_and_run() {
     // What it holds: a number a step and run, and a key and a row a step.
     assert_eq!((before.rows.len(), before.runs[0].len()), (count, count));
 }
+
+#[test]
+fn what_made_room_is_on_the_way_also_of_what_was() {
+    let steps: Vec<Value> =
+        (0..9).map(|place| json!({"step_id": format!("s{place}"), "run": "x", "parallel_group": "all"})).collect();
+    let mut plan = plan(&steps);
+    plan["max_parallel"] = json!(3);
+    let times: Vec<f64> = (0..9).map(|place| 10.0 + f64::from(place) / 10.0).collect();
+    let before = past(&[&Sim::started(plan.clone(), &times).finished()]);
+    let mut sim = Sim::started(plan, &times);
+    sim.run_for(15.0);
+    assert_eq!(sim.names(&sim.forecast(&before)), ["s2", "s5", "s8"]);
+    let ended = sim.finished();
+    assert_eq!(ended.names(&ended.forecast(&before)), ["s2", "s5", "s8"]);
+}
