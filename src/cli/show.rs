@@ -162,7 +162,8 @@ fn forecast(loaded: &Loaded, store: &Store, now: DateTime<Utc>) -> Option<Foreca
     let state = &loaded.state;
     let goes_on = loaded.owner.is_some() && state.status == RunStatus::Running && loaded.damage.is_none();
     goes_on.then(|| {
-        let grounds = Grounds::new(state, Arc::new(past(store, &state.summary())));
+        let past = Arc::new(past(store, &state.summary()));
+        let grounds = Grounds::new(&state.plan, state.plan_version, past);
         Outlook::of(state, Arc::new(grounds), now).forecast()
     })
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::engine::EngineHandle;
+use crate::plan::Plan;
 use crate::run::{Expected, Forecast, Grounds, Left, Outlook, Past, RunState, RunSummary};
 
 /// An estimate is not made more often than this.
@@ -19,6 +20,17 @@ const SHARE: i32 = 20;
 pub enum Question {
     /// What the steps of a run's plan took in earlier runs.
     Past(Box<RunSummary>),
+    /// Where the steps of a plan find their times.
+    Grounds {
+        /// Of which run.
+        run: Uuid,
+        /// Its plan as it stands.
+        plan: Arc<Plan>,
+        /// Which version that is.
+        version: u64,
+        /// What is known of earlier runs.
+        past: Arc<Past>,
+    },
     /// What is to come of a run, by its state as it is.
     Forecast {
         /// Which run.
@@ -38,6 +50,13 @@ pub enum Answer {
         /// In earlier runs.
         past: Past,
     },
+    /// Where the steps of a plan find their times.
+    Grounds {
+        /// Of which run.
+        run: Uuid,
+        /// For a version of its plan.
+        grounds: Grounds,
+    },
     /// What is to come.
     Forecast {
         /// Of which run.
@@ -51,7 +70,7 @@ impl Answer {
     /// The run it is about.
     pub fn run(&self) -> Uuid {
         match self {
-            Answer::Past { run, .. } | Answer::Forecast { run, .. } => *run,
+            Answer::Past { run, .. } | Answer::Grounds { run, .. } | Answer::Forecast { run, .. } => *run,
         }
     }
 }
@@ -63,9 +82,19 @@ pub async fn answer(handle: &EngineHandle, question: Question) -> Option<Answer>
             let run = summary.run_id;
             Some(Answer::Past { run, past: handle.past(*summary).await })
         }
-        Question::Forecast { run, outlook } => {
-            let made = tokio::task::spawn_blocking(move || outlook.forecast()).await;
-            made.ok().map(|forecast| Answer::Forecast { run, forecast })
+        other => tokio::task::spawn_blocking(move || other.compute()).await.ok().flatten(),
+    }
+}
+
+impl Question {
+    /// The answer, where no file has to be read for it.
+    pub(super) fn compute(self) -> Option<Answer> {
+        match self {
+            Question::Past(_) => None,
+            Question::Grounds { run, plan, version, past } => {
+                Some(Answer::Grounds { run, grounds: Grounds::new(&plan, version, past) })
+            }
+            Question::Forecast { run, outlook } => Some(Answer::Forecast { run, forecast: outlook.forecast() }),
         }
     }
 }
@@ -83,6 +112,8 @@ pub struct Estimate {
     /// When what has not come yet was asked for.
     asked: Option<DateTime<Utc>>,
     not_before: Option<DateTime<Utc>>,
+    /// A plan that is changed again and again does not have its grounds made for every version.
+    grounds_not_before: Option<DateTime<Utc>>,
 }
 
 impl Estimate {
@@ -122,10 +153,17 @@ impl Estimate {
             self.asked = Some(now);
             return Some(Question::Past(Box::new(state.summary())));
         };
+        let Some(grounds) = &self.grounds else {
+            if self.grounds_not_before.is_some_and(|time| now < time) {
+                return None;
+            }
+            self.asked = Some(now);
+            let (run, plan, past) = (state.run_id, Arc::clone(&state.plan), Arc::clone(past));
+            return Some(Question::Grounds { run, plan, version: state.plan_version, past });
+        };
         if !self.is_due(state, live, now) {
             return None;
         }
-        let grounds = self.grounds.get_or_insert_with(|| Arc::new(Grounds::new(state, Arc::clone(past))));
         let grounds = Arc::clone(grounds);
         self.asked = Some(now);
         Some(Question::Forecast { run: state.run_id, outlook: Outlook::of(state, grounds, now) })
@@ -146,6 +184,10 @@ impl Estimate {
         let Some(asked) = self.asked.take() else { return };
         match answer {
             Answer::Past { past, .. } => self.past = Some(Arc::new(past)),
+            Answer::Grounds { grounds, .. } => {
+                self.grounds_not_before = Some(asked + PAUSE.max((now - asked) * SHARE));
+                self.grounds = Some(Arc::new(grounds));
+            }
             // Of a plan that was changed meanwhile.
             Answer::Forecast { .. } if self.grounds.is_none() => {}
             Answer::Forecast { forecast, .. } => {

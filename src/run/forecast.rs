@@ -102,9 +102,8 @@ pub struct Grounds {
 }
 
 impl Grounds {
-    /// The grounds of a run's plan as it stands.
-    pub fn new(state: &RunState, past: Arc<Past>) -> Self {
-        let plan: &Plan = &state.plan;
+    /// The grounds of a version of a run's plan. Cost: the plan.
+    pub fn new(plan: &Plan, version: u64, past: Arc<Past>) -> Self {
         let mut known: HashMap<(Option<&str>, Option<&str>), u32> = HashMap::new();
         let mut kinds = Vec::with_capacity(plan.steps.len());
         let mut rows = Vec::with_capacity(plan.steps.len());
@@ -113,7 +112,7 @@ impl Grounds {
             kinds.push(*known.entry((step.agent(), step.action.as_deref())).or_insert(next));
             rows.push(past.rows.get(&identity(step)).copied().unwrap_or(NONE));
         }
-        Self { past, version: state.plan_version, rows, kinds }
+        Self { past, version, rows, kinds }
     }
 
     /// Whether they are those of this run's plan as it stands.

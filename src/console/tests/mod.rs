@@ -295,7 +295,7 @@ fn find_out(app: &mut App, past: &Past) {
     while let Some(question) = app.question.take() {
         let answer = match question {
             Question::Past(summary) => Answer::Past { run: summary.run_id, past: past.clone() },
-            Question::Forecast { run, outlook } => Answer::Forecast { run, forecast: outlook.forecast() },
+            other => other.compute().expect("an answer"),
         };
         let now = app.now;
         app.update(Event::Estimated(answer), now);

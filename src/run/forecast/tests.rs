@@ -98,7 +98,7 @@ impl Sim {
     }
 
     fn forecast(&self, past: &Past) -> Forecast {
-        let grounds = Arc::new(Grounds::new(&self.state, Arc::new(past.clone())));
+        let grounds = Arc::new(Grounds::new(&self.state.plan, self.state.plan_version, Arc::new(past.clone())));
         Outlook::of(&self.state, grounds, self.now).forecast()
     }
 
@@ -361,7 +361,7 @@ proptest! {
         let length = (runs[0].now - start()).as_seconds_f64();
         let mut sim = Sim::started(plan.clone(), &times);
         sim.run_for(asked * length);
-        let grounds = Arc::new(Grounds::new(&sim.state, Arc::new(before.clone())));
+        let grounds = Arc::new(Grounds::new(&sim.state.plan, sim.state.plan_version, Arc::new(before.clone())));
         let outlook = Outlook::of(&sim.state, grounds, sim.now);
         let walk = schedule::Walk::of(&outlook);
         let short = walk.bound(&outlook, |step| times[step]);
