@@ -1,16 +1,19 @@
 //! Where a run stands: on one screen, as the older system's snapshot, and as the summary at the end of a run.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use crate::console::log::asked;
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
-use crate::engine::{EngineHandle, output_path};
+use crate::engine::{EngineHandle, output_path, past};
 use crate::journal::{Loaded, Store};
 use crate::run::{
-    PauseReason, RunState, RunStatus, StepStatus, checkpoint_id, open_questions, short_id, signed_by, snapshot,
+    Forecast, Grounds, Outlook, PauseReason, RunState, RunStatus, StepStatus, checkpoint_id, open_questions, short_id,
+    signed_by, snapshot,
 };
 
 use super::Context;
@@ -41,6 +44,10 @@ pub fn show(context: &Context, name: &str, format: Format) -> Result<Exit, Failu
                 fields.insert("owned".into(), loaded.owner.is_some().into());
                 fields.insert("head".into(), loaded.place.hash.to_string().into());
                 fields.insert("folder".into(), loaded.dir.to_string_lossy().into());
+                fields.insert(
+                    "estimate".into(),
+                    forecast(&loaded, &store, now).map_or(Value::Null, |it| as_json(&it, &loaded.state)),
+                );
                 fields.insert("damage".into(), loaded.damage.as_ref().map(ToString::to_string).into());
             }
             serde_json::to_writer_pretty(&mut out, &shown).map_err(std::io::Error::from)?;
@@ -92,6 +99,9 @@ fn text(
     }
     writeln!(out, "{}", paint.ink(Ink::Dim, &marks.join(" · ")))?;
     writeln!(out, "{}", paint.ink(Ink::Dim, &owner_line(loaded)))?;
+    if let Some(forecast) = forecast(loaded, store, now) {
+        writeln!(out, "{}", clean(&estimate_line(&forecast, state)))?;
+    }
     writeln!(out)?;
     table(out, paint, "  ", &step_rows(state, now))?;
     let mut questions = open_questions(state);
@@ -145,6 +155,45 @@ fn text(
         }
     }
     Ok(())
+}
+
+/// What is to come of a run that somebody runs.
+fn forecast(loaded: &Loaded, store: &Store, now: DateTime<Utc>) -> Option<Forecast> {
+    let state = &loaded.state;
+    let goes_on = loaded.owner.is_some() && state.status == RunStatus::Running && loaded.damage.is_none();
+    goes_on.then(|| {
+        let past = Arc::new(past(store, &state.summary()));
+        let grounds = Grounds::new(&state.plan, state.plan_version, past);
+        Outlook::of(state, Arc::new(grounds), now).forecast()
+    })
+}
+
+/// How much longer it takes and what that goes by; or why that is not known.
+fn estimate_line(forecast: &Forecast, state: &RunState) -> String {
+    let lacking = forecast.lacking.as_ref().map(|lacking| words::lacking(lacking, state));
+    let said = forecast.left.as_ref().and_then(|left| Some((left, words::estimate(left)?)));
+    let Some((left, said)) = said else {
+        return format!("no estimate: {}", lacking.unwrap_or_else(|| "nothing of it goes on by itself".into()));
+    };
+    let mut parts = vec![format!("{said} left"), words::basis(left)];
+    parts.extend(lacking);
+    parts.extend(left.people.then(|| "plus your answers".into()));
+    parts.join(" · ")
+}
+
+fn as_json(forecast: &Forecast, state: &RunState) -> Value {
+    let critical: Vec<usize> = forecast.critical.iter().map(|step| *step as usize).collect();
+    let left = forecast.left;
+    json!({
+        "low_seconds": left.map(|left| left.low),
+        "likely_seconds": left.map(|left| left.likely),
+        "high_seconds": left.map(|left| left.high),
+        "at_least": left.map(|left| left.at_least),
+        "earlier_runs": left.map(|left| left.runs),
+        "waits_for_people": left.map(|left| left.people),
+        "lacking": forecast.lacking.as_ref().map(|lacking| words::lacking(lacking, state)),
+        "critical_path": state.step_ids(&critical),
+    })
 }
 
 /// The state, and why it is so.

@@ -34,6 +34,13 @@ pub enum Action {
     Checkpoints,
     Versions,
     Interventions,
+    Timeline,
+    ZoomIn,
+    ZoomOut,
+    Earlier,
+    Later,
+    WholeRun,
+    FollowNow,
     Restore,
     Fork,
     UseVersion,
@@ -79,7 +86,9 @@ pub enum Scope {
     Run,
     /// In the checkpoints, versions and interventions of an open run.
     History,
-    /// In an open run and in its history.
+    /// In the timeline of an open run.
+    Timeline,
+    /// In an open run, its history and its timeline.
     OfRun,
 }
 
@@ -208,6 +217,13 @@ pub const TABLE: &[Entry] = &[
     entry(Action::Checkpoints, "checkpoints", "the places to go back to, and what changed between them", "checkpoints", &["C"], Scope::OfRun, Group::History, 14, Kind::Local),
     entry(Action::Versions, "versions", "the versions of the plan, and what changed between them", "versions", &["V"], Scope::OfRun, Group::History, 15, Kind::Local),
     entry(Action::Interventions, "interventions", "who did what, when and why, and what was refused", "interventions", &["I"], Scope::OfRun, Group::History, 16, Kind::Local),
+    entry(Action::Timeline, "timeline", "every attempt against time, the critical path, and what is expected", "timeline", &["T"], Scope::OfRun, Group::Look, 27, Kind::Local),
+    entry(Action::ZoomIn, "zoom-in", "timeline: less time on the screen, in more detail", "closer", &[">"], Scope::Timeline, Group::Look, 1, Kind::Local),
+    entry(Action::ZoomOut, "zoom-out", "timeline: more time on the screen", "wider", &["<"], Scope::Timeline, Group::Look, 2, Kind::Local),
+    entry(Action::Earlier, "earlier", "timeline: what was before", "earlier", &["Left", "h"], Scope::Timeline, Group::Look, 7, Kind::Local),
+    entry(Action::Later, "later", "timeline: what comes after", "later", &["Right", "l"], Scope::Timeline, Group::Look, 8, Kind::Local),
+    entry(Action::WholeRun, "whole-run", "timeline: all of the run on the screen", "all", &["0"], Scope::Timeline, Group::Look, 5, Kind::Local),
+    entry(Action::FollowNow, "follow-now", "timeline: go along with the time, or stay where you are", "follow now", &["f"], Scope::Timeline, Group::Look, 6, Kind::Local),
     entry(Action::Restore, "restore", "go back to the selected checkpoint (asks first)", "go back", &["Enter"], Scope::History, Group::History, 1,
         command!(|target| Some(Command::Restore { checkpoint: target.checkpoint? }))),
     entry(Action::UseVersion, "use-version", "bring the selected version of the plan back (asks first)", "bring back", &["Enter"], Scope::History, Group::History, 1,
@@ -264,7 +280,7 @@ impl Scope {
     pub fn covers(self, place: Scope) -> bool {
         self == Scope::Everywhere
             || self == place
-            || (self == Scope::OfRun && matches!(place, Scope::Run | Scope::History))
+            || (self == Scope::OfRun && matches!(place, Scope::Run | Scope::History | Scope::Timeline))
     }
 }
 
@@ -324,7 +340,7 @@ mod tests {
 
     #[test]
     fn keys_of_what_comes_later_are_free() {
-        for key in ["T", "D", "M", ":"] {
+        for key in ["D", "M", ":"] {
             assert!(TABLE.iter().all(|entry| !entry.keys.contains(&key)), "{key} is taken");
         }
     }

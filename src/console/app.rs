@@ -12,6 +12,7 @@ use crate::run::{Command, InterventionStatus, Recorded, RunState, RunStatus, Run
 pub use super::event::{Effect, Event};
 
 use super::actions::Scope;
+use super::estimate::Question;
 use super::foretold::Foresight;
 use super::form::Form;
 use super::history::{History, Line, Subject};
@@ -23,6 +24,7 @@ use super::popups::{Layer, Leaving, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, Progress, Tab};
 use super::runs_model::{RowId, RunsList};
 use super::theme::{Glyphs, Role, Theme};
+use super::timeline::Timeline;
 use super::words::{self, Zone};
 use super::{document, text, views};
 
@@ -64,6 +66,8 @@ pub enum Place {
     Run,
     /// What was: the open run's checkpoints, the versions of its plan, its interventions.
     History,
+    /// The open run's attempts against time.
+    Timeline,
 }
 
 /// So long good news is shown.
@@ -126,6 +130,8 @@ pub struct App {
     pub history: Option<History>,
     /// The list of what was from which the operator has gone to a step: back leads there again.
     pub came_from: Option<History>,
+    /// The timeline of the open run, once it was looked at.
+    pub timeline: Option<Timeline>,
     /// The run that is being opened.
     pub opening: Option<Uuid>,
     /// What lies over the place.
@@ -150,6 +156,8 @@ pub struct App {
     pub moving: Option<Move>,
     /// What of the past has to be read.
     pub wanted: Option<Subject>,
+    /// What has to be found out for the estimate.
+    pub question: Option<Question>,
     drawn: Drawn,
 }
 
@@ -167,6 +175,7 @@ impl App {
             run: None,
             history: None,
             came_from: None,
+            timeline: None,
             opening: None,
             layers: Vec::new(),
             typing: None,
@@ -179,6 +188,7 @@ impl App {
             drag: None,
             moving: None,
             wanted: None,
+            question: None,
             drawn: Drawn::default(),
         }
     }
@@ -189,6 +199,7 @@ impl App {
             Place::Runs => Scope::Runs,
             Place::Run => Scope::Run,
             Place::History => Scope::History,
+            Place::Timeline => Scope::Timeline,
         }
     }
 
@@ -203,7 +214,7 @@ impl App {
             (Place::Run, Some(run)) if run.focus == Pane::Detail && run.tab == Tab::Output => {
                 self.output.searched().is_some()
             }
-            (Place::Run, Some(run)) => !run.list.filter.is_empty(),
+            (Place::Run | Place::Timeline, Some(run)) => !run.list.filter.is_empty(),
             (Place::History, _) => self.history.as_ref().is_some_and(|history| !history.filter.is_empty()),
             _ => !self.runs.filter.is_empty(),
         }
@@ -236,7 +247,9 @@ impl App {
             return true;
         }
         match (self.place, &self.run) {
-            (Place::Run | Place::History, Some(run)) => run.ticks(),
+            (Place::Run | Place::History | Place::Timeline, Some(run)) => {
+                run.ticks() || run.estimate.is_old(&run.state, false, self.now)
+            }
             _ => self.runs.active().next().is_some(),
         }
     }
@@ -281,6 +294,14 @@ impl App {
             self.output.open(source.map(|(path, live)| Source { path, live }));
             let body = views::detail::body(layout.detail);
             self.output.set_size(body.width, body.height);
+            let asked = run.estimate.refresh(&run.state, run.ticks(), self.now);
+            self.question = asked.or(self.question.take());
+            if let Some(timeline) = self.timeline.as_mut().filter(|_| self.place == Place::Timeline) {
+                timeline.refresh(run, self.now);
+                let height = views::timeline::areas(area).rows.height as usize;
+                let row = timeline.row_of(run.position());
+                timeline.offset = scrolled(timeline.offset, row, row, height, timeline.rows().len());
+            }
             run.log_back = run.log_back.min(run.log.lines().len().saturating_sub(layout.log.height.max(1) as usize));
             if let Some(history) = &mut self.history {
                 self.wanted = history.refresh(&run.state, self.settings.zone, self.now).or(self.wanted.take());
@@ -320,7 +341,7 @@ impl App {
     pub fn title(&self) -> String {
         let waiting = self.runs.waiting_count();
         match (self.place, &self.run) {
-            (Place::Run | Place::History, Some(run)) => {
+            (Place::Run | Place::History | Place::Timeline, Some(run)) => {
                 let counts = run.state.counts();
                 let state = views::header::word(run);
                 format!(
@@ -482,6 +503,12 @@ impl App {
                 }
                 Vec::new()
             }
+            Event::Estimated(answer) => {
+                if let Some(open) = self.run.as_mut().filter(|open| open.id() == answer.run()) {
+                    open.estimate.take(answer, now);
+                }
+                Vec::new()
+            }
             Event::Forked { result: Ok(run), parent, checkpoint } => self.forked(run, parent, checkpoint),
             Event::Forked { result: Err(rejection), .. } => {
                 self.complain(format!("fork: not done, {rejection}"));
@@ -512,10 +539,12 @@ impl App {
 
     fn opened(&mut self, state: RunState, recent: &[Arc<Recorded>], ownership: Ownership) {
         let id = state.run_id;
-        let now = self.now;
         match &mut self.run {
-            Some(run) if run.id() == id => run.replace(state, recent, ownership, now),
-            _ if self.opening == Some(id) => self.run = Some(OpenRun::new(state, recent, ownership, now)),
+            Some(run) if run.id() == id => run.replace(state, recent, ownership),
+            _ if self.opening == Some(id) => {
+                self.run = Some(OpenRun::new(state, recent, ownership));
+                self.timeline = None;
+            }
             // Left again before it was there.
             _ => return,
         }

@@ -7,7 +7,7 @@ use crate::run::{
     still_open,
 };
 
-use super::actions::{Action, Kind, Target};
+use super::actions::{Action, Kind, Scope, Target};
 use super::app::{App, Drawn, Place};
 use super::history::Kind as HistoryKind;
 use super::run_model::{OpenRun, Ownership, Pane, Tab};
@@ -23,8 +23,9 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
     if !action.entry().scope.covers(app.scope()) {
         return Err(match app.place {
             Place::Runs => "this works in an open run: Enter opens the one that is selected",
+            Place::Run if action.entry().scope == Scope::Timeline => "this works in the timeline: T shows it",
             Place::Run => "this works in the run's checkpoints and versions: C and V show them",
-            Place::History => "this works among the steps: Esc goes back to them",
+            Place::History | Place::Timeline => "this works among the steps: Esc goes back to them",
         }
         .into());
     }
@@ -35,6 +36,11 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
     if app.place == Place::History && action == Action::Copy {
         let text = app.history.as_ref().and_then(|history| history.text());
         return text.map(|_| ()).ok_or_else(|| "there is nothing beside the list yet".into());
+    }
+    if app.place == Place::Timeline
+        && let Some(answer) = super::timeline::availability(app, action)
+    {
+        return answer;
     }
     let run = app.run.as_ref().filter(|_| app.place == Place::Run);
     let kind = app.history.as_ref().map(|history| history.kind);
@@ -94,6 +100,9 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
 pub fn belongs(app: &App, action: Action) -> bool {
     if action == Action::Copy {
         return app.place != Place::Runs;
+    }
+    if app.place == Place::Timeline {
+        return action != Action::Timeline;
     }
     let Some(history) = app.history.as_ref().filter(|_| app.place == Place::History) else { return true };
     match action {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::engine::{Ack, ListedRun, Notice, RunUpdate, Space, StorageTrouble};
 use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, RunState};
 
+use super::estimate;
 use super::history::{Line, Subject};
 use super::output::Answer;
 use super::runs_model::PlanEntry;
@@ -38,6 +39,8 @@ pub enum Event {
         /// The text, or why there is none.
         result: Result<Vec<Line>, String>,
     },
+    /// What was asked for the estimate has been found out.
+    Estimated(estimate::Answer),
     /// A run was forked at a checkpoint: the new run, or why there is none.
     Forked {
         /// The run it was forked from.

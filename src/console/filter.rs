@@ -13,7 +13,7 @@ impl App {
             (Place::Run, Some(run)) if run.focus == Pane::Detail && run.tab == Tab::Output => {
                 (FilterOf::Output, String::new())
             }
-            (Place::Run, Some(run)) => (FilterOf::Steps, run.list.filter.clone()),
+            (Place::Run | Place::Timeline, Some(run)) => (FilterOf::Steps, run.list.filter.clone()),
             (Place::History, _) => {
                 let filter = self.history.as_ref().map_or_else(String::new, |history| history.filter.clone());
                 (FilterOf::History, filter)
@@ -48,6 +48,7 @@ impl App {
                             history.select_row(&run.state, row);
                         }
                     }
+                    (Place::Timeline, _) => self.step_in_timeline(by),
                     _ => self.runs.step(by),
                 }
             }
@@ -105,6 +106,7 @@ impl App {
                     history.select_row(&run.state, if forward { (row + 1) % rows } else { (row + rows - 1) % rows });
                 }
             }
+            (Place::Timeline, _) => self.step_in_timeline(if forward { 1 } else { -1 }),
             _ => self.runs.step(if forward { 1 } else { -1 }),
         }
     }

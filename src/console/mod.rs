@@ -11,6 +11,7 @@
 //! - [`app`]: the state and its update: no I/O, no clock. `run_model` is the open run, `runs_model` the list of runs and plans, `popups` what
 //!   lies over them, `availability` what is possible now.
 //! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
+//! - [`history`], [`timeline`]: what was, as lists and against time. [`estimate`]: how much longer it takes.
 //! - [`values`]: the form for the values of a plan's variables.
 //! - [`views`]: the drawing of each place. Never locks, waits or reads a file.
 //! - [`runtime`]: the event loop; carries the effects out.
@@ -22,7 +23,8 @@ pub mod availability;
 pub mod clipboard;
 pub mod document;
 mod editor;
-pub mod event;
+pub mod estimate;
+mod event;
 mod export;
 mod feed;
 mod filter;
@@ -47,6 +49,7 @@ pub mod summary;
 pub mod terminal;
 pub mod text;
 pub mod theme;
+pub mod timeline;
 mod update;
 pub mod values;
 pub mod views;

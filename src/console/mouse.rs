@@ -88,6 +88,10 @@ impl App {
             }
             return;
         }
+        if self.place == Place::Timeline {
+            self.click_in_timeline(at);
+            return;
+        }
         let Some(run) = &mut self.run else { return };
         let layout = views::layout::run(area, run);
         if layout.steps.contains(at) {
@@ -123,6 +127,10 @@ impl App {
         }
         if self.place == Place::Runs {
             self.runs.step(by);
+            return Vec::new();
+        }
+        if self.place == Place::Timeline {
+            self.step_in_timeline(by);
             return Vec::new();
         }
         let Some(run) = &mut self.run else { return Vec::new() };

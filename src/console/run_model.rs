@@ -6,11 +6,10 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::run::{
-    Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, StepStatus, Then, advance,
-};
+use crate::run::{Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, advance};
 
 use super::document::Document;
+use super::estimate::Estimate;
 use super::log::Log;
 use super::text;
 
@@ -81,27 +80,6 @@ pub struct StepList {
     pub matches: Option<Vec<usize>>,
 }
 
-/// An estimate needs at least so many completed steps.
-const GROUND: u32 = 3;
-/// And none that took so many times as long as they did on average.
-const ALIKE: f64 = 3.0;
-
-/// The durations of completed attempts, in seconds.
-#[derive(Debug, Clone, Copy, Default)]
-struct Spent {
-    seconds: f64,
-    number: u32,
-    longest: f64,
-}
-
-impl Spent {
-    fn add(&mut self, seconds: f64) {
-        self.seconds += seconds;
-        self.number += 1;
-        self.longest = self.longest.max(seconds);
-    }
-}
-
 /// An open run.
 #[derive(Debug)]
 pub struct OpenRun {
@@ -133,13 +111,13 @@ pub struct OpenRun {
     pub log_back: usize,
     /// A step that is selected as soon as it is there.
     awaited: Option<String>,
-    /// For the estimate.
-    spent: Spent,
+    /// What is to come of it.
+    pub estimate: Estimate,
 }
 
 impl OpenRun {
     /// A run that was just opened or read.
-    pub fn new(state: RunState, recent: &[std::sync::Arc<Recorded>], ownership: Ownership, now: DateTime<Utc>) -> Self {
+    pub fn new(state: RunState, recent: &[std::sync::Arc<Recorded>], ownership: Ownership) -> Self {
         let mut run = Self {
             halted: false,
             log: Log::default(),
@@ -153,42 +131,27 @@ impl OpenRun {
             document: Document::default(),
             log_back: 0,
             awaited: None,
-            spent: Spent::default(),
+            estimate: Estimate::default(),
             ownership,
             state,
         };
-        run.adopt(recent, now);
+        run.adopt(recent);
         run.list.selected = run.watched().or_else(|| run.state.plan.steps.first().map(|step| step.step_id.clone()));
         run
     }
 
     /// Takes over a state that was read anew (after falling behind, after taking the run over); what the operator looks at stays.
-    pub fn replace(
-        &mut self,
-        state: RunState,
-        recent: &[std::sync::Arc<Recorded>],
-        ownership: Ownership,
-        now: DateTime<Utc>,
-    ) {
+    pub fn replace(&mut self, state: RunState, recent: &[std::sync::Arc<Recorded>], ownership: Ownership) {
         self.state = state;
         self.ownership = ownership;
-        self.adopt(recent, now);
+        self.adopt(recent);
         self.keep_selection();
     }
 
-    fn adopt(&mut self, recent: &[std::sync::Arc<Recorded>], now: DateTime<Utc>) {
+    fn adopt(&mut self, recent: &[std::sync::Arc<Recorded>]) {
         self.log = Log::default();
         for recorded in recent {
             self.log.push(recorded, &self.state);
-        }
-        self.spent = Spent::default();
-        for step in &self.state.steps {
-            if step.status == StepStatus::Completed
-                && step.by_hand.is_none()
-                && let Some(attempt) = step.attempt()
-            {
-                self.spent.add(attempt.seconds(now));
-            }
         }
         let unfinished = self.state.status == RunStatus::Running || self.state.counts().live() > 0;
         self.halted = self.ownership == Ownership::Nobody && unfinished;
@@ -211,16 +174,7 @@ impl OpenRun {
             self.state.apply(recorded);
             self.log.push(recorded, &self.state);
             match &recorded.event {
-                Event::AttemptEnded { step, then, attempt, .. } => {
-                    self.progress.remove(step);
-                    if *then == Then::Complete
-                        && let Some((_, step)) = self.state.step(step)
-                        && let Some(attempt) = step.attempts.iter().rev().find(|one| one.number == *attempt)
-                    {
-                        self.spent.add(attempt.seconds(recorded.time));
-                    }
-                }
-                Event::AttemptStarted { step, .. } => {
+                Event::AttemptEnded { step, .. } | Event::AttemptStarted { step, .. } => {
                     self.progress.remove(step);
                 }
                 _ => {}
@@ -393,22 +347,6 @@ impl OpenRun {
             _ => state.ended_at.unwrap_or(state.updated_at),
         };
         Some((until - state.started_at?).as_seconds_f64().max(0.0))
-    }
-
-    /// About how many seconds are left: the mean of what is done, for what is not, over what runs side by side. `None` when there is nothing to
-    /// go by, or when a person has to act first.
-    pub fn remaining(&self) -> Option<f64> {
-        let counts = self.state.counts();
-        let Spent { seconds, number, longest } = self.spent;
-        let waits = counts.of(StepStatus::Held) + counts.of(StepStatus::Failed) + counts.of(StepStatus::InReview) > 0;
-        // Steps that differ much say nothing of those to come: no number is better than a wrong one.
-        let alike = longest <= ALIKE * seconds / f64::from(number.max(1));
-        if number < GROUND || !alike || self.state.status != RunStatus::Running || self.state.cancelling || waits {
-            return None;
-        }
-        let left = counts.total().saturating_sub(counts.done());
-        let lanes = counts.live().max(1);
-        Some(seconds / f64::from(number) * f64::from(left) / f64::from(lanes))
     }
 
     /// Whether a clock on the screen moves.

@@ -336,6 +336,15 @@ impl Loop {
                 Event::Told { run, subject, result: super::history::tell(&handle, run, subject).await }
             });
         }
+        if let Some(question) = self.app.question.take() {
+            let (handle, sender) = (self.handle.clone(), self.sender.clone());
+            tokio::spawn(async move {
+                if let Some(answer) = super::estimate::answer(&handle, question).await {
+                    // The console may have ended meanwhile.
+                    let _ = sender.send(Event::Estimated(answer)).await;
+                }
+            });
+        }
         let app = &self.app;
         self.guard.draw(|frame| super::views::draw(app, frame))?;
         self.app.mark_drawn();

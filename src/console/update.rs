@@ -17,6 +17,7 @@ use super::keys::Key;
 use super::popups::{Ask, Deed, Focus, Layer, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
 use super::runs_model::RowId;
+use super::timeline::Timeline;
 use super::values::Given;
 use super::{text, views, why, words};
 
@@ -102,6 +103,7 @@ impl App {
             Action::Checkpoints => self.look_back(HistoryKind::Checkpoints),
             Action::Versions => self.look_back(HistoryKind::Versions),
             Action::Interventions => self.look_back(HistoryKind::Interventions),
+            Action::Timeline => self.look_at_time(),
             Action::Mark => self.in_history(History::mark),
             Action::Fork => return self.fork(),
             Action::Export => return self.export(),
@@ -109,6 +111,7 @@ impl App {
                 Place::Runs => self.move_in_runs(action),
                 Place::Run => self.move_in_run(action),
                 Place::History => self.move_in_history(action),
+                Place::Timeline => self.move_in_time(action),
             },
         }
         Vec::new()
@@ -355,6 +358,10 @@ impl App {
             self.go_to_intervention();
             return Vec::new();
         }
+        if self.place == Place::Timeline {
+            self.go_to_step_of_timeline();
+            return Vec::new();
+        }
         if self.place == Place::Run {
             if let Some(run) = &mut self.run {
                 match run.focus {
@@ -402,6 +409,10 @@ impl App {
     }
 
     fn back(&mut self) -> Vec<Effect> {
+        if self.place == Place::Timeline {
+            self.leave_timeline();
+            return Vec::new();
+        }
         if self.place == Place::History {
             match &mut self.history {
                 Some(history) if !history.filter.is_empty() => history.set_filter(""),
@@ -430,6 +441,8 @@ impl App {
         } else if let Some(history) = self.came_from.take() {
             self.history = Some(history);
             self.place = Place::History;
+        } else if self.timeline.as_mut().is_some_and(Timeline::came_back) {
+            self.place = Place::Timeline;
         } else {
             self.place = Place::Runs;
             self.run = None;
@@ -490,6 +503,9 @@ impl App {
     }
 
     fn copy(&mut self) -> Vec<Effect> {
+        if self.place == Place::Timeline {
+            return self.copy_timeline();
+        }
         let Some(run) = &mut self.run else { return Vec::new() };
         if let Some(history) = self.history.as_ref().filter(|_| self.place == Place::History) {
             let lines = history.text().unwrap_or_default().iter().map(|line| line.text.as_str());

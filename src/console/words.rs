@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, FixedOffset, Local, Utc};
 
-use crate::run::{Command, PauseReason, Reason, RunState, RunStatus, StepStatus, checkpoint_id, short_id};
+use crate::run::{
+    Command, Lacking, Left, PauseReason, Reason, RunState, RunStatus, StepStatus, checkpoint_id, short_id,
+};
 
 use super::text;
 
@@ -69,6 +71,43 @@ pub fn roughly(seconds: f64) -> String {
             }
         }
         s => format!("{} days", (s / 86_400.0).round()),
+    }
+}
+
+/// How much longer a run takes: `about 4 min`, `about 4 to 6 min`, `over 4 min`; nothing where that would say nothing.
+pub fn estimate(left: &Left) -> Option<String> {
+    if left.at_least {
+        let known = if left.likely < 60.0 { (left.likely / 10.0).floor() * 10.0 } else { left.likely };
+        return (known >= 10.0).then(|| format!("over {}", roughly(known)));
+    }
+    let (low, high) = (roughly(left.low), roughly(left.high));
+    if low == high {
+        return Some(format!("about {high}"));
+    }
+    // Of `4 min` and `6 min` the unit is said once.
+    Some(match (low.split_once(' '), high.split_once(' ')) {
+        (Some((low, unit)), Some((high, other))) if unit == other => format!("about {low} to {high} {unit}"),
+        _ => format!("about {low} to {high}"),
+    })
+}
+
+/// What an estimate goes by.
+pub fn basis(left: &Left) -> String {
+    match left.runs {
+        0 => "from similar steps of this run".into(),
+        runs => format!("from {}", count(runs, "earlier run")),
+    }
+}
+
+/// What an estimate would need to be better.
+pub fn lacking(lacking: &Lacking, state: &RunState) -> String {
+    let name = |step: u32| state.plan.steps.get(step as usize).map_or("a step", |step| step.step_id.as_str());
+    match lacking {
+        Lacking::Times { steps: 1, first } => format!("no earlier time of {}", name(*first)),
+        Lacking::Times { steps, first } => {
+            format!("no earlier times of {} and {} more", name(*first), thousands(*steps as usize - 1))
+        }
+        Lacking::Overdue { step } => format!("{} takes longer than it ever did", name(*step)),
     }
 }
 
@@ -307,6 +346,23 @@ mod tests {
         {
             assert_eq!(roughly(seconds), shown);
         }
+    }
+
+    #[test]
+    fn an_estimate_says_its_range_once() {
+        let left = |low, likely, high| Left { low, likely, high, at_least: false, runs: 3, people: false };
+        for (left, shown) in [
+            (left(240.0, 250.0, 260.0), "about 4 min"),
+            (left(240.0, 300.0, 360.0), "about 4 to 6 min"),
+            (left(22.0, 30.0, 38.0), "about 30 to 40 s"),
+            (left(42.0, 100.0, 130.0), "about 50 s to 2 min"),
+            (left(6000.0, 7800.0, 7900.0), "about 1 h 40 min to 2 h 10 min"),
+            (Left { at_least: true, ..left(240.0, 250.0, 260.0) }, "over 4 min"),
+            (Left { at_least: true, ..left(19.0, 19.0, 19.0) }, "over 10 s"),
+        ] {
+            assert_eq!(estimate(&left).as_deref(), Some(shown));
+        }
+        assert_eq!(estimate(&Left { at_least: true, ..left(0.0, 3.0, 9.0) }), None, "that would say nothing");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::journal::{JournalError, Owner, Recorder, Store};
 use crate::plan::Plan;
 use crate::run::{
-    Command, Fork, ForkPreview, Input, InterventionStatus, Moment, Preview, Recorded, Rejection, RejectionCode,
+    Command, Fork, ForkPreview, Input, InterventionStatus, Moment, Past, Preview, Recorded, Rejection, RejectionCode,
     Request, RunOptions, RunState, RunStatus, RunSummary, Secrets, advance, fork_at, fork_preview, preview,
 };
 
@@ -332,6 +332,13 @@ impl EngineHandle {
         blocking(self.root(), move || store.glance(&store.dir(run_id))).await
     }
 
+    /// What the steps of a run's plan took in its newest earlier runs; what cannot be read is passed over.
+    pub async fn past(&self, run: RunSummary) -> Past {
+        let store = self.store.clone();
+        let read = move || Ok(past(&store, &run));
+        blocking(self.root(), read).await.unwrap_or_default()
+    }
+
     /// Reads a run from disk without taking it over.
     ///
     /// # Errors
@@ -440,6 +447,19 @@ impl EngineHandle {
         let read = move || store.state_at(&store.dir(run_id), checkpoint);
         blocking(self.root(), read).await.map_err(|error| super::task::journal_rejection(&error))
     }
+}
+
+/// What is learned from so many earlier runs.
+const PAST_RUNS: usize = 10;
+
+/// What the steps of a run's plan took in its newest earlier runs. Reads files.
+pub fn past(store: &Store, run: &RunSummary) -> Past {
+    let mut past = Past::default();
+    store.earlier_runs(run, |earlier| {
+        past.add(&earlier);
+        past.runs() < PAST_RUNS
+    });
+    past
 }
 
 /// Reads files beside the tasks that must not wait.

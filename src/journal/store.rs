@@ -19,6 +19,11 @@ use super::ledger::{Found, Ledger, events_before};
 use super::replay::{Place, Tail, Wanted, fold, replay};
 use super::{JOURNAL, LOCK, RECENT};
 
+/// So many of the newest runs are looked at for earlier ones of a plan.
+const EARLIER_RUNS: usize = 500;
+/// And so much of their checkpoints is read, in bytes.
+const EARLIER_BYTES: u64 = 128 << 20;
+
 /// The folder of all runs (`checkpoints/`).
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -265,6 +270,27 @@ impl Store {
             }
         }
         Ok(list)
+    }
+
+    /// The states of other runs of a plan, newest first, as their newest full checkpoints have them, until `take` has had enough. For whoever wants
+    /// to learn from them: what is damaged, half written or of another kind is passed over, and no more is read than a bounded part of the folder.
+    pub fn earlier_runs(&self, now: &RunSummary, mut take: impl FnMut(RunState) -> bool) {
+        let (disk, mut room) = (&*self.disk, EARLIER_BYTES);
+        for run_id in self.run_ids().unwrap_or_default().into_iter().filter(|id| *id != now.run_id).take(EARLIER_RUNS) {
+            let dir = self.dir(run_id);
+            let Ok(full) = self.full_checkpoints(&dir) else { continue };
+            let head = checkpoint::newest_head(disk, &dir, &full).map(|head| head.summary);
+            let alike =
+                |run: &RunSummary| run.plan_id == now.plan_id && run.simulate == now.simulate && run.counts.done() > 0;
+            let Some((_, seq)) = head.filter(alike).zip(full.last()) else { continue };
+            let length = disk.open_read(&dir.join(checkpoint::file_name(*seq))).and_then(|file| file.length());
+            let Some(left) = length.ok().and_then(|length| room.checked_sub(length)) else { continue };
+            room = left;
+            let Ok(full) = checkpoint::read(disk, &dir, *seq) else { continue };
+            if !take(full.state) {
+                return;
+            }
+        }
     }
 
     /// The ids of all runs, newest first (they are made from the time).

@@ -6,6 +6,7 @@ mod keys;
 mod saying;
 mod screens;
 mod steer;
+mod timeline;
 mod values;
 
 use std::collections::BTreeMap;
@@ -22,11 +23,12 @@ use uuid::Uuid;
 use crate::engine::{ListedRun, RunUpdate};
 use crate::plan::{FailurePolicy, Hold, Plan, Step};
 use crate::run::{
-    AgentResult, Command, Durability, Input, Moment, Outcome, Recorded, Registration, Request, RunOptions, RunState,
-    StepStatus, advance, preview, register,
+    AgentResult, Command, Durability, Input, Moment, Outcome, Past, Recorded, Registration, Request, RunOptions,
+    RunState, StepStatus, advance, preview, register,
 };
 
 use super::app::{App, Effect, Event, Settings};
+use super::estimate::{Answer, Question};
 use super::keys::Key;
 use super::run_model::Ownership;
 use super::runs_model::PlanEntry;
@@ -266,6 +268,7 @@ fn update_of(sim: &Sim) -> Event {
 fn screen(app: &mut App) -> String {
     let mut terminal = Terminal::new(TestBackend::new(app.size.0, app.size.1)).unwrap();
     app.prepare();
+    find_out(app, &Past::default());
     terminal.draw(|frame| views::draw(app, frame)).unwrap();
     app.mark_drawn();
     let buffer = terminal.backend().buffer();
@@ -285,6 +288,19 @@ fn screen(app: &mut App) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Answers what the console asks for its estimate as its task does, with what is known of earlier runs.
+fn find_out(app: &mut App, past: &Past) {
+    while let Some(question) = app.question.take() {
+        let answer = match question {
+            Question::Past(summary) => Answer::Past { run: summary.run_id, past: past.clone() },
+            other => other.compute().expect("an answer"),
+        };
+        let now = app.now;
+        app.update(Event::Estimated(answer), now);
+        app.prepare();
+    }
 }
 
 /// Presses keys, with a frame after each, as the runtime draws them.

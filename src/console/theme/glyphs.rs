@@ -42,6 +42,20 @@ pub struct Glyphs {
     pub track: &'static str,
     /// The thumb of a scroll bar.
     pub thumb: &'static str,
+    /// A span of time in which something ran.
+    pub span: &'static str,
+    /// The same, of a step that decides how long the run takes.
+    pub span_critical: &'static str,
+    /// A span that is expected.
+    pub ahead: &'static str,
+    /// The same, of a step that decides.
+    pub ahead_critical: &'static str,
+    /// A span of waiting for the next attempt.
+    pub backoff: &'static str,
+    /// A span of waiting for a person.
+    pub standing: &'static str,
+    /// Before the name of a step that decides how long the run takes.
+    pub critical: &'static str,
     charset: Charset,
 }
 
@@ -66,6 +80,13 @@ impl Glyphs {
         ellipsis: "…",
         track: "│",
         thumb: "┃",
+        span: "━",
+        span_critical: "▆",
+        ahead: "╌",
+        ahead_critical: "╍",
+        backoff: "·",
+        standing: "░",
+        critical: "»",
         charset: Charset::Unicode,
     };
 
@@ -89,6 +110,13 @@ impl Glyphs {
         ellipsis: "~",
         track: "|",
         thumb: "#",
+        span: "=",
+        span_critical: "#",
+        ahead: "-",
+        ahead_critical: "+",
+        backoff: ".",
+        standing: ":",
+        critical: ">",
         charset: Charset::Ascii,
     };
 

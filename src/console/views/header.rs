@@ -233,10 +233,18 @@ fn progress(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
         (counts.of(StepStatus::Held), "held", Role::Held),
         (counts.of(StepStatus::InReview), "in review", Role::Review),
     ];
-    let clock = clock(app, run);
+    let part = |number: u32, word: &str| format!("{} {word}", words::thousands(number as usize));
+    let told: usize = parts
+        .iter()
+        .filter(|(number, ..)| *number > 0)
+        .map(|(number, word, _)| text::width(&part(*number, word)) + 3)
+        .sum();
+    // What is in which state has its room before the estimate has.
+    let room = usize::from(right.saturating_sub(at)).saturating_sub(told + 2);
+    let clock = clocks(app, run).into_iter().find(|clock| text::width(clock) <= room).unwrap_or_default();
     let end = brush.text_right(at, right, y, &clock, Role::Muted).saturating_sub(1);
     for (number, word, role) in parts {
-        let part = format!("{} {word}", words::thousands(number as usize));
+        let part = part(number, word);
         if number > 0 && at + 3 + (text::width(&part) as u16) < end {
             at = brush.text(at, y, end - at, " · ", Role::Faint);
             at = brush.text(at, y, end - at, &part, role);
@@ -244,11 +252,19 @@ fn progress(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     }
 }
 
-fn clock(app: &App, run: &OpenRun) -> String {
-    let Some(elapsed) = run.elapsed(app.now) else { return String::new() };
-    let elapsed = words::duration(elapsed);
-    match run.remaining().filter(|_| run.ownership == Ownership::Ours) {
-        Some(left) => format!("{elapsed} · about {} left", words::roughly(left)),
-        None => elapsed,
+/// How long it has taken and is going to take, the longest form first.
+fn clocks(app: &App, run: &OpenRun) -> Vec<String> {
+    let live = matches!(run.ownership, Ownership::Ours | Ownership::Elsewhere);
+    let left = run.estimate.left(app.now).filter(|_| live);
+    let said = left.as_ref().and_then(words::estimate);
+    let Some(elapsed) = run.elapsed(app.now).map(words::duration) else {
+        return said.map(|said| vec![format!("takes {said}")]).unwrap_or_default();
+    };
+    let Some((left, said)) = left.zip(said) else { return vec![elapsed] };
+    let short = said.strip_prefix("about ").unwrap_or(&said);
+    let mut clocks = vec![format!("{elapsed} · {said} left"), format!("{elapsed} · {short} left"), elapsed.clone()];
+    if left.people {
+        clocks.insert(0, format!("{elapsed} · {said} left, plus your answers"));
     }
+    clocks
 }

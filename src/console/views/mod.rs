@@ -13,6 +13,7 @@ mod question;
 pub mod run;
 pub mod runs;
 pub mod steps;
+pub mod timeline;
 mod values;
 
 use ratatui::Frame;
@@ -38,6 +39,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         match (app.place, &app.run) {
             (Place::Run, Some(run)) => run::draw(app, run, &mut brush, area, &mut cursor),
             (Place::History, Some(run)) => history::draw(app, run, &mut brush, area, &mut cursor),
+            (Place::Timeline, Some(run)) => timeline::draw(app, run, &mut brush, area, &mut cursor),
             _ => runs::draw(app, &mut brush, area, &mut cursor),
         }
         if !app.layers.is_empty() {

@@ -1,0 +1,472 @@
+//! How much longer a run takes, and which steps decide it.
+//!
+//! The ground is what the same steps took in earlier runs of the plan ([`Past`]), and where there is none, what similar steps took in this run.
+//! A step without a ground is not given an invented time: it is named. Time in which a person is waited for is left out, and that is said.
+//!
+//! An [`Outlook`] is taken of a state at the cost of one walk over the steps; what it leads to ([`Outlook::forecast`]) costs more and needs the
+//! state no longer, so that it can be made beside whatever must not wait.
+
+mod schedule;
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::plan::order::Order;
+use crate::plan::{Plan, Step};
+
+use super::{Attempt, OutcomeStatus, RunState, RunStatus, SkipReason, StepState, StepStatus};
+
+/// Similar steps of this run are a ground when so many of them are completed.
+const GROUND: u32 = 3;
+/// And when none took so many times as long as they did on average, nor do they differ from it by more than it is itself: steps that differ much
+/// say nothing of those to come.
+const ALIKE: f64 = 3.0;
+/// Of so many earlier runs, the quickest and the slowest are left out of the range.
+const TRIMMED: usize = 5;
+/// Within so many standard deviations lie four fifths of what is spread as most things are.
+const SPREAD: f64 = 1.28;
+/// No row.
+const NONE: u32 = u32::MAX;
+
+/// What steps took in earlier runs of a plan. Flat: a number a step and run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Past {
+    /// A step and its work, as one number: where it stands in each run.
+    rows: HashMap<u64, u32>,
+    /// By run and row: seconds; 0 where the step was skipped by the plan itself, not a number where nothing is known.
+    runs: Vec<Vec<f32>>,
+}
+
+impl Past {
+    /// Adds what a run's steps took; whether there was anything to add.
+    pub fn add(&mut self, run: &RunState) -> bool {
+        let mut seconds: Vec<f32> = Vec::new();
+        let mut worked = false;
+        for (definition, step) in run.plan.steps.iter().zip(&run.steps) {
+            let own = |attempt: &Attempt| run.home_of(attempt) == run.run_id;
+            let Some(took) = took(step, own) else { continue };
+            worked |= took > 0.0;
+            let next = self.rows.len() as u32;
+            let row = *self.rows.entry(identity(definition)).or_insert(next) as usize;
+            if seconds.len() <= row {
+                seconds.resize(row + 1, f32::NAN);
+            }
+            seconds[row] = took;
+        }
+        if worked {
+            self.runs.push(seconds);
+        }
+        worked
+    }
+
+    /// How many runs it knows.
+    pub fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    fn seconds(&self, run: usize, row: u32) -> Option<f32> {
+        self.runs[run].get(row as usize).copied().filter(|seconds| !seconds.is_nan())
+    }
+}
+
+/// Which work of which step: another agent, action or command under the same id is another work. How it is tried and named makes no difference.
+fn identity(step: &Step) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&step.step_id, step.agent(), &step.action, &step.run).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// How long a step's work took: its newest successful attempt; nothing when its condition was false or what it needs was skipped.
+fn took(step: &StepState, own: impl Fn(&Attempt) -> bool) -> Option<f32> {
+    if let Some(skip) = &step.skip {
+        return matches!(skip.why, SkipReason::Condition | SkipReason::Upstream).then_some(0.0);
+    }
+    let done = step.attempts.iter().rev().find(|attempt| {
+        attempt.outcome.as_ref().is_some_and(|outcome| outcome.status == OutcomeStatus::Succeeded) && own(attempt)
+    })?;
+    Some((done.ended_at? - done.started_at).as_seconds_f64().max(0.0) as f32)
+}
+
+/// Where the steps of a plan find their times. Made once for a version of the plan.
+#[derive(Debug, Clone)]
+pub struct Grounds {
+    past: Arc<Past>,
+    version: u64,
+    /// By position: the row in the past.
+    rows: Vec<u32>,
+    /// By position: steps of one agent and action are of one kind.
+    kinds: Vec<u32>,
+}
+
+impl Grounds {
+    /// The grounds of a version of a run's plan. Cost: the plan.
+    pub fn new(plan: &Plan, version: u64, past: Arc<Past>) -> Self {
+        let mut known: HashMap<(Option<&str>, Option<&str>), u32> = HashMap::new();
+        let mut kinds = Vec::with_capacity(plan.steps.len());
+        let mut rows = Vec::with_capacity(plan.steps.len());
+        for step in &plan.steps {
+            let next = known.len() as u32;
+            kinds.push(*known.entry((step.agent(), step.action.as_deref())).or_insert(next));
+            rows.push(past.rows.get(&identity(step)).copied().unwrap_or(NONE));
+        }
+        Self { past, version, rows, kinds }
+    }
+
+    /// Whether they are those of this run's plan as it stands.
+    pub fn fit(&self, state: &RunState) -> bool {
+        self.version == state.plan_version && self.rows.len() == state.steps.len()
+    }
+}
+
+/// What has to be known of a step for a forecast.
+#[derive(Debug, Clone, Copy)]
+struct Outset {
+    stand: Stand,
+    /// Whether it may turn out that it is not to run.
+    may_skip: bool,
+    priority: i32,
+    /// The pool that counts it, from 1; 0 for none.
+    pool: u32,
+    /// Seconds from the run's start to its first attempt's start and its newest one's end (never, while it runs).
+    ran: Option<(f64, f64)>,
+}
+
+/// How far a step has come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stand {
+    /// Nothing of it is left.
+    Satisfied,
+    /// An attempt has run for so many seconds.
+    Live(f64),
+    /// It is being stopped.
+    Stopping,
+    /// It is to run, not before so many seconds from now.
+    Todo(f64),
+    /// It waits for a person's verdict, and what depends on it with it.
+    InReview,
+    /// It has ended without being done: what depends on it does not run.
+    Stuck,
+}
+
+/// A run at a moment, as far as a forecast needs it.
+#[derive(Debug, Clone)]
+pub struct Outlook {
+    grounds: Arc<Grounds>,
+    order: Arc<Order>,
+    at: DateTime<Utc>,
+    /// Seconds from the run's start to then.
+    elapsed: f64,
+    seq: u64,
+    /// Whether it goes on by itself, or could be started.
+    goes_on: bool,
+    steps: Vec<Outset>,
+    lanes: u32,
+    /// By pool, from 1.
+    pools: Vec<u32>,
+    /// By kind: what completed steps of this run took.
+    spent: Vec<Spent>,
+    /// Steps at which a person is waited for.
+    people: u32,
+}
+
+/// What completed steps of a kind took, in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    number: u32,
+    sum: f64,
+    squares: f64,
+    longest: f64,
+}
+
+impl Spent {
+    fn add(&mut self, seconds: f64) {
+        self.number += 1;
+        self.sum += seconds;
+        self.squares += seconds * seconds;
+        self.longest = self.longest.max(seconds);
+    }
+
+    /// Their mean and standard deviation, where they are a ground.
+    fn ground(&self) -> Option<(f64, f64)> {
+        let number = f64::from(self.number);
+        let mean = self.sum / number.max(1.0);
+        let deviation = (self.squares / number.max(1.0) - mean * mean).max(0.0).sqrt();
+        let alike = self.longest <= ALIKE * mean && deviation <= mean;
+        (self.number >= GROUND && alike).then_some((mean, deviation))
+    }
+}
+
+/// What is to come of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// Of which state.
+    pub seq: u64,
+    /// When it was made.
+    pub at: DateTime<Utc>,
+    /// How much longer it takes; `None` when there is no ground, nothing left, or the run does not go on by itself.
+    pub left: Option<Left>,
+    /// What is missing for a better answer.
+    pub lacking: Option<Lacking>,
+    /// The steps that decide how long it takes, by position, in the order in which they run: of the past what was waited for, and of the future
+    /// what will be.
+    pub critical: Vec<u32>,
+    /// What is expected of the steps that run or are to run, by their start. Empty when `left` is `None`.
+    pub expected: Vec<Expected>,
+}
+
+/// How much longer a run takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Left {
+    /// Seconds, if it goes as well as in the better of the earlier runs.
+    pub low: f64,
+    /// Seconds, as it went most often.
+    pub likely: f64,
+    /// Seconds, if it goes as badly as in the worse ones.
+    pub high: f64,
+    /// Something has no known time, or takes longer than ever: it is more than this.
+    pub at_least: bool,
+    /// Earlier runs that it goes by; 0: by similar steps of this run.
+    pub runs: usize,
+    /// People are waited for as well, and that is not in it.
+    pub people: bool,
+}
+
+impl Left {
+    /// The same, so many seconds later.
+    #[must_use]
+    pub fn later(self, seconds: f64) -> Self {
+        let less = |left: f64| (left - seconds.max(0.0)).max(0.0);
+        Self { low: less(self.low), likely: less(self.likely), high: less(self.high), ..self }
+    }
+}
+
+/// What an estimate would need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacking {
+    /// Steps that have run in no earlier run, and that nothing in this run is like.
+    Times {
+        /// How many.
+        steps: u32,
+        /// The first of them.
+        first: u32,
+    },
+    /// A step runs longer than it ever did.
+    Overdue {
+        /// Which.
+        step: u32,
+    },
+}
+
+/// What is expected of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expected {
+    /// Which step, by position.
+    pub step: u32,
+    /// Seconds from the run's start.
+    pub start: f64,
+    /// Seconds from the run's start; the same as `start` when its time is not known.
+    pub end: f64,
+}
+
+/// How long one step is still going to take.
+#[derive(Debug, Clone, Copy, Default)]
+struct Guess {
+    /// Seconds; 0 when it is not known.
+    likely: f64,
+    /// How far off it may be, where it is what similar steps took.
+    deviation: f64,
+    known: bool,
+    /// By earlier runs, and not by similar steps.
+    past: bool,
+    overdue: bool,
+}
+
+impl Outlook {
+    /// A run at a moment. Cost: one walk over the steps.
+    pub fn of(state: &RunState, grounds: Arc<Grounds>, now: DateTime<Utc>) -> Self {
+        let since = state.started_at.unwrap_or(now);
+        let seconds = |time: DateTime<Utc>| (time - since).as_seconds_f64();
+        let pools: HashMap<&str, u32> = state.plan.pools.keys().map(String::as_str).zip(1..).collect();
+        let mut spent = vec![Spent::default(); grounds.kinds.iter().max().map_or(0, |most| *most as usize + 1)];
+        let mut people = 0;
+        let mut steps = Vec::with_capacity(state.steps.len());
+        for (position, (definition, step)) in state.plan.steps.iter().zip(&state.steps).enumerate() {
+            if step.status == StepStatus::Completed
+                && step.by_hand.is_none()
+                && let Some(took) = took(step, |_| true)
+            {
+                spent[grounds.kinds[position] as usize].add(f64::from(took));
+            }
+            let stand = match step.status {
+                StepStatus::Completed | StepStatus::Skipped => Stand::Satisfied,
+                StepStatus::Running => Stand::Live(step.seconds(now).unwrap_or_default()),
+                StepStatus::Stopping => Stand::Stopping,
+                StepStatus::Waiting => Stand::Todo(step.due.map_or(0.0, |due| (due - now).as_seconds_f64().max(0.0))),
+                StepStatus::Pending | StepStatus::Held | StepStatus::Interrupted => Stand::Todo(0.0),
+                StepStatus::InReview => Stand::InReview,
+                StepStatus::Failed | StepStatus::Cancelled => Stand::Stuck,
+            };
+            let asks = match step.status {
+                StepStatus::Held | StepStatus::Interrupted | StepStatus::InReview => true,
+                StepStatus::Pending => state.is_hold_point(position),
+                _ => false,
+            };
+            people += u32::from(asks);
+            let ran = step.attempts.first().zip(step.attempts.last());
+            steps.push(Outset {
+                stand,
+                may_skip: !step.condition_met && !step.status.is_live(),
+                priority: definition.priority.unwrap_or(0),
+                pool: definition.pool.as_deref().and_then(|pool| pools.get(pool)).copied().unwrap_or(0),
+                ran: ran.map(|(first, last)| (seconds(first.started_at), last.ended_at.map_or(f64::INFINITY, seconds))),
+            });
+        }
+        let goes_on = state.status == RunStatus::Idle || state.may_start();
+        Self {
+            grounds,
+            order: Arc::clone(&state.index.order),
+            at: now,
+            elapsed: if state.started_at.is_some() { seconds(now) } else { 0.0 },
+            seq: state.seq,
+            goes_on: goes_on && !state.cancelling,
+            steps,
+            lanes: state.options.max_parallel.max(1),
+            pools: state.plan.pools.values().copied().collect(),
+            spent,
+            people,
+        }
+    }
+
+    /// What is to come. Cost: the steps and what they wait for, for each earlier run.
+    pub fn forecast(&self) -> Forecast {
+        let mut made = Forecast {
+            seq: self.seq,
+            at: self.at,
+            left: None,
+            lacking: None,
+            critical: Vec::new(),
+            expected: Vec::new(),
+        };
+        let walk = schedule::Walk::of(self);
+        let todo: Vec<usize> = walk.to_run(self).collect();
+        if !self.goes_on || todo.is_empty() {
+            made.critical = schedule::chain_to(self, schedule::last_to_end(self));
+            return made;
+        }
+        let mut guesses = vec![Guess::default(); self.steps.len()];
+        for step in &todo {
+            guesses[*step] = self.guess(*step);
+        }
+        let unknown = |step: &&usize| !guesses[**step].known;
+        let missing = todo.iter().filter(unknown).count();
+        let first = todo.iter().find(unknown);
+        let overdue = todo.iter().find(|step| guesses[**step].overdue);
+        made.lacking = match (overdue, first) {
+            (Some(step), _) => Some(Lacking::Overdue { step: *step as u32 }),
+            (None, Some(first)) => Some(Lacking::Times { steps: missing as u32, first: *first as u32 }),
+            (None, None) => None,
+        };
+        let times: Vec<f64> = guesses.iter().map(|guess| guess.likely).collect();
+        let planned = schedule::list(self, &times);
+        made.critical = planned.critical(self);
+        // What is known must be more than what is not, or the answer would be a guess about the smaller part.
+        if missing * 2 > todo.len() {
+            return made;
+        }
+        let (low, high) = self.range(&walk, &guesses, planned.length);
+        let runs = if guesses.iter().any(|guess| guess.past) { self.grounds.past.runs() } else { 0 };
+        made.left = Some(Left {
+            low,
+            likely: planned.length,
+            high,
+            at_least: made.lacking.is_some(),
+            runs,
+            people: self.people > 0,
+        });
+        made.expected = planned.expected(self, &todo);
+        made
+    }
+
+    /// How long a step is still going to take.
+    fn guess(&self, step: usize) -> Guess {
+        let outset = &self.steps[step];
+        let elapsed = match outset.stand {
+            Stand::Live(elapsed) => elapsed,
+            Stand::Todo(_) => 0.0,
+            _ => return Guess { known: true, ..Guess::default() },
+        };
+        let (mut taken, mut before) = (Vec::new(), false);
+        for run in 0..self.grounds.past.runs() {
+            before |= self.taken(run, step).is_some();
+            taken.extend(self.taken(run, step).filter(|seconds| *seconds > elapsed || elapsed == 0.0));
+        }
+        if before {
+            let Some(likely) = median(&mut taken) else {
+                return Guess { known: true, past: true, overdue: true, ..Guess::default() };
+            };
+            return Guess { likely: likely - elapsed, known: true, past: true, ..Guess::default() };
+        }
+        let spent = &self.spent[self.grounds.kinds[step] as usize];
+        let Some((mean, deviation)) = spent.ground() else { return Guess::default() };
+        Guess {
+            likely: (mean - elapsed).max(0.0),
+            // What the mean itself is worth, and what a single step may differ from it.
+            deviation: deviation / f64::from(spent.number).sqrt(),
+            known: true,
+            past: false,
+            overdue: elapsed > ALIKE * mean,
+        }
+    }
+
+    /// What a step took in an earlier run; one that is going to run for sure is not told by runs in which it was skipped.
+    fn taken(&self, run: usize, step: usize) -> Option<f64> {
+        let row = self.grounds.rows[step];
+        let seconds = self.grounds.past.seconds(run, row)?;
+        (self.steps[step].may_skip || seconds > 0.0).then_some(f64::from(seconds))
+    }
+
+    /// The least and the most: how the bounds of the earlier runs, each as a whole, lie to the likely one.
+    fn range(&self, walk: &schedule::Walk, guesses: &[Guess], likely: f64) -> (f64, f64) {
+        let typical = walk.bound(self, |step| guesses[step].likely);
+        if typical <= 0.0 {
+            return (likely, likely);
+        }
+        let runs = if guesses.iter().any(|guess| guess.past) { self.grounds.past.runs() } else { 0 };
+        let mut found: Vec<f64> = (0..runs)
+            .map(|run| {
+                walk.bound(self, |step| {
+                    let guess = guesses[step];
+                    let elapsed = if let Stand::Live(elapsed) = self.steps[step].stand { elapsed } else { 0.0 };
+                    let taken = self.taken(run, step).filter(|_| guess.past && !guess.overdue);
+                    taken.filter(|seconds| *seconds > elapsed || elapsed == 0.0).map_or(guess.likely, |s| s - elapsed)
+                })
+            })
+            .collect();
+        found.sort_unstable_by(f64::total_cmp);
+        if found.len() >= TRIMMED {
+            found.pop();
+            found.remove(0);
+        }
+        if guesses.iter().any(|guess| guess.deviation > 0.0) {
+            for sign in [-SPREAD, SPREAD] {
+                let of = |step: usize| (guesses[step].likely + sign * guesses[step].deviation).max(0.0);
+                found.push(walk.bound(self, of));
+            }
+        }
+        let scaled = found.iter().map(|bound| likely * bound / typical);
+        scaled.fold((likely, likely), |(low, high), bound| (low.min(bound), high.max(bound)))
+    }
+}
+
+/// The middle one; of an even number, the mean of the two in the middle.
+fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    Some(if values.len() % 2 == 1 { upper } else { f64::midpoint(values[values.len() / 2 - 1], upper) })
+}
+
+#[cfg(test)]
+mod tests;

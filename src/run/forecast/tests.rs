@@ -1,0 +1,428 @@
+//! Forecasts against the real core: runs are driven with known durations, and what was foretold is compared with what came.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::*;
+use crate::plan::FailurePolicy;
+use crate::run::{Command, Durability, Input, Moment, Outcome, Registration, Request, RunOptions, advance, register};
+
+fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn micros(seconds: f64) -> TimeDelta {
+    TimeDelta::microseconds((seconds * 1e6).round() as i64)
+}
+
+/// A run whose steps take as long as it is told.
+#[derive(Clone)]
+struct Sim {
+    state: RunState,
+    now: DateTime<Utc>,
+    times: HashMap<String, f64>,
+}
+
+impl Sim {
+    fn new(plan: Value, times: &[f64]) -> Self {
+        let plan: Plan = serde_json::from_value(plan).unwrap();
+        let options = RunOptions {
+            on_failure: plan.on_failure.unwrap_or(FailurePolicy::Continue),
+            max_parallel: plan.max_parallel.unwrap_or(4),
+            simulate: false,
+            durability: Durability::Full,
+            grace_seconds: 10.0,
+            working_dir: "/".into(),
+            output_limit: None,
+            plan_path: None,
+            variables: Default::default(),
+            environment: Default::default(),
+        };
+        let times = plan.steps.iter().map(|step| step.step_id.clone()).zip(times.iter().copied()).collect();
+        let registration =
+            Registration { run_id: Uuid::from_u128(7), plan: Arc::new(plan), options, user: "ann".into(), fork: None };
+        let first = register(registration, &Moment { now: start(), entropy: 0 });
+        let mut sim = Self { state: RunState::from_registration(&first[0]).unwrap(), now: start(), times };
+        sim.input(&Input::Opened { version: "0".into(), pid: 1, go_on: true });
+        sim
+    }
+
+    fn input(&mut self, input: &Input) {
+        advance(&mut self.state, input, &Moment { now: self.now, entropy: 0 }).unwrap();
+    }
+
+    fn ask(&mut self, command: Command) {
+        let id = Uuid::from_u128(u128::from(self.state.seq));
+        self.input(&Input::Request(Request::new(id, command, "ann")));
+    }
+
+    fn started(plan: Value, times: &[f64]) -> Self {
+        let mut sim = Self::new(plan, times);
+        sim.ask(Command::Start);
+        sim
+    }
+
+    fn end(&mut self, step: &str, outcome: Outcome) {
+        let attempt = self.state.step(step).unwrap().1.last_attempt;
+        self.input(&Input::AttemptEnded { step: step.into(), attempt, outcome: Arc::new(outcome) });
+    }
+
+    /// The attempt that ends next, and when.
+    fn next(&self) -> Option<(DateTime<Utc>, String)> {
+        let ends = self.state.live().map(|position| {
+            let id = &self.state.plan.steps[position].step_id;
+            (self.state.steps[position].attempt().unwrap().started_at + micros(self.times[id]), id.clone())
+        });
+        ends.min()
+    }
+
+    /// Goes on for so long, or to the end.
+    fn run_for(&mut self, seconds: f64) {
+        let until = self.now.checked_add_signed(micros(seconds)).unwrap();
+        while let Some((time, step)) = self.next().filter(|(time, _)| *time <= until) {
+            self.now = time;
+            self.end(&step, Outcome::succeeded());
+        }
+        if self.state.live().next().is_some() {
+            self.now = until;
+        }
+    }
+
+    fn finished(mut self) -> Self {
+        self.run_for(1e6);
+        self
+    }
+
+    fn forecast(&self, past: &Past) -> Forecast {
+        let grounds = Arc::new(Grounds::new(&self.state.plan, self.state.plan_version, Arc::new(past.clone())));
+        Outlook::of(&self.state, grounds, self.now).forecast()
+    }
+
+    fn left(&self, past: &Past) -> Left {
+        self.forecast(past).left.expect("an estimate")
+    }
+
+    fn names(&self, forecast: &Forecast) -> Vec<&str> {
+        forecast.critical.iter().map(|step| self.state.plan.steps[*step as usize].step_id.as_str()).collect()
+    }
+}
+
+fn past(runs: &[&Sim]) -> Past {
+    let mut past = Past::default();
+    for run in runs {
+        assert!(past.add(&run.state));
+    }
+    past
+}
+
+fn step(id: &str, after: &[&str]) -> Value {
+    json!({"step_id": id, "run": format!("./{id}"), "depends_on": after})
+}
+
+fn plan(steps: &[Value]) -> Value {
+    json!({"plan_id": "p", "steps": steps})
+}
+
+fn near(one: f64, other: f64) -> bool {
+    (one - other).abs() < 0.01
+}
+
+#[test]
+fn a_chain_takes_the_sum_and_all_of_it_is_critical() {
+    let chain = plan(&[step("a", &[]), step("b", &["a"]), step("c", &["b"])]);
+    let before = past(&[&Sim::started(chain.clone(), &[10.0, 20.0, 30.0]).finished()]);
+    let mut sim = Sim::started(chain, &[10.0, 20.0, 30.0]);
+    assert!(near(sim.left(&before).likely, 60.0));
+    sim.run_for(15.0);
+    let forecast = sim.forecast(&before);
+    let left = forecast.left.unwrap();
+    assert!(near(left.likely, 45.0) && near(left.low, 45.0) && near(left.high, 45.0), "{left:?}");
+    assert_eq!(sim.names(&forecast), ["a", "b", "c"]);
+    assert_eq!(
+        forecast.expected.iter().map(|one| (one.step, one.end.round())).collect::<Vec<_>>(),
+        [(1, 30.0), (2, 60.0)]
+    );
+    assert_eq!(sim.finished().forecast(&before).left, None, "nothing is left");
+}
+
+#[test]
+fn what_decides_goes_through_the_longest_branch_and_through_full_lanes() {
+    let steps =
+        [step("first", &[]), step("short", &["first"]), step("long", &["first"]), step("last", &["short", "long"])];
+    let times = [5.0, 10.0, 40.0, 5.0];
+    let before = past(&[&Sim::started(plan(&steps), &times).finished()]);
+    let sim = Sim::started(plan(&steps), &times);
+    assert_eq!(sim.names(&sim.forecast(&before)), ["first", "long", "last"]);
+    assert!(near(sim.left(&before).likely, 50.0));
+    let ended = sim.finished();
+    assert_eq!(ended.names(&ended.forecast(&before)), ["first", "long", "last"], "also of what was");
+
+    let mut narrow = plan(&[step("a", &[]), step("b", &[]), step("c", &[])]);
+    narrow["max_parallel"] = json!(1);
+    let before = past(&[&Sim::started(narrow.clone(), &[10.0, 20.0, 30.0]).finished()]);
+    let mut sim = Sim::started(narrow, &[10.0, 20.0, 30.0]);
+    sim.run_for(12.0);
+    assert!(near(sim.left(&before).likely, 48.0));
+    assert_eq!(sim.names(&sim.forecast(&before)), ["a", "b", "c"]);
+
+    let pooled = |id: &str| json!({"step_id": id, "run": "x", "pool": "disk"});
+    let group = |mut step: Value| {
+        step["parallel_group"] = json!("all");
+        step
+    };
+    let mut pools = plan(&["a", "b", "c", "d"].map(|id| group(pooled(id))));
+    pools["pools"] = json!({"disk": 2});
+    let before = past(&[&Sim::started(pools.clone(), &[10.0; 4]).finished()]);
+    assert!(near(Sim::started(pools, &[10.0; 4]).left(&before).likely, 20.0), "two at a time");
+}
+
+#[test]
+fn the_range_is_what_earlier_runs_make_of_it() {
+    let chain = plan(&[step("a", &[]), step("b", &["a"])]);
+    let run = |times: [f64; 2]| Sim::started(chain.clone(), &times).finished();
+    let runs = [run([10.0, 30.0]), run([12.0, 30.0]), run([14.0, 60.0])];
+    let before = past(&[&runs[0], &runs[1], &runs[2]]);
+    let left = Sim::started(chain.clone(), &[0.0; 2]).left(&before);
+    assert!(near(left.low, 40.0) && near(left.likely, 42.0) && near(left.high, 74.0), "{left:?}");
+    assert_eq!((left.runs, left.at_least, left.people), (3, false, false));
+    // One that went wrong in every way does not widen it for ever.
+    let slow = run([100.0, 900.0]);
+    let many: Vec<&Sim> = runs.iter().chain([&slow]).chain(&runs).collect();
+    assert!(Sim::started(chain, &[0.0; 2]).left(&past(&many)).high < 100.0);
+}
+
+#[test]
+fn steps_that_the_plan_skips_are_expected_to_be_skipped_as_often() {
+    let mut steps = [step("a", &[]), step("maybe", &["a"]), step("b", &["maybe"])];
+    steps[1]["when"] = json!("vars.deep");
+    let with = |deep: bool| {
+        let mut plan = plan(&steps);
+        plan["variables"] = json!({"deep": {"default": deep}});
+        let mut sim = Sim::new(plan, &[10.0, 100.0, 10.0]);
+        sim.state.options.variables.insert("deep".into(), json!(deep));
+        sim.ask(Command::Start);
+        sim
+    };
+    let (deep, shallow) = (with(true).finished(), with(false).finished());
+    assert_eq!(shallow.state.steps[1].status, StepStatus::Skipped);
+    let before = past(&[&shallow, &deep, &shallow]);
+    let left = with(true).left(&before);
+    assert!(near(left.low, 20.0) && near(left.likely, 20.0) && near(left.high, 120.0), "{left:?}");
+    // When it runs, it is not told by runs in which it did not.
+    let mut runs = with(true);
+    runs.run_for(11.0);
+    assert!(near(runs.left(&before).likely, 109.0));
+}
+
+#[test]
+fn without_a_ground_nothing_is_invented() {
+    let chain = plan(&[step("a", &[]), step("b", &["a"]), step("c", &["b"]), step("d", &["c"])]);
+    let nothing = Past::default();
+    let forecast = Sim::started(chain.clone(), &[1.0; 4]).forecast(&nothing);
+    assert_eq!((forecast.left, forecast.lacking), (None, Some(Lacking::Times { steps: 4, first: 0 })));
+    assert!(forecast.expected.is_empty());
+    // Three that are alike are a ground for the fourth, three that are not are none.
+    let mut alike = Sim::started(chain.clone(), &[10.0, 12.0, 14.0, 9.0]);
+    alike.run_for(36.0);
+    let left = alike.left(&nothing);
+    assert!(near(left.likely, 12.0) && left.low < 12.0 && left.high > 12.0 && left.runs == 0, "{left:?}");
+    let mut different = Sim::started(chain.clone(), &[1.0, 1.0, 100.0, 9.0]);
+    different.run_for(102.0);
+    assert_eq!(different.forecast(&nothing).left, None);
+    // Another command under the same name is another step: the rest is known, and that it is more.
+    let before = past(&[&Sim::started(chain.clone(), &[10.0; 4]).finished()]);
+    let mut changed = chain;
+    changed["steps"][2]["run"] = json!("./other");
+    let forecast = Sim::started(changed, &[10.0; 4]).forecast(&before);
+    assert_eq!(forecast.lacking, Some(Lacking::Times { steps: 1, first: 2 }));
+    let left = forecast.left.unwrap();
+    assert!(left.at_least && near(left.likely, 30.0), "{left:?}");
+}
+
+#[test]
+fn a_step_that_runs_longer_than_ever_is_named() {
+    let chain = plan(&[step("a", &[]), step("b", &["a"])]);
+    let before = past(&[&Sim::started(chain.clone(), &[10.0, 30.0]).finished()]);
+    let mut slow = Sim::started(chain, &[500.0, 30.0]);
+    slow.run_for(11.0);
+    let forecast = slow.forecast(&before);
+    assert_eq!(forecast.lacking, Some(Lacking::Overdue { step: 0 }));
+    let left = forecast.left.unwrap();
+    assert!(left.at_least && near(left.likely, 30.0), "{left:?}");
+}
+
+#[test]
+fn people_are_not_in_it_and_nothing_is_said_while_nothing_goes_on() {
+    let mut steps = [step("a", &[]), step("b", &["a"])];
+    let before = past(&[&Sim::started(plan(&steps), &[10.0, 30.0]).finished()]);
+    steps[1]["hold"] = json!("look first");
+    let mut sim = Sim::started(plan(&steps), &[10.0, 30.0]);
+    let left = sim.left(&before);
+    assert!(left.people && near(left.likely, 40.0), "{left:?}");
+    sim.ask(Command::Pause);
+    assert_eq!(sim.forecast(&before).left, None, "paused");
+    sim.ask(Command::Resume);
+    assert!(sim.forecast(&before).left.is_some());
+    sim.ask(Command::Cancel);
+    assert_eq!(sim.forecast(&before).left, None, "cancelled");
+}
+
+#[test]
+fn what_waits_for_a_failed_step_is_not_counted_and_a_back_off_is() {
+    let mut steps = [step("a", &[]), step("b", &["a"]), step("c", &[])];
+    let times = [10.0, 30.0, 25.0];
+    let before = past(&[&Sim::started(plan(&steps), &times).finished()]);
+    let mut sim = Sim::started(plan(&steps), &times);
+    sim.run_for(5.0);
+    sim.end("a", Outcome::failed("no"));
+    assert!(near(sim.left(&before).likely, 20.0), "c alone");
+
+    steps[0]["max_retries"] = json!(3);
+    steps[0]["retry"] = json!({"delay_seconds": 60.0, "jitter": 0.0});
+    let mut sim = Sim::started(plan(&steps), &times);
+    sim.run_for(5.0);
+    sim.end("a", Outcome::failed("no"));
+    let due = (sim.state.steps[0].due.expect("a back-off") - sim.now).as_seconds_f64();
+    assert!(near(sim.left(&before).likely, due + 40.0), "{:?}", sim.left(&before));
+}
+
+/// A plan with random edges, pools, priorities and limits, and times of its steps.
+fn plans() -> impl Strategy<Value = (Value, Vec<f64>)> {
+    let step = (prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..3i32, 0..3usize, 1..90_000u32);
+    (prop::collection::vec(step, 1..14), 1..5u32, 1..3u32, 0..2u32).prop_map(|(steps, lanes, limit, graph)| {
+        let times = steps.iter().zip(1..).map(|(step, odd)| f64::from(step.3) / 1e3 + f64::from(odd) / 1e5).collect();
+        let steps: Vec<Value> = steps
+            .iter()
+            .enumerate()
+            .map(|(place, (after, priority, pool, _))| {
+                let mut made =
+                    json!({"step_id": format!("s{place}"), "run": format!("./{place}"), "priority": priority});
+                if graph == 1 {
+                    let after: Vec<String> = after
+                        .iter()
+                        .filter(|_| place > 0)
+                        .map(|index| format!("s{}", index.index(place.max(1))))
+                        .collect();
+                    made["depends_on"] = json!(after);
+                } else {
+                    made["parallel_group"] = json!(format!("g{}", place / 4));
+                }
+                if *pool > 0 {
+                    made["pool"] = json!(format!("p{pool}"));
+                }
+                made
+            })
+            .collect();
+        let plan = json!({"plan_id": "p", "max_parallel": lanes, "pools": {"p1": limit, "p2": 1}, "steps": steps});
+        (plan, times)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A run that repeats an earlier one ends when it was foretold, whenever that is asked.
+    #[test]
+    fn a_run_that_repeats_itself_ends_when_it_was_foretold((plan, times) in plans(), asked in 0.0..1.0f64) {
+        let whole = Sim::started(plan.clone(), &times).finished();
+        prop_assert_eq!(whole.state.status, RunStatus::Completed);
+        let length = (whole.now - start()).as_seconds_f64();
+        let before = past(&[&whole]);
+        let mut sim = Sim::started(plan, &times);
+        sim.run_for(asked * length);
+        let forecast = sim.forecast(&before);
+        let Some(left) = forecast.left else {
+            prop_assert!(sim.state.status.is_ended());
+            return Ok(());
+        };
+        let real = (whole.now - sim.now).as_seconds_f64();
+        prop_assert!((left.likely - real).abs() < 0.02, "{} foretold, {} real", left.likely, real);
+        prop_assert!(near(left.low, left.likely) && near(left.high, left.likely));
+        // Each step on the way ended before the next could start, and the last one ends it.
+        let span = |step: u32| forecast.expected.iter().find(|one| one.step == step).map(|one| one.end);
+        let last = forecast.critical.last().copied().expect("a last step");
+        prop_assert!((span(last).expect("it is to run") - length).abs() < 0.02);
+    }
+
+    /// What takes longer makes the bounds no smaller, and no estimate is ever negative or upside down.
+    #[test]
+    fn a_range_is_in_order_and_never_negative(
+        (plan, times) in plans(), factors in prop::collection::vec(0.1..4.0f64, 14), asked in 0.0..2.0f64
+    ) {
+        let runs: Vec<Sim> = factors.chunks(2).map(|pair| {
+            let times: Vec<f64> = times.iter().enumerate().map(|(place, time)| time * pair[place % 2]).collect();
+            Sim::started(plan.clone(), &times).finished()
+        }).collect();
+        let before = past(&runs.iter().collect::<Vec<_>>());
+        let length = (runs[0].now - start()).as_seconds_f64();
+        let mut sim = Sim::started(plan.clone(), &times);
+        sim.run_for(asked * length);
+        let grounds = Arc::new(Grounds::new(&sim.state.plan, sim.state.plan_version, Arc::new(before.clone())));
+        let outlook = Outlook::of(&sim.state, grounds, sim.now);
+        let walk = schedule::Walk::of(&outlook);
+        let short = walk.bound(&outlook, |step| times[step]);
+        prop_assert!(walk.bound(&outlook, |step| times[step] + factors[step]) >= short);
+        let forecast = outlook.forecast();
+        if let Some(left) = forecast.left {
+            prop_assert!(0.0 <= left.low && left.low <= left.likely && left.likely <= left.high, "{:?}", left);
+            let later = left.later(1e9);
+            prop_assert_eq!((later.low, later.likely, later.high), (0.0, 0.0, 0.0));
+        }
+        let mut once = forecast.critical.clone();
+        once.sort_unstable();
+        once.dedup();
+        prop_assert_eq!(once.len(), forecast.critical.len(), "no step is twice on the way");
+        prop_assert!(forecast.expected.iter().all(|one| one.start <= one.end));
+    }
+}
+
+#[test]
+fn many_steps_are_foretold_with_a_number_a_step_and_run() {
+    let count = 20_000;
+    let steps: Vec<Value> = (0..count)
+        .map(|place| {
+            let after: Vec<String> = if place < 100 { vec![] } else { vec![format!("s{}", place - 100)] };
+            json!({"step_id": format!("s{place}"), "run": "x", "depends_on": after})
+        })
+        .collect();
+    let mut plan = plan(&steps);
+    plan["max_parallel"] = json!(50);
+    let sim = Sim::new(plan, &vec![1.0; count]);
+    let mut ran = sim.clone();
+    for step in &mut ran.state.steps {
+        step.status = StepStatus::Completed;
+        step.attempts = vec![Arc::new(Attempt {
+            number: 1,
+            digest: String::new(),
+            input: None,
+            started_at: start(),
+            ended_at: Some(start() + TimeDelta::seconds(1)),
+            outcome: Some(Arc::new(Outcome::succeeded())),
+            timed_out: false,
+        })];
+    }
+    let before = past(&[&ran]);
+    let left = sim.left(&before);
+    assert!(near(left.likely, count as f64 / 50.0), "{left:?}");
+    // What it holds: a number a step and run, and a key and a row a step.
+    assert_eq!((before.rows.len(), before.runs[0].len()), (count, count));
+}
+
+#[test]
+fn what_made_room_is_on_the_way_also_of_what_was() {
+    let steps: Vec<Value> =
+        (0..9).map(|place| json!({"step_id": format!("s{place}"), "run": "x", "parallel_group": "all"})).collect();
+    let mut plan = plan(&steps);
+    plan["max_parallel"] = json!(3);
+    let times: Vec<f64> = (0..9).map(|place| 10.0 + f64::from(place) / 10.0).collect();
+    let before = past(&[&Sim::started(plan.clone(), &times).finished()]);
+    let mut sim = Sim::started(plan, &times);
+    sim.run_for(15.0);
+    assert_eq!(sim.names(&sim.forecast(&before)), ["s2", "s5", "s8"]);
+    let ended = sim.finished();
+    assert_eq!(ended.names(&ended.forecast(&before)), ["s2", "s5", "s8"]);
+}
