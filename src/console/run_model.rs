@@ -190,7 +190,7 @@ impl OpenRun {
                 self.spent.add(attempt.seconds(now));
             }
         }
-        let unfinished = self.state.status == RunStatus::Running || self.state.counts().live() > 0;
+        let unfinished = self.state.status == RunStatus::Running || self.state.bound_to_engine().next().is_some();
         self.halted = self.ownership == Ownership::Nobody && unfinished;
         if self.halted {
             // Nothing of it runs any more. The core says what an engine that takes it over will find; nothing is written.
@@ -387,7 +387,7 @@ impl OpenRun {
         let live = matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere);
         let until = match state.status {
             RunStatus::Running if live => now,
-            RunStatus::Paused if live && state.counts().live() > 0 => now,
+            RunStatus::Paused if live && state.bound_to_engine().next().is_some() => now,
             // It stands still since then, whatever is done to it meanwhile.
             RunStatus::Paused => state.since,
             _ => state.ended_at.unwrap_or(state.updated_at),
@@ -400,7 +400,8 @@ impl OpenRun {
     pub fn remaining(&self) -> Option<f64> {
         let counts = self.state.counts();
         let Spent { seconds, number, longest } = self.spent;
-        let waits = counts.of(StepStatus::Held) + counts.of(StepStatus::Failed) + counts.of(StepStatus::InReview) > 0;
+        let waits = counts.of(StepStatus::Held) + counts.of(StepStatus::Failed) + counts.of(StepStatus::InReview) > 0
+            || self.state.asking().next().is_some();
         // Steps that differ much say nothing of those to come: no number is better than a wrong one.
         let alike = longest <= ALIKE * seconds / f64::from(number.max(1));
         if number < GROUND || !alike || self.state.status != RunStatus::Running || self.state.cancelling || waits {

@@ -58,8 +58,6 @@ const TABLE: &[Row] = &[
     row("priority", "does not order runs by priority", false, Looks::Plan(|plan| plan.priority.is_some())),
     row("kind", "has no agents of kind `http`", true, Looks::Kind("http")),
     row("kind", "has no agents of kind `mcp`", true, Looks::Kind("mcp")),
-    row("kind", "has no agents of kind `manual`", true, Looks::Kind("manual")),
-    row("kind", "has no agents of kind `wait`", true, Looks::Kind("wait")),
 ];
 
 const fn row(field: &'static str, why: &'static str, changes_run: bool, looks: Looks) -> Row {
@@ -77,8 +75,8 @@ impl AgentSpec {
             AgentSpec::Command { .. } => "command",
             AgentSpec::Http { .. } => "http",
             AgentSpec::Mcp { .. } => "mcp",
-            AgentSpec::Manual { .. } => "manual",
-            AgentSpec::Wait { .. } => "wait",
+            AgentSpec::Manual(_) => "manual",
+            AgentSpec::Wait(_) => "wait",
             AgentSpec::Simulated(_) => "simulated",
         }
     }

@@ -3,13 +3,17 @@
 use chrono::{DateTime, Utc};
 use ratatui::layout::{Position, Rect};
 
-use crate::run::{Attempt, OutcomeStatus, RunStatus, StepStatus};
+use crate::plan;
+use crate::run::{Answer, Answered, Asked, Attempt, OutcomeStatus, Question, RunStatus, StepStatus};
 
+use super::super::actions::Action;
 use super::super::app::{App, FilterOf};
+use super::super::markdown;
 use super::super::run_model::{OpenRun, Pane, TABS, Tab};
 use super::super::text;
 use super::super::theme::{Role, step_role, step_word};
 use super::super::words::{self, Zone};
+use super::answer::draw_line;
 use super::paint::Brush;
 
 /// Draws heading, facts and tab.
@@ -22,6 +26,18 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
     facts(app, run, brush, title, position, cursor);
     let body = body(area);
     match run.tab {
+        Tab::Output if asked(app, run, body.width).is_some() => {
+            let page = asked(app, run, body.width).unwrap_or_default();
+            let offset = run.document.offset.min(page.len().saturating_sub(body.height as usize));
+            for (row, line) in page.iter().skip(offset).take(body.height as usize).enumerate() {
+                draw_line(brush, Rect { y: body.y + row as u16, height: 1, ..body }, line);
+            }
+            let below = page.len().saturating_sub(offset + body.height as usize);
+            if below > 0 {
+                let said = format!(" {} more below ", words::thousands(below));
+                brush.text_right(body.x, body.right(), body.bottom().saturating_sub(1), &said, Role::Muted);
+            }
+        }
         Tab::Output => match run.shown_attempt() {
             Some(_) => app.output.draw(brush.buffer, body, &brush.theme, &brush.glyphs),
             None => empty(brush, body, "it has not run yet, so there is no output"),
@@ -33,6 +49,64 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
         Tab::Result | Tab::Definition => document(run, brush, body),
         Tab::Attempts => attempts(app, run, brush, body),
     }
+}
+
+/// What the shown attempt asks, or has asked a person to do, and the answers: it stands in the place of the output, of which such an attempt has
+/// none. `None` for every other attempt.
+pub fn asked(app: &App, run: &OpenRun, width: u16) -> Option<Vec<markdown::Line>> {
+    let attempt = run.shown_attempt()?;
+    let open = |asked: &Asked| asked.answered.is_none() && attempt.ended_at.is_none();
+    let shown: Vec<&Asked> = attempt.questions.iter().filter(|one| one.question.is_task || open(one)).collect();
+    if shown.is_empty() {
+        return None;
+    }
+    let bullet = if app.glyphs.charset() == text::Charset::Ascii { "-" } else { "•" };
+    let mut page: Vec<markdown::Line> = Vec::new();
+    for asked in shown {
+        let question = &asked.question;
+        if !page.is_empty() {
+            page.push(Vec::new());
+        }
+        page.push(vec![(text::clean(&question.title).into_owned(), Role::Strong)]);
+        let message = question.message.as_deref().map(|said| markdown::lines(said, width as usize, bullet));
+        page.extend(message.unwrap_or_default());
+        if let Some(answered) = &asked.answered {
+            page.push(Vec::new());
+            page.extend(answer(question, answered, app.settings.zone));
+        } else if open(asked) {
+            page.push(Vec::new());
+            let names: Vec<&str> = question.fields.0.iter().map(|(name, _)| name.as_str()).collect();
+            let fills = match names.is_empty() {
+                true => String::new(),
+                false => format!(", and asks for {}", text::clean(&words::list(&names, 6))),
+            };
+            let key = Action::Answer.key().to_owned();
+            page.push(vec![(key, Role::Key), (format!(" answers it{fills}"), Role::Muted)]);
+        }
+    }
+    Some(page)
+}
+
+/// Who said what, and what they filled in.
+fn answer(question: &Question, answered: &Answered, zone: Zone) -> Vec<markdown::Line> {
+    let (yes, no) = match question.is_task {
+        true => ("done", "failed"),
+        false => ("answered", "declined"),
+    };
+    let (word, role) = match answered.answer {
+        Answer::Accepted(_) => (yes, Role::Done),
+        Answer::Declined => (no, Role::Failed),
+    };
+    let by = format!(" by {} at {}", text::clean(&answered.user), zone.clock(answered.time));
+    let mut lines = vec![vec![(word.to_owned(), role), (by, Role::Muted)]];
+    if let Answer::Accepted(values) = &answered.answer {
+        lines.extend(values.iter().map(|(name, value)| {
+            let (name, value) = (format!("  {}  ", text::clean(name)), text::clean(&plan::typed(value)).into_owned());
+            vec![(name, Role::Muted), (value, Role::Text)]
+        }));
+    }
+    lines.extend(answered.notes.iter().map(|notes| vec![(format!("  {}", text::clean(notes)), Role::Text)]));
+    lines
 }
 
 /// The inside of the tab.
@@ -115,7 +189,7 @@ fn facts(
     }
     let ((loud_text, role), quiet) = facts_text(app, run, position);
     let mut width = width;
-    if run.tab == Tab::Output && run.shown_attempt().is_some() {
+    if run.tab == Tab::Output && run.shown_attempt().is_some_and(|attempt| attempt.questions.is_empty()) {
         let status = app.output.status();
         if !status.is_empty() && width as usize > text::width(&status) + 30 {
             brush.text_right(x, x + width, y, &status, Role::Faint);
@@ -202,9 +276,17 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
             ((words, role), quiet)
         }
         _ => {
+            if step.question().is_some() && run.attempt.is_none() {
+                let ago = words::duration(attempt.seconds(app.now));
+                return (("asks you".into(), Role::Held), format!("o answers it · asked {ago} ago"));
+            }
             let mut quiet = format!("started {started} · {}", words::duration(attempt.seconds(app.now)));
             if let Some(limit) = definition.timeout_seconds {
                 quiet.push_str(&format!(" of {}", words::duration(limit)));
+            }
+            if let Some(due) = attempt.due {
+                let left = words::span((due - app.now).as_seconds_f64().ceil());
+                quiet.push_str(&format!(" · waits until {}, {left} left", zone.clock(due)));
             }
             if let Some(progress) = run.progress.get(&definition.step_id).filter(|one| one.attempt == attempt.number) {
                 if let Some(value) = progress.value {
