@@ -309,7 +309,7 @@ mod tests {
         let alternatives: &[&[Action]] = &[
             &[Action::Start, Action::Pause, Action::Resume],
             &[Action::Hold, Action::Unhold],
-            &[Action::Release, Action::Approve],
+            &[Action::Release, Action::Approve, Action::Answer],
             &[Action::Start, Action::Restore, Action::UseVersion, Action::Open],
             &[Action::Mark, Action::PageDown],
         ];

@@ -23,8 +23,10 @@ fn work(id: &str) -> Value {
 }
 
 fn fields() -> Fields {
-    serde_json::from_value(json!({"ticket": {"required": true}, "rows": {"type": "integer"}, "mode": {"default": "dry"}}))
-        .unwrap()
+    serde_json::from_value(
+        json!({"ticket": {"required": true}, "rows": {"type": "integer"}, "mode": {"default": "dry"}}),
+    )
+    .unwrap()
 }
 
 /// What the attempt of a step asks next.
@@ -98,7 +100,8 @@ fn an_answer_cannot_be_undone_and_it_is_said_what_helps() {
 
 #[test]
 fn what_only_waits_takes_no_slot_but_its_place_in_a_pool() {
-    let mut driver = Driver::new(plan(json!([work("a"), work("b"), person("p"), wait("w", 5.0)])), options(FailurePolicy::Pause, 1));
+    let mut driver =
+        Driver::new(plan(json!([work("a"), work("b"), person("p"), wait("w", 5.0)])), options(FailurePolicy::Pause, 1));
     driver.ask(Command::Start);
     assert_eq!(driver.words(), "running pending running running");
     driver.succeeds("a");
@@ -203,7 +206,10 @@ fn resume_takes_the_operators_word_although_only_a_question_is_open() {
 
 #[test]
 fn a_run_that_fails_does_not_wait_for_what_only_waits() {
-    let mut driver = Driver::new(plan(json!([work("bad"), work("good"), person("p"), wait("w", 900.0)])), options(FailurePolicy::Fail, 8));
+    let mut driver = Driver::new(
+        plan(json!([work("bad"), work("good"), person("p"), wait("w", 900.0)])),
+        options(FailurePolicy::Fail, 8),
+    );
     driver.ask(Command::Start);
     asks(&mut driver, "p");
     driver.fails("bad");

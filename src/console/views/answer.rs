@@ -8,6 +8,7 @@ use super::super::theme::{Glyphs, Role};
 use super::super::{text, words};
 use super::paint::Brush;
 use super::popups::{frame, wrap};
+use crate::plan::FieldType;
 
 /// Widest form.
 const WIDEST: u16 = 100;
@@ -171,6 +172,8 @@ fn help(field: &Field) -> String {
     said.extend(field.spec.description.as_deref().map(|what| text::clean(what).into_owned()));
     let choices = field.spec.choices();
     said.push(match choices.is_empty() {
+        // That a text is wanted goes without saying.
+        true if field.spec.kind() == FieldType::String && !said.is_empty() => return said.join(" · "),
         true => field.spec.wanted(),
         false => format!("Space: {}", text::clean(&choices.join(", "))),
     });
@@ -222,17 +225,19 @@ fn answers(form: &AnswerForm, brush: &mut Brush<'_>, area: Rect) {
     for (focus, word) in [(Focus::Yes, yes), (Focus::No, no)] {
         // Enter in a field gives the answer as well.
         let chosen = form.focus == focus || (focus == Focus::Yes && form.focus != Focus::No);
-        let shown = format!(" {word} ");
-        let style = if form.focus == focus {
-            brush.theme.style(Role::Accent).add_modifier(ratatui::style::Modifier::REVERSED)
-        } else {
-            brush.theme.style(if chosen { Role::Accent } else { Role::Muted })
-        };
-        x = brush.text(x, area.y, area.right().saturating_sub(x), &shown, style) + 1;
+        let key = if chosen { "Enter" } else { "" };
+        let width = (text::width(key) + text::width(word)) as u16 + if chosen { 5 } else { 4 };
+        if chosen {
+            brush.over(Rect { x, width, ..area }, Role::Selection);
+        }
+        let at = brush.text(x + 2, area.y, area.right().saturating_sub(x + 2), key, Role::Key);
+        let at = at + u16::from(chosen);
+        let loud = if focus == Focus::No { Role::Warning } else { Role::Text };
+        brush.text(at, area.y, area.right().saturating_sub(at), word, if chosen { loud } else { Role::Muted });
+        x += width + 1;
     }
     x += 1;
-    let answer = if form.focus == Focus::No { no } else { yes };
-    for (key, label) in [("Enter", answer), ("Tab", "next"), ("Esc", "later")] {
+    for (key, label) in [("Tab", "next"), ("Esc", "later")] {
         let at = brush.text(x, area.y, area.right().saturating_sub(x), key, Role::Key);
         x = brush.text(at + 1, area.y, area.right().saturating_sub(at + 1), label, Role::Muted) + 2;
     }

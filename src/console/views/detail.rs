@@ -38,6 +38,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
                 brush.text_right(body.x, body.right(), body.bottom().saturating_sub(1), &said, Role::Muted);
             }
         }
+        Tab::Output if run.shown_attempt().is_some_and(|attempt| attempt.due.is_some()) => waits(app, run, brush, body),
         Tab::Output => match run.shown_attempt() {
             Some(_) => app.output.draw(brush.buffer, body, &brush.theme, &brush.glyphs),
             None => empty(brush, body, "it has not run yet, so there is no output"),
@@ -48,6 +49,41 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
         }
         Tab::Result | Tab::Definition => document(run, brush, body),
         Tab::Attempts => attempts(app, run, brush, body),
+    }
+}
+
+/// An attempt that waits for a time has no output: how far it is stands in its place.
+fn waits(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
+    let Some((attempt, due)) = run.shown_attempt().and_then(|attempt| Some((attempt, attempt.due?))) else { return };
+    let zone = app.settings.zone;
+    let clock = |time| match zone.moment(time, app.now) {
+        today if today.len() == 5 => zone.clock(time),
+        other => other,
+    };
+    if let Some(ended) = attempt.ended_at {
+        let said = match ended < due {
+            true => format!("it was to wait until {}, and was ended at {}", clock(due), clock(ended)),
+            false => format!("it has waited until {}", clock(due)),
+        };
+        empty(brush, area, &said);
+        return;
+    }
+    let whole = (due - attempt.started_at).as_seconds_f64();
+    let share = if whole > 0.0 { (attempt.seconds(app.now) / whole).min(1.0) } else { 1.0 };
+    let left = words::duration((due - app.now).as_seconds_f64().ceil());
+    let said = format!("it waits until {}: {left} left of {}", clock(due), words::duration(whole));
+    brush.text(area.x, area.y, area.width, &said, Role::Text);
+    let cells = area.width.min(60);
+    let full = (share * f64::from(cells)) as u16;
+    if area.height > 2 {
+        let glyphs = brush.glyphs;
+        let at = brush.text(area.x, area.y + 1, full, &glyphs.gauge_full.repeat(full as usize), Role::Running);
+        brush.text(at, area.y + 1, cells - full, &glyphs.gauge_empty.repeat((cells - full) as usize), Role::Rule);
+    }
+    if area.height > 3 {
+        let key = Action::Complete.key();
+        let x = brush.text(area.x, area.y + 3, area.width, key, Role::Key);
+        brush.text(x + 1, area.y + 3, area.width, "ends it now; the run goes on behind it", Role::Muted);
     }
 }
 
@@ -67,13 +103,15 @@ pub fn asked(app: &App, run: &OpenRun, width: u16) -> Option<Vec<markdown::Line>
         if !page.is_empty() {
             page.push(Vec::new());
         }
-        page.push(vec![(text::clean(&question.title).into_owned(), Role::Strong)]);
-        let message = question.message.as_deref().map(|said| markdown::lines(said, width as usize, bullet));
-        page.extend(message.unwrap_or_default());
         if let Some(answered) = &asked.answered {
-            page.push(Vec::new());
             page.extend(answer(question, answered, app.settings.zone));
-        } else if open(asked) {
+            page.push(Vec::new());
+        }
+        match question.message.as_deref() {
+            Some(message) => page.extend(markdown::lines(message, width as usize, bullet)),
+            None => page.push(vec![(text::clean(&question.title).into_owned(), Role::Strong)]),
+        }
+        if open(asked) {
             page.push(Vec::new());
             let names: Vec<&str> = question.fields.0.iter().map(|(name, _)| name.as_str()).collect();
             let fills = match names.is_empty() {
@@ -153,13 +191,18 @@ fn heading(run: &OpenRun, brush: &mut Brush<'_>, title: Rect, position: usize) {
         let of = if newest { String::new() } else { format!(" of {}", step.last_attempt) };
         format!("attempt {}{of}", attempt.number)
     });
-    let role = step_role(step.status);
+    let asks = step.question().is_some();
+    let (shown, word) = match asks {
+        true => (StepStatus::Held, "asks you"),
+        false => (step.status, step_word(step.status)),
+    };
+    let role = step_role(shown);
     let limit = tabs_at.saturating_sub(2);
     let left = |at: u16| limit.saturating_sub(at);
-    let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(step.status), role) + 1;
+    let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(shown), role) + 1;
     let mut at = brush.text(at, title.y, left(at), &definition.step_id, focus);
     // What does not fit is left out whole: a word that is cut is no word.
-    let more = [Some((step_word(step.status).to_string(), role)), attempt.map(|attempt| (attempt, Role::Muted))];
+    let more = [Some((word.to_string(), role)), attempt.map(|attempt| (attempt, Role::Muted))];
     for (word, role) in more.into_iter().flatten() {
         if (left(at) as usize) < text::width(&word) + 3 {
             break;
@@ -189,7 +232,8 @@ fn facts(
     }
     let ((loud_text, role), quiet) = facts_text(app, run, position);
     let mut width = width;
-    if run.tab == Tab::Output && run.shown_attempt().is_some_and(|attempt| attempt.questions.is_empty()) {
+    let prints = |attempt: &Attempt| attempt.questions.is_empty() && attempt.due.is_none();
+    if run.tab == Tab::Output && run.shown_attempt().is_some_and(prints) {
         let status = app.output.status();
         if !status.is_empty() && width as usize > text::width(&status) + 30 {
             brush.text_right(x, x + width, y, &status, Role::Faint);
@@ -278,7 +322,7 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
         _ => {
             if step.question().is_some() && run.attempt.is_none() {
                 let ago = words::duration(attempt.seconds(app.now));
-                return (("asks you".into(), Role::Held), format!("o answers it · asked {ago} ago"));
+                return (none, format!("asked {ago} ago · {} answers it", Action::Answer.key()));
             }
             let mut quiet = format!("started {started} · {}", words::duration(attempt.seconds(app.now)));
             if let Some(limit) = definition.timeout_seconds {
