@@ -1,14 +1,17 @@
 //! Things that do work: one trait, one file a kind.
 //!
 //! An agent gets an [`AttemptContext`] and gives back a [`crate::run::Outcome`]; it knows nothing of journals, engines or terminals.
-//! A new kind is a file with a type that implements [`Agent`], and a line in `KINDS`.
+//! A new kind is a file with a type that implements [`Agent`], and a line in `KINDS`. What can be done with its attempts, which the core has to
+//! know when it decides, is said by [`crate::plan::Ability`].
 
 mod command;
+mod desk;
 mod env;
 mod group;
 mod http;
 mod jsonl;
 mod live;
+mod manual;
 mod masking;
 pub mod output;
 mod procfs;
@@ -18,6 +21,7 @@ mod sink;
 mod spawn;
 mod stop;
 mod survivors;
+mod wait;
 pub mod warden;
 
 use std::panic::AssertUnwindSafe;
@@ -25,14 +29,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::plan::{AgentSpec, CommandLine, Plan, SimulatedSpec, Step};
+use crate::plan::{AgentSpec, CommandLine, ManualSpec, Plan, SimulatedSpec, Step, WaitSpec};
 use crate::run::Outcome;
 
+pub use desk::{AnswerSender, Desk, DeskClerk, desk};
 pub use http::ask_by_key;
 pub use live::{LiveBoard, LiveSink, LiveUpdate};
 pub use masking::{MASK, Masker};
@@ -43,6 +49,9 @@ pub use warden::Warden;
 
 /// Gives the results of earlier steps as one JSON object; called only by agents that hand them on.
 pub type Results = Arc<dyn Fn() -> Value + Send + Sync>;
+
+/// Says what time it is.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// Everything an agent may know of the attempt it makes.
 #[derive(Clone)]
@@ -55,6 +64,15 @@ pub struct AttemptContext {
     pub agent: AgentSpec,
     /// Number of the attempt within the step, from 1.
     pub attempt: u32,
+    /// When it started, by the journal: an attempt that outlives its engine (see [`crate::plan::Ability`]) may have begun long ago, in another
+    /// one.
+    pub started_at: DateTime<Utc>,
+    /// When it is over by itself, where that was decided when it started.
+    pub due: Option<DateTime<Utc>>,
+    /// The time.
+    pub clock: Clock,
+    /// Where it asks people.
+    pub desk: Desk,
     /// The attempt key, by which an agent can remember what it has done.
     pub key: String,
     /// The attempt's input as it is journaled.
@@ -83,7 +101,8 @@ pub struct AttemptContext {
 
 /// A kind of agent, bound to what the plan says of it.
 pub trait Agent: Send + Sync {
-    /// Makes one attempt. Trouble of any kind is an outcome, not an error.
+    /// Makes one attempt. Trouble of any kind is an outcome, not an error. An attempt that outlives its engine is made again by the next one, with
+    /// the same key, start and due time, and asks at its desk what it asked before.
     fn attempt(&self, context: AttemptContext) -> BoxFuture<'_, Outcome>;
 }
 
@@ -91,7 +110,7 @@ pub trait Agent: Send + Sync {
 type Bind = fn(&AgentSpec) -> Option<Box<dyn Agent>>;
 
 /// The kinds that this version can run.
-const KINDS: &[Bind] = &[command::bind, http::bind, simulated::bind];
+const KINDS: &[Bind] = &[command::bind, http::bind, manual::bind, simulated::bind, wait::bind];
 
 fn bind(spec: &AgentSpec) -> Option<Box<dyn Agent>> {
     KINDS.iter().find_map(|bind| bind(spec))
@@ -124,6 +143,8 @@ pub fn resolve(plan: &Plan, step: &Step, simulate: bool) -> Result<AgentSpec, St
         )),
         // The kind itself, named without an entry (see `plan::KINDS_WITHOUT_ENTRY`).
         Some(("simulated", None)) => Ok(AgentSpec::Simulated(SimulatedSpec::default())),
+        Some(("manual", None)) => Ok(AgentSpec::Manual(ManualSpec::default())),
+        Some(("wait", None)) => Ok(AgentSpec::Wait(WaitSpec::default())),
         _ if simulate => Ok(AgentSpec::Simulated(SimulatedSpec::default())),
         Some((name, None)) => Err(format!(
             "step `{id}`: the agent `{name}` is not bound; bind it in the plan's `agents`, or simulate unbound agents with --simulate"

@@ -294,6 +294,12 @@ pub struct ResumeArgs {
     /// Reject the results of these steps, which are in review
     #[arg(long, value_name = "STEP", num_args = 1..)]
     pub reject: Vec<String>,
+    /// Answer what these steps ask: it is done; --field gives what one asks for
+    #[arg(long, value_name = "STEP", num_args = 1..)]
+    pub answer: Vec<String>,
+    /// The value of a field of the one step that is answered; again for each
+    #[arg(long, value_name = "NAME=VALUE", requires = "answer", value_parser = super::ctl::name_and_value)]
+    pub field: Vec<(String, String)>,
     /// The value of a secret variable that the environment does not have
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub set: Vec<(String, String)>,

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::console::actions::TABLE;
@@ -13,7 +13,8 @@ use crate::console::words;
 use crate::engine::EngineHandle;
 use crate::engine::remote::Server;
 use crate::run::{
-    Command, InterventionStatus, Place, Rejection, RejectionCode, Request, RunStatus, parse_checkpoint_id, short_id,
+    Answer, Command, InterventionStatus, Place, Rejection, RejectionCode, Request, RunState, RunStatus,
+    parse_checkpoint_id, short_id,
 };
 
 use super::args::Format;
@@ -28,6 +29,7 @@ use super::{Context, start};
     after_help = "Examples:\n  \
         holdpoint ctl latest pause --reason \"disk is filling up\"\n  \
         holdpoint ctl latest retry verify\n  \
+        holdpoint ctl latest answer sign-off --field ticket=OPS-12 --notes \"looks right\"\n  \
         holdpoint ctl nightly modify ship '{\"timeout_seconds\": 600}' --preview\n  \
         holdpoint ctl nightly add '{\"step_id\": \"check\", \"run\": \"./check\"}' --after dump\n\n\
         Exit codes: 0 applied · 1 refused · 2 wrong usage · 5 the run is not live"
@@ -149,6 +151,20 @@ pub enum CtlAction {
         /// The step
         step: String,
     },
+    /// answer what the step asks: that it is done, with the values of its fields
+    Answer {
+        /// The step
+        step: String,
+        /// The value of a field; again for each
+        #[arg(long = "field", value_name = "NAME=VALUE", value_parser = name_and_value)]
+        fields: Vec<(String, String)>,
+        /// The other answer: no, or that it has failed
+        #[arg(long, conflicts_with = "fields")]
+        decline: bool,
+        /// Your words to it
+        #[arg(long, value_name = "TEXT")]
+        notes: Option<String>,
+    },
     /// how many attempts may run at the same time
     SetParallel {
         /// How many
@@ -187,14 +203,27 @@ fn words_of(doc: &'static str) -> &'static str {
 
 /// `holdpoint ctl`
 pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
-    let command = args.action.command()?;
-    let how = args.how;
+    let mut how = args.how;
+    let (fields, notes) = args.action.answer();
+    how.reason = how.reason.or(notes);
+    let mut command = args.action.command()?;
     if how.open && matches!(command, Command::Start | Command::Resume) {
         let resume = context.command(&format!("resume {}", args.run));
         return Err(Failure::usage(format!("--open lets nothing go on; to go on with the run: {resume}")));
     }
     let reached = reach(context, &args.run, &how).await?;
     let run_id = reached.run_id;
+    if let Command::Answer { step, answer: Answer::Accepted(values), .. } = &mut command
+        && let Ok(state) = reached.engine.state(run_id).await
+    {
+        match read_fields(&state, step, &fields) {
+            Ok(read) => *values = read,
+            Err(wrong) => {
+                reached.let_go().await;
+                return Err(Failure::failed(format!("refused: {wrong}")));
+            }
+        }
+    }
     let request = Request {
         command_id: how.command_id,
         expected_plan_version: how.expected_version,
@@ -368,6 +397,12 @@ impl CtlAction {
             CtlAction::Approve { step } => Command::Approve { step },
             CtlAction::Reject { step } => Command::Reject { step },
             CtlAction::Escalate { step } => Command::Escalate { step },
+            CtlAction::Answer { step, decline: true, .. } => {
+                Command::Answer { step, question: None, answer: Answer::Declined }
+            }
+            CtlAction::Answer { step, .. } => {
+                Command::Answer { step, question: None, answer: Answer::Accepted(Map::new()) }
+            }
             CtlAction::SetParallel { value } => Command::SetParallel { value },
             CtlAction::Undo { what } => what.unwrap_or(Command::Undo { version: None }),
             CtlAction::UseVersion { version } => Command::UseVersion { version },
@@ -379,6 +414,48 @@ impl CtlAction {
             }
         })
     }
+}
+
+impl CtlAction {
+    /// The fields of an answer as they were typed, and the words to it.
+    fn answer(&self) -> (Vec<(String, String)>, Option<String>) {
+        match self {
+            CtlAction::Answer { fields, notes, .. } => (fields.clone(), notes.clone()),
+            _ => (Vec::new(), None),
+        }
+    }
+}
+
+/// A name and a value with a `=` between them.
+pub fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// What was typed for the fields of the question that a step asks, as values of the fields' types.
+///
+/// # Errors
+/// What a field must be instead. Of a field that is not there the engine says so.
+pub fn read_fields(state: &RunState, step: &str, typed: &[(String, String)]) -> Result<Map<String, Value>, String> {
+    let asked = state.step(step).and_then(|(_, step)| step.question()).map(|(_, asked)| &asked.question);
+    let mut values = Map::new();
+    for (name, text) in typed {
+        let value = match asked.and_then(|question| question.fields.get(name)) {
+            Some(field) => field.read(text).map_err(|wrong| format!("the field `{name}` {wrong}"))?,
+            None => Value::from(text.as_str()),
+        };
+        values.insert(name.clone(), value);
+    }
+    Ok(values)
+}
+
+/// How the question that a step asks is answered on a command line, with what has to be filled in.
+pub fn answer_words(state: &RunState, step: &str) -> String {
+    let asked = state.step(step).and_then(|(_, step)| step.question()).map(|(_, asked)| &asked.question);
+    let fields = asked.iter().flat_map(|question| &question.fields.0);
+    let required = fields.filter(|(_, field)| field.required && field.default.is_none());
+    let shown = required.map(|(name, _)| format!(" --field {}=…", super::shell_word(name)));
+    format!("answer {}{}", super::shell_word(step), shown.collect::<String>())
 }
 
 /// What is named to be undone.

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::console::words;
 use crate::engine::{Ack, EngineHandle, NewRun, Published, StorageTrouble, Subscription};
 use crate::run::{
-    Command, Durability, Input, Moment, PauseReason, Recorded, Rejection, RejectionCode, Request, RunState, RunStatus,
-    advance, short_id,
+    Answer, Command, Durability, Event, Input, Moment, PauseReason, Recorded, Rejection, RejectionCode, Request,
+    RunState, RunStatus, advance, short_id,
 };
 
 use super::args::{ResumeArgs, RunFormat};
@@ -21,7 +21,7 @@ use super::failure::{Exit, Failure};
 use super::narrate::{Beginning, Teller, complain};
 use super::say::Paint;
 use super::signals::{Asked, Signals};
-use super::{Context, show, start, trouble};
+use super::{Context, ctl, show, start, trouble};
 
 /// How long an engine whose disk hangs is waited for, beyond the time its attempts have to end.
 const STUCK: Duration = Duration::from_secs(15);
@@ -69,7 +69,7 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
         return Err(Failure::failed(damage.to_string()));
     }
     let (engine, _server) = start::engine(context)?;
-    let requests = answers(context, args);
+    let requests = answers(context, args, Some(&before.state))?;
     start::unowned(context, &engine, run_id).await?;
     before_opening(context, &before.state, &requests)?;
     start::give_secrets(&engine, run_id, &before.state.plan, &args.set).await?;
@@ -121,20 +121,35 @@ fn with_ways(context: &Context, state: &RunState, requests: &[Request], failure:
 }
 
 /// What `resume` was told about steps, in the order in which it is asked for.
-pub fn answers(context: &Context, args: &ResumeArgs) -> Vec<Request> {
+///
+/// # Errors
+/// The value of a field is not of its type.
+pub fn answers(context: &Context, args: &ResumeArgs, state: Option<&RunState>) -> Result<Vec<Request>, Failure> {
     let retry = args.retry.iter().map(|step| Command::Retry { step: step.clone(), downstream: false });
     let skip = args.skip.iter().map(|step| Command::Skip { step: step.clone() });
     let complete = args.complete.iter().map(|step| Command::Complete { step: step.clone(), result: None });
     let release = args.release.iter().map(|step| Command::Release { step: step.clone() });
+    if args.answer.len() > 1 && !args.field.is_empty() {
+        return Err(Failure::usage("--field belongs to one step: answer the others by themselves"));
+    }
+    let mut answer = Vec::new();
+    for step in &args.answer {
+        let values = match state {
+            Some(state) => ctl::read_fields(state, step, &args.field).map_err(Failure::usage)?,
+            None => Default::default(),
+        };
+        answer.push(Command::Answer { step: step.clone(), question: None, answer: Answer::Accepted(values) });
+    }
     let reason = args.reason.clone().unwrap_or_default();
-    retry
+    let requests = retry
         .chain(skip)
         .chain(complete)
         .chain(release)
         .chain(args.approve.iter().map(|step| Command::Approve { step: step.clone() }))
         .chain(args.reject.iter().map(|step| Command::Reject { step: step.clone() }))
-        .map(|command| context.request(command).because(reason.clone()))
-        .collect()
+        .chain(answer)
+        .map(|command| context.request(command).because(reason.clone()));
+    Ok(requests.collect())
 }
 
 /// Gives the answers and lets the run go on.
@@ -279,6 +294,7 @@ impl Session<'_> {
                     Err(RecvError::Closed) => return Err(Failure::failed("the engine has ended before the run")),
                     Ok(Published::Batch(batch)) => {
                         fold(&mut state, &batch);
+                        self.tell_how_to_answer(&state, &batch);
                         if subscription.events.is_empty() {
                             self.teller.durable(state.seq);
                             gathering = true;
@@ -321,6 +337,17 @@ impl Session<'_> {
         }
         self.engine.shutdown().await;
         self.end(&state).await
+    }
+
+    /// Something is asked while the run goes on: it is said how to answer from another terminal.
+    fn tell_how_to_answer(&self, state: &RunState, batch: &[Arc<Recorded>]) {
+        for recorded in batch.iter().filter(|_| !stands(state)) {
+            if let Event::QuestionAsked { step, .. } = &recorded.event {
+                let words = ctl::answer_words(state, step);
+                let ctl = self.context.command(&format!("ctl {} {words}", short_id(self.run_id)));
+                self.teller.note(format!("to answer {step}: {ctl}"));
+            }
+        }
     }
 
     /// Nothing new starts, running attempts are stopped and become interrupted, the run is paused. Asking again changes nothing: what still
@@ -371,7 +398,7 @@ impl Session<'_> {
         if stands(&state) {
             return self.end(&state).await;
         }
-        let live: Vec<usize> = state.live().collect();
+        let live: Vec<usize> = state.bound_to_engine().collect();
         let live = state.step_ids(&live);
         let mut said = format!("the run was stopped and its journal does not say so: {error}");
         if !live.is_empty() {
@@ -431,5 +458,7 @@ async fn until(time: Option<Instant>) {
 
 /// Whether nothing more will happen without a person.
 fn stands(state: &RunState) -> bool {
-    state.status.is_ended() || (state.status == RunStatus::Paused && !state.cancelling && state.counts().live() == 0)
+    let paused = state.status == RunStatus::Paused && !state.cancelling;
+    // What outlives the engine is taken up again by the next one.
+    state.status.is_ended() || (paused && state.bound_to_engine().next().is_none())
 }

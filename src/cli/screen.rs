@@ -68,12 +68,12 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
         }
         First::Run(args) => {
             let (store, run_id, dir) = context.run(&args.run)?;
-            let answers = headless::answers(context, &args);
+            let found = store.load(&dir).ok();
+            let answers = headless::answers(context, &args, found.as_ref().map(|found| &found.state))?;
             // One that is open elsewhere, or damaged, the console shows as that.
             if !answers.is_empty()
                 && store.owner(&dir).is_none()
-                && let Ok(found) = store.load(&dir)
-                && found.damage.is_none()
+                && let Some(found) = found.filter(|found| found.damage.is_none())
             {
                 headless::before_opening(context, &found.state, &answers)?;
             }

@@ -21,7 +21,7 @@ use super::args::Format;
 use super::failure::{Exit, Failure};
 use super::narrate::tail;
 use super::say::{Cell, Ink, Paint, cell, table};
-use super::trouble;
+use super::{ctl, trouble};
 
 /// So many steps are shown one by one.
 const STEPS_SHOWN: usize = 30;
@@ -300,6 +300,11 @@ fn remark(state: &RunState, position: usize, now: DateTime<Utc>) -> String {
             })
             .unwrap_or_default(),
         StepStatus::Completed => step.by_hand.as_ref().map(|by| format!("by hand, {}", by.user)).unwrap_or_default(),
+        StepStatus::Running => match (step.question(), step.attempt().and_then(|attempt| attempt.due)) {
+            (Some((_, asked)), _) => format!("asks: {}", asked.question.title),
+            (None, Some(due)) => format!("waits until {}", Zone::Local.moment(due, now)),
+            (None, None) => String::new(),
+        },
         StepStatus::Pending if state.is_hold_point(position) => {
             format!("hold point{}", state.hold_reason(position).map(|reason| format!(": {reason}")).unwrap_or_default())
         }
@@ -355,6 +360,10 @@ pub fn ways_on(context: &Context, state: &RunState) -> Vec<String> {
     if !reviewed.is_empty() {
         ways.push(format!("{base} --approve {}", reviewed.join(" ")));
         ways.push(format!("{base} --reject {}", reviewed.join(" ")));
+    }
+    let asking: Vec<usize> = state.asking().take(NAMED).collect();
+    for step in state.step_ids(&asking) {
+        ways.push(format!("{base} --{}", ctl::answer_words(state, step)));
     }
     let asks = |reason| state.paused.contains(&reason);
     let by_word = asks(PauseReason::Operator) || asks(PauseReason::Recovered);

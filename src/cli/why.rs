@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
-use crate::run::{self, Command, Outside, Reason, short_id};
+use crate::run::{self, Command, Outside, Reason, RunState, short_id};
 
 use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
-use super::{shell_word, trouble};
+use super::{ctl, shell_word, trouble};
 
 /// `holdpoint why`
 pub fn why(context: &Context, name: &str, step: &str, format: Format) -> Result<Exit, Failure> {
@@ -33,7 +33,7 @@ pub fn why(context: &Context, name: &str, step: &str, format: Format) -> Result<
         damage: damage.as_deref(),
     };
     let reasons = run::why(state, position, outside);
-    let line = |command: &Command| line_of(context, run_id, outside.owned, command);
+    let line = |command: &Command| line_of(context, state, outside.owned, command);
     let mut out = std::io::stdout().lock();
     match format {
         Format::Text => {
@@ -83,8 +83,8 @@ fn ways(
 }
 
 /// How a command is asked for: of the engine that has the run open, or by going on with it. `None` where the second has no way to say it.
-fn line_of(context: &Context, run_id: uuid::Uuid, owned: bool, command: &Command) -> Option<String> {
-    let run = short_id(run_id);
+fn line_of(context: &Context, state: &RunState, owned: bool, command: &Command) -> Option<String> {
+    let run = short_id(state.run_id);
     let step = command.target().map(shell_word).unwrap_or_default();
     let rest = match (owned, command) {
         (true, Command::Start) => format!("ctl {run} start"),
@@ -96,6 +96,8 @@ fn line_of(context: &Context, run_id: uuid::Uuid, owned: bool, command: &Command
         (true, Command::Skip { .. }) => format!("ctl {run} skip {step}"),
         (true, Command::Complete { .. }) => format!("ctl {run} complete {step}"),
         (true, Command::Release { .. }) => format!("ctl {run} release {step}"),
+        (true, Command::Answer { step, .. }) => format!("ctl {run} {}", ctl::answer_words(state, step)),
+        (false, Command::Answer { step, .. }) => format!("resume {run} --{}", ctl::answer_words(state, step)),
         (true, Command::SetParallel { value }) => format!("ctl {run} set-parallel {value}"),
         (false, Command::Start | Command::Resume) => format!("resume {run}"),
         (false, Command::Retry { downstream: false, .. }) => format!("resume {run} --retry {step}"),

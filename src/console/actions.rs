@@ -21,6 +21,7 @@ pub enum Action {
     Release,
     Approve,
     Reject,
+    Answer,
     Hold,
     Unhold,
     Modify,
@@ -199,6 +200,7 @@ pub const TABLE: &[Entry] = &[
         command!(|target| Some(Command::Approve { step: target.step?.into() }))),
     entry(Action::Reject, "reject", "reject the result in review: the step fails (asks first)", "reject", &["x"], Scope::Run, Group::Step, 9,
         command!(|target| Some(Command::Reject { step: target.step?.into() }))),
+    entry(Action::Answer, "answer", "answer what the step asks: say that it is done, or fill in its fields", "answer", &["o"], Scope::Run, Group::Step, 8, Kind::Local),
     entry(Action::Hold, "hold", "set a hold point: the run stops before this step", "hold point", &["b"], Scope::Run, Group::Step, 18,
         command!(|target| Some(Command::Hold { step: target.step?.into() }))),
     entry(Action::Unhold, "unhold", "take the hold point off the step", "no hold point", &["b"], Scope::Run, Group::Step, 18,
@@ -323,7 +325,7 @@ mod tests {
         let alternatives: &[&[Action]] = &[
             &[Action::Start, Action::Pause, Action::Resume],
             &[Action::Hold, Action::Unhold],
-            &[Action::Release, Action::Approve],
+            &[Action::Release, Action::Approve, Action::Answer],
             &[Action::Start, Action::Restore, Action::UseVersion, Action::Open],
             &[Action::Mark, Action::PageDown],
         ];

@@ -1,5 +1,6 @@
 //! The state of the console and its update: events in, effects out. No I/O, no clock, no locks.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::run::{Command, InterventionStatus, Recorded, RunState, RunStatus, Run
 pub use super::event::{Effect, Event};
 
 use super::actions::Scope;
+use super::answering::AnswerForm;
 use super::estimate::Question;
 use super::foretold::Foresight;
 use super::form::Form;
@@ -150,6 +152,10 @@ pub struct App {
     pub visited: Vec<Uuid>,
     /// Forms that were closed with something typed in them.
     pub drafts: Vec<Form>,
+    /// The form for an answer that was closed while its question was open.
+    pub answer_draft: Option<AnswerForm>,
+    /// When people were reminded last of what a run asks.
+    reminded: HashMap<Uuid, DateTime<Utc>>,
     /// The step under the mouse's pressed button.
     pub drag: Option<Drag>,
     /// A move of a step that is on its way.
@@ -185,6 +191,8 @@ impl App {
             output: OutputPane::new(super::output_colors(&theme)),
             visited: Vec::new(),
             drafts: Vec::new(),
+            answer_draft: None,
+            reminded: HashMap::new(),
             drag: None,
             moving: None,
             wanted: None,
@@ -246,6 +254,9 @@ impl App {
         if self.foretold_is_old() || self.history.as_ref().is_some_and(old) {
             return true;
         }
+        if self.settings.alerts && self.runs.remind() {
+            return true;
+        }
         match (self.place, &self.run) {
             (Place::Run | Place::History | Place::Timeline, Some(run)) => {
                 run.ticks() || run.estimate.is_old(&run.state, false, self.now)
@@ -264,6 +275,7 @@ impl App {
         }
         self.refresh_question();
         self.refresh_form();
+        self.refresh_answer();
         self.refresh_drag();
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
         let height = views::runs::list_area(area).height as usize;
@@ -370,7 +382,11 @@ impl App {
                 self.size = (columns, rows);
                 Vec::new()
             }
-            Event::Tick => self.followed(),
+            Event::Tick => {
+                let mut effects = self.followed();
+                effects.extend(self.remind());
+                effects
+            }
             Event::Output(answer) => {
                 self.output.apply(answer);
                 Vec::new()
@@ -484,6 +500,7 @@ impl App {
             Event::Answered { command, result } => {
                 self.moved(&command, &result);
                 self.form_answered(&command, &result);
+                self.answer_answered(&command, &result);
                 match result {
                     Ok(ack) if ack.status == InterventionStatus::Pending => {
                         self.say(format!("{}: accepted, as soon as the attempt has stopped", words::asked(&command)));
@@ -595,6 +612,28 @@ impl App {
         effects
     }
 
+    /// Rings the bell again for what is still not answered, each time as much time has passed as the question says.
+    fn remind(&mut self) -> Vec<Effect> {
+        if !self.settings.alerts {
+            return Vec::new();
+        }
+        let now = self.now;
+        let mut due = Vec::new();
+        for summary in self.runs.runs().filter(|run| run.owned).map(|run| &run.summary) {
+            let Some((since, seconds)) = summary.reminds else { continue };
+            let last = self.reminded.get(&summary.run_id).copied().filter(|last| *last >= since).unwrap_or(since);
+            if (now - last).as_seconds_f64() >= seconds {
+                due.push((summary.run_id, format!("{} still waits for your answer", text::clean(&summary.plan_id))));
+            }
+        }
+        due.into_iter()
+            .map(|(run, said)| {
+                self.reminded.insert(run, now);
+                Effect::Alert(said)
+            })
+            .collect()
+    }
+
     fn notice(&mut self, notice: Notice) {
         let Some(open) = &mut self.run else { return };
         match notice {
@@ -641,8 +680,12 @@ fn alert(before: Option<&RunSummary>, now: &RunSummary) -> Option<String> {
     if now.status == RunStatus::Failed && before.status != RunStatus::Failed {
         return Some(format!("{name} failed"));
     }
+    if now.asking > before.asking {
+        return Some(format!("{name} asks you something"));
+    }
+    let told = now.paused == [crate::run::PauseReason::Question].into() && before.asking > 0;
     let own = [crate::run::PauseReason::Operator].into();
-    if now.status == RunStatus::Paused && before.status != RunStatus::Paused && now.paused != own {
+    if now.status == RunStatus::Paused && before.status != RunStatus::Paused && now.paused != own && !told {
         let reasons: Vec<&str> = now.paused.iter().map(|reason| reason.word()).collect();
         return Some(format!("{name} is paused and waits for you ({})", reasons.join(", ").replace('_', " ")));
     }

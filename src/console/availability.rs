@@ -73,6 +73,16 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             let run = run.ok_or("no run is open")?;
             run.position().map(|_| ()).ok_or_else(|| "no step is selected".into())
         }
+        Action::Answer => {
+            let run = run.ok_or("no run is open")?;
+            steerable(app, run)?;
+            let step = run.step().ok_or("no step is selected")?;
+            match step.question() {
+                _ if run.state.cancelling => Err("the run is being cancelled".into()),
+                Some(_) => Ok(()),
+                None => Err("this step asks nothing: ! goes to what waits for you".into()),
+            }
+        }
         Action::Modify | Action::MoveUp | Action::MoveDown => {
             let run = run.ok_or("no run is open")?;
             steerable(app, run)?;
@@ -144,6 +154,10 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
         return if versions && has(Action::Mark) { Some(Action::Mark) } else { page };
     }
     if has(Action::Release) {
+        let asks = app.run.as_ref().and_then(|run| run.step()?.question()).is_some();
+        if asks && has(Action::Answer) {
+            return Some(Action::Answer);
+        }
         let reviewed = drawn.step.as_ref().is_some_and(|(_, status)| *status == StepStatus::InReview);
         return Some(if reviewed { Action::Approve } else { Action::Release });
     }

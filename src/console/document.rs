@@ -61,7 +61,9 @@ pub fn refresh(run: &mut OpenRun) {
         Tab::Result => result(run),
         Tab::Output | Tab::Attempts => Vec::new(),
     };
-    let offset = if moved { 0 } else { run.document.offset.min(lines.len().saturating_sub(1)) };
+    // What stands in the place of the output is laid out while it is drawn, which knows its length.
+    let longest = if run.tab == Tab::Output { usize::MAX } else { lines.len().saturating_sub(1) };
+    let offset = if moved { 0 } else { run.document.offset.min(longest) };
     run.document = Document { subject: Some(subject), lines, offset };
 }
 

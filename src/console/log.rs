@@ -80,6 +80,7 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
                 PauseReason::Operator | PauseReason::StepFailed => None,
                 PauseReason::Hold => Some("nothing more can run until the hold is released: paused"),
                 PauseReason::Review => Some("nothing more can run until the review: paused"),
+                PauseReason::Question => Some("nothing more can run until somebody answers: paused"),
                 PauseReason::Recovered => Some("the engine had ended while the run was going: paused"),
             })?;
             Some((said.into(), Weight::Attention))
@@ -100,6 +101,10 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
         Event::ConditionMet { .. } => None,
         Event::AttemptStarted { step, attempt: 1, .. } => quiet(format!("{step} started")),
         Event::AttemptStarted { step, attempt, .. } => quiet(format!("{step} started (attempt {attempt})")),
+        Event::QuestionAsked { step, question, .. } => {
+            let title = if question.title == *step { String::new() } else { format!(": {}", question.title) };
+            Some((format!("{step} asks a person{title}"), Weight::Attention))
+        }
         Event::AttemptEnded { step, attempt, outcome, then } => {
             let why = outcome.in_words();
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
@@ -130,6 +135,9 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
                 }
                 Then::Stop => quiet(format!("{step} stopped{number}")),
                 Then::Interrupt => Some((format!("{step} was interrupted{number}{why}"), Weight::Attention)),
+                Then::Requeue if state.step(step).is_some_and(|(definition, _)| !definition.idempotent) => {
+                    quiet(format!("{step} only waited, and was stopped{number}"))
+                }
                 Then::Requeue => quiet(format!("{step} was interrupted{number}; it is idempotent and runs again")),
             }
         }
@@ -184,6 +192,7 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
         | Event::CancelRequested { .. }
         | Event::HoldReleased { .. }
         | Event::ReviewAnswered { .. }
+        | Event::QuestionAnswered { .. }
         | Event::HoldSet { .. }
         | Event::HoldCleared { .. }
         | Event::StopRequested { .. }
@@ -231,6 +240,8 @@ pub fn asked(record: &Intervention, state: &RunState) -> String {
         "approve" => format!("approved the result of {step}"),
         "reject" => format!("rejected the result of {step}"),
         "escalate" => format!("passed the review of {step} on"),
+        "answer" if parameters["declined"] == true => format!("declined what {step} asked"),
+        "answer" => format!("answered what {step} asked"),
         "set_parallel" => format!("set {} at the same time", parameters["value"].as_u64().unwrap_or_default()),
         "modify_step" => format!("changed {step}"),
         "add_step" => format!("added {step}"),

@@ -12,14 +12,15 @@
 //!   lies over them, `availability` what is possible now.
 //! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
 //! - [`history`], [`timeline`]: what was, as lists and against time. [`estimate`]: how much longer it takes.
-//! - [`values`]: the form for the values of a plan's variables.
+//! - [`values`]: the form for the values of a plan's variables. [`answering`]: the form for what a step asks; [`markdown`]: its instructions.
 //! - [`views`]: the drawing of each place. Never locks, waits or reads a file.
 //! - [`runtime`]: the event loop; carries the effects out.
 //! - [`text`], [`theme`], [`output`]: what makes foreign text harmless, colours and glyphs, the viewer of an attempt's output.
 
 pub mod actions;
+pub mod answering;
 pub mod app;
-pub mod availability;
+mod availability;
 pub mod clipboard;
 pub mod document;
 mod editor;
@@ -36,6 +37,7 @@ pub mod keys;
 mod leaving;
 pub mod log;
 mod looking_back;
+pub mod markdown;
 mod mouse;
 pub mod moving;
 pub mod output;

@@ -5,6 +5,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::answering::AnswerForm;
 use super::foretold::Foretold;
 use super::form::Form;
 use super::input::Input;
@@ -43,6 +44,8 @@ pub enum Popup {
     Form(Box<Form>),
     /// The values of a plan's variables, before it is opened.
     Values(Box<ValuesForm>),
+    /// The answer to what a step asks.
+    Answer(Box<AnswerForm>),
     /// How to leave while runs are active.
     Quit(Leaving),
 }

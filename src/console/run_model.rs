@@ -153,7 +153,7 @@ impl OpenRun {
         for recorded in recent {
             self.log.push(recorded, &self.state);
         }
-        let unfinished = self.state.status == RunStatus::Running || self.state.counts().live() > 0;
+        let unfinished = self.state.status == RunStatus::Running || self.state.bound_to_engine().next().is_some();
         self.halted = self.ownership == Ownership::Nobody && unfinished;
         if self.halted {
             // Nothing of it runs any more. The core says what an engine that takes it over will find; nothing is written.
@@ -341,7 +341,7 @@ impl OpenRun {
         let live = matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere);
         let until = match state.status {
             RunStatus::Running if live => now,
-            RunStatus::Paused if live && state.counts().live() > 0 => now,
+            RunStatus::Paused if live && state.bound_to_engine().next().is_some() => now,
             // It stands still since then, whatever is done to it meanwhile.
             RunStatus::Paused => state.since,
             _ => state.ended_at.unwrap_or(state.updated_at),

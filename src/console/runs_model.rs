@@ -176,6 +176,11 @@ impl RunsList {
         self.runs.get(&id).is_some_and(|run| run.ours)
     }
 
+    /// Whether people are to be reminded of what some run asks.
+    pub fn remind(&self) -> bool {
+        self.runs.values().any(|run| run.owned && run.summary.reminds.is_some())
+    }
+
     /// Whether any run waits for a person.
     pub fn waits(&self) -> bool {
         self.waiting > 0
@@ -276,7 +281,7 @@ fn row_id(line: &Line) -> Option<RowId> {
 }
 
 pub(super) fn is_active(run: &RunSummary) -> bool {
-    run.status == RunStatus::Running || run.cancelling || run.counts.live() > 0
+    run.status == RunStatus::Running || run.cancelling || run.bound_to_engine() > 0
 }
 
 /// In which group a run stands.
@@ -287,7 +292,9 @@ pub fn section(listed: &ListedRun) -> Section {
         RunStatus::Running if !listed.owned => Section::Waiting,
         _ if run.cancelling => Section::Active,
         RunStatus::Paused => Section::Waiting,
-        RunStatus::Running if run.counts.of(StepStatus::Held) + run.counts.of(StepStatus::InReview) > 0 => {
+        RunStatus::Running
+            if run.asking + run.counts.of(StepStatus::Held) + run.counts.of(StepStatus::InReview) > 0 =>
+        {
             Section::Waiting
         }
         RunStatus::Running => Section::Active,

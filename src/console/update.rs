@@ -14,6 +14,7 @@ use super::foretold::Told;
 use super::history::{History, Kind as HistoryKind};
 use super::input::Input;
 use super::keys::Key;
+use super::markdown;
 use super::popups::{Ask, Deed, Focus, Layer, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
 use super::runs_model::RowId;
@@ -57,6 +58,8 @@ impl App {
             self.form_paste(pasted);
         } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Values(_), drawn: true })) {
             self.values_paste(pasted);
+        } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Answer(_), drawn: true })) {
+            self.answer_paste(pasted);
         } else if let Some(layer) = self.layers.last_mut() {
             if let Popup::Ask(ask) = &mut layer.popup
                 && layer.drawn
@@ -95,6 +98,7 @@ impl App {
             Action::Back => return self.back(),
             Action::Why => self.explain(),
             Action::Copy => return self.copy(),
+            Action::Answer => self.open_answer(),
             Action::Modify => return self.open_modify(),
             Action::Add => return self.open_add(),
             Action::MoveUp => return self.move_step(-1),
@@ -243,6 +247,7 @@ impl App {
             }
             Popup::Form(_) => self.form_key(event),
             Popup::Values(_) => self.values_key(event),
+            Popup::Answer(_) => self.answer_key(event),
             Popup::Quit(_) => self.quit_key(event),
         }
     }
@@ -294,6 +299,9 @@ impl App {
 
     fn move_in_run(&mut self, action: Action) {
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
+        let Some(run) = &self.run else { return };
+        let body = views::detail::body(views::layout::run(area, run).detail);
+        let asked = views::detail::asked(self, run, body.width).map(|page| page.len());
         let Some(run) = &mut self.run else { return };
         let layout = views::layout::run(area, run);
         match action {
@@ -329,6 +337,10 @@ impl App {
                         run.select_row(row);
                     }
                     (Pane::Log, _) => run.log_back = run.log_back.saturating_add_signed(-by),
+                    (Pane::Detail, Tab::Output) if asked.is_some() => {
+                        let furthest = asked.unwrap_or_default().saturating_sub(body.height as usize);
+                        run.document.offset = run.document.offset.saturating_add_signed(by).min(furthest);
+                    }
                     (Pane::Detail, Tab::Output) => match action {
                         Action::First => self.output.home(),
                         Action::Last => self.output.end(),
@@ -505,6 +517,13 @@ impl App {
     fn copy(&mut self) -> Vec<Effect> {
         if self.place == Place::Timeline {
             return self.copy_timeline();
+        }
+        let asked = self
+            .run
+            .as_ref()
+            .filter(|run| self.place == Place::Run && run.tab == Tab::Output && run.focus != Pane::Log);
+        if let Some(page) = asked.and_then(|run| views::detail::asked(self, run, u16::MAX)) {
+            return vec![Effect::Copy { text: markdown::plain(&page), what: "what is asked".into() }];
         }
         let Some(run) = &mut self.run else { return Vec::new() };
         if let Some(history) = self.history.as_ref().filter(|_| self.place == Place::History) {

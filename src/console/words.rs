@@ -185,10 +185,20 @@ fn who(state: &RunState, kind: &str) -> Option<String> {
     Some(record.user.clone())
 }
 
+/// Which steps ask a person.
+fn asks(state: &RunState) -> String {
+    let asking: Vec<usize> = state.asking().collect();
+    match state.step_ids(&asking).as_slice() {
+        [] => "a step asks".into(),
+        [one] => format!("{one} asks you"),
+        [first, more @ ..] => format!("{first} and {} more ask you", thousands(more.len())),
+    }
+}
+
 /// Why a run is in its state, on one line; empty when there is nothing to say.
 pub fn run_reason(state: &RunState) -> String {
     let counts = state.counts();
-    let live = counts.live() as usize;
+    let live = state.bound_to_engine().count();
     let finishing = || format!("{} finishing", thousands(live));
     let named = |status: StepStatus, what: &str| {
         let found: Vec<usize> = match status {
@@ -205,7 +215,7 @@ pub fn run_reason(state: &RunState) -> String {
     };
     match state.status {
         RunStatus::Running | RunStatus::Paused if state.cancelling => {
-            format!("{} stopping", thousands(live))
+            format!("{} stopping", thousands(counts.live() as usize))
         }
         RunStatus::Idle => "not started".into(),
         RunStatus::Running => {
@@ -215,6 +225,9 @@ pub fn run_reason(state: &RunState) -> String {
             }
             if counts.of(StepStatus::Held) > 0 {
                 said.push(named(StepStatus::Held, "held"));
+            }
+            if state.asking().next().is_some() {
+                said.push(asks(state));
             }
             said.join(" · ")
         }
@@ -232,6 +245,7 @@ pub fn run_reason(state: &RunState) -> String {
                     PauseReason::Hold if counts.of(StepStatus::Held) > 0 => named(StepStatus::Held, "held"),
                     PauseReason::Hold => "at a hold point".into(),
                     PauseReason::Review => named(StepStatus::InReview, "in review"),
+                    PauseReason::Question => asks(state),
                     PauseReason::Recovered if counts.of(StepStatus::Interrupted) > 0 => {
                         named(StepStatus::Interrupted, "interrupted")
                     }
@@ -280,6 +294,7 @@ pub fn done(command: &Command) -> String {
         Command::Approve { step } => format!("the result of {step} is approved"),
         Command::Reject { step } => format!("the result of {step} is rejected"),
         Command::Escalate { step } => format!("the review of {step} is passed on"),
+        Command::Answer { step, .. } => format!("{step} has its answer"),
         Command::SetParallel { value } => format!("at most {value} at the same time"),
         Command::Modify { step, .. } => format!("{step} is changed"),
         Command::Add { step, .. } => format!("{} is added", step["step_id"].as_str().unwrap_or("the step")),
@@ -309,6 +324,7 @@ pub fn asked(command: &Command) -> String {
         Command::Approve { step } => format!("approve {step}"),
         Command::Reject { step } => format!("reject {step}"),
         Command::Escalate { step } => format!("pass the review of {step} on"),
+        Command::Answer { step, .. } => format!("answer {step}"),
         Command::SetParallel { value } => format!("{value} at the same time"),
         Command::Modify { step, .. } => format!("change {step}"),
         Command::Add { step, .. } => format!("add {}", step["step_id"].as_str().unwrap_or("a step")),

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use crate::agents::{self, AttemptContext, LiveBoard, StopHandle, Warden};
+use crate::agents::{self, AnswerSender, AttemptContext, Clock, LiveBoard, Masker, StopHandle, Warden};
 use crate::plan::{self, AgentSpec, Step};
 use crate::run::{
-    DEFAULT_OUTPUT_LIMIT, InputError, Outcome, RunState, Secrets, condition, input_of, rendered_step, rendered_value,
+    Asked, DEFAULT_OUTPUT_LIMIT, InputError, Outcome, Question, RunState, Secrets, condition, input_of, rendered_step,
+    rendered_value,
 };
 
 use super::live::LiveRun;
@@ -21,6 +23,35 @@ use super::live::LiveRun;
 pub(super) enum AttemptReport {
     Ended { run_id: Uuid, step: String, attempt: u32, outcome: Arc<Outcome> },
     TimedOut { run_id: Uuid, step: String, attempt: u32 },
+    Asked { run_id: Uuid, step: String, attempt: u32, number: u32, question: Arc<Question> },
+}
+
+/// The engine's hold on an attempt that is alive.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// Its number.
+    pub number: u32,
+    /// Asks it to stop.
+    pub stop: StopHandle,
+    /// Gives it answers to what it asks.
+    pub answers: AnswerSender,
+    /// Its task, where it outlives the engine: it is let go when the run is.
+    task: Option<AbortHandle>,
+}
+
+impl Running {
+    /// Whether nobody has to wait for its end.
+    pub fn outlives_engine(&self) -> bool {
+        self.task.is_some()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
 }
 
 /// What every attempt needs of the engine.
@@ -29,16 +60,18 @@ pub(super) struct Launcher {
     pub warden: Arc<Warden>,
     pub reports: mpsc::Sender<AttemptReport>,
     pub live: LiveBoard,
+    pub clock: Clock,
 }
 
 impl Launcher {
-    /// Starts an attempt whose start is durable.
-    pub fn start(&self, run: &LiveRun, step_id: &str, number: u32) -> Option<StopHandle> {
+    /// Starts an attempt whose start is durable, or takes one up again that another engine has started; `asked`: what it has asked by then.
+    pub fn start(&self, run: &LiveRun, step_id: &str, number: u32, asked: Vec<Asked>) -> Option<Running> {
         let state = &run.state;
         let (planned, step_state) = state.step(step_id)?;
         let attempt = step_state.attempts.iter().find(|attempt| attempt.number == number)?;
         let run_id = state.run_id;
         let (stop_handle, stop) = agents::stop_channel();
+        let (desk, mut clerk, answers) = agents::desk(asked);
         let reports = self.reports.clone();
         let ended = {
             let step = step_id.to_owned();
@@ -52,12 +85,16 @@ impl Launcher {
                     // The engine has ended: there is nobody left to tell; so below.
                     let _ = reports.send(report).await;
                 });
-                return Some(stop_handle);
+                return Some(Running { number, stop: stop_handle, answers, task: None });
             }
         };
         let context = AttemptContext {
             run_id,
             input: input_of(&step),
+            started_at: attempt.started_at,
+            due: attempt.due,
+            clock: Arc::clone(&self.clock),
+            desk,
             agent,
             attempt: number,
             key: state.attempt_key(step_id, attempt),
@@ -73,25 +110,52 @@ impl Launcher {
             secrets: run.masker.clone(),
             step,
         };
+        let outlives_engine = context.agent.ability().outlives_engine;
         let limit = planned.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let timed_out = AttemptReport::TimedOut { run_id, step: step_id.to_owned(), attempt: number };
-        tokio::spawn(async move {
+        let ran = ((self.clock)() - attempt.started_at).to_std().unwrap_or_default();
+        let limit = limit.map(|limit| if outlives_engine { limit.saturating_sub(ran) } else { limit });
+        let step = step_id.to_owned();
+        let masker = run.masker.clone();
+        let task = tokio::spawn(async move {
             let work = agents::run_attempt(context);
             tokio::pin!(work);
-            let outcome = match limit {
-                None => work.await,
-                Some(limit) => match tokio::time::timeout(limit, &mut work).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => {
-                        let _ = reports.send(timed_out).await;
-                        work.await
+            let over = async {
+                match limit {
+                    Some(limit) => tokio::time::sleep(limit).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::pin!(over);
+            let mut timed_out = false;
+            let outcome = loop {
+                let report = tokio::select! {
+                    outcome = &mut work => break outcome,
+                    () = &mut over, if !timed_out => {
+                        timed_out = true;
+                        AttemptReport::TimedOut { run_id, step: step.clone(), attempt: number }
                     }
-                },
+                    (which, question) = clerk.next() => {
+                        let question = Arc::new(masked(question.bounded(), &masker));
+                        AttemptReport::Asked { run_id, step: step.clone(), attempt: number, number: which, question }
+                    }
+                };
+                let _ = reports.send(report).await;
             };
             let _ = reports.send(ended(outcome)).await;
         });
-        Some(stop_handle)
+        let task = outlives_engine.then(|| task.abort_handle());
+        Some(Running { number, stop: stop_handle, answers, task })
     }
+}
+
+/// A question without secrets: it is journaled and shown.
+fn masked(question: Question, masker: &Masker) -> Question {
+    if masker.is_empty() {
+        return question;
+    }
+    let value = serde_json::to_value(&question).map(|value| masker.value(value));
+    let masked = value.and_then(serde_json::from_value);
+    masked.unwrap_or_else(|_| Question { title: masker.text(&question.title).into_owned(), ..Question::default() })
 }
 
 /// The step and its agent with everything rendered, secrets in place. What the journal has of it is masked.

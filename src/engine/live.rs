@@ -9,20 +9,23 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::agents::{Masker, Stop, StopHandle};
+use crate::agents::{Masker, Stop};
 use crate::plan;
 use crate::run::{
-    Command, Event, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, Recorded, Rejection, RejectionCode,
-    Request, RunState, Secrets, advance, log_refusal,
+    Answered, Asked, Command, Event, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, Recorded, Rejection,
+    RejectionCode, Request, RunState, Secrets, advance, log_refusal,
 };
 
 use super::Ack;
+use super::attempts::Running;
 
 /// Something to do outside, once the event that says so is durable.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Effect {
-    /// Start an attempt.
-    Start { step: String, attempt: u32 },
+    /// Start an attempt; or take one up again that an earlier engine started, with what it has asked.
+    Start { step: String, attempt: u32, asked: Vec<Asked> },
+    /// Give an attempt the answer to what it asks.
+    Answer { step: String, attempt: u32, number: u32, answered: Arc<Answered> },
     /// Ask an attempt to stop.
     Stop { step: String, attempt: u32, kill: bool },
 }
@@ -49,8 +52,8 @@ pub(super) struct LiveRun {
     pub missing_secrets: Vec<String>,
     /// What masks them.
     pub masker: Masker,
-    /// How to stop the attempts that are alive, by step.
-    pub attempts: HashMap<String, (u32, StopHandle)>,
+    /// The attempts that are alive, by step.
+    pub attempts: HashMap<String, Running>,
     /// Effects of events that are not durable yet.
     effects: VecDeque<(u64, Effect)>,
     /// Acknowledgements of events that are not durable yet.
@@ -146,7 +149,12 @@ impl LiveRun {
             }
             return Vec::new();
         }
+        let live: Vec<usize> = match input {
+            Input::Opened { .. } => self.state.live().collect(),
+            _ => Vec::new(),
+        };
         let batch = advance(&mut self.state, &input, moment).unwrap_or_default();
+        self.take_up(&live, &batch);
         self.note_effects(&batch);
         if let Some(first) = batch.first()
             && !matches!(input, Input::Wake)
@@ -221,10 +229,37 @@ impl LiveRun {
         self.waiters.push_back((self.state.seq, Box::new(tell)));
     }
 
+    /// The run was opened: what had been alive and still is outlives its engines, and is taken up again.
+    fn take_up(&mut self, live: &[usize], opened: &[Arc<Recorded>]) {
+        let Some(first) = opened.first().map(|first| first.seq) else { return };
+        let started = |step: &str| {
+            opened.iter().any(|one| matches!(&one.event, Event::AttemptStarted { step: other, .. } if other == step))
+        };
+        for position in live.iter().filter(|position| self.state.steps[**position].status.is_live()) {
+            let step = &self.state.plan.steps[*position].step_id;
+            if let Some(attempt) = self.state.steps[*position].attempt().filter(|_| !started(step)) {
+                let (step, asked) = (step.clone(), attempt.questions.clone());
+                self.effects.push_back((first, Effect::Start { step, attempt: attempt.number, asked }));
+            }
+        }
+    }
+
     fn note_effects(&mut self, batch: &[Arc<Recorded>]) {
         for recorded in batch {
             let effect = match &recorded.event {
-                Event::AttemptStarted { step, attempt, .. } => Effect::Start { step: step.clone(), attempt: *attempt },
+                Event::AttemptStarted { step, attempt, .. } => {
+                    Effect::Start { step: step.clone(), attempt: *attempt, asked: Vec::new() }
+                }
+                Event::QuestionAnswered { step, attempt, .. } => {
+                    let found = self
+                        .state
+                        .step(step)
+                        .and_then(|(_, found)| found.attempts.iter().rev().find(|one| one.number == *attempt));
+                    let asked = found.map(|attempt| attempt.questions.as_slice()).unwrap_or_default();
+                    // One question is open at a time, and the next one comes after this answer.
+                    let Some(answered) = asked.last().and_then(|asked| asked.answered.clone()) else { continue };
+                    Effect::Answer { step: step.clone(), attempt: *attempt, number: asked.len() as u32, answered }
+                }
                 Event::StopRequested { step, attempt, kill, .. } => {
                     Effect::Stop { step: step.clone(), attempt: *attempt, kill: *kill }
                 }
@@ -305,14 +340,19 @@ impl LiveRun {
 
     /// Asks every attempt to stop, without a word in the journal.
     pub fn stop_attempts(&self) {
-        for (_, handle) in self.attempts.values() {
-            handle.stop(Stop::Term);
+        for attempt in self.attempts.values().filter(|attempt| !attempt.outlives_engine()) {
+            attempt.stop.stop(Stop::Term);
         }
     }
 
-    /// Whether an attempt is alive, as far as the engine has started it.
+    /// Whether an attempt is alive that has to end first, as far as the engine has started it.
     pub fn is_busy(&self) -> bool {
-        !self.attempts.is_empty() || self.state.live().next().is_some()
+        self.has_bound_attempts() || self.state.bound_to_engine().next().is_some()
+    }
+
+    /// Whether an attempt is alive that has to end first, whatever the state says.
+    pub fn has_bound_attempts(&self) -> bool {
+        self.attempts.values().any(|attempt| !attempt.outlives_engine())
     }
 }
 

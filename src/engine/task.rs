@@ -102,6 +102,7 @@ pub fn start(config: EngineConfig) -> Result<EngineHandle, JournalError> {
         warden: Arc::new(Warden::new(config.warden.clone())),
         reports: reports_in,
         live: live.clone(),
+        clock: Arc::clone(&config.now),
     };
     let engine = Engine {
         config,
@@ -393,7 +394,7 @@ impl Engine {
         match report {
             AttemptReport::Ended { run_id, step, attempt, outcome } => {
                 if let Some(run) = self.runs.get_mut(&run_id)
-                    && run.attempts.get(&step).is_some_and(|(number, _)| *number == attempt)
+                    && run.attempts.get(&step).is_some_and(|running| running.number == attempt)
                 {
                     run.attempts.remove(&step);
                 }
@@ -401,6 +402,9 @@ impl Engine {
             }
             AttemptReport::TimedOut { run_id, step, attempt } => {
                 self.report(run_id, Input::TimedOut { step, attempt });
+            }
+            AttemptReport::Asked { run_id, step, attempt, number, question } => {
+                self.report(run_id, Input::Asked { step, attempt, number, question });
             }
         }
     }
@@ -450,16 +454,20 @@ impl Engine {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         for effect in run.durable(seq) {
             match effect {
-                Effect::Start { step, attempt } => {
-                    if let Some(handle) = self.launcher.start(run, &step, attempt) {
-                        run.attempts.insert(step, (attempt, handle));
+                Effect::Start { step, attempt, asked } => {
+                    if let Some(running) = self.launcher.start(run, &step, attempt, asked) {
+                        run.attempts.insert(step, running);
                     }
                 }
                 Effect::Stop { step, attempt, kill } => {
-                    if let Some((number, handle)) = run.attempts.get(&step)
-                        && *number == attempt
-                    {
-                        handle.stop(if kill { Stop::Kill } else { Stop::Term });
+                    if let Some(running) = run.attempts.get(&step).filter(|running| running.number == attempt) {
+                        running.stop.stop(if kill { Stop::Kill } else { Stop::Term });
+                    }
+                }
+                Effect::Answer { step, attempt, number, answered } => {
+                    if let Some(running) = run.attempts.get(&step).filter(|running| running.number == attempt) {
+                        // It may have ended meanwhile.
+                        let _ = running.answers.send((number, answered));
                     }
                 }
             }
@@ -574,7 +582,7 @@ impl Engine {
             return;
         }
         // Where the disk fails the state cannot tell who is alive, and how they end can be told to nobody; but end they must.
-        let busy = |run: &LiveRun| if run.storage.is_some() { !run.attempts.is_empty() } else { run.is_busy() };
+        let busy = |run: &LiveRun| if run.storage.is_some() { run.has_bound_attempts() } else { run.is_busy() };
         self.ended = !self.runs.values().any(busy);
     }
 }

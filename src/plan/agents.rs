@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::asking::Fields;
 use super::types::{null_as_default, present};
 use super::{ENV_PATTERN, MAX_SECONDS};
 
@@ -69,24 +70,48 @@ pub enum AgentSpec {
         env: BTreeMap<String, String>,
     },
     /// A person does it.
-    Manual {
-        /// What to do.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        instructions: Option<String>,
-    },
+    Manual(ManualSpec),
     /// A duration, or until a time.
-    Wait {
-        /// How long, in seconds.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schemars(range(min = 0, max = MAX_SECONDS))]
-        seconds: Option<f64>,
-        /// Until when (RFC 3339).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schemars(extend("format" = "date-time"))]
-        until: Option<String>,
-    },
+    Wait(WaitSpec),
     /// For demos and dry runs.
     Simulated(SimulatedSpec),
+}
+
+/// What a person is asked to do. A step's `parameters` of the same names go before these.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ManualSpec {
+    /// What to do, in a subset of Markdown: headings, lists, bold, code. Without it the step's `action` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+    /// What to fill in; the values are the result's data.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Fields::is_empty")]
+    pub fields: Fields,
+    /// The console reminds, and goes on to remind, each time so many seconds have passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_SECONDS))]
+    pub remind_seconds: Option<f64>,
+}
+
+/// How long an attempt waits: `seconds` or `until`. A step's `parameters` of the same names go before these.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaitSpec {
+    /// How long, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<f64>", range(min = 0, max = MAX_SECONDS))]
+    pub seconds: Option<Value>,
+    /// Until when (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "until")]
+    pub until: Option<Value>,
+}
+
+/// A time, or an expression that gives one.
+fn until(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "pattern": r"\{\{"}, {"type": "null"}],
+    })
 }
 
 /// Parameters of the simulated agent. A step's `parameters` of the same names go before these.

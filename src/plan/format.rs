@@ -191,7 +191,7 @@ impl Text {
             Text::Id => super::is_id(text),
             Text::EnvName => !text.is_empty() && !text.contains(['=', '\0']),
             Text::Letters => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic()),
-            Text::Time => chrono::DateTime::parse_from_rfc3339(text).is_ok(),
+            Text::Time => super::expression::is_template(text) || chrono::DateTime::parse_from_rfc3339(text).is_ok(),
         }
     }
 

@@ -7,7 +7,9 @@
 //! 3. `rules` finds what a schema cannot say: ids, dependencies, cycles, contradictions, expressions;
 //! 4. only a text without errors is deserialised into the [types](Plan), and the plan's `defaults` are merged into its steps.
 
+mod ability;
 mod agents;
+mod asking;
 mod diagnostic;
 mod edit;
 mod evaluate;
@@ -27,8 +29,11 @@ mod support;
 mod syntax;
 mod types;
 mod variables;
+mod waiting;
 
+pub use ability::{Ability, StopKind};
 pub use agents::*;
+pub use asking::{FieldSpec, FieldType, Fields, typed};
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Related, Severity, visible};
 pub use edit::{Edit, EditError, FieldChange, check_step, difference, field_changes, merge_patch, moved, patched};
 pub use evaluate::{EvaluationError, Scope, evaluate, is_true, render, render_value};

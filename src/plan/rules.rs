@@ -9,8 +9,7 @@ use super::diagnostic::{Diagnostic, Report};
 use super::expression::{self, Mistake};
 use super::fields::{Fields, Place, node};
 use super::json::{Document, Kind, NodeId};
-use super::order;
-use super::{CARRIED, MAX_SECONDS};
+use super::{CARRIED, MAX_SECONDS, order, waiting};
 
 /// Names an expression may begin with.
 const ROOTS: [&str; 4] = ["vars", "steps", "run", "env"];
@@ -43,6 +42,10 @@ pub(super) fn check(document: &Document, report: &mut Report) {
     check.agents();
     for place in 0..check.steps.len() {
         check.step(place);
+    }
+    if document.contains("wait") || document.contains("manual") {
+        let effective: Vec<Fields> = (0..check.steps.len()).map(|place| check.effective(place)).collect();
+        waiting::check(document, &effective, check.report);
     }
     check.numbers();
 }
@@ -340,12 +343,6 @@ impl<'a> Check<'a, '_, '_> {
             let find = |name: &str| document.get(agent, name).filter(|node| document.kind(*node) != Kind::Null);
             match find("kind").map_or("", |kind| document.string(kind)) {
                 "http" => super::http::check(document, agent, self.report),
-                "wait" => {
-                    if let (Some(_), Some(until)) = (find("seconds"), find("until")) {
-                        let message = "a wait has `seconds` or `until`, not both".to_owned();
-                        self.error(until, message, "keep one of them", None);
-                    }
-                }
                 "mcp" => match (find("command"), find("url")) {
                     (Some(_), Some(url)) => {
                         let message = "an MCP server has `command` or `url`, not both".to_owned();

@@ -57,8 +57,6 @@ const TABLE: &[Row] = &[
     row("on_failure", "does not roll back", true, Looks::Plan(|plan| plan.on_failure == Some(FailurePolicy::Rollback))),
     row("priority", "does not order runs by priority", false, Looks::Plan(|plan| plan.priority.is_some())),
     row("kind", "has no agents of kind `mcp`", true, Looks::Kind("mcp")),
-    row("kind", "has no agents of kind `manual`", true, Looks::Kind("manual")),
-    row("kind", "has no agents of kind `wait`", true, Looks::Kind("wait")),
 ];
 
 const fn row(field: &'static str, why: &'static str, changes_run: bool, looks: Looks) -> Row {
@@ -76,8 +74,8 @@ impl AgentSpec {
             AgentSpec::Command { .. } => "command",
             AgentSpec::Http(_) => "http",
             AgentSpec::Mcp { .. } => "mcp",
-            AgentSpec::Manual { .. } => "manual",
-            AgentSpec::Wait { .. } => "wait",
+            AgentSpec::Manual(_) => "manual",
+            AgentSpec::Wait(_) => "wait",
             AgentSpec::Simulated(_) => "simulated",
         }
     }

@@ -13,9 +13,9 @@ use crate::plan::order::Order;
 
 use super::places::Places;
 use super::{
-    Attempt, ByHand, CheckpointCause, CheckpointMark, Event, GateDecision, HoldState, Intervention, InterventionStatus,
-    PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState, RunStatus, Signature, Skip,
-    StepState, StepStatus, StopReason, Then, queue::Queue, state::Index,
+    Answered, Asked, Attempt, ByHand, CheckpointCause, CheckpointMark, Event, GateDecision, HoldState, Intervention,
+    InterventionStatus, PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState, RunStatus,
+    Signature, Skip, StepState, StepStatus, StopReason, Then, queue::Queue, state::Index,
 };
 
 impl RunState {
@@ -79,7 +79,7 @@ impl RunState {
                 step.hold = Some(Box::new(HoldState { set: Some(false), ..HoldState::default() }));
             }),
             Event::ConditionMet { step } => self.with(step, time, |step| step.condition_met = true),
-            Event::AttemptStarted { step, attempt, digest, input } => self.with(step, time, |step| {
+            Event::AttemptStarted { step, attempt, digest, input, due } => self.with(step, time, |step| {
                 step.status = StepStatus::Running;
                 step.due = None;
                 step.last_attempt = step.last_attempt.max(*attempt);
@@ -88,10 +88,29 @@ impl RunState {
                     digest: digest.clone(),
                     input: input.clone(),
                     started_at: time,
+                    due: *due,
+                    questions: Vec::new(),
                     ended_at: None,
                     outcome: None,
                     timed_out: false,
                 }));
+            }),
+            Event::QuestionAsked { step, attempt, question } => self.with(step, time, |step| {
+                if step.is_live_attempt(*attempt)
+                    && let Some(attempt) = step.attempts.last_mut()
+                {
+                    let asked = Asked { question: Arc::clone(question), time, answered: None };
+                    Arc::make_mut(attempt).questions.push(asked);
+                }
+            }),
+            Event::QuestionAnswered { step, attempt, user, answer, notes } => self.with(step, time, |step| {
+                if step.is_live_attempt(*attempt)
+                    && let Some(attempt) = step.attempts.last_mut()
+                    && let Some(asked) = Arc::make_mut(attempt).questions.last_mut()
+                {
+                    let (user, answer, notes) = (user.clone(), answer.clone(), notes.clone());
+                    asked.answered.get_or_insert_with(|| Arc::new(Answered { user, time, answer, notes }));
+                }
             }),
             Event::StopRequested { step, attempt, why, kill, intervention } => self.with(step, time, |step| {
                 if step.is_live_attempt(*attempt) {
@@ -242,10 +261,15 @@ impl RunState {
         self.drop_answered_reasons();
     }
 
-    /// A hold or a review is no reason any more when the last one is answered, as long as the run is paused for another: one that is paused for
+    /// A hold, a review or a question is no reason any more when the last one is answered, as long as the run is paused for another: one that is paused for
     /// this alone goes on.
     fn drop_answered_reasons(&mut self) {
-        for (reason, open) in [(PauseReason::Hold, &self.index.held), (PauseReason::Review, &self.index.in_review)] {
+        let index = &self.index;
+        for (reason, open) in [
+            (PauseReason::Hold, &index.held),
+            (PauseReason::Review, &index.in_review),
+            (PauseReason::Question, &index.asking),
+        ] {
             if self.paused.len() > 1 && open.is_empty() {
                 self.paused.remove(&reason);
             }
@@ -396,6 +420,7 @@ impl RunState {
             }
             StepStatus::Running | StepStatus::Stopping => {
                 index.live.remove(&position);
+                index.asking.remove(&position);
                 index.queue.ended(definition);
             }
             StepStatus::Waiting => {
@@ -441,6 +466,9 @@ impl RunState {
             }
             StepStatus::Running | StepStatus::Stopping => {
                 index.live.insert(position);
+                if step.question().is_some() {
+                    index.asking.insert(position);
+                }
                 index.queue.began(definition);
             }
             StepStatus::Waiting if index.unmet[position] == 0 => {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Outcome, RunState, StepStatus};
+use super::{Answer, Outcome, Question, RunState, StepStatus};
 
 /// What an operator asks, about one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,6 +128,16 @@ pub enum Command {
         /// Which step.
         step: String,
     },
+    /// Answer what a step's attempt asks; the reason goes with it, as the answerer's words.
+    Answer {
+        /// Which step.
+        step: String,
+        /// The question that was seen, by its number within the attempt, from 1: refused when the attempt asks another one by now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<u32>,
+        /// The answer.
+        answer: Answer,
+    },
     /// How many attempts may run at the same time.
     SetParallel {
         /// The new limit, 1 to 4096.
@@ -211,6 +221,7 @@ impl Command {
             Command::Approve { .. } => "approve",
             Command::Reject { .. } => "reject",
             Command::Escalate { .. } => "escalate",
+            Command::Answer { .. } => "answer",
             Command::SetParallel { .. } => "set_parallel",
             Command::Modify { .. } => "modify_step",
             Command::Add { .. } => "add_step",
@@ -242,6 +253,7 @@ impl Command {
             | Command::Approve { step }
             | Command::Reject { step }
             | Command::Escalate { step }
+            | Command::Answer { step, .. }
             | Command::Modify { step, .. }
             | Command::Remove { step } => Some(step),
             Command::Add { step, .. } => step["step_id"].as_str(),
@@ -256,6 +268,8 @@ impl Command {
             // Without a result it has none, which is not the same as null.
             Command::Complete { result: None, .. } => json!({"completed_by_hand": true}),
             Command::Complete { result, .. } => json!({"completed_by_hand": true, "result": result}),
+            Command::Answer { answer: Answer::Accepted(values), .. } => json!({"values": values}),
+            Command::Answer { answer: Answer::Declined, .. } => json!({"declined": true}),
             Command::SetParallel { value } => json!({"value": value}),
             Command::Modify { patch, .. } => json!({"patch": patch}),
             Command::Add { step, place, rewire } => json!({"step": step, "place": place, "rewire": rewire}),
@@ -304,6 +318,17 @@ pub enum Input {
         step: String,
         /// Which attempt.
         attempt: u32,
+    },
+    /// An attempt asks people something.
+    Asked {
+        /// Which step.
+        step: String,
+        /// Which attempt; an older one is ignored.
+        attempt: u32,
+        /// Number of the question within the attempt, from 1.
+        number: u32,
+        /// What.
+        question: Arc<Question>,
     },
     /// Time has passed: something may be due.
     Wake,

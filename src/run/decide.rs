@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::plan::{FailurePolicy, RetryPolicy, Step};
 
-use super::inputs::{Secrets, condition, rendered_step};
+use super::inputs::{Secrets, condition, rendered_step, rendered_value};
 use super::intervene;
 use super::undo::inverse_of;
 use super::{
-    Event, GateDecision, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Recorded,
+    Event, GateDecision, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Question, Recorded,
     Registration, Rejection, Request, RunState, RunStatus, SkipReason, StepStatus, StopReason, Then, input_digest,
     input_of, judge,
 };
@@ -79,6 +79,7 @@ pub fn decide(state: &RunState, input: &Input, moment: &Moment) -> Result<Vec<Ev
         Input::Opened { version, pid, go_on } => Ok(opened(state, version, *pid, *go_on, moment)),
         Input::AttemptEnded { step, attempt, outcome } => Ok(ended(state, step, *attempt, outcome, moment)),
         Input::TimedOut { step, attempt } => Ok(timed_out(state, step, *attempt)),
+        Input::Asked { step, attempt, number, question } => Ok(asked(state, step, *attempt, *number, question)),
         Input::Wake => Ok(Vec::new()),
     }
 }
@@ -103,7 +104,7 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
         return Some(Event::RunTimedOut);
     }
     if !index.fatal.is_empty() {
-        return (live == 0).then(|| Event::RunFailed { error: failures(state) });
+        return fails(state);
     }
     if state.status == RunStatus::Paused {
         return goes_on(state).then_some(Event::RunResumed);
@@ -116,36 +117,74 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
         let reason = state.hold_reason(*position).map(str::to_owned);
         return Some(Event::StepHeld { step: state.plan.steps[*position].step_id.clone(), reason });
     }
-    if live < state.options.max_parallel as usize
-        && let Some(event) = next_start(state, moment)
-    {
+    if let Some(event) = next_start(state, moment) {
         return Some(event);
     }
-    if live > 0 || !index.queue.is_empty() {
+    if state.works() || index.queue.moves() {
         return None;
     }
     Some(stalled(state))
 }
 
 fn next_start(state: &RunState, moment: &Moment) -> Option<Event> {
-    let position = state.index.queue.next(moment.now)?;
+    let position = state.index.queue.next(moment.now, state.has_slot())?;
     let step = &state.plan.steps[position];
-    let started = |digest: String, input: Option<Arc<Value>>| Event::AttemptStarted {
+    let started = |digest: String, input: Option<Arc<Value>>, due| Event::AttemptStarted {
         step: step.step_id.clone(),
         attempt: state.steps[position].last_attempt + 1,
         digest,
         input,
+        due,
     };
     Some(match rendered_step(state, position, &Secrets::default()) {
-        Ok(None) => started(input_digest(&input_of(step)), None),
+        Ok(None) => started(input_digest(&input_of(step)), None, wait_end(state, step, moment.now)),
         Ok(Some(rendered)) => {
             let input = input_of(&rendered);
-            started(input_digest(&input), Some(Arc::new(input)))
+            started(input_digest(&input), Some(Arc::new(input)), wait_end(state, &rendered, moment.now))
         }
         Err(error) if error.left_out => left_out(step, SkipReason::Upstream, error.message),
         // The attempt finds the same, and fails with it: so it stands where every other failure stands.
-        Err(_) => started(input_digest(&input_of(step)), None),
+        Err(_) => started(input_digest(&input_of(step)), None, None),
     })
+}
+
+/// When a wait that starts now is over. One that does not say it as it should has none: its attempt finds the same, and fails with it.
+fn wait_end(state: &RunState, step: &Step, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let mut spec = state.plan.wait_of(step)?;
+    for said in [&mut spec.seconds, &mut spec.until].into_iter().flatten() {
+        *said = rendered_value(state, step, said, &Secrets::default()).ok()?;
+    }
+    spec.with_parameters(&step.parameters).end(now).ok()
+}
+
+/// The run fails when the last attempt has ended. What only waits, for people or for a time, could hold that up for ever: when nothing else is
+/// left, it is stopped, and starts anew should the run be taken up again.
+fn fails(state: &RunState) -> Option<Event> {
+    let index = &state.index;
+    if index.live.is_empty() {
+        return Some(Event::RunFailed { error: failures(state) });
+    }
+    if state.working() > 0 {
+        return None;
+    }
+    let waits = index.live.iter().find(|position| state.steps[**position].status == StepStatus::Running)?;
+    Some(Event::StopRequested {
+        step: state.plan.steps[*waits].step_id.clone(),
+        attempt: state.steps[*waits].last_attempt,
+        why: StopReason::RunFails,
+        kill: false,
+        intervention: None,
+    })
+}
+
+/// An attempt asks something. It has one question open at a time, and asks none twice.
+fn asked(state: &RunState, step_id: &str, number: u32, which: u32, question: &Arc<Question>) -> Vec<Event> {
+    let Some((_, step)) = state.step(step_id) else { return Vec::new() };
+    let attempt = step.attempt().filter(|attempt| attempt.number == number && step.status == StepStatus::Running);
+    if attempt.is_none_or(|attempt| attempt.questions.len() as u32 + 1 != which) || step.question().is_some() {
+        return Vec::new();
+    }
+    vec![Event::QuestionAsked { step: step_id.to_owned(), attempt: number, question: Arc::clone(question) }]
 }
 
 /// The run's time is over: one attempt after the other is asked to stop, and when the last has ended the run fails.
@@ -182,7 +221,8 @@ fn left_out(step: &Step, why: SkipReason, reason: impl Into<Option<String>>) -> 
     Event::StepSkipped { step: step.step_id.clone(), why, user: None, reason: reason.into() }
 }
 
-/// Nothing runs, nothing waits for a time, nothing can start, and not every step is done: people must act, or the run has failed.
+/// Nothing runs but what waits for an answer, nothing waits for a time, nothing can start, and not every step is done: people must act, or the run
+/// has failed.
 fn stalled(state: &RunState) -> Event {
     let index = &state.index;
     let mut reasons = BTreeSet::new();
@@ -191,6 +231,9 @@ fn stalled(state: &RunState) -> Event {
     }
     if !index.in_review.is_empty() {
         reasons.insert(PauseReason::Review);
+    }
+    if !index.asking.is_empty() {
+        reasons.insert(PauseReason::Question);
     }
     if !index.interrupted.is_empty() {
         reasons.insert(PauseReason::Recovered);
@@ -214,16 +257,14 @@ fn stalled(state: &RunState) -> Event {
 /// Whether everything a run is paused for has been answered without a word of `resume`.
 fn goes_on(state: &RunState) -> bool {
     let index = &state.index;
-    let moves = !index.queue.is_empty()
-        || !index.at_condition.is_empty()
-        || !index.at_hold.is_empty()
-        || !index.live.is_empty();
+    let moves = index.queue.moves() || !index.at_condition.is_empty() || !index.at_hold.is_empty() || state.works();
     !state.paused.is_empty()
         && state.paused.iter().all(|reason| match reason {
             PauseReason::Operator | PauseReason::Recovered => false,
             PauseReason::StepFailed => index.unanswered.is_empty(),
             PauseReason::Hold => index.held.is_empty() || moves,
             PauseReason::Review => index.in_review.is_empty() || moves,
+            PauseReason::Question => index.asking.is_empty() || moves,
         })
 }
 
@@ -250,7 +291,9 @@ fn opened(state: &RunState, version: &str, pid: u32, go_on: bool, moment: &Momen
     let lost = Arc::new(Outcome::lost());
     let mut interrupted = false;
     for position in &state.index.live {
-        let Some(attempt) = state.steps[*position].attempt() else { continue };
+        // What outlives its engine goes on as the same attempt.
+        let lost_one = state.steps[*position].attempt().filter(|_| !state.outlives_engine(*position));
+        let Some(attempt) = lost_one else { continue };
         let follow = ended(state, &state.plan.steps[*position].step_id, attempt.number, &lost, moment);
         interrupted |= follow.iter().any(|event| matches!(event, Event::AttemptEnded { then: Then::Interrupt, .. }));
         events.extend(follow);
@@ -354,6 +397,7 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
             events.extend(settled(InterventionStatus::Applied, None, inverse));
             events
         }
+        Some(StopReason::RunFails) if outcome.status != OutcomeStatus::Failed => vec![event(Then::Requeue)],
         Some(StopReason::Interrupt) if outcome.status != OutcomeStatus::Failed => {
             vec![event(if definition.idempotent { Then::Requeue } else { Then::Interrupt })]
         }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::plan::{Edit, FailurePolicy, Plan};
 
-use super::{Judgement, Outcome, PauseReason, ReviewStatus, StepState};
+use super::{Answer, Judgement, Outcome, PauseReason, Question, ReviewStatus, StepState};
 
 /// An event with its place and time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,6 +119,32 @@ pub enum Event {
         /// The rendered input, where it differs from what the plan says.
         #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
         input: Option<Arc<Value>>,
+        /// When it is over by itself, where that is known beforehand: the end of a wait.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<DateTime<Utc>>,
+    },
+    /// A running attempt asks people something, and waits for the answer.
+    QuestionAsked {
+        /// Which step.
+        step: String,
+        /// Which attempt.
+        attempt: u32,
+        /// What.
+        question: Arc<Question>,
+    },
+    /// Somebody answered what a running attempt asks.
+    QuestionAnswered {
+        /// Which step.
+        step: String,
+        /// Which attempt.
+        attempt: u32,
+        /// Who.
+        user: String,
+        /// Their answer; the values of the fields are complete.
+        answer: Answer,
+        /// Their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        notes: Option<String>,
     },
     /// A running attempt is asked to stop.
     StopRequested {
@@ -407,6 +433,8 @@ pub enum StopReason {
     Timeout,
     /// The time limit of the whole run is over.
     RunTimeout,
+    /// The run fails: what only waits, for people or for a time, does not hold that up.
+    RunFails,
     /// The engine ends: the step is interrupted.
     Interrupt,
 }
@@ -438,7 +466,7 @@ pub enum Then {
     Stop,
     /// The attempt was lost or stopped with the engine; the step waits for the operator.
     Interrupt,
-    /// The attempt was lost with the engine, and the step is idempotent: it runs again.
+    /// The attempt was lost with the engine and the step is idempotent, or it only waited when the run failed: it runs again.
     Requeue,
 }
 

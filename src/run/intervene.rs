@@ -12,7 +12,7 @@ use crate::plan::{Step, difference};
 use super::decide::asks_for_failure;
 use super::undo::{inverse_of, newest_undoable};
 use super::{
-    ChangeCause, Command, Event, Intervention, InterventionStatus, Inverse, Moment, PauseReason, Rejection,
+    Answer, ChangeCause, Command, Event, Intervention, InterventionStatus, Inverse, Moment, PauseReason, Rejection,
     RejectionCode, Request, ReviewStatus, RunState, RunStatus, SkipReason, StepState, StepStatus, StopReason,
 };
 
@@ -67,6 +67,7 @@ pub(super) fn request(
         Command::Approve { step } => asker.review(step, ReviewStatus::Approved),
         Command::Reject { step } => asker.review(step, ReviewStatus::Rejected),
         Command::Escalate { step } => asker.review(step, ReviewStatus::Escalated),
+        Command::Answer { step, question, answer } => asker.answer(step, *question, answer),
         Command::SetParallel { value } => asker.set_parallel(*value),
         Command::Modify { step, patch } => asker.modify(step, patch),
         Command::Add { step, place, rewire } => asker.add(step, place, *rewire),
@@ -161,6 +162,7 @@ pub fn open_questions(state: &RunState) -> Vec<String> {
     say(&mut index.cancelled.iter(), "was stopped: retry it, skip it, or complete it by hand");
     say(&mut index.held.iter(), "is held: release it");
     say(&mut index.in_review.iter(), "is in review: approve or reject it");
+    say(&mut index.asking.iter(), "asks a person: answer it, skip it, or complete it by hand");
     said
 }
 
@@ -223,8 +225,10 @@ impl Asker<'_> {
             return Err(refuse(format!("the run ends because of {ids} when what still runs has ended"))
                 .possible("retry or skip the failed step to let it go on"));
         }
-        if index.queue.is_empty() && index.at_condition.is_empty() && index.at_hold.is_empty() && index.live.is_empty()
-        {
+        let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
+        let moves = index.queue.moves() || !index.at_condition.is_empty() || !index.at_hold.is_empty() || state.works();
+        // Whoever lets a run go on in which only a question is open wants it to go on with the answer.
+        if !moves && !(by_word && !index.asking.is_empty()) {
             let mut questions = open_questions(state);
             let more = questions.len().saturating_sub(QUESTIONS_TOLD);
             questions.truncate(QUESTIONS_TOLD);
@@ -270,8 +274,11 @@ impl Asker<'_> {
         if !state.cancelling && !state.paused.contains(&PauseReason::Operator) {
             events.push(paused(PauseReason::Operator));
         }
-        // What is being stopped already, by whomever and for whatever, keeps what was decided to follow, and its grace period.
-        let running = |position: &&usize| state.steps[**position].status == StepStatus::Running;
+        // What is being stopped already, by whomever and for whatever, keeps what was decided to follow, and its grace period. What outlives
+        // the engine is left alone: whoever opens the run next takes it up again.
+        let running = |position: &&usize| {
+            state.steps[**position].status == StepStatus::Running && !state.outlives_engine(**position)
+        };
         for position in state.index.live.iter().filter(running) {
             events.extend(self.stop(*position, StopReason::Interrupt, false, None));
         }
@@ -431,6 +438,36 @@ impl Asker<'_> {
         applied(events)
     }
 
+    fn answer(&self, step: &str, question: Option<u32>, answer: &Answer) -> Decision {
+        let target = self.target(step)?;
+        self.refuse_while_cancelling()?;
+        let Some((number, asked)) = target.step.question() else {
+            let now = match target.step.status {
+                StepStatus::Running => "is running",
+                status => &format!("is {}", status.word()),
+            };
+            return Err(refuse(format!("`{step}` {now} and asks nothing")).possible(self.answers(&target)));
+        };
+        if question.is_some_and(|seen| seen != number) {
+            return Err(Rejection::new(RejectionCode::Stale, format!("`{step}` asks something else by now"))
+                .possible("look at what it asks and answer that"));
+        }
+        let answer = match answer {
+            Answer::Declined => Answer::Declined,
+            Answer::Accepted(given) => {
+                let values = asked.question.fields.complete(given);
+                Answer::Accepted(values.map_err(|wrong| Rejection::new(RejectionCode::Invalid, wrong))?)
+            }
+        };
+        applied(vec![Event::QuestionAnswered {
+            step: step.to_owned(),
+            attempt: target.step.last_attempt,
+            user: self.request.user.clone(),
+            answer,
+            notes: self.request.reason.clone(),
+        }])
+    }
+
     fn set_parallel(&self, value: u32) -> Decision {
         self.refuse_ended()?;
         if !(1..=MAX_PARALLEL_LIMIT).contains(&value) {
@@ -453,7 +490,11 @@ impl Asker<'_> {
         }
         if !state.index.live.is_empty() {
             let ids = state.step_ids(&state.index.live).join(", ");
-            return Err(refuse(format!("attempts are still running ({ids})")).possible("wait until they have ended"));
+            let possible = match state.bound_to_engine().next() {
+                Some(_) => "wait until they have ended",
+                None => "they only wait, for a person or for a time: skip them, or complete them by hand",
+            };
+            return Err(refuse(format!("attempts are still running ({ids})")).possible(possible));
         }
         Ok(())
     }
@@ -541,6 +582,7 @@ impl Asker<'_> {
             StepStatus::Pending => "skip it, or complete it by hand",
             StepStatus::Held if self.state.status.is_ended() => "skip it, or complete it by hand",
             StepStatus::Held => "release it, skip it, or complete it by hand",
+            StepStatus::Running if target.step.question().is_some() => "answer it, skip it, or complete it by hand",
             StepStatus::Running => "retrying it, skipping it or completing it by hand stops its attempt first",
             StepStatus::Stopping => "wait until it has stopped",
             StepStatus::Waiting => "retry it now, skip it, or complete it by hand",

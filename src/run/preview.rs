@@ -36,6 +36,9 @@ pub struct Preview {
     /// What an undo without a name would take back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
+    /// Steps whose question would be answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<String>,
     /// The run has ended, would be opened again, and would end again at once: nothing of it is left to run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ends_again: bool,
@@ -60,6 +63,7 @@ impl Preview {
             && self.steps.is_empty()
             && self.stops.is_empty()
             && self.holds.is_empty()
+            && self.answers.is_empty()
     }
 
     /// What it would do, a line each, the most important first.
@@ -75,6 +79,7 @@ impl Preview {
             self.lost_inputs.iter().map(|(step, uses)| format!("{step} uses {uses}, which would not be there")),
         );
         lines.extend(self.undoes.iter().map(|what| format!("undoes {what}")));
+        lines.extend(self.answers.iter().map(|step| format!("{step} goes on with the answer")));
         let (before, after) = self.plan_version;
         if before != after {
             lines.push(format!("the plan becomes version {after}"));
@@ -163,6 +168,10 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
         Event::AttemptStarted { step, .. } => Some(step.clone()),
         _ => None,
     });
+    let answers = events().filter_map(|event| match event {
+        Event::QuestionAnswered { step, .. } => Some(step.clone()),
+        _ => None,
+    });
     let changes = events().filter_map(|event| match event {
         Event::PlanChanged(change) => Some(change.in_words()),
         _ => None,
@@ -175,6 +184,7 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
         run: (state.status, then.status),
         plan_version: (state.plan_version, then.plan_version),
         plan_changes: changes.flatten().collect(),
+        answers: answers.collect(),
         stops: stops.collect(),
         starts: starts.collect(),
         lost_inputs: lost_inputs(state, &then),

@@ -1,12 +1,13 @@
 //! What waits for its turn: steps that may start now, and steps in back-off that wait for nothing but the time, under the limit that counts
-//! them. Steps of the same pool share a lane; those without one are in the first.
+//! them. Steps of the same pool share a lane; those without one are in the first. Whoever needs no slot of `max_parallel` is in a track of its own
+//! within the lane.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use crate::plan::order::Order;
-use crate::plan::{Plan, Step};
+use crate::plan::{Ability, KINDS_WITHOUT_ENTRY, Plan, Step};
 
 /// In which order ready steps start: higher priority, then the longer chain of work behind it, then the plan's order.
 type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u32>, usize);
@@ -16,19 +17,35 @@ type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u32>, usize);
 pub(super) struct Queue {
     lanes: Vec<Lane>,
     pools: BTreeMap<String, usize>,
+    /// By the agent's name, where its attempts take no slot; a plan's agents do not change.
+    slotless: BTreeSet<String>,
+    /// Live attempts that take a slot.
+    working: u32,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Lane {
     limit: Option<u32>,
     live: u32,
+    /// Those that need no slot, and those that do.
+    tracks: [Track; 2],
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Track {
     ready: BTreeSet<Turn>,
     waiting: BTreeSet<(DateTime<Utc>, usize)>,
 }
 
+impl Track {
+    fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.waiting.is_empty()
+    }
+}
+
 impl Default for Queue {
     fn default() -> Self {
-        Self { lanes: vec![Lane::default()], pools: BTreeMap::new() }
+        Self { lanes: vec![Lane::default()], pools: BTreeMap::new(), slotless: BTreeSet::new(), working: 0 }
     }
 }
 
@@ -40,7 +57,28 @@ impl Queue {
             queue.pools.insert(name.clone(), queue.lanes.len());
             queue.lanes.push(Lane { limit: Some(*limit), ..Lane::default() });
         }
+        let slotless = |ability: Ability| !ability.takes_slot;
+        let entries = plan.agents.iter().filter(|(_, spec)| slotless(spec.ability())).map(|(name, _)| name.as_str());
+        let free = KINDS_WITHOUT_ENTRY.into_iter().filter(|kind| {
+            let step = Step { agent_type: Some((*kind).to_owned()), ..Step::default() };
+            slotless(plan.ability(&step))
+        });
+        queue.slotless = entries.chain(free).map(str::to_owned).collect();
         queue
+    }
+
+    fn takes_slot(&self, step: &Step) -> bool {
+        step.run.is_some() || step.agent().is_none_or(|agent| !self.slotless.contains(agent))
+    }
+
+    /// How many live attempts take a slot.
+    pub fn working(&self) -> u32 {
+        self.working
+    }
+
+    fn track(&mut self, step: &Step) -> &mut Track {
+        let track = usize::from(self.takes_slot(step));
+        &mut self.lane(step).tracks[track]
     }
 
     fn lane(&mut self, step: &Step) -> &mut Lane {
@@ -55,55 +93,60 @@ impl Queue {
     }
 
     pub fn add_ready(&mut self, step: &Step, order: &Order, position: usize) {
-        self.lane(step).ready.insert(Self::turn(step, order, position));
+        self.track(step).ready.insert(Self::turn(step, order, position));
     }
 
     pub fn remove_ready(&mut self, step: &Step, order: &Order, position: usize) {
-        self.lane(step).ready.remove(&Self::turn(step, order, position));
+        self.track(step).ready.remove(&Self::turn(step, order, position));
     }
 
     pub fn add_waiting(&mut self, step: &Step, due: DateTime<Utc>, position: usize) {
-        self.lane(step).waiting.insert((due, position));
+        self.track(step).waiting.insert((due, position));
     }
 
     pub fn remove_waiting(&mut self, step: &Step, due: DateTime<Utc>, position: usize) {
-        self.lane(step).waiting.remove(&(due, position));
+        self.track(step).waiting.remove(&(due, position));
     }
 
     /// An attempt of a step began.
     pub fn began(&mut self, step: &Step) {
+        self.working += u32::from(self.takes_slot(step));
         self.lane(step).live += 1;
     }
 
     /// An attempt of a step ended.
     pub fn ended(&mut self, step: &Step) {
+        self.working = self.working.saturating_sub(u32::from(self.takes_slot(step)));
         let lane = self.lane(step);
         lane.live = lane.live.saturating_sub(1);
     }
 
-    fn open(&self) -> impl Iterator<Item = &Lane> {
-        self.lanes.iter().filter(|lane| lane.limit.is_none_or(|limit| lane.live < limit))
+    /// The tracks of pools that are not full: all of them while a slot is free, else those that need none.
+    fn open(&self, has_slot: bool) -> impl Iterator<Item = &Track> {
+        let open = self.lanes.iter().filter(|lane| lane.limit.is_none_or(|limit| lane.live < limit));
+        open.flat_map(move |lane| lane.tracks.iter().take(if has_slot { 2 } else { 1 }))
     }
 
-    /// The step whose turn it is, within the limits of the pools: what is due after a back-off first.
-    pub fn next(&self, now: DateTime<Utc>) -> Option<usize> {
-        let due = self.next_due().filter(|(due, _)| *due <= now).map(|(_, position)| position);
-        due.or_else(|| self.open().filter_map(|lane| lane.ready.first()).min().map(|turn| turn.2))
+    /// The step whose turn it is, within the limits of slots and pools: what is due after a back-off first.
+    pub fn next(&self, now: DateTime<Utc>, has_slot: bool) -> Option<usize> {
+        let due = self.next_due(has_slot).filter(|(due, _)| *due <= now).map(|(_, position)| position);
+        due.or_else(|| self.open(has_slot).filter_map(|track| track.ready.first()).min().map(|turn| turn.2))
     }
 
     /// When the next back-off ends of a step that could start then, and whose it is.
-    pub fn next_due(&self) -> Option<(DateTime<Utc>, usize)> {
-        self.open().filter_map(|lane| lane.waiting.first()).min().copied()
+    pub fn next_due(&self, has_slot: bool) -> Option<(DateTime<Utc>, usize)> {
+        self.open(has_slot).filter_map(|track| track.waiting.first()).min().copied()
     }
 
     /// Steps in back-off.
     pub fn waiting(&self) -> impl Iterator<Item = usize> + '_ {
-        self.lanes.iter().flat_map(|lane| lane.waiting.iter().map(|(_, position)| *position))
+        let tracks = self.lanes.iter().flat_map(|lane| &lane.tracks);
+        tracks.flat_map(|track| track.waiting.iter().map(|(_, position)| *position))
     }
 
-    /// Whether nothing waits for its turn or for a time.
-    pub fn is_empty(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.ready.is_empty() && lane.waiting.is_empty())
+    /// Whether something waits for its turn, or for a time, that no full pool keeps from starting.
+    pub fn moves(&self) -> bool {
+        self.open(true).any(|track| !track.is_empty())
     }
 
     /// The pool that keeps a ready step from starting, with its limit.

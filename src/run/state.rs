@@ -16,7 +16,7 @@ use crate::plan::{FailurePolicy, Plan, Step};
 use super::places::Places;
 use super::queue::Queue;
 use super::{
-    Event, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, Signature, SkipReason, StopReason,
+    Asked, Event, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, Signature, SkipReason, StopReason,
 };
 
 /// The six states of a run.
@@ -68,6 +68,8 @@ pub enum PauseReason {
     Hold,
     /// A result waits for a review.
     Review,
+    /// An attempt asks, and waits for a person's answer.
+    Question,
     /// The engine was gone; somebody should look first.
     Recovered,
 }
@@ -80,6 +82,7 @@ impl PauseReason {
             PauseReason::StepFailed => "step_failed",
             PauseReason::Hold => "hold",
             PauseReason::Review => "review",
+            PauseReason::Question => "question",
             PauseReason::Recovered => "recovered",
         }
     }
@@ -205,6 +208,12 @@ pub struct Attempt {
     pub input: Option<Arc<Value>>,
     /// When it started.
     pub started_at: DateTime<Utc>,
+    /// When it is over by itself, where that was known when it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<DateTime<Utc>>,
+    /// What it has asked people, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<Asked>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
@@ -338,6 +347,13 @@ impl StepState {
     /// The newest attempt.
     pub fn attempt(&self) -> Option<&Arc<Attempt>> {
         self.attempts.last()
+    }
+
+    /// The question that its running attempt waits to have answered, and its number within the attempt, from 1.
+    pub fn question(&self) -> Option<(u32, &Asked)> {
+        let attempt = self.attempt().filter(|_| self.status == StepStatus::Running)?;
+        let asked = attempt.questions.last().filter(|asked| asked.answered.is_none())?;
+        Some((attempt.questions.len() as u32, asked))
     }
 
     /// How long the newest attempt has run or ran, in seconds.
@@ -572,6 +588,8 @@ pub(super) struct Index {
     /// Steps that are pending and wait for nothing but to be signed off.
     pub at_hold: BTreeSet<usize>,
     pub live: BTreeSet<usize>,
+    /// Live, and waiting for a person's answer.
+    pub asking: BTreeSet<usize>,
     pub held: BTreeSet<usize>,
     pub in_review: BTreeSet<usize>,
     pub interrupted: BTreeSet<usize>,
@@ -639,11 +657,42 @@ impl RunState {
         self.index.live.iter().copied()
     }
 
-    /// Positions of steps that wait for a person: failed, held, in review, interrupted; in plan order.
+    /// Positions of the steps that ask a person something and wait for the answer, in plan order.
+    pub fn asking(&self) -> impl Iterator<Item = usize> + '_ {
+        self.index.asking.iter().copied()
+    }
+
+    /// Whether the attempt of a live step outlives its engine: nobody has to wait for its end, and it is taken up again.
+    pub fn outlives_engine(&self, position: usize) -> bool {
+        self.steps[position].status == StepStatus::Running
+            && self.plan.ability(&self.plan.steps[position]).outlives_engine
+    }
+
+    /// Positions of the steps whose live attempt has to end before its engine may.
+    pub fn bound_to_engine(&self) -> impl Iterator<Item = usize> + '_ {
+        self.live().filter(|position| !self.outlives_engine(*position))
+    }
+
+    /// Whether something goes on in a live attempt that is not just an open question.
+    pub(super) fn works(&self) -> bool {
+        self.index.live.len() > self.index.asking.len()
+    }
+
+    /// Whether a slot of `max_parallel` is free. An attempt that only waits takes none.
+    pub fn has_slot(&self) -> bool {
+        self.index.queue.working() < self.options.max_parallel
+    }
+
+    /// How many live attempts take a slot of `max_parallel`.
+    pub fn working(&self) -> u32 {
+        self.index.queue.working()
+    }
+
+    /// Positions of steps that wait for a person: failed, held, in review, interrupted, asking; in plan order.
     pub fn needs_person(&self) -> Vec<usize> {
         let index = &self.index;
-        let mut found: Vec<usize> =
-            [&index.failed, &index.held, &index.in_review, &index.interrupted].into_iter().flatten().copied().collect();
+        let all = [&index.failed, &index.held, &index.in_review, &index.interrupted, &index.asking];
+        let mut found: Vec<usize> = all.into_iter().flatten().copied().collect();
         found.sort_unstable();
         found
     }
@@ -714,10 +763,10 @@ impl RunState {
     }
 
     fn next_due(&self) -> Option<DateTime<Utc>> {
-        if !self.may_start() || self.index.live.len() >= self.options.max_parallel as usize {
+        if !self.may_start() {
             return None;
         }
-        self.index.queue.next_due().map(|(due, _)| due)
+        self.index.queue.next_due(self.has_slot()).map(|(due, _)| due)
     }
 
     /// The steps whose ids are given by position.
@@ -830,12 +879,26 @@ pub struct RunSummary {
     /// The run it was forked from, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Uuid>,
+    /// How many of its attempts ask a person something.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub asking: u32,
+    /// How many of its live attempts outlive their engine, which nobody has to wait for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub outliving: u32,
+    /// The open question about which people are reminded next: since when it is open, and after how many seconds each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminds: Option<(DateTime<Utc>, f64)>,
 }
 
 impl RunSummary {
     /// Whether a person must do something before the run goes on.
     pub fn needs_person(&self) -> bool {
         self.status == RunStatus::Paused
+    }
+
+    /// How many attempts are alive that have to end before the engine may.
+    pub fn bound_to_engine(&self) -> u32 {
+        self.counts.live().saturating_sub(self.outliving)
     }
 
     /// The random tail of the run id, by which runs are shown.
@@ -869,7 +932,17 @@ impl RunState {
             updated_at: self.updated_at,
             seq: self.seq,
             parent: self.parent.map(|(run, _)| run),
+            asking: self.index.asking.len() as u32,
+            outliving: self.live().filter(|position| self.outlives_engine(*position)).count() as u32,
+            reminds: self.reminds(),
         }
+    }
+
+    /// The open question with the shortest time between its reminders.
+    fn reminds(&self) -> Option<(DateTime<Utc>, f64)> {
+        let asked = self.asking().filter_map(|position| self.steps[position].question());
+        let reminds = asked.filter_map(|(_, asked)| Some((asked.time, asked.question.remind_seconds?)));
+        reminds.filter(|(_, seconds)| *seconds > 0.0).min_by(|one, other| one.1.total_cmp(&other.1))
     }
 
     /// The state after the first event of a journal, which must be [`Event::RunRegistered`].

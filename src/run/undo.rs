@@ -157,6 +157,7 @@ fn instead(state: &RunState, record: &Intervention) -> String {
                 None => "restore another checkpoint".into(),
             }
         }
+        "answer" => "the attempt has the answer: retrying the step asks again".into(),
         _ => "an older version has noted it, without what undoes it; act on the step itself".into(),
     }
 }

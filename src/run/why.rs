@@ -8,8 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::plan::StopKind;
+
 use super::{
-    Command, Input, Moment, PauseReason, Request, RunState, RunStatus, SkipReason, StepStatus, advance, decide,
+    Answer, Command, Input, Moment, PauseReason, Request, RunState, RunStatus, SkipReason, StepStatus, advance, decide,
 };
 
 /// So many steps are named one by one.
@@ -113,6 +115,12 @@ impl Asked<'_> {
         commands.into_iter().filter(accepted).collect()
     }
 
+    /// The answer to what a step asks, before anything is filled in.
+    fn answer(&self, step: &str) -> Command {
+        let answer = Answer::Accepted(serde_json::Map::new());
+        Command::Answer { step: step.to_owned(), question: None, answer }
+    }
+
     fn answers(&self, step: &str) -> Vec<Command> {
         let step = step.to_owned();
         self.possible([
@@ -140,7 +148,7 @@ impl Asked<'_> {
         let outcome = step.why_failed().map(|words| format!(": {words}")).unwrap_or_default();
         match step.status {
             // The engine is gone, and nobody has looked since.
-            StepStatus::Running | StepStatus::Stopping if !self.outside.owned => {
+            StepStatus::Running | StepStatus::Stopping if !self.outside.owned && !state.outlives_engine(position) => {
                 let found = self.then.steps[position].status;
                 reason.what = if found == StepStatus::Interrupted {
                     format!(
@@ -150,6 +158,26 @@ impl Asked<'_> {
                     format!("{id} was running when its engine ended")
                 };
                 reason.commands = if found == StepStatus::Interrupted { self.answers(id) } else { Vec::new() };
+            }
+            StepStatus::Running if step.question().is_some() => {
+                let asked = step.question().map(|(_, asked)| asked);
+                let title = asked.map(|asked| asked.question.title.as_str()).unwrap_or_default();
+                reason.what = format!("{id} asks a person, and waits for the answer: {title}");
+                reason.since = asked.map(|asked| asked.time);
+                // Whether an answer is taken depends on what is filled in.
+                let answer = Command::Answer { step: id.to_owned(), question: None, answer: Answer::Declined };
+                let answer = self.possible([answer]).into_iter().map(|_| self.answer(id));
+                reason.commands = answer.collect();
+                reason.commands.extend(self.possible([
+                    Command::Skip { step: id.to_owned() },
+                    Command::Complete { step: id.to_owned(), result: None },
+                ]));
+            }
+            StepStatus::Running if step.attempt().is_some_and(|attempt| attempt.due.is_some()) => {
+                reason.what = format!("{id} waits for a time; completing it by hand ends that");
+                reason.until = step.attempt().and_then(|attempt| attempt.due);
+                reason.who = Who::Time;
+                reason.commands = self.possible([Command::Complete { step: id.to_owned(), result: None }]);
             }
             StepStatus::Running => {
                 reason.what = match definition.timeout_seconds {
@@ -161,8 +189,12 @@ impl Asked<'_> {
                 reason.who = Who::Engine;
             }
             StepStatus::Stopping => {
-                reason.what =
-                    format!("{id} is being stopped: its processes got TERM, and get KILL when the time is over");
+                reason.what = match state.plan.ability(definition).stop {
+                    StopKind::Signals => {
+                        format!("{id} is being stopped: its processes got TERM, and get KILL when the time is over")
+                    }
+                    StopKind::AtOnce => format!("{id} is being stopped"),
+                };
                 reason.since = step.stop.as_ref().map(|stop| stop.since).or(step.since);
                 reason.until = reason.since.and_then(|since| after(since, state.options.grace_seconds));
                 reason.who = Who::Time;
@@ -269,8 +301,8 @@ impl Asked<'_> {
             return;
         }
         reason.who = Who::Engine;
-        let live = state.counts().live();
-        if live >= state.options.max_parallel {
+        let live = state.working();
+        if !state.has_slot() && state.plan.ability(&state.plan.steps[position]).takes_slot {
             let most = state.options.max_parallel;
             reason.what =
                 format!("{id} is ready and waits for its turn: {live} run, and no more than {most} may{hold}");
@@ -419,6 +451,7 @@ fn in_words(reason: &PauseReason) -> &'static str {
         PauseReason::StepFailed => "a step failed",
         PauseReason::Hold => "a step is held",
         PauseReason::Review => "a result is in review",
+        PauseReason::Question => "a step asks a person",
         PauseReason::Recovered => "its engine had ended, and somebody should look first",
     }
 }

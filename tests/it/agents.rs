@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdpoint::agents::output::{OutputIndex, Stream};
-use holdpoint::agents::{AttemptContext, LiveBoard, Masker, Stop, StopHandle, Warden, run_attempt, stop_channel};
+use holdpoint::agents::{AttemptContext, Desk, LiveBoard, Masker, Stop, StopHandle, Warden, run_attempt, stop_channel};
 use holdpoint::plan::{AgentSpec, CommandLine, CommandProtocol, SimulatedSpec, Step};
 use holdpoint::run::{Outcome, OutcomeStatus, ResultStatus};
 use serde_json::{Value, json};
@@ -56,6 +56,10 @@ impl Bench {
             step: Arc::new(self.step.clone()),
             agent,
             attempt: 1,
+            started_at: chrono::Utc::now(),
+            due: None,
+            clock: Arc::new(chrono::Utc::now),
+            desk: Desk::empty(),
             key: format!("{}.s.1.0123456789abcdef", self.run_id),
             input: Value::Null,
             plan_dir: self.folder.path().join("plans"),

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::cli_support::Sandbox;
 
-const PLANS: [&str; 10] = [
+const PLANS: [&str; 11] = [
     "backup-demo",
     "console-demo",
     "graph-demo",
     "host-checkup",
+    "person-demo",
     "pools-demo",
     "project-checks",
     "quality-demo",

@@ -68,6 +68,26 @@ impl Case {
                 self.ended(step, attempt, *status);
             }
             Op::Stray { step, attempt, status } => self.ended(self.step_id(*step), u32::from(*attempt), *status),
+            Op::Asks { which, again } => {
+                let state = &self.driver.state;
+                let live: Vec<usize> = state.live().collect();
+                if live.is_empty() {
+                    return;
+                }
+                let place = live[usize::from(*which) % live.len()];
+                let found = &state.steps[place];
+                let asked = found.attempt().map_or(0, |attempt| attempt.questions.len() as u32);
+                let number = if *again { asked.max(1) } else { asked + 1 };
+                let open = found.question().is_some() || found.status != StepStatus::Running;
+                let (step, attempt) = (state.plan.steps[place].step_id.clone(), found.last_attempt);
+                let fields = state.plan.agents["person"].clone();
+                let holdpoint::plan::AgentSpec::Manual(spec) = fields else { panic!("a person") };
+                let question = run::Question { title: "well?".into(), fields: spec.fields, ..Default::default() };
+                self.input(&Input::Asked { step: step.clone(), attempt, number, question: Arc::new(question) });
+                let (_, now) = self.driver.state.step(&step).expect("it is there");
+                let newly = now.attempt().map_or(0, |attempt| attempt.questions.len() as u32) > asked;
+                assert_eq!(newly, !open && number == asked + 1, "one question at a time, and none twice");
+            }
             Op::TimeOut { step, attempts_ago } => {
                 let step = self.step_id(*step);
                 let newest = self.driver.state.step(&step).map_or(1, |(_, step)| step.last_attempt);
@@ -143,6 +163,21 @@ impl Case {
             Ask::Approve(pick) => Command::Approve { step: self.pick(*pick) },
             Ask::Reject(pick) => Command::Reject { step: self.pick(*pick) },
             Ask::Escalate(pick) => Command::Escalate { step: self.pick(*pick) },
+            Ask::Answer { pick, declined, stale } => {
+                let asking: Vec<usize> = self.driver.state.asking().collect();
+                let place = asking.get(usize::from(pick.0) % asking.len().max(1)).copied();
+                let step = match place {
+                    Some(place) => self.driver.state.plan.steps[place].step_id.clone(),
+                    None => self.pick(*pick),
+                };
+                let open = self.driver.state.step(&step).and_then(|(_, step)| step.question());
+                let question = open.map(|(number, _)| number + u32::from(*stale));
+                let answer = match declined {
+                    true => run::Answer::Declined,
+                    false => run::Answer::Accepted([("ok".to_owned(), json!(true))].into_iter().collect()),
+                };
+                Command::Answer { step, question, answer }
+            }
             Ask::SetParallel(value) => Command::SetParallel { value: u32::from(*value) },
             Ask::Modify(pick, what) => {
                 let step = self.pick(*pick);
@@ -182,6 +217,7 @@ impl Case {
                 | Command::Resume
                 | Command::Cancel
                 | Command::Interrupt
+                | Command::Answer { .. }
                 | Command::Undo { .. }
                 | Command::UndoIntervention { .. }
                 | Command::UseVersion { .. }
@@ -419,8 +455,9 @@ impl Case {
         let found = &state.steps[place];
         assert_eq!(state.status, RunStatus::Running, "{step} starts while the run is not running");
         assert!(!state.cancelling, "{step} starts while the run is being cancelled");
-        let live = state.steps.iter().filter(|step| step.status.is_live()).count();
-        assert!(live < state.options.max_parallel as usize, "{step} is one too many");
+        let slots = rules(state).slots(state);
+        let free = slots < state.options.max_parallel as usize || !rules(state).takes_slot(place);
+        assert!(free, "{step} is one too many");
         assert!(rules(state).unblocked(state, place), "{step} starts before what it waits for");
         let to_end = |step: &run::StepState| step.failed_with == Some(FailurePolicy::Fail) && step.unanswered;
         assert!(!state.steps.iter().any(to_end), "{step} starts although a failure ends the run");
@@ -460,8 +497,14 @@ impl Case {
             self.check_step(place, step);
         }
         assert_eq!(state.paused.is_empty(), state.status != RunStatus::Paused, "reasons belong to a paused run");
-        for (reason, status) in [(PauseReason::Hold, StepStatus::Held), (PauseReason::Review, StepStatus::InReview)] {
-            let stale = state.paused.contains(&reason) && state.counts().of(status) == 0;
+        let asking = state.steps.iter().filter(|step| step.question().is_some()).count();
+        assert_eq!(state.asking().count(), asking);
+        for (reason, open) in [
+            (PauseReason::Hold, state.counts().of(StepStatus::Held)),
+            (PauseReason::Review, state.counts().of(StepStatus::InReview)),
+            (PauseReason::Question, asking as u32),
+        ] {
+            let stale = state.paused.contains(&reason) && open == 0;
             assert!(!stale || state.paused.len() == 1, "paused for a {} that has been answered", reason.word());
         }
         let pending = state.interventions.iter().filter(|one| one.status == InterventionStatus::Pending).count();
@@ -521,10 +564,17 @@ impl Case {
                     let at = state.wake_at().expect("a time to wake at");
                     assert!(at > self.driver.now, "it is due and does not start");
                 }
-                let alive = state.steps.iter().filter(|step| step.status.is_live()).count();
-                let free = alive < state.options.max_parallel as usize && state.may_start();
-                let idle = |place| state.is_ready(place) && state.full_pool(place).is_none();
-                assert!(!free || !(0..state.steps.len()).any(idle), "a slot is left empty");
+                let free = rules(state).slots(state) < state.options.max_parallel as usize;
+                let idle = |place| {
+                    let fits = free || !rules(state).takes_slot(place);
+                    fits && state.is_ready(place) && state.full_pool(place).is_none()
+                };
+                assert!(!state.may_start() || !(0..state.steps.len()).any(idle), "a slot is left empty");
+                // Where only people can go on, the run says so.
+                let moves = |place: usize| state.full_pool(place).is_none();
+                let due = (0..state.steps.len()).any(|place| waiting(place) && moves(place));
+                let works = state.steps.iter().any(|step| step.status.is_live() && step.question().is_none());
+                assert!(works || due || !state.may_start(), "only people can go on, and the run is not paused");
             }
             RunStatus::Paused => {
                 let questions = run::open_questions(state);
@@ -547,6 +597,8 @@ impl Case {
                 if state.status == RunStatus::Failed {
                     assert!(state.error.as_ref().is_some_and(|error| !error.is_empty()));
                     assert!(of_status(state, StepStatus::Failed) > 0, "failed without a failed step");
+                    let stopped = state.steps.iter().filter_map(|step| step.stop.as_ref());
+                    assert_eq!(stopped.count(), 0, "a stop is still waited for");
                 }
             }
         }
@@ -563,6 +615,7 @@ impl Case {
                 ("complete it by hand", Command::Complete { step: step(), result: None }),
                 ("release it", Command::Release { step: step() }),
                 ("approve", Command::Approve { step: step() }),
+                ("answer it", Command::Answer { step: step(), question: None, answer: run::Answer::Declined }),
                 ("reject it", Command::Reject { step: step() }),
             ];
             for (words, command) in offers.into_iter().filter(|(words, _)| question.contains(words)) {
@@ -648,6 +701,10 @@ impl Case {
                 assert_eq!(now.last_attempt, then.last_attempt, "step {place} ran again after a crash");
             }
             pauses |= then.status.is_live() && now.status == StepStatus::Interrupted;
+            if then.status == StepStatus::Running && !rules(found).takes_slot(place) && !found.cancelling {
+                assert!(matches!(now.status, StepStatus::Running | StepStatus::Stopping), "step {place} was lost");
+                assert_eq!(now.attempts, then.attempts, "step {place} goes on as the same attempt");
+            }
         }
         let ended = state.status.is_ended();
         if pauses && !ended {
@@ -672,7 +729,9 @@ impl Case {
                 let request = case.driver.request(command, user);
                 case.input(&Input::Request(request))
             };
-            if let Some(step) = live.first() {
+            if let Some(step) =
+                live.iter().find(|step| state.step(step).is_some_and(|(_, step)| step.question().is_none()))
+            {
                 let attempt = state.step(step).map_or(0, |(_, step)| step.last_attempt);
                 self.ended(step.clone(), attempt, OutcomeStatus::Succeeded);
             } else if state.status == RunStatus::Idle {
@@ -691,6 +750,10 @@ impl Case {
                 let step = state.plan.steps[place].step_id.clone();
                 let command = match state.steps[place].status {
                     StepStatus::Held => Command::Release { step },
+                    StepStatus::Running => {
+                        let values = [("ok".to_owned(), json!(false))].into_iter().collect();
+                        Command::Answer { step, question: None, answer: run::Answer::Accepted(values) }
+                    }
                     StepStatus::InReview => Command::Approve { step },
                     StepStatus::Failed if round % 2 == 0 => Command::Skip { step },
                     _ => Command::Retry { step, downstream: false },

@@ -23,6 +23,8 @@ pub struct StepShape {
     /// 0: none, 1: true, 2: false, 3: whether the step before it was not skipped.
     pub when: u8,
     pub pool: bool,
+    /// 0: a command, 1: a person does it, 2: it waits for a time.
+    pub waits: u8,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +53,12 @@ pub enum Ask {
     Approve(Pick),
     Reject(Pick),
     Escalate(Pick),
+    /// An answer, or the other one; to the question that is open, or to one that is not.
+    Answer {
+        pick: Pick,
+        declined: bool,
+        stale: bool,
+    },
     SetParallel(u8),
     Modify(Pick, u8),
     /// A step with one of a few names, beside another or at the end.
@@ -91,6 +99,11 @@ pub enum Op {
         attempt: u8,
         status: OutcomeStatus,
     },
+    /// A live attempt asks something: what is next, or what it has asked before.
+    Asks {
+        which: u8,
+        again: bool,
+    },
     TimeOut {
         step: u8,
         attempts_ago: u8,
@@ -126,6 +139,7 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
             prop_oneof![3 => Just(0u8), 1 => Just(1), 1 => Just(2)],
             prop_oneof![4 => Just(0u8), 1 => 1..4u8],
             prop::bool::weighted(0.3),
+            prop_oneof![3 => Just(0u8), 1 => Just(1), 1 => Just(2)],
         ),
     )
         .prop_map(|(group, depends_on, approvals, max_retries, on_failure, idempotent, priority, more)| {
@@ -133,6 +147,7 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
                 gate: more.0,
                 when: more.1,
                 pool: more.2,
+                waits: more.3,
                 group,
                 depends_on,
                 approvals,
@@ -182,6 +197,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         3 => pick().prop_map(Ask::Approve),
         2 => pick().prop_map(Ask::Reject),
         1 => pick().prop_map(Ask::Escalate),
+        4 => (pick(), prop::bool::weighted(0.3), prop::bool::weighted(0.1))
+            .prop_map(|(pick, declined, stale)| Ask::Answer { pick, declined, stale }),
         1 => (0..6u8).prop_map(Ask::SetParallel),
         2 => (pick(), any::<u8>()).prop_map(|(pick, what)| Ask::Modify(pick, what)),
         3 => (0..4u8, pick(), 0..3u8, any::<bool>())
@@ -202,6 +219,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         }),
         8 => (any::<u8>(), outcome_status()).prop_map(|(which, status)| Op::End { which, status }),
         1 => (any::<u8>(), 0..4u8, outcome_status()).prop_map(|(step, attempt, status)| Op::Stray { step, attempt, status }),
+        4 => (any::<u8>(), prop::bool::weighted(0.2)).prop_map(|(which, again)| Op::Asks { which, again }),
         1 => (any::<u8>(), 0..2u8).prop_map(|(step, attempts_ago)| Op::TimeOut { step, attempts_ago }),
         2 => (0..5u16).prop_map(|seconds| Op::Wait { seconds }),
         1 => (any::<u8>(), prop::bool::weighted(0.9)).prop_map(|(pick, exists)| Op::Restore { pick, exists }),
@@ -242,6 +260,17 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
                 3 if place > 0 => value["when"] = json!(format!("steps.s{}.status != 'skipped'", place - 1)),
                 _ => {}
             }
+            match step.waits {
+                0 => {}
+                1 => value["agent_type"] = json!("person"),
+                _ => {
+                    value["agent_type"] = json!("wait");
+                    value["parameters"] = json!({"seconds": 3});
+                }
+            }
+            if step.waits > 0 {
+                value["run"] = Value::Null;
+            }
             if step.pool {
                 value["pool"] = json!("one");
             }
@@ -257,5 +286,8 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
     assert_eq!(count, steps.len());
     let mut plan = Plan::clone(&crate::run_support::plan(Value::Array(steps)));
     plan.pools.insert("one".into(), 1);
+    let person =
+        json!({"kind": "manual", "instructions": "look", "fields": {"ok": {"type": "boolean", "required": true}}});
+    plan.agents.insert("person".into(), serde_json::from_value(person).expect("an agent"));
     Arc::new(plan)
 }

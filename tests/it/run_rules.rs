@@ -51,6 +51,17 @@ impl Rules {
         self.before[place].iter().all(|other| self.satisfied(state, *other))
     }
 
+    /// Whether an attempt of a step takes a slot of `max_parallel`: not where it waits for a person or for a time.
+    pub fn takes_slot(&self, place: usize) -> bool {
+        !matches!(self.plan.steps[place].agent(), Some("person" | "manual" | "wait"))
+    }
+
+    /// How many slots are taken.
+    pub fn slots(&self, state: &RunState) -> usize {
+        let live = |place: &usize| state.steps[*place].status.is_live() && self.takes_slot(*place);
+        (0..state.steps.len()).filter(live).count()
+    }
+
     /// Whether a hold point still stands before a step.
     pub fn held_back(&self, state: &RunState, place: usize) -> bool {
         let planned = self.plan.steps[place].hold.as_ref();

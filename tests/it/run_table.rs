@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use holdpoint::plan::FailurePolicy;
-use holdpoint::run::{Command, Outcome, Place, Rejection, RejectionCode, RunStatus, StepStatus};
+use holdpoint::run::{Answer, Command, Outcome, Place, Rejection, RejectionCode, RunStatus, StepStatus};
 use serde_json::json;
 
 use crate::run_rules::{UNREACHABLE, unreachable};
@@ -403,6 +403,31 @@ fn situations() -> Vec<(&'static str, Driver)> {
         }
         add(name, driver.forked(), &|d| assert_eq!(d.status("t"), status));
     }
+    let person = || json!({"run": null, "agent_type": "manual", "action": "look"});
+    let asks = |d: &mut Driver| {
+        let (attempt, question) = (d.state.step("t").expect("t").1.last_attempt, std::sync::Arc::default());
+        let input = holdpoint::run::Input::Asked { step: "t".into(), attempt, number: 1, question };
+        d.feed(&input).expect("a report is never refused");
+    };
+    add("asks, a sibling runs", beside(person()), &asks);
+    add("asks, nothing else can run", beside(person()), &|d| {
+        asks(d);
+        d.succeeds("s");
+    });
+    add("asks, its engine has ended", beside(person()), &|d| {
+        asks(d);
+        d.succeeds("s");
+        d.crash(0, true);
+    });
+    add("waits for a time", beside(json!({"run": null, "agent_type": "wait", "parameters": {"seconds": 60}})), &|_| {});
+    add(
+        "waits for a time, its engine has ended",
+        beside(json!({"run": null, "agent_type": "wait", "parameters": {"seconds": 60}})),
+        &|d| {
+            d.succeeds("s");
+            d.crash(0, false);
+        },
+    );
     add("run cancelled before its turn", started(json!(["a", "t", "z"])), &|d| {
         d.ask(Command::Cancel);
         d.ends("a", Outcome::stopped());
@@ -410,7 +435,7 @@ fn situations() -> Vec<(&'static str, Driver)> {
     all
 }
 
-fn step_commands() -> [(&'static str, Command); 15] {
+fn step_commands() -> [(&'static str, Command); 16] {
     let new = json!({"step_id": "n", "run": "true"});
     let add = |place| Command::Add { step: new.clone(), place, rewire: false };
     [
@@ -429,6 +454,7 @@ fn step_commands() -> [(&'static str, Command); 15] {
         ("approve", Command::Approve { step: "t".into() }),
         ("reject", Command::Reject { step: "t".into() }),
         ("escalate", Command::Escalate { step: "t".into() }),
+        ("answer", Command::Answer { step: "t".into(), question: None, answer: Answer::Declined }),
     ]
 }
 
@@ -471,6 +497,7 @@ fn allowed(name: &str, driver: &Driver) -> bool {
         "unhold" => step.status == Pending && !run.is_ended() && hold_ahead,
         "release" => step.status == Held && !run.is_ended(),
         "approve" | "reject" | "escalate" => step.status == InReview,
+        "answer" => step.question().is_some(),
         other => panic!("no rule for {other}"),
     }
 }
@@ -645,6 +672,8 @@ back wherever the plan could be changed; on a run that had failed or was cancell
 - `undo` takes back the newest intervention that is not undone yet, or the one that is named: a change of the plan by the version that it made, any
   other by its id. It is itself an intervention, and can be undone by its id. Start, pause, resume and interrupt decide nothing about a step or
   the plan: without a name, `undo` passes over them.
+- `answer` goes to the attempt that asks, and is not taken back: retrying the step asks again. What only waits, for a person or for a time, takes
+  no slot of `max_parallel`, is not interrupted when its engine ends, and is taken up again by the next one as the same attempt.
 ";
 
 const UNDO: &str = "

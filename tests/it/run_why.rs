@@ -1,9 +1,12 @@
 //! Why is it not running? The answer for every state of a step in every state of a run.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use holdpoint::plan::FailurePolicy;
-use holdpoint::run::{Command, Input, Outcome, Outside, Reason, RunStatus, StepStatus, Who, advance, why};
+use holdpoint::run::{
+    Answer, Command, Input, Outcome, Outside, Question, Reason, RunStatus, StepStatus, Who, advance, why,
+};
 use serde_json::json;
 
 use crate::run_support::{Driver, complete, hold, options, plan, release, retry, retry_downstream, skip};
@@ -69,6 +72,37 @@ fn table() -> Vec<Row> {
             ("a was running when its engine ended", Who::Operator, answers("a")),
             ("no engine has the run open", Who::Operator, vec![]),
         ],
+    );
+    let mut asking =
+        Driver::started(json!([{"step_id": "a", "run": null, "agent_type": "manual", "action": "look"}, "b"]));
+    let question = Arc::new(Question { title: "is it well?".into(), ..Question::default() });
+    let asked = Input::Asked { step: "a".into(), attempt: 1, number: 1, question };
+    asking.feed(&asked).expect("a report is never refused");
+    let answer = Answer::Accepted(Default::default());
+    let answer = Command::Answer { step: "a".into(), question: None, answer };
+    let answers_it = || vec![answer.clone(), skip("a"), complete("a")];
+    let said = "a asks a person, and waits for the answer: is it well?";
+    row("asks", &asking, "a", LIVE, vec![(said, Who::Operator, answers_it())]);
+    row(
+        "behind what asks",
+        &asking,
+        "b",
+        LIVE,
+        vec![
+            ("b waits for a", Who::Engine, vec![]),
+            (said, Who::Operator, answers_it()),
+            ("the run is paused: a step asks a person", Who::Operator, vec![]),
+        ],
+    );
+    row("asks, and its engine is gone", &asking, "a", GONE, vec![(said, Who::Operator, answers_it())]);
+    let waiting =
+        Driver::started(json!([{"step_id": "a", "run": null, "agent_type": "wait", "parameters": {"seconds": 60}}]));
+    row(
+        "waits for a time",
+        &waiting,
+        "a",
+        LIVE,
+        vec![("a waits for a time; completing it by hand ends that", Who::Time, vec![complete("a")])],
     );
     let mut marked = d.clone();
     marked.ask(hold("d"));

@@ -74,7 +74,7 @@ fn judge(end: Result<Option<AgentResult>, End>, output: OutputReport) -> Outcome
                 outcome.status = OutcomeStatus::Failed;
             }
             let said = result.as_ref().and_then(|result| result.error.clone());
-            outcome.result = result;
+            outcome.result = result.map(Box::new);
             failed.then(|| said.unwrap_or_else(|| "its result says `failed`".into()))
         }
         Err(End::Failed(words)) => {

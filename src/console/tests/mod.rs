@@ -1,5 +1,6 @@
 //! Tests of the console as an operator meets it: states are driven through the real core, keys go in, screens come out. Clock and ids are fixed.
 
+mod answering;
 mod form;
 mod history;
 mod keys;

@@ -255,6 +255,8 @@ fn a_hundred_thousand_steps_are_scrolled_as_ten_are() {
             ended_at: Some(started_at + TimeDelta::seconds(1)),
             outcome: Some(Arc::new(Outcome::succeeded())),
             timed_out: false,
+            due: None,
+            questions: Vec::new(),
         })];
     }
     let mut app = open(&sim, SIZE);

@@ -3,13 +3,17 @@
 use chrono::{DateTime, Utc};
 use ratatui::layout::{Position, Rect};
 
-use crate::run::{Attempt, OutcomeStatus, RunStatus, StepStatus};
+use crate::plan;
+use crate::run::{Answer, Answered, Asked, Attempt, OutcomeStatus, Question, RunStatus, StepStatus};
 
+use super::super::actions::Action;
 use super::super::app::{App, FilterOf};
+use super::super::markdown;
 use super::super::run_model::{OpenRun, Pane, TABS, Tab};
 use super::super::text;
 use super::super::theme::{Role, step_role, step_word};
 use super::super::words::{self, Zone};
+use super::answer::draw_line;
 use super::paint::Brush;
 
 /// Draws heading, facts and tab.
@@ -22,6 +26,19 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
     facts(app, run, brush, title, position, cursor);
     let body = body(area);
     match run.tab {
+        Tab::Output if asked(app, run, body.width).is_some() => {
+            let page = asked(app, run, body.width).unwrap_or_default();
+            let offset = run.document.offset.min(page.len().saturating_sub(body.height as usize));
+            for (row, line) in page.iter().skip(offset).take(body.height as usize).enumerate() {
+                draw_line(brush, Rect { y: body.y + row as u16, height: 1, ..body }, line);
+            }
+            let below = page.len().saturating_sub(offset + body.height as usize);
+            if below > 0 {
+                let said = format!(" {} more below ", words::thousands(below));
+                brush.text_right(body.x, body.right(), body.bottom().saturating_sub(1), &said, Role::Muted);
+            }
+        }
+        Tab::Output if run.shown_attempt().is_some_and(|attempt| attempt.due.is_some()) => waits(app, run, brush, body),
         Tab::Output => match run.shown_attempt() {
             Some(_) => app.output.draw(brush.buffer, body, &brush.theme, &brush.glyphs),
             None => empty(brush, body, "it has not run yet, so there is no output"),
@@ -33,6 +50,101 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
         Tab::Result | Tab::Definition => document(run, brush, body),
         Tab::Attempts => attempts(app, run, brush, body),
     }
+}
+
+/// An attempt that waits for a time has no output: how far it is stands in its place.
+fn waits(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
+    let Some((attempt, due)) = run.shown_attempt().and_then(|attempt| Some((attempt, attempt.due?))) else { return };
+    let zone = app.settings.zone;
+    let clock = |time| match zone.moment(time, app.now) {
+        today if today.len() == 5 => zone.clock(time),
+        other => other,
+    };
+    if let Some(ended) = attempt.ended_at {
+        let said = match ended < due {
+            true => format!("it was to wait until {}, and was ended at {}", clock(due), clock(ended)),
+            false => format!("it has waited until {}", clock(due)),
+        };
+        empty(brush, area, &said);
+        return;
+    }
+    let whole = (due - attempt.started_at).as_seconds_f64();
+    let share = if whole > 0.0 { (attempt.seconds(app.now) / whole).min(1.0) } else { 1.0 };
+    let left = words::duration((due - app.now).as_seconds_f64().ceil());
+    let said = format!("it waits until {}: {left} left of {}", clock(due), words::duration(whole));
+    brush.text(area.x, area.y, area.width, &said, Role::Text);
+    let cells = area.width.min(60);
+    let full = (share * f64::from(cells)) as u16;
+    if area.height > 2 {
+        let glyphs = brush.glyphs;
+        let at = brush.text(area.x, area.y + 1, full, &glyphs.gauge_full.repeat(full as usize), Role::Running);
+        brush.text(at, area.y + 1, cells - full, &glyphs.gauge_empty.repeat((cells - full) as usize), Role::Rule);
+    }
+    if area.height > 3 {
+        let key = Action::Complete.key();
+        let x = brush.text(area.x, area.y + 3, area.width, key, Role::Key);
+        brush.text(x + 1, area.y + 3, area.width, "ends it now; the run goes on behind it", Role::Muted);
+    }
+}
+
+/// What the shown attempt asks, or has asked a person to do, and the answers: it stands in the place of the output, of which such an attempt has
+/// none. `None` for every other attempt.
+pub fn asked(app: &App, run: &OpenRun, width: u16) -> Option<Vec<markdown::Line>> {
+    let attempt = run.shown_attempt()?;
+    let open = |asked: &Asked| asked.answered.is_none() && attempt.ended_at.is_none();
+    let shown: Vec<&Asked> = attempt.questions.iter().filter(|one| one.question.is_task || open(one)).collect();
+    if shown.is_empty() {
+        return None;
+    }
+    let bullet = if app.glyphs.charset() == text::Charset::Ascii { "-" } else { "•" };
+    let mut page: Vec<markdown::Line> = Vec::new();
+    for asked in shown {
+        let question = &asked.question;
+        if !page.is_empty() {
+            page.push(Vec::new());
+        }
+        if let Some(answered) = &asked.answered {
+            page.extend(answer(question, answered, app.settings.zone));
+            page.push(Vec::new());
+        }
+        match question.message.as_deref() {
+            Some(message) => page.extend(markdown::lines(message, width as usize, bullet)),
+            None => page.push(vec![(text::clean(&question.title).into_owned(), Role::Strong)]),
+        }
+        if open(asked) {
+            page.push(Vec::new());
+            let names: Vec<&str> = question.fields.0.iter().map(|(name, _)| name.as_str()).collect();
+            let fills = match names.is_empty() {
+                true => String::new(),
+                false => format!(", and asks for {}", text::clean(&words::list(&names, 6))),
+            };
+            let key = Action::Answer.key().to_owned();
+            page.push(vec![(key, Role::Key), (format!(" answers it{fills}"), Role::Muted)]);
+        }
+    }
+    Some(page)
+}
+
+/// Who said what, and what they filled in.
+fn answer(question: &Question, answered: &Answered, zone: Zone) -> Vec<markdown::Line> {
+    let (yes, no) = match question.is_task {
+        true => ("done", "failed"),
+        false => ("answered", "declined"),
+    };
+    let (word, role) = match answered.answer {
+        Answer::Accepted(_) => (yes, Role::Done),
+        Answer::Declined => (no, Role::Failed),
+    };
+    let by = format!(" by {} at {}", text::clean(&answered.user), zone.clock(answered.time));
+    let mut lines = vec![vec![(word.to_owned(), role), (by, Role::Muted)]];
+    if let Answer::Accepted(values) = &answered.answer {
+        lines.extend(values.iter().map(|(name, value)| {
+            let (name, value) = (format!("  {}  ", text::clean(name)), text::clean(&plan::typed(value)).into_owned());
+            vec![(name, Role::Muted), (value, Role::Text)]
+        }));
+    }
+    lines.extend(answered.notes.iter().map(|notes| vec![(format!("  {}", text::clean(notes)), Role::Text)]));
+    lines
 }
 
 /// The inside of the tab.
@@ -79,13 +191,18 @@ fn heading(run: &OpenRun, brush: &mut Brush<'_>, title: Rect, position: usize) {
         let of = if newest { String::new() } else { format!(" of {}", step.last_attempt) };
         format!("attempt {}{of}", attempt.number)
     });
-    let role = step_role(step.status);
+    let asks = step.question().is_some();
+    let (shown, word) = match asks {
+        true => (StepStatus::Held, "asks you"),
+        false => (step.status, step_word(step.status)),
+    };
+    let role = step_role(shown);
     let limit = tabs_at.saturating_sub(2);
     let left = |at: u16| limit.saturating_sub(at);
-    let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(step.status), role) + 1;
+    let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(shown), role) + 1;
     let mut at = brush.text(at, title.y, left(at), &definition.step_id, focus);
     // What does not fit is left out whole: a word that is cut is no word.
-    let more = [Some((step_word(step.status).to_string(), role)), attempt.map(|attempt| (attempt, Role::Muted))];
+    let more = [Some((word.to_string(), role)), attempt.map(|attempt| (attempt, Role::Muted))];
     for (word, role) in more.into_iter().flatten() {
         if (left(at) as usize) < text::width(&word) + 3 {
             break;
@@ -115,7 +232,8 @@ fn facts(
     }
     let ((loud_text, role), quiet) = facts_text(app, run, position);
     let mut width = width;
-    if run.tab == Tab::Output && run.shown_attempt().is_some() {
+    let prints = |attempt: &Attempt| attempt.questions.is_empty() && attempt.due.is_none();
+    if run.tab == Tab::Output && run.shown_attempt().is_some_and(prints) {
         let status = app.output.status();
         if !status.is_empty() && width as usize > text::width(&status) + 30 {
             brush.text_right(x, x + width, y, &status, Role::Faint);
@@ -203,9 +321,17 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
             ((words, role), quiet)
         }
         _ => {
+            if step.question().is_some() && run.attempt.is_none() {
+                let ago = words::duration(attempt.seconds(app.now));
+                return (none, format!("asked {ago} ago · {} answers it", Action::Answer.key()));
+            }
             let mut quiet = format!("started {started} · {}", words::duration(attempt.seconds(app.now)));
             if let Some(limit) = definition.timeout_seconds {
                 quiet.push_str(&format!(" of {}", words::duration(limit)));
+            }
+            if let Some(due) = attempt.due {
+                let left = words::span((due - app.now).as_seconds_f64().ceil());
+                quiet.push_str(&format!(" · waits until {}, {left} left", zone.clock(due)));
             }
             if let Some(progress) = run.progress.get(&definition.step_id).filter(|one| one.attempt == attempt.number) {
                 if let Some(value) = progress.value {

@@ -78,6 +78,11 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
                 let keys = vec![key(Action::Approve), key(Action::Reject), key(Action::Retry)];
                 (format!("{id} waits for a verdict{why}"), keys, Role::Review)
             }
+            StepStatus::Running => {
+                let title = step.question().map(|(_, asked)| asked.question.title.as_str()).unwrap_or_default();
+                let title = if title == id { String::new() } else { format!(": {title}") };
+                (format!("{id} asks you{title}"), vec![key(Action::Answer)], Role::Held)
+            }
             StepStatus::Interrupted => (
                 format!("{id} was running when its engine ended"),
                 vec![key(Action::Retry), key(Action::Skip), key(Action::Complete)],
@@ -99,6 +104,17 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
             keys.push(key(Action::Resume));
         }
         return Some(Call { what, keys, role });
+    }
+    let waits = selected.filter(|place| state.steps[*place].status == StepStatus::Running);
+    if let Some((place, due)) = waits.and_then(|place| Some((place, state.steps[place].attempt()?.due?))) {
+        let left = words::span((due - app.now).as_seconds_f64().ceil());
+        let clock = app.settings.zone.clock(due);
+        let what = format!("{} waits until {clock}: {left} left", state.plan.steps[place].step_id);
+        let mut keys = vec![(Action::Complete.key(), "ends it now")];
+        if state.status == RunStatus::Paused {
+            keys.push(key(Action::Resume));
+        }
+        return Some(Call { what, keys, role: Role::Waiting });
     }
     match state.status {
         RunStatus::Idle => {
@@ -224,8 +240,10 @@ fn progress(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     let total = words::thousands(counts.total() as usize);
     let done = format!("{:>width$} of {total}", words::thousands(counts.done() as usize), width = total.len());
     at = brush.text(at, y, right.saturating_sub(at), &done, Role::Strong);
+    let asking = run.state.asking().count() as u32;
     let parts = [
-        (counts.of(StepStatus::Running), "running", Role::Running),
+        (counts.of(StepStatus::Running).saturating_sub(asking), "running", Role::Running),
+        (asking, "asking you", Role::Held),
         (counts.of(StepStatus::Stopping), "stopping", Role::Waiting),
         (counts.of(StepStatus::Waiting), "waiting", Role::Waiting),
         (counts.of(StepStatus::Failed), "failed", Role::Failed),

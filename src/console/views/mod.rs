@@ -1,5 +1,6 @@
 //! Drawing: functions of `&App` that never lock, wait or read a file, and whose cost follows the size of the screen.
 
+pub mod answer;
 pub mod detail;
 pub mod footer;
 pub mod form;

@@ -9,6 +9,7 @@ use super::super::mouse::HELP;
 use super::super::popups::{Leaving, Popup};
 use super::super::theme::Role;
 use super::super::{text, words};
+use super::answer;
 use super::form;
 use super::paint::Brush;
 use super::question;
@@ -51,6 +52,7 @@ pub fn draw(app: &App, popup: &Popup, brush: &mut Brush<'_>, area: Rect, cursor:
         }
         Popup::Ask(ask) => question::draw(ask, brush, area, cursor),
         Popup::Form(form) => form::draw(form, brush, area, cursor),
+        Popup::Answer(form) => answer::draw(form, brush, area, cursor),
         Popup::Values(form) => values::draw(form, brush, area, cursor),
         Popup::Quit(leaving) => quit(app, *leaving, brush, area),
     }
@@ -132,13 +134,17 @@ fn more(brush: &mut Brush<'_>, inner: Rect, offset: usize, rows: usize, total: u
 
 fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
     let active: Vec<_> = app.runs.active().collect();
-    let attempts: u32 = active.iter().map(|run| run.counts.live()).sum();
+    let attempts: u32 = active.iter().map(|run| run.bound_to_engine()).sum();
     let running = words::count(attempts as usize, "attempt");
     let runs = words::count(active.len(), "run");
     let said = match leaving {
         Leaving::Asking => {
             let verb = if active.len() == 1 { "is" } else { "are" };
-            vec![format!("{runs} {verb} active, with {running} running.")]
+            let mut said = vec![format!("{runs} {verb} active, with {running} running.")];
+            if active.iter().any(|run| run.outliving > 0) {
+                said.push("What waits for a person or for a time stays so: it is taken up when you come back.".into());
+            }
+            said
         }
         Leaving::Draining | Leaving::Stopping if app.disk_fails() => {
             vec!["The disk does not take the journal: nothing was paused or stopped.".to_owned()]

@@ -208,7 +208,7 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     x += columns.progress;
     let until = match summary.status {
         RunStatus::Running if listed.owned => app.now,
-        RunStatus::Paused if listed.owned && summary.counts.live() > 0 => app.now,
+        RunStatus::Paused if listed.owned && summary.bound_to_engine() > 0 => app.now,
         _ => summary.ended_at.unwrap_or(summary.updated_at),
     };
     if let Some(started) = summary.started_at {
@@ -271,6 +271,14 @@ fn state(listed: &ListedRun) -> (&'static str, Role) {
     }
 }
 
+/// How many steps ask a person.
+fn asks(summary: &RunSummary) -> String {
+    match summary.asking {
+        0 | 1 => "1 step asks you".into(),
+        many => format!("{} ask you", words::count(many as usize, "step")),
+    }
+}
+
 /// Why it is in that state, where the word does not say it.
 fn reason(listed: &ListedRun) -> Option<String> {
     let summary: &RunSummary = &listed.summary;
@@ -290,11 +298,13 @@ fn reason(listed: &ListedRun) -> Option<String> {
                     PauseReason::Review => {
                         format!("{} in review", words::count(of(StepStatus::InReview).max(1), "step"))
                     }
+                    PauseReason::Question => asks(summary),
                     PauseReason::Recovered => "its engine had ended".into(),
                 })
                 .collect();
             Some(reasons.join(" · "))
         }
+        RunStatus::Running if summary.asking > 0 => Some(asks(summary)),
         RunStatus::Running if of(StepStatus::Held) > 0 => {
             Some(format!("{} held", words::count(of(StepStatus::Held), "step")))
         }

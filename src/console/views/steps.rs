@@ -111,7 +111,8 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
     let selected = run.position() == Some(position);
     let y = area.y;
-    let role = super::super::theme::step_role(step.status);
+    let asks = step.question().is_some();
+    let role = if asks { Role::Held } else { super::super::theme::step_role(step.status) };
     let quiet = matches!(step.status, StepStatus::Pending | StepStatus::Skipped | StepStatus::Cancelled);
     if selected {
         brush.over(area, if run.focus == Pane::Steps { Role::Selection } else { Role::SelectionIdle });
@@ -124,9 +125,9 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
         brush.text(area.x, y, 1, mark, role);
     }
     let mut x = area.x + 1;
-    brush.text(x, y, 2, brush.glyphs.step(step.status), role);
+    brush.text(x, y, 2, brush.glyphs.step(if asks { StepStatus::Held } else { step.status }), role);
     x += 2;
-    brush.text(x, y, WORD, step_word(step.status), role);
+    brush.text(x, y, WORD, if asks { "asks you" } else { step_word(step.status) }, role);
     x += WORD + 1;
     brush.text(x, y, 1, group(run, position, brush.glyphs.charset() == text::Charset::Ascii), Role::Faint);
     x += 2;
@@ -156,7 +157,11 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
     brush.text(x, y, columns.agent - 1, definition.agent_label(), Role::Faint);
     x += columns.agent;
     let progress = run.progress.get(&definition.step_id).filter(|_| step.status == StepStatus::Running);
-    match progress.and_then(|progress| progress.value) {
+    let wait = step.attempt().filter(|_| step.status == StepStatus::Running).and_then(|attempt| {
+        let whole = (attempt.due? - attempt.started_at).as_seconds_f64();
+        Some(if whole > 0.0 { (attempt.seconds(app.now) / whole).min(1.0) } else { 1.0 })
+    });
+    match progress.and_then(|progress| progress.value).or(wait) {
         Some(value) => bar(brush, x, y, MARK - 1, value),
         None if step.attempts.len() > 1 => {
             let mark = format!("{}{}", brush.glyphs.times, step.attempts.len());
@@ -231,6 +236,14 @@ fn note(app: &App, run: &OpenRun, position: usize) -> (String, Role) {
         StepStatus::Waiting => {
             let wait = step.due.map(|due| (due - app.now).as_seconds_f64()).unwrap_or_default();
             (format!("again in {}", words::span(wait.ceil())), Role::Waiting)
+        }
+        StepStatus::Running if step.question().is_some() => {
+            let title = step.question().map(|(_, asked)| asked.question.title.clone());
+            (title.filter(|title| *title != definition.step_id).unwrap_or_default(), Role::Held)
+        }
+        StepStatus::Running if step.attempt().is_some_and(|attempt| attempt.due.is_some()) => {
+            let due = step.attempt().and_then(|attempt| attempt.due).unwrap_or(app.now);
+            (format!("until {}", app.settings.zone.clock(due)), Role::Waiting)
         }
         StepStatus::Running => {
             let message = run.progress.get(&definition.step_id).and_then(|progress| progress.message.clone());

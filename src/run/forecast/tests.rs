@@ -403,6 +403,8 @@ fn many_steps_are_foretold_with_a_number_a_step_and_run() {
             ended_at: Some(start() + TimeDelta::seconds(1)),
             outcome: Some(Arc::new(Outcome::succeeded())),
             timed_out: false,
+            due: None,
+            questions: Vec::new(),
         })];
     }
     let before = past(&[&ran]);

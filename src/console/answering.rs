@@ -1,0 +1,340 @@
+//! The form in which an operator answers what a step asks: its instructions, a field for each value, notes, and the two answers.
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent};
+use serde_json::Map;
+use uuid::Uuid;
+
+use crate::engine::Ack;
+use crate::plan::{FieldSpec, typed};
+use crate::run::{Answer, Command, Question, Rejection, StepState};
+
+use super::app::{App, Effect};
+use super::input::Input;
+use super::keys::Key;
+use super::popups::Popup;
+use super::{text, views};
+
+/// One field.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// What it may be.
+    pub spec: FieldSpec,
+    /// What is typed.
+    pub input: Input,
+    /// What is wrong with it, neutralised.
+    pub mistake: Option<String>,
+}
+
+/// What in the form has the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Focus {
+    /// A field.
+    Field(usize),
+    /// The answerer's words.
+    Notes,
+    /// The answer that gives what is asked for.
+    Yes,
+    /// The answer that does not.
+    No,
+}
+
+/// The form.
+#[derive(Debug, Clone)]
+pub struct AnswerForm {
+    /// Which run.
+    pub run: Uuid,
+    /// Which step.
+    pub step: String,
+    /// Which attempt, and which of its questions, from 1.
+    asked: (u32, u32),
+    /// What is asked.
+    pub question: Arc<Question>,
+    /// The fields, in their order.
+    pub fields: Vec<Field>,
+    /// What goes with the answer.
+    pub notes: Input,
+    /// What has the keys.
+    pub focus: Focus,
+    /// First line of the instructions that is seen.
+    pub offset: usize,
+    /// Why the answer was refused, neutralised.
+    pub notice: Option<String>,
+    /// The answer that is on its way.
+    pub sent: Option<Command>,
+    /// The question is not open any more, and why.
+    pub gone: Option<String>,
+    /// Enter was pressed: mistakes are looked for as they are typed and mended.
+    tried: bool,
+}
+
+impl Field {
+    fn new(name: &str, spec: &FieldSpec) -> Self {
+        let shown = spec.default.as_ref().filter(|default| !default.is_null()).map(typed).unwrap_or_default();
+        let input = Input::holding(&shown).unwrap_or_default();
+        Self { name: name.to_owned(), spec: spec.clone(), input, mistake: None }
+    }
+
+    /// What it is called.
+    pub fn label(&self) -> &str {
+        self.spec.title.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Goes to the next value, or the one before; `false`: it is not one of a few.
+    fn turn(&mut self, back: bool) -> bool {
+        if !self.spec.is_choice() {
+            return false;
+        }
+        let mut choices = self.spec.choices();
+        if !self.spec.required && self.spec.default.is_none() {
+            choices.insert(0, String::new());
+        }
+        let now = self.input.text();
+        let next = match choices.iter().position(|choice| *choice == now) {
+            Some(place) if back => (place + choices.len() - 1) % choices.len(),
+            Some(place) => (place + 1) % choices.len(),
+            None if back => choices.len() - 1,
+            None => 0,
+        };
+        self.input = choices.get(next).and_then(|choice| Input::holding(choice)).unwrap_or_default();
+        true
+    }
+
+    /// Its value; `Ok(None)`: nothing was typed, and nothing needs to be.
+    fn value(&self) -> Result<Option<serde_json::Value>, String> {
+        match self.input.text() {
+            empty if empty.is_empty() && self.spec.required && self.spec.default.is_none() => {
+                Err("it needs a value".into())
+            }
+            empty if empty.is_empty() => Ok(None),
+            given => self.spec.read(&given).map(Some),
+        }
+    }
+
+    fn check(&mut self) {
+        self.mistake = self.value().err().map(|said| text::clean(&said).into_owned());
+    }
+}
+
+impl AnswerForm {
+    fn new(run: Uuid, step: &str, asked: (u32, u32), question: &Arc<Question>) -> Self {
+        let fields: Vec<Field> = question.fields.0.iter().map(|(name, spec)| Field::new(name, spec)).collect();
+        let focus = if fields.is_empty() { Focus::Yes } else { Focus::Field(0) };
+        Self {
+            run,
+            step: step.to_owned(),
+            asked,
+            question: Arc::clone(question),
+            fields,
+            notes: Input::default(),
+            focus,
+            offset: 0,
+            notice: None,
+            sent: None,
+            gone: None,
+            tried: false,
+        }
+    }
+
+    /// How many mistakes there are.
+    pub fn mistakes(&self) -> usize {
+        self.fields.iter().filter(|field| field.mistake.is_some()).count()
+    }
+
+    fn turn(&mut self, back: bool) {
+        let fields = self.fields.len();
+        let ring = fields + 3;
+        let now = match self.focus {
+            Focus::Field(place) => place,
+            Focus::Notes => fields,
+            Focus::Yes => fields + 1,
+            Focus::No => fields + 2,
+        };
+        self.focus = match (now + if back { ring - 1 } else { 1 }) % ring {
+            place if place < fields => Focus::Field(place),
+            place if place == fields => Focus::Notes,
+            place if place == fields + 1 => Focus::Yes,
+            _ => Focus::No,
+        };
+    }
+
+    fn key(&mut self, event: KeyEvent) {
+        match event.code {
+            KeyCode::Tab | KeyCode::Down => self.turn(false),
+            KeyCode::BackTab | KeyCode::Up => self.turn(true),
+            code => match self.focus {
+                Focus::Yes | Focus::No => {
+                    if matches!(code, KeyCode::Left | KeyCode::Right) {
+                        self.focus = if self.focus == Focus::Yes { Focus::No } else { Focus::Yes };
+                    }
+                }
+                Focus::Notes => {
+                    self.notes.key(event);
+                }
+                Focus::Field(place) => {
+                    let Some(field) = self.fields.get_mut(place) else { return };
+                    match code {
+                        KeyCode::Right | KeyCode::Char(' ') if field.turn(false) => {}
+                        KeyCode::Left if field.turn(true) => {}
+                        // A choice takes no letters.
+                        _ if field.spec.is_choice() => {}
+                        _ => {
+                            field.input.key(event);
+                        }
+                    }
+                }
+            },
+        }
+        self.check();
+    }
+
+    fn check(&mut self) {
+        if self.tried {
+            self.fields.iter_mut().for_each(Field::check);
+        }
+    }
+
+    /// The answer that the keys are on; `None`: something is wrong, and the keys are there.
+    fn answer(&mut self) -> Option<Answer> {
+        if self.focus == Focus::No {
+            return Some(Answer::Declined);
+        }
+        self.tried = true;
+        self.check();
+        if let Some(wrong) = self.fields.iter().position(|field| field.mistake.is_some()) {
+            self.focus = Focus::Field(wrong);
+            return None;
+        }
+        let given = |field: &Field| Some((field.name.clone(), field.value().ok()??));
+        Some(Answer::Accepted(self.fields.iter().filter_map(given).collect::<Map<_, _>>()))
+    }
+
+    /// Whether a step still asks this; if not, what has become of it.
+    fn gone(&self, step: Option<&StepState>) -> Option<String> {
+        let (attempt, number) = self.asked;
+        let found = step.and_then(|step| step.attempts.iter().find(|one| one.number == attempt));
+        let asked = found.and_then(|attempt| attempt.questions.get(number as usize - 1));
+        if let Some(answered) = asked.and_then(|asked| asked.answered.as_ref()) {
+            return Some(format!("{} has answered it", text::clean(&answered.user)));
+        }
+        let open = step.and_then(StepState::question).is_some_and(|(which, _)| which == number)
+            && found.is_some_and(|attempt| attempt.ended_at.is_none());
+        (!open).then(|| format!("{} does not ask this any more", self.step))
+    }
+}
+
+impl App {
+    /// The form for answers that is open.
+    fn answer_form(&mut self) -> Option<&mut AnswerForm> {
+        self.layers.iter_mut().rev().find_map(|layer| match &mut layer.popup {
+            Popup::Answer(form) => Some(form.as_mut()),
+            _ => None,
+        })
+    }
+
+    /// Opens the form for what the selected step asks, as it was left.
+    pub(super) fn open_answer(&mut self) {
+        let Some(run) = &self.run else { return };
+        let Some(position) = run.position() else { return };
+        let (id, step) = (&run.state.plan.steps[position].step_id, &run.state.steps[position]);
+        let Some((number, asked)) = step.question() else { return };
+        let form = AnswerForm::new(run.id(), id, (step.last_attempt, number), &asked.question);
+        let same = |draft: &AnswerForm| (draft.run, &draft.step, draft.asked) == (form.run, &form.step, form.asked);
+        let draft = self.answer_draft.take().filter(same);
+        self.push(Popup::Answer(Box::new(draft.unwrap_or(form))));
+    }
+
+    /// A key in the form.
+    pub(super) fn answer_key(&mut self, event: KeyEvent) -> Vec<Effect> {
+        let pressed = |name: &str| name.parse() == Ok(Key::from(event));
+        let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
+        let charset = self.glyphs;
+        let Some(form) = self.answer_form() else { return Vec::new() };
+        if event.code == KeyCode::Esc || pressed("Ctrl-c") || (form.gone.is_some() && event.code == KeyCode::Enter) {
+            self.close_answer();
+            return Vec::new();
+        }
+        if form.sent.is_some() || form.gone.is_some() {
+            return Vec::new();
+        }
+        form.notice = None;
+        match event.code {
+            KeyCode::PageDown | KeyCode::PageUp => {
+                let (furthest, page) = views::answer::scrolling(form, area, charset);
+                let by = if event.code == KeyCode::PageDown { page as isize } else { -(page as isize) };
+                form.offset = form.offset.saturating_add_signed(by).min(furthest);
+                return Vec::new();
+            }
+            KeyCode::Enter => {}
+            _ => {
+                form.key(event);
+                return Vec::new();
+            }
+        }
+        let Some(answer) = form.answer() else { return Vec::new() };
+        let (run, step, question) = (form.run, form.step.clone(), Some(form.asked.1));
+        let command = Command::Answer { step, question, answer };
+        form.sent = Some(command.clone());
+        let notes = form.notes.clone();
+        vec![self.request(run, command, None, Some(&notes))]
+    }
+
+    /// What was typed is kept: the question is still open.
+    fn close_answer(&mut self) {
+        let Some(layer) = self.layers.pop() else { return };
+        let Popup::Answer(mut form) = layer.popup else { return };
+        match form.gone {
+            Some(gone) => self.say(gone),
+            None => {
+                self.say(format!("{} still waits for an answer; what you typed is kept", form.step));
+                form.sent = None;
+                self.answer_draft = Some(*form);
+            }
+        }
+    }
+
+    /// Pasted text goes into the field.
+    pub(super) fn answer_paste(&mut self, pasted: &str) {
+        let Some(form) = self.answer_form().filter(|form| form.sent.is_none()) else { return };
+        let pasted = pasted.trim_end_matches(['\n', '\r']);
+        match form.focus {
+            Focus::Notes => form.notes.insert(pasted),
+            Focus::Field(place) => {
+                if let Some(field) = form.fields.get_mut(place).filter(|field| !field.spec.is_choice()) {
+                    field.input.insert(pasted);
+                }
+            }
+            Focus::Yes | Focus::No => {}
+        }
+        form.check();
+    }
+
+    /// The engine has answered a command, which may be the form's.
+    pub(super) fn answer_answered(&mut self, command: &Command, result: &Result<Ack, Rejection>) {
+        let Some(form) = self.answer_form().filter(|form| form.sent.as_ref() == Some(command)) else { return };
+        match result {
+            Ok(_) => self.layers.retain(|layer| !matches!(layer.popup, Popup::Answer(_))),
+            Err(rejection) => {
+                form.sent = None;
+                form.notice = Some(text::clean(&rejection.to_string()).into_owned());
+            }
+        }
+    }
+
+    /// Looks whether the question is still open. Done once before a frame.
+    pub(super) fn refresh_answer(&mut self) {
+        let state = self.run.as_ref().map(|run| (run.id(), &run.state));
+        let form = self.layers.iter_mut().rev().find_map(|layer| match &mut layer.popup {
+            Popup::Answer(form) => Some(form),
+            _ => None,
+        });
+        let (Some((run, state)), Some(form)) = (state, form) else { return };
+        // Its own answer is told by the engine.
+        if form.run == run && form.sent.is_none() {
+            form.gone = form.gone(state.step(&form.step).map(|(_, step)| step));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What a step asks, and how an operator answers it.
+
+use super::screens::shown;
+use super::*;
+use crate::console::answering::{AnswerForm, Focus};
+use crate::console::popups::Popup;
+use crate::plan::Fields;
+use crate::run::{Answer, Question, Rejection, RejectionCode};
+
+const SIZE: (u16, u16) = (100, 30);
+
+const INSTRUCTIONS: &str = "# Before you sign\n\nLook at the report of **verify**, and at the machine itself.\n\n\
+    1. Is `df` below 80 %?\n2. Is anybody logged in who should not be? Ask in the channel when you are not sure, \
+    and wait for the answer before you go on.\n\nSee [the handbook](https://ops.example/handbook).";
+
+fn fields() -> Fields {
+    serde_json::from_value(json!({
+        "ticket": {"required": true, "description": "under which the change is filed"},
+        "state": {"enum": ["quiet", "busy"], "default": "quiet", "description": "how the machine looks"},
+        "users": {"type": "integer", "minimum": 0, "title": "logged in"}
+    }))
+    .unwrap()
+}
+
+fn question() -> Question {
+    Question {
+        title: "Sign the change off".into(),
+        message: Some(INSTRUCTIONS.into()),
+        fields: fields(),
+        is_task: true,
+        remind_seconds: Some(60.0),
+    }
+}
+
+fn change() -> Plan {
+    let person = json!({"kind": "manual", "instructions": INSTRUCTIONS});
+    let mut plan = plan(
+        "change",
+        "A change with a person in it",
+        vec![
+            step("verify"),
+            Step {
+                run: None,
+                agent_type: Some("person".into()),
+                name: Some("Sign the change off".into()),
+                ..step("sign")
+            },
+            Step {
+                run: None,
+                agent_type: Some("wait".into()),
+                parameters: json!({"seconds": 90}).as_object().unwrap().clone(),
+                ..step("settle")
+            },
+            step("ship"),
+        ],
+    );
+    plan.agents.insert("person".into(), serde_json::from_value(person).unwrap());
+    plan
+}
+
+impl Sim {
+    fn asked(mut self, step: &str, question: Question) -> Self {
+        let attempt = self.state.step(step).unwrap().1.attempt().unwrap();
+        let (number, question) = (attempt.questions.len() as u32 + 1, Arc::new(question));
+        let attempt = attempt.number;
+        self.input(&Input::Asked { step: step.into(), attempt, number, question });
+        self
+    }
+}
+
+/// The run waits for the signature.
+fn asking() -> Sim {
+    Sim::new(change()).ask(Command::Start).wait(30).done("verify").asked("sign", question()).wait(20)
+}
+
+fn waiting() -> Sim {
+    let values = json!({"ticket": "OPS-1"}).as_object().unwrap().clone();
+    let answer = Command::Answer { step: "sign".into(), question: None, answer: Answer::Accepted(values) };
+    let result = AgentResult { data: Some(json!({"ticket": "OPS-1"})), ..AgentResult::default() };
+    let done = Outcome { result: Some(Box::new(result)), ..Outcome::default() };
+    asking().because(answer, "all quiet").end("sign", done).wait(24)
+}
+
+fn form(app: &App) -> &AnswerForm {
+    match app.layers.last().map(|layer| &layer.popup) {
+        Some(Popup::Answer(form)) => form,
+        other => panic!("the form is open: {other:?}"),
+    }
+}
+
+fn typed(app: &mut App, text: &str) {
+    let now = app.now;
+    app.update(Event::Paste(text.into()), now);
+    screen(app);
+}
+
+fn opened(size: (u16, u16)) -> App {
+    let mut app = open(&asking(), size);
+    press(&mut app, "o");
+    app
+}
+
+#[test]
+fn a_run_that_asks_says_so_and_which_key_answers() {
+    shown("asks", |size| open(&asking(), size));
+    shown("answer_form", opened);
+    shown("answer_form_mistakes", |size| {
+        let mut app = opened(size);
+        press(&mut app, "Tab Tab");
+        typed(&mut app, "many");
+        press(&mut app, "Enter");
+        app
+    });
+    shown("answered", |size| {
+        let mut app = open(&waiting(), size);
+        press(&mut app, "k");
+        app
+    });
+    shown("waits_for_a_time", |size| open(&waiting(), size));
+    shown("why_asks", |size| {
+        let mut app = open(&asking(), size);
+        press(&mut app, "W");
+        app
+    });
+    shown("runs_asking", |size| {
+        let mut app = console(size);
+        app.update(Event::RunsListed(Ok((vec![asking().listed()], vec![]))), asking().now);
+        app.update(Event::PlansListed(vec![plan_entry(change())]), asking().now);
+        app.now = asking().now;
+        app
+    });
+}
+
+#[test]
+fn an_answer_is_sent_once_with_values_of_the_fields_types() {
+    let mut app = opened(SIZE);
+    assert_eq!(form(&app).focus, Focus::Field(0));
+    assert!(press(&mut app, "Enter").is_empty(), "the ticket is missing");
+    assert_eq!((form(&app).mistakes(), form(&app).focus), (1, Focus::Field(0)));
+    typed(&mut app, "OPS-1");
+    press(&mut app, "Tab Space Tab");
+    typed(&mut app, "2");
+    press(&mut app, "Tab");
+    typed(&mut app, "all quiet");
+    let effects = press(&mut app, "Enter");
+    let (command, _, reason) = sent(&effects);
+    let values = json!({"ticket": "OPS-1", "state": "busy", "users": 2}).as_object().unwrap().clone();
+    let expected = Command::Answer { step: "sign".into(), question: Some(1), answer: Answer::Accepted(values) };
+    assert_eq!((command, reason), (&expected, Some("all quiet")));
+    assert!(press(&mut app, "Enter").is_empty(), "sent once");
+    let now = app.now;
+    let refused = Rejection::new(RejectionCode::NotNow, "the run is being cancelled");
+    app.update(Event::Answered { command: expected.clone(), result: Err(refused) }, now);
+    assert_eq!(form(&app).notice.as_deref(), Some("the run is being cancelled"));
+    press(&mut app, "Enter");
+    let ack = crate::engine::Ack {
+        run_id: asking().state.run_id,
+        seq: 9,
+        status: crate::run::InterventionStatus::Applied,
+        duplicate: false,
+    };
+    app.update(Event::Answered { command: expected, result: Ok(ack) }, now);
+    assert!(app.layers.is_empty());
+    assert_eq!(said(&app), "sign has its answer");
+}
+
+#[test]
+fn the_other_answer_needs_no_field_and_takes_the_notes() {
+    let mut app = opened(SIZE);
+    press(&mut app, "Up Up Up");
+    assert_eq!(form(&app).focus, Focus::Notes);
+    typed(&mut app, "the disk is full");
+    press(&mut app, "Tab Right");
+    assert_eq!(form(&app).focus, Focus::No);
+    let effects = press(&mut app, "Enter");
+    let (command, _, reason) = sent(&effects);
+    assert_eq!(command, &Command::Answer { step: "sign".into(), question: Some(1), answer: Answer::Declined });
+    assert_eq!(reason, Some("the disk is full"));
+}
+
+#[test]
+fn what_was_typed_is_kept_while_the_question_is_open() {
+    let mut app = opened(SIZE);
+    typed(&mut app, "OPS-1");
+    press(&mut app, "Esc");
+    assert_eq!(said(&app), "sign still waits for an answer; what you typed is kept");
+    press(&mut app, "o");
+    assert_eq!(form(&app).fields[0].input.text(), "OPS-1");
+    // Somebody else is quicker.
+    let values = json!({"ticket": "OPS-2"}).as_object().unwrap().clone();
+    let mut sim = asking();
+    let seen = sim.events.len();
+    let answer = Command::Answer { step: "sign".into(), question: None, answer: Answer::Accepted(values) };
+    let request = sim.request(answer, "bob");
+    sim.input(&Input::Request(request));
+    let events = Arc::new(sim.events[seen..].to_vec());
+    app.update(Event::Batch { run: sim.state.run_id, events }, sim.now);
+    let text = screen(&mut app);
+    assert!(text.contains("bob has answered it"), "{text}");
+    assert!(press(&mut app, "Enter").is_empty() && app.layers.is_empty());
+    assert_eq!(said(&app), "bob has answered it");
+}
+
+#[test]
+fn a_key_that_answers_nothing_says_so() {
+    let mut app = open(&running(), SIZE);
+    press(&mut app, "o");
+    assert!(app.layers.is_empty() && said(&app).contains("is running, not held"), "{}", said(&app));
+}
+
+#[test]
+fn people_are_called_once_and_reminded_again_after_a_time() {
+    let mut app = console(SIZE);
+    let before = Sim::new(change()).ask(Command::Start).wait(30).done("verify");
+    app.update(update_of(&before), before.now);
+    let sim = asking();
+    let alerts = |effects: &[Effect]| -> Vec<String> {
+        effects.iter().filter_map(|one| if let Effect::Alert(said) = one { Some(said.clone()) } else { None }).collect()
+    };
+    assert_eq!(alerts(&app.update(update_of(&sim), sim.now)), ["change asks you something"]);
+    assert!(app.ticks(), "there is something to remind of");
+    let asked = sim.state.steps[1].question().unwrap().1.time;
+    let mut at = |seconds: i64| alerts(&app.update(Event::Tick, asked + TimeDelta::seconds(seconds)));
+    assert!(at(59).is_empty());
+    assert_eq!(at(60), ["change still waits for your answer"]);
+    assert!(at(61).is_empty() && at(119).is_empty());
+    assert_eq!(at(121).len(), 1, "and again");
+    let done = waiting();
+    app.update(update_of(&done), done.now);
+    assert!(alerts(&app.update(Event::Tick, done.now + TimeDelta::seconds(900))).is_empty());
+}
