@@ -472,10 +472,13 @@ async fn an_attempt_stops_at_once_wherever_it_waits() {
 async fn requests_that_follow_closely_share_a_connection() {
     let server = Server::new(|_, _| ok(json!(1))).await;
     let bench = Bench::new();
-    for _ in 0..3 {
+    // A connection is free again a moment after its answer has been read: that may take longer than the next request.
+    for _ in 0..50 {
         call(&bench, json!({"url": server.url("/"), "method": "GET"})).await;
+        let asked = server.asked();
+        if asked.last().unwrap().connection < asked.len() - 1 {
+            return;
+        }
     }
-    let connections: Vec<usize> = server.asked().iter().map(|asked| asked.connection).collect();
-    assert!(connections.iter().any(|connection| *connection < 2) && connections.len() == 3, "{connections:?}");
-    assert!(connections[2] < 2, "a connection for each request: {connections:?}");
+    panic!("a connection for each request");
 }
