@@ -64,6 +64,8 @@ pub enum Place {
     Run,
     /// What was: the open run's checkpoints, the versions of its plan, its interventions.
     History,
+    /// The open run's plan as a graph.
+    Graph,
 }
 
 /// So long good news is shown.
@@ -189,6 +191,7 @@ impl App {
             Place::Runs => Scope::Runs,
             Place::Run => Scope::Run,
             Place::History => Scope::History,
+            Place::Graph => Scope::Graph,
         }
     }
 
@@ -205,6 +208,7 @@ impl App {
             }
             (Place::Run, Some(run)) => !run.list.filter.is_empty(),
             (Place::History, _) => self.history.as_ref().is_some_and(|history| !history.filter.is_empty()),
+            (Place::Graph, _) => false,
             _ => !self.runs.filter.is_empty(),
         }
     }
@@ -236,7 +240,7 @@ impl App {
             return true;
         }
         match (self.place, &self.run) {
-            (Place::Run | Place::History, Some(run)) => run.ticks(),
+            (Place::Run | Place::History | Place::Graph, Some(run)) => run.ticks(),
             _ => self.runs.active().next().is_some(),
         }
     }
@@ -265,6 +269,7 @@ impl App {
                 run.refilter();
             }
             run.follow_selection();
+            run.list.rows.count(&run.state);
             let layout = views::layout::run(area, run);
             let rows = run.row_count();
             let height = layout.steps.height as usize;
@@ -282,6 +287,11 @@ impl App {
             let body = views::detail::body(layout.detail);
             self.output.set_size(body.width, body.height);
             run.log_back = run.log_back.min(run.log.lines().len().saturating_sub(layout.log.height.max(1) as usize));
+            if self.place == Place::Graph {
+                let room = views::graph::areas(area).drawing;
+                let position = run.position();
+                run.graph.refresh(&run.state, position, (room.width, room.height));
+            }
             if let Some(history) = &mut self.history {
                 self.wanted = history.refresh(&run.state, self.settings.zone, self.now).or(self.wanted.take());
                 let height = views::history::areas(area).list.height as usize;
@@ -320,7 +330,7 @@ impl App {
     pub fn title(&self) -> String {
         let waiting = self.runs.waiting_count();
         match (self.place, &self.run) {
-            (Place::Run | Place::History, Some(run)) => {
+            (Place::Run | Place::History | Place::Graph, Some(run)) => {
                 let counts = run.state.counts();
                 let state = views::header::word(run);
                 format!(

@@ -11,7 +11,9 @@ use crate::run::{
 };
 
 use super::document::Document;
+use super::graph::Graph;
 use super::log::Log;
+use super::rows::{Row, Rows, View};
 use super::text;
 
 /// Who owns the run.
@@ -79,6 +81,10 @@ pub struct StepList {
     pub filter: String,
     /// Positions that pass the filter; `None`: all.
     pub matches: Option<Vec<usize>>,
+    /// The selected heading; no step is selected then.
+    pub heading: Option<String>,
+    /// How the steps are shown, and the rows of that.
+    pub rows: Rows,
 }
 
 /// An estimate needs at least so many completed steps.
@@ -131,6 +137,8 @@ pub struct OpenRun {
     pub document: Document,
     /// Lines scrolled back in the log.
     pub log_back: usize,
+    /// The plan as a drawn graph.
+    pub graph: Graph,
     /// A step that is selected as soon as it is there.
     awaited: Option<String>,
     /// For the estimate.
@@ -152,6 +160,7 @@ impl OpenRun {
             storage: None,
             document: Document::default(),
             log_back: 0,
+            graph: Graph::default(),
             awaited: None,
             spent: Spent::default(),
             ownership,
@@ -174,6 +183,7 @@ impl OpenRun {
         self.ownership = ownership;
         self.adopt(recent, now);
         self.keep_selection();
+        self.arrange();
     }
 
     fn adopt(&mut self, recent: &[std::sync::Arc<Recorded>], now: DateTime<Utc>) {
@@ -202,7 +212,7 @@ impl OpenRun {
 
     /// Folds a batch.
     pub fn apply(&mut self, batch: &[std::sync::Arc<Recorded>]) {
-        let place = self.position();
+        let (place, plan) = (self.position(), self.state.plan_version);
         for recorded in batch {
             // What a fresh state already holds comes once more when a subscription was renewed.
             if recorded.seq <= self.state.seq {
@@ -225,6 +235,9 @@ impl OpenRun {
                 }
                 _ => {}
             }
+        }
+        if self.state.plan_version != plan {
+            self.arrange();
         }
         let awaited = self.awaited.as_ref().and_then(|id| self.state.position(id));
         if let Some(position) = awaited {
@@ -269,6 +282,9 @@ impl OpenRun {
     }
 
     fn keep_selection(&mut self) {
+        if self.list.heading.is_some() {
+            return;
+        }
         let known = self.list.selected.as_deref().is_some_and(|id| self.state.position(id).is_some());
         if !known {
             self.list.selected = self.state.plan.steps.first().map(|step| step.step_id.clone());
@@ -297,29 +313,114 @@ impl OpenRun {
         chosen.or_else(|| step.attempts.last()).map(|attempt| attempt.as_ref())
     }
 
-    /// How many rows the list of steps has.
+    /// How many rows the steps have.
     pub fn row_count(&self) -> usize {
-        self.list.matches.as_ref().map_or(self.state.steps.len(), Vec::len)
-    }
-
-    /// Position of the step in a row.
-    pub fn row(&self, row: usize) -> Option<usize> {
-        match &self.list.matches {
-            Some(matches) => matches.get(row).copied(),
-            None => (row < self.state.steps.len()).then_some(row),
+        match (self.list.rows.view, &self.list.matches) {
+            (View::List, Some(matches)) => matches.len(),
+            (View::List, None) => self.state.steps.len(),
+            _ => self.list.rows.len(),
         }
     }
 
-    /// The row of the selected step; `None` when the filter hides it.
-    pub fn selected_row(&self) -> Option<usize> {
-        self.row_of(self.position()?)
+    /// Position of the step in a row; `None` for a heading.
+    pub fn row(&self, row: usize) -> Option<usize> {
+        match (self.list.rows.view, &self.list.matches) {
+            (View::List, Some(matches)) => matches.get(row).copied(),
+            (View::List, None) => (row < self.state.steps.len()).then_some(row),
+            _ => match self.list.rows.get(row)? {
+                Row::Step(step) => Some(step.position),
+                Row::Heading(_) => None,
+            },
+        }
     }
 
-    /// The row of a step; `None` when the filter hides it.
+    /// The row of the selected step, or of the selected heading; `None` when the filter hides it.
+    pub fn selected_row(&self) -> Option<usize> {
+        match &self.list.heading {
+            Some(heading) => self.list.rows.heading_row(heading),
+            None => self.row_of(self.position()?),
+        }
+    }
+
+    /// The row of a step, or the one it is folded into; `None` when the filter hides it.
     pub fn row_of(&self, position: usize) -> Option<usize> {
-        match &self.list.matches {
-            Some(matches) => matches.binary_search(&position).ok(),
-            None => Some(position),
+        match (self.list.rows.view, &self.list.matches) {
+            (View::List, Some(matches)) => matches.binary_search(&position).ok(),
+            (View::List, None) => Some(position),
+            _ => self.list.rows.row_of(position),
+        }
+    }
+
+    /// Makes the rows anew after the plan, the view, the filter or what is folded has changed.
+    fn arrange(&mut self) {
+        self.list.rows.refresh(&self.state, self.list.matches.as_deref());
+        let gone = |key: &String| self.list.rows.heading_row(key).is_none();
+        if self.list.heading.as_ref().is_some_and(gone) {
+            self.list.heading = None;
+            self.list.selected = self.first_step();
+        }
+    }
+
+    /// The first step that has a row.
+    fn first_step(&self) -> Option<String> {
+        let first = (0..self.row_count()).find_map(|row| self.row(row))?;
+        self.state.plan.steps.get(first).map(|step| step.step_id.clone())
+    }
+
+    /// Shows the steps in the next view, at the same step.
+    pub fn next_view(&mut self) {
+        if let Some(heading) = self.list.heading.take() {
+            let section = self.list.rows.sections.iter().position(|section| section.is(&heading));
+            let first = section.and_then(|section| self.list.rows.sections[section].steps.first().copied());
+            self.list.selected = first.map(|first| self.state.plan.steps[first].step_id.clone());
+        }
+        self.list.rows.view = self.list.rows.view.next(self.state.order().is_graph());
+        self.arrange();
+        if let Some(position) = self.position() {
+            self.reveal(position);
+        }
+    }
+
+    /// Folds the selected heading, or what hangs below the selected step, or opens it again. Of a step that nothing hangs below, what is around it.
+    pub fn toggle_fold(&mut self) -> bool {
+        let rows = &self.list.rows;
+        let Some(row) = self.selected_row().and_then(|row| rows.get(row)) else { return false };
+        let key = match (row, rows.view) {
+            (Row::Heading(section), _) => rows.key(section).map(str::to_owned),
+            (Row::Step(step), View::Tree) if step.below > 0 => {
+                self.state.plan.steps.get(step.position).map(|step| step.step_id.clone())
+            }
+            (Row::Step(step), View::Stages) => {
+                let around = rows.sections.iter().position(|section| section.steps.contains(&step.position));
+                let key = around.and_then(|section| rows.key(section)).map(str::to_owned);
+                self.list.heading = key.clone();
+                key
+            }
+            _ => None,
+        };
+        let Some(key) = key else { return false };
+        if self.list.heading.is_some() {
+            self.list.selected = None;
+        }
+        self.list.chosen = true;
+        self.list.rows.toggle(&key);
+        self.arrange();
+        true
+    }
+
+    /// Opens what hides a step.
+    fn reveal(&mut self, position: usize) {
+        if self.list.rows.hides(position) {
+            self.list.rows.reveal(&self.state, position);
+            self.arrange();
+        }
+    }
+
+    /// Why there is no step that a key could be about.
+    pub fn no_step(&self) -> &'static str {
+        match self.list.heading {
+            Some(_) => "a heading is selected, and this is about one step: j and k go to its steps",
+            None => "no step is selected",
         }
     }
 
@@ -333,13 +434,20 @@ impl OpenRun {
         let row = row.min(self.row_count().saturating_sub(1));
         if let Some(position) = self.row(row) {
             self.select(position);
+        } else if let Some(Row::Heading(section)) = self.list.rows.get(row) {
+            self.list.heading = self.list.rows.key(section).map(str::to_owned);
+            self.list.selected = None;
+            self.list.chosen = true;
+            self.attempt = None;
         }
     }
 
     /// Selects a step, as the operator's choice.
     pub fn select(&mut self, position: usize) {
+        self.reveal(position);
         let Some(step) = self.state.plan.steps.get(position) else { return };
         self.list.chosen = true;
+        self.list.heading = None;
         if self.list.selected.as_deref() != Some(&step.step_id) {
             self.list.selected = Some(step.step_id.clone());
             self.attempt = None;
@@ -350,6 +458,7 @@ impl OpenRun {
     pub fn refilter(&mut self) {
         if self.list.filter.is_empty() {
             self.list.matches = None;
+            self.arrange();
             return;
         }
         let wanted: Vec<&str> = self.list.filter.split_whitespace().collect();
@@ -365,11 +474,26 @@ impl OpenRun {
             })
         });
         self.list.matches = Some(found.collect());
+        self.arrange();
         if self.selected_row().is_none()
-            && let Some(first) = self.row(0)
+            && let Some(first) = self.first_step()
         {
-            self.list.selected = Some(self.state.plan.steps[first].step_id.clone());
+            self.list.selected = Some(first);
             self.attempt = None;
+        }
+    }
+
+    /// Whether the selected node of the graph is a group, or out of one.
+    pub fn can_fold(&self) -> bool {
+        let node = self.graph.selected(self.position());
+        node.is_some_and(|node| self.graph.is_group(node) || self.graph.is_inside(node))
+    }
+
+    /// Makes sure that the selected step has a row: a filter that hides it is cleared.
+    pub fn show_selected(&mut self) {
+        if self.selected_row().is_none() && !self.list.filter.is_empty() {
+            self.list.filter.clear();
+            self.refilter();
         }
     }
 

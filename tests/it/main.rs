@@ -31,6 +31,7 @@ mod processes;
 mod prune;
 mod pty;
 mod pty_edit;
+mod pty_graph;
 mod pty_history;
 mod remote;
 mod run_change;

@@ -1,6 +1,7 @@
 //! Tests of the console as an operator meets it: states are driven through the real core, keys go in, screens come out. Clock and ids are fixed.
 
 mod form;
+mod graph;
 mod history;
 mod keys;
 mod saying;

@@ -3,6 +3,7 @@
 pub mod detail;
 pub mod footer;
 pub mod form;
+pub mod graph;
 pub mod header;
 pub mod history;
 pub mod layout;
@@ -38,6 +39,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         match (app.place, &app.run) {
             (Place::Run, Some(run)) => run::draw(app, run, &mut brush, area, &mut cursor),
             (Place::History, Some(run)) => history::draw(app, run, &mut brush, area, &mut cursor),
+            (Place::Graph, Some(run)) => graph::draw(app, run, &mut brush, area),
             _ => runs::draw(app, &mut brush, area, &mut cursor),
         }
         if !app.layers.is_empty() {
