@@ -7,6 +7,7 @@ use crate::plan::order::stages;
 use crate::run::{Counts, RunState};
 
 use super::graph::fold::step_depths;
+use super::run_model::OpenRun;
 use super::words;
 
 /// How the steps are shown.
@@ -262,6 +263,95 @@ impl Rows {
                     self.rows.push(Row::Step(StepRow { position: step, ..StepRow::default() }));
                 }
             }
+        }
+    }
+}
+
+impl OpenRun {
+    /// Makes the rows anew after the plan, the view, the filter or what is folded has changed.
+    pub(super) fn arrange(&mut self) {
+        self.list.rows.refresh(&self.state, self.list.matches.as_deref());
+        let gone = |key: &String| self.list.rows.heading_row(key).is_none();
+        if self.list.heading.as_ref().is_some_and(gone) {
+            self.list.heading = None;
+            self.list.selected = self.first_step();
+        }
+    }
+
+    /// The first step that has a row.
+    pub(super) fn first_step(&self) -> Option<String> {
+        let first = (0..self.row_count()).find_map(|row| self.row(row))?;
+        self.state.plan.steps.get(first).map(|step| step.step_id.clone())
+    }
+
+    /// Shows the steps in the next view, at the same step.
+    pub fn next_view(&mut self) {
+        if let Some(heading) = self.list.heading.take() {
+            let section = self.list.rows.sections.iter().position(|section| section.is(&heading));
+            let first = section.and_then(|section| self.list.rows.sections[section].steps.first().copied());
+            self.list.selected = first.map(|first| self.state.plan.steps[first].step_id.clone());
+        }
+        self.list.rows.view = self.list.rows.view.next(self.state.order().is_graph());
+        self.arrange();
+        if let Some(position) = self.position() {
+            self.reveal(position);
+        }
+    }
+
+    /// Folds the selected heading, or what hangs below the selected step, or opens it again. Of a step that nothing hangs below, what is around it.
+    pub fn toggle_fold(&mut self) -> bool {
+        let rows = &self.list.rows;
+        let Some(row) = self.selected_row().and_then(|row| rows.get(row)) else { return false };
+        let key = match (row, rows.view) {
+            (Row::Heading(section), _) => rows.key(section).map(str::to_owned),
+            (Row::Step(step), View::Tree) if step.below > 0 => {
+                self.state.plan.steps.get(step.position).map(|step| step.step_id.clone())
+            }
+            (Row::Step(step), View::Stages) => {
+                let around = rows.sections.iter().position(|section| section.steps.contains(&step.position));
+                let key = around.and_then(|section| rows.key(section)).map(str::to_owned);
+                self.list.heading = key.clone();
+                key
+            }
+            _ => None,
+        };
+        let Some(key) = key else { return false };
+        if self.list.heading.is_some() {
+            self.list.selected = None;
+        }
+        self.list.chosen = true;
+        self.list.rows.toggle(&key);
+        self.arrange();
+        true
+    }
+
+    /// Opens what hides a step.
+    pub(super) fn reveal(&mut self, position: usize) {
+        if self.list.rows.hides(position) {
+            self.list.rows.reveal(&self.state, position);
+            self.arrange();
+        }
+    }
+
+    /// Why there is no step that a key could be about.
+    pub fn no_step(&self) -> &'static str {
+        match self.list.heading {
+            Some(_) => "a heading is selected, and this is about one step: j and k go to its steps",
+            None => "no step is selected",
+        }
+    }
+
+    /// Whether the selected node of the graph is a group, or out of one.
+    pub fn can_fold(&self) -> bool {
+        let node = self.graph.selected(self.position());
+        node.is_some_and(|node| self.graph.is_group(node) || self.graph.is_inside(node))
+    }
+
+    /// Makes sure that the selected step has a row: a filter that hides it is cleared.
+    pub fn show_selected(&mut self) {
+        if self.selected_row().is_none() && !self.list.filter.is_empty() {
+            self.list.filter.clear();
+            self.refilter();
         }
     }
 }

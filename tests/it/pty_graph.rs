@@ -15,7 +15,7 @@ fn the_graph_is_live_and_leads_to_its_steps() {
     console.press("D");
     console.wait_for_text("4 steps in 3 layers");
     console.wait_for_text("needs nothing · needed by left and right");
-    for line in ["● first", "○ left", "╰─ ○ right", "○ join"] {
+    for line in ["● first", "○ left", "┗━ ○ right", "○ join"] {
         console.wait_for_text(line);
     }
     console.press("l");

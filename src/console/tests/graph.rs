@@ -325,3 +325,16 @@ fn every_view_of_many_steps_is_drawn_in_a_moment() {
         assert!(text.lines().count() == 45);
     }
 }
+
+#[test]
+fn every_size_shows_the_graph_and_the_tree() {
+    let sim = half_released();
+    for size in [(0, 0), (1, 1), (1, 40), (12, 60), (59, 24), (60, 16), (61, 30), (80, 15), (250, 70)] {
+        let mut app = open(&sim, size);
+        press(&mut app, "v v v v D");
+        for key in ["l", "j", "h", "k", "G", "g", "PgDn", "Space", "Enter", "D", "?", "Esc", "Esc"] {
+            press(&mut app, key);
+        }
+        assert_eq!(screen(&mut app).lines().count(), size.1 as usize);
+    }
+}

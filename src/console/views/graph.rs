@@ -38,7 +38,7 @@ pub fn areas(area: Rect) -> Areas {
     let about = Rect { y: body.bottom() - ABOUT, height: ABOUT, ..body };
     let gap = u16::from(roomy);
     let top = title.bottom() + gap;
-    let drawing = Rect { x: body.x + 1, y: top, width: body.width - 2, height: about.y - gap - top };
+    let drawing = Rect { x: body.x + 1, y: top, width: body.width.saturating_sub(2), height: about.y - gap - top };
     Areas { title, drawing, about }
 }
 
