@@ -231,12 +231,11 @@ pub fn label(node: &Node, state: &RunState) -> String {
         Node::Step(step) => id(*step).to_owned(),
         Node::Group(group) => match &group.kind {
             Kind::Named(name) => name.clone(),
-            Kind::Layers(layers) => format!("{layers} layers"),
-            Kind::Chain => {
+            Kind::Chain | Kind::Part | Kind::Layers(_) => {
                 let last = group.steps.last().copied().unwrap_or_default();
                 format!("{} … {}", id(group.steps[0]), id(last))
             }
-            Kind::Layer | Kind::Part => common(group.steps.iter().map(|step| id(*step))),
+            Kind::Layer => common(group.steps.iter().map(|step| id(*step))),
         },
     }
 }

@@ -84,13 +84,12 @@ fn heading(run: &OpenRun, drawing: &Drawing, brush: &mut Brush<'_>, areas: Areas
     let mut said = words::count(steps, "step");
     if layout.is_line() && groups == 0 && steps > 1 {
         said.push_str(", one after the other: no branches");
+    } else if groups > 0 {
+        said.push_str(&format!(" · {} folded: Enter opens one", words::count(groups, "group")));
     } else if !run.state.order().is_graph() && steps > 1 {
         said.push_str(&format!(" in {}", words::count(layout.layers.len(), "stage")));
     } else if steps > 1 {
         said.push_str(&format!(" in {}", words::count(layout.layers.len(), "layer")));
-    }
-    if groups > 0 {
-        said.push_str(&format!(" · {} folded: Enter opens one", words::count(groups, "group")));
     }
     let at = brush.text(at + 2, area.y, area.right().saturating_sub(at + 2), &said, Role::Muted);
     // Which way there is more than is seen.
