@@ -47,6 +47,13 @@ pub enum Action {
     UseVersion,
     Mark,
     Export,
+    Graph,
+    Visit,
+    Fold,
+    Left,
+    Right,
+    StepView,
+    FoldHeading,
     Why,
     NextNeedingMe,
     Open,
@@ -89,7 +96,9 @@ pub enum Scope {
     History,
     /// In the timeline of an open run.
     Timeline,
-    /// In an open run, its history and its timeline.
+    /// In the graph of an open run.
+    Graph,
+    /// In an open run, its history, its timeline and its graph.
     OfRun,
 }
 
@@ -233,6 +242,11 @@ pub const TABLE: &[Entry] = &[
     entry(Action::Fork, "fork", "make a new run that begins at the selected checkpoint (asks first)", "fork", &["f"], Scope::History, Group::History, 2, Kind::Local),
     entry(Action::Mark, "mark", "compare other versions with the selected one", "compare", &["Space"], Scope::History, Group::History, 2, Kind::Local),
     entry(Action::Export, "export", "write the run's snapshot, or the list of interventions, to a file", "export", &["X"], Scope::OfRun, Group::History, 26, Kind::Local),
+    entry(Action::Graph, "graph", "the plan as a graph: what waits for what", "graph", &["D"], Scope::OfRun, Group::Look, 27, Kind::Local),
+    entry(Action::Visit, "visit", "to the selected step among the steps; a group opens", "open", &["Enter"], Scope::Graph, Group::Look, 1, Kind::Local),
+    entry(Action::Fold, "fold", "fold the group this is out of; a whole group opens", "fold", &["Space"], Scope::Graph, Group::Look, 2, Kind::Local),
+    entry(Action::StepView, "step-view", "steps as a list, as a tree, by stage", "list, tree, stages", &["v"], Scope::Run, Group::Look, 28, Kind::Local),
+    entry(Action::FoldHeading, "fold-heading", "fold a stage or what hangs below a step, or open it again", "fold", &["Space"], Scope::Run, Group::Look, 29, Kind::Local),
     entry(Action::Why, "why", "why is it not running?", "why not running", &["W"], Scope::Run, Group::Look, 21, Kind::Local),
     entry(Action::NextNeedingMe, "next-needing-me", "go to the next thing that waits for a person", "needs me", &["!"], Scope::Everywhere, Group::Look, 23, Kind::Local),
     entry(Action::Open, "open", "open what is selected", "open", &["Enter"], Scope::Everywhere, Group::Look, 22, Kind::Local),
@@ -249,6 +263,8 @@ pub const TABLE: &[Entry] = &[
     entry(Action::Copy, "copy", "copy the pane's text", "copy", &["y"], Scope::Everywhere, Group::Output, 25, Kind::Local),
     entry(Action::Down, "down", "down", "down", &["j", "Down"], Scope::Everywhere, Group::Move, 0, Kind::Local),
     entry(Action::Up, "up", "up", "up", &["k", "Up"], Scope::Everywhere, Group::Move, 0, Kind::Local),
+    entry(Action::Left, "left", "left, in the graph", "left", &["h", "Left"], Scope::Graph, Group::Move, 0, Kind::Local),
+    entry(Action::Right, "right", "right, in the graph", "right", &["l", "Right"], Scope::Graph, Group::Move, 0, Kind::Local),
     entry(Action::First, "first", "to the beginning", "first", &["g", "Home"], Scope::Everywhere, Group::Move, 0, Kind::Local),
     entry(Action::Last, "last", "to the end", "last", &["G", "End"], Scope::Everywhere, Group::Move, 0, Kind::Local),
     entry(Action::PageDown, "page-down", "a page down", "page", &["PgDn", "Space"], Scope::Everywhere, Group::Move, 0, Kind::Local),
@@ -282,7 +298,7 @@ impl Scope {
     pub fn covers(self, place: Scope) -> bool {
         self == Scope::Everywhere
             || self == place
-            || (self == Scope::OfRun && matches!(place, Scope::Run | Scope::History | Scope::Timeline))
+            || (self == Scope::OfRun && matches!(place, Scope::Run | Scope::History | Scope::Timeline | Scope::Graph))
     }
 }
 
@@ -326,8 +342,8 @@ mod tests {
             &[Action::Start, Action::Pause, Action::Resume],
             &[Action::Hold, Action::Unhold],
             &[Action::Release, Action::Approve, Action::Answer],
-            &[Action::Start, Action::Restore, Action::UseVersion, Action::Open],
-            &[Action::Mark, Action::PageDown],
+            &[Action::Start, Action::Restore, Action::UseVersion, Action::Visit, Action::Open],
+            &[Action::Mark, Action::Fold, Action::FoldHeading, Action::PageDown],
         ];
         for (place, first) in TABLE.iter().enumerate() {
             for second in &TABLE[place + 1..] {
@@ -342,7 +358,7 @@ mod tests {
 
     #[test]
     fn keys_of_what_comes_later_are_free() {
-        for key in ["D", "M", ":"] {
+        for key in ["M", ":"] {
             assert!(TABLE.iter().all(|entry| !entry.keys.contains(&key)), "{key} is taken");
         }
     }

@@ -70,6 +70,8 @@ pub enum Place {
     History,
     /// The open run's attempts against time.
     Timeline,
+    /// The open run's plan as a graph.
+    Graph,
 }
 
 /// So long good news is shown.
@@ -208,6 +210,7 @@ impl App {
             Place::Run => Scope::Run,
             Place::History => Scope::History,
             Place::Timeline => Scope::Timeline,
+            Place::Graph => Scope::Graph,
         }
     }
 
@@ -224,6 +227,7 @@ impl App {
             }
             (Place::Run | Place::Timeline, Some(run)) => !run.list.filter.is_empty(),
             (Place::History, _) => self.history.as_ref().is_some_and(|history| !history.filter.is_empty()),
+            (Place::Graph, _) => false,
             _ => !self.runs.filter.is_empty(),
         }
     }
@@ -258,7 +262,7 @@ impl App {
             return true;
         }
         match (self.place, &self.run) {
-            (Place::Run | Place::History | Place::Timeline, Some(run)) => {
+            (Place::Run | Place::History | Place::Timeline | Place::Graph, Some(run)) => {
                 run.ticks() || run.estimate.is_old(&run.state, false, self.now)
             }
             _ => self.runs.active().next().is_some(),
@@ -290,6 +294,7 @@ impl App {
                 run.refilter();
             }
             run.follow_selection();
+            run.list.rows.count(&run.state);
             let layout = views::layout::run(area, run);
             let rows = run.row_count();
             let height = layout.steps.height as usize;
@@ -315,6 +320,11 @@ impl App {
                 timeline.offset = scrolled(timeline.offset, row, row, height, timeline.rows().len());
             }
             run.log_back = run.log_back.min(run.log.lines().len().saturating_sub(layout.log.height.max(1) as usize));
+            if self.place == Place::Graph {
+                let room = views::graph::areas(area).drawing;
+                let position = run.position();
+                run.graph.refresh(&run.state, position, (room.width, room.height));
+            }
             if let Some(history) = &mut self.history {
                 self.wanted = history.refresh(&run.state, self.settings.zone, self.now).or(self.wanted.take());
                 let height = views::history::areas(area).list.height as usize;
@@ -353,7 +363,7 @@ impl App {
     pub fn title(&self) -> String {
         let waiting = self.runs.waiting_count();
         match (self.place, &self.run) {
-            (Place::Run | Place::History | Place::Timeline, Some(run)) => {
+            (Place::Run | Place::History | Place::Timeline | Place::Graph, Some(run)) => {
                 let counts = run.state.counts();
                 let state = views::header::word(run);
                 format!(

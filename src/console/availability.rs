@@ -10,6 +10,7 @@ use crate::run::{
 use super::actions::{Action, Kind, Scope, Target};
 use super::app::{App, Drawn, Place};
 use super::history::Kind as HistoryKind;
+use super::rows::View;
 use super::run_model::{OpenRun, Ownership, Pane, Tab};
 
 /// A plan of more steps is not walked over for every frame: what an undo leads to is then said when its key is pressed.
@@ -26,6 +27,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             Place::Run if action.entry().scope == Scope::Timeline => "this works in the timeline: T shows it",
             Place::Run => "this works in the run's checkpoints and versions: C and V show them",
             Place::History | Place::Timeline => "this works among the steps: Esc goes back to them",
+            Place::Graph => "this works among the steps: Enter goes to the selected one",
         }
         .into());
     }
@@ -56,6 +58,10 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             }
             Some(_) => Ok(()),
         },
+        Action::Filter if app.place == Place::Graph => {
+            Err("the graph has no filter: Esc goes back to the steps, where / finds one".into())
+        }
+        Action::Copy if app.place == Place::Graph => Err("Enter goes to the step, and there it is copied".into()),
         Action::Mark if kind != Some(HistoryKind::Versions) => Err("this compares versions: V lists them".into()),
         Action::Open if app.place == Place::Runs && app.runs.selected.is_none() => {
             Err("there is nothing to open".into())
@@ -71,7 +77,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
         }
         Action::Why => {
             let run = run.ok_or("no run is open")?;
-            run.position().map(|_| ()).ok_or_else(|| "no step is selected".into())
+            run.position().map(|_| ()).ok_or_else(|| run.no_step().into())
         }
         Action::Answer => {
             let run = run.ok_or("no run is open")?;
@@ -86,7 +92,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
         Action::Modify | Action::MoveUp | Action::MoveDown => {
             let run = run.ok_or("no run is open")?;
             steerable(app, run)?;
-            let id = run.list.selected.as_deref().ok_or("no step is selected")?;
+            let id = run.list.selected.as_deref().ok_or(run.no_step())?;
             still_open(&run.state, id, false).map_err(|rejection| rejection.to_string())
         }
         Action::Add => {
@@ -95,12 +101,12 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             match run.state.status {
                 _ if run.state.cancelling => Err("the run is being cancelled".into()),
                 RunStatus::Completed => Err("the run is completed; retrying a step with everything after it, or going back to a checkpoint, reopens it".into()),
-                _ => run.position().map(|_| ()).ok_or_else(|| "no step is selected".into()),
+                _ => run.position().map(|_| ()).ok_or_else(|| run.no_step().into()),
             }
         }
         Action::Copy if run.is_none() => Err("there is nothing to copy here: open a run first".into()),
         Action::Copy if run.is_some_and(|run| run.focus == Pane::Steps && run.position().is_none()) => {
-            Err("no step is selected".into())
+            Err(run.map_or("no run is open", OpenRun::no_step).into())
         }
         _ => Ok(()),
     }
@@ -108,8 +114,12 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
 
 /// Whether an action has a meaning in the place and the list that is looked at: what has none is not shown as a key of the place.
 pub fn belongs(app: &App, action: Action) -> bool {
-    if action == Action::Copy {
-        return app.place != Place::Runs;
+    match action {
+        Action::Copy => return !matches!(app.place, Place::Runs | Place::Graph),
+        Action::Filter | Action::Graph if app.place == Place::Graph => return false,
+        Action::FoldHeading => return app.run.as_ref().is_some_and(|run| run.list.rows.view != View::List),
+        Action::Fold => return app.run.as_ref().is_some_and(OpenRun::can_fold),
+        _ => {}
     }
     if app.place == Place::Timeline {
         return action != Action::Timeline;
@@ -143,6 +153,18 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
             Some(RunStatus::Running) if drawn.live => Action::Pause,
             _ => Action::Resume,
         });
+    }
+    if has(Action::Visit) {
+        return Some(Action::Visit);
+    }
+    if has(Action::Fold) {
+        return Some(Action::Fold);
+    }
+    if has(Action::FoldHeading) {
+        let folds = |run: &OpenRun| run.list.rows.view != View::List && run.focus == Pane::Steps;
+        let fold = app.place == Place::Run && app.run.as_ref().is_some_and(folds);
+        let other = candidates.iter().find(|action| !matches!(action, Action::FoldHeading | Action::Mark)).copied();
+        return if fold { Some(Action::FoldHeading) } else { other.or(Some(Action::FoldHeading)) };
     }
     if has(Action::Start) && has(Action::Open) {
         let idle = drawn.status == Some(RunStatus::Idle) && app.place == Place::Run;
@@ -180,7 +202,7 @@ fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Op
         return Err(match action {
             Action::Restore => "no checkpoint is selected",
             Action::UseVersion => "no version is selected",
-            _ => "no step is selected",
+            _ => run.no_step(),
         }
         .into());
     };

@@ -97,7 +97,10 @@ impl App {
                 let rows = run.row_count();
                 if rows > 0 {
                     let row = run.selected_row().unwrap_or(0);
-                    run.select_row(if forward { (row + 1) % rows } else { (row + rows - 1) % rows });
+                    let next = |row: usize| if forward { (row + 1) % rows } else { (row + rows - 1) % rows };
+                    // A heading is no match.
+                    let mut after = std::iter::successors(Some(next(row)), |row| Some(next(*row))).take(rows);
+                    run.select_row(after.find(|row| run.row(*row).is_some()).unwrap_or(row));
                 }
             }
             (Place::History, Some(run)) => {

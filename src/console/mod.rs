@@ -11,6 +11,7 @@
 //! - [`app`]: the state and its update: no I/O, no clock. `run_model` is the open run, `runs_model` the list of runs and plans, `popups` what
 //!   lies over them, `availability` what is possible now.
 //! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
+//! - [`graph`], [`rows`]: the plan as a drawn graph; the steps as a tree and by stage.
 //! - [`history`], [`timeline`]: what was, as lists and against time. [`estimate`]: how much longer it takes.
 //! - [`values`]: the form for the values of a plan's variables. [`answering`]: the form for what a step asks; [`markdown`]: its instructions.
 //! - [`views`]: the drawing of each place. Never locks, waits or reads a file.
@@ -31,6 +32,7 @@ mod feed;
 mod filter;
 pub mod foretold;
 pub mod form;
+pub mod graph;
 pub mod history;
 mod input;
 pub mod keys;
@@ -44,6 +46,7 @@ pub mod output;
 pub mod plans;
 pub mod popups;
 mod questions;
+pub mod rows;
 pub mod run_model;
 pub mod runs_model;
 pub mod runtime;

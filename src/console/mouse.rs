@@ -5,9 +5,11 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
+use super::actions::Action;
 use super::app::{App, Effect, Place};
 use super::moving::movable;
 use super::popups::Popup;
+use super::rows::View;
 use super::run_model::{Pane, Tab};
 use super::runs_model::Line;
 use super::views;
@@ -89,15 +91,21 @@ impl App {
             return;
         }
         if self.place == Place::Timeline {
-            self.click_in_timeline(at);
-            return;
+            return self.click_in_timeline(at);
+        }
+        if self.place == Place::Graph {
+            return self.click_in_graph(at);
         }
         let Some(run) = &mut self.run else { return };
         let layout = views::layout::run(area, run);
         if layout.steps.contains(at) {
             run.focus = Pane::Steps;
             let row = run.list.offset + usize::from(at.y - layout.steps.y);
-            if let Some(position) = run.row(row) {
+            if run.list.rows.view != View::List {
+                if row < run.row_count() {
+                    run.select_row(row);
+                }
+            } else if let Some(position) = run.row(row) {
                 run.select(position);
                 let step = run.state.plan.steps[position].step_id.clone();
                 self.drag = Some(Drag { step, from: row, to: row, refused: None, asked: row });
@@ -131,6 +139,10 @@ impl App {
         }
         if self.place == Place::Timeline {
             self.step_in_timeline(by);
+            return Vec::new();
+        }
+        if self.place == Place::Graph {
+            self.move_in_graph(if by > 0 { Action::Down } else { Action::Up });
             return Vec::new();
         }
         let Some(run) = &mut self.run else { return Vec::new() };

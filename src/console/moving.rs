@@ -7,6 +7,7 @@ use crate::run::{Command, Rejection, RunState};
 
 use super::app::{App, Effect};
 use super::availability;
+use super::rows::View;
 use super::run_model::OpenRun;
 
 /// A move that was sent.
@@ -39,6 +40,9 @@ pub fn to_place(state: &RunState, from: usize, to: usize) -> Option<Command> {
 pub fn movable(app: &App, run: &OpenRun, from: usize, by: isize) -> Result<Command, String> {
     if !run.list.filter.is_empty() {
         return Err("the filter hides what it would pass: Esc clears it".into());
+    }
+    if run.list.rows.view != View::List {
+        return Err("steps are moved in the list, which has their order: v shows it".into());
     }
     let to = from.checked_add_signed(by).filter(|to| *to < run.state.steps.len());
     let end = if by < 0 { "first" } else { "last" };

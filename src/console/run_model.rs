@@ -10,7 +10,9 @@ use crate::run::{Event, Input as RunInput, Moment, Recorded, RunState, RunStatus
 
 use super::document::Document;
 use super::estimate::Estimate;
+use super::graph::Graph;
 use super::log::Log;
+use super::rows::{Row, Rows, View};
 use super::text;
 
 /// Who owns the run.
@@ -78,6 +80,10 @@ pub struct StepList {
     pub filter: String,
     /// Positions that pass the filter; `None`: all.
     pub matches: Option<Vec<usize>>,
+    /// The selected heading; no step is selected then.
+    pub heading: Option<String>,
+    /// How the steps are shown, and the rows of that.
+    pub rows: Rows,
 }
 
 /// An open run.
@@ -109,6 +115,8 @@ pub struct OpenRun {
     pub document: Document,
     /// Lines scrolled back in the log.
     pub log_back: usize,
+    /// The plan as a drawn graph.
+    pub graph: Graph,
     /// A step that is selected as soon as it is there.
     awaited: Option<String>,
     /// What is to come of it.
@@ -130,6 +138,7 @@ impl OpenRun {
             storage: None,
             document: Document::default(),
             log_back: 0,
+            graph: Graph::default(),
             awaited: None,
             estimate: Estimate::default(),
             ownership,
@@ -146,6 +155,7 @@ impl OpenRun {
         self.ownership = ownership;
         self.adopt(recent);
         self.keep_selection();
+        self.arrange();
     }
 
     fn adopt(&mut self, recent: &[std::sync::Arc<Recorded>]) {
@@ -165,7 +175,7 @@ impl OpenRun {
 
     /// Folds a batch.
     pub fn apply(&mut self, batch: &[std::sync::Arc<Recorded>]) {
-        let place = self.position();
+        let (place, plan) = (self.position(), self.state.plan_version);
         for recorded in batch {
             // What a fresh state already holds comes once more when a subscription was renewed.
             if recorded.seq <= self.state.seq {
@@ -179,6 +189,9 @@ impl OpenRun {
                 }
                 _ => {}
             }
+        }
+        if self.state.plan_version != plan {
+            self.arrange();
         }
         let awaited = self.awaited.as_ref().and_then(|id| self.state.position(id));
         if let Some(position) = awaited {
@@ -223,6 +236,9 @@ impl OpenRun {
     }
 
     fn keep_selection(&mut self) {
+        if self.list.heading.is_some() {
+            return;
+        }
         let known = self.list.selected.as_deref().is_some_and(|id| self.state.position(id).is_some());
         if !known {
             self.list.selected = self.state.plan.steps.first().map(|step| step.step_id.clone());
@@ -251,29 +267,41 @@ impl OpenRun {
         chosen.or_else(|| step.attempts.last()).map(|attempt| attempt.as_ref())
     }
 
-    /// How many rows the list of steps has.
+    /// How many rows the steps have.
     pub fn row_count(&self) -> usize {
-        self.list.matches.as_ref().map_or(self.state.steps.len(), Vec::len)
-    }
-
-    /// Position of the step in a row.
-    pub fn row(&self, row: usize) -> Option<usize> {
-        match &self.list.matches {
-            Some(matches) => matches.get(row).copied(),
-            None => (row < self.state.steps.len()).then_some(row),
+        match (self.list.rows.view, &self.list.matches) {
+            (View::List, Some(matches)) => matches.len(),
+            (View::List, None) => self.state.steps.len(),
+            _ => self.list.rows.len(),
         }
     }
 
-    /// The row of the selected step; `None` when the filter hides it.
-    pub fn selected_row(&self) -> Option<usize> {
-        self.row_of(self.position()?)
+    /// Position of the step in a row; `None` for a heading.
+    pub fn row(&self, row: usize) -> Option<usize> {
+        match (self.list.rows.view, &self.list.matches) {
+            (View::List, Some(matches)) => matches.get(row).copied(),
+            (View::List, None) => (row < self.state.steps.len()).then_some(row),
+            _ => match self.list.rows.get(row)? {
+                Row::Step(step) => Some(step.position),
+                Row::Heading(_) => None,
+            },
+        }
     }
 
-    /// The row of a step; `None` when the filter hides it.
+    /// The row of the selected step, or of the selected heading; `None` when the filter hides it.
+    pub fn selected_row(&self) -> Option<usize> {
+        match &self.list.heading {
+            Some(heading) => self.list.rows.heading_row(heading),
+            None => self.row_of(self.position()?),
+        }
+    }
+
+    /// The row of a step, or the one it is folded into; `None` when the filter hides it.
     pub fn row_of(&self, position: usize) -> Option<usize> {
-        match &self.list.matches {
-            Some(matches) => matches.binary_search(&position).ok(),
-            None => Some(position),
+        match (self.list.rows.view, &self.list.matches) {
+            (View::List, Some(matches)) => matches.binary_search(&position).ok(),
+            (View::List, None) => Some(position),
+            _ => self.list.rows.row_of(position),
         }
     }
 
@@ -287,13 +315,20 @@ impl OpenRun {
         let row = row.min(self.row_count().saturating_sub(1));
         if let Some(position) = self.row(row) {
             self.select(position);
+        } else if let Some(Row::Heading(section)) = self.list.rows.get(row) {
+            self.list.heading = self.list.rows.key(section).map(str::to_owned);
+            self.list.selected = None;
+            self.list.chosen = true;
+            self.attempt = None;
         }
     }
 
     /// Selects a step, as the operator's choice.
     pub fn select(&mut self, position: usize) {
+        self.reveal(position);
         let Some(step) = self.state.plan.steps.get(position) else { return };
         self.list.chosen = true;
+        self.list.heading = None;
         if self.list.selected.as_deref() != Some(&step.step_id) {
             self.list.selected = Some(step.step_id.clone());
             self.attempt = None;
@@ -304,6 +339,7 @@ impl OpenRun {
     pub fn refilter(&mut self) {
         if self.list.filter.is_empty() {
             self.list.matches = None;
+            self.arrange();
             return;
         }
         let wanted: Vec<&str> = self.list.filter.split_whitespace().collect();
@@ -319,10 +355,11 @@ impl OpenRun {
             })
         });
         self.list.matches = Some(found.collect());
+        self.arrange();
         if self.selected_row().is_none()
-            && let Some(first) = self.row(0)
+            && let Some(first) = self.first_step()
         {
-            self.list.selected = Some(self.state.plan.steps[first].step_id.clone());
+            self.list.selected = Some(first);
             self.attempt = None;
         }
     }

@@ -109,6 +109,16 @@ impl App {
             Action::Interventions => self.look_back(HistoryKind::Interventions),
             Action::Timeline => self.look_at_time(),
             Action::Mark => self.in_history(History::mark),
+            Action::Graph => self.show_graph(),
+            Action::Visit => self.visit(),
+            Action::Fold => self.fold(),
+            Action::StepView => self.next_view(),
+            Action::FoldHeading => {
+                let folded = self.run.as_mut().is_some_and(OpenRun::toggle_fold);
+                if !folded {
+                    self.complain("fold: nothing hangs below this step");
+                }
+            }
             Action::Fork => return self.fork(),
             Action::Export => return self.export(),
             _ => match self.place {
@@ -116,6 +126,7 @@ impl App {
                 Place::Run => self.move_in_run(action),
                 Place::History => self.move_in_history(action),
                 Place::Timeline => self.move_in_time(action),
+                Place::Graph => self.move_in_graph(action),
             },
         }
         Vec::new()
@@ -435,6 +446,10 @@ impl App {
             }
             return Vec::new();
         }
+        if self.place == Place::Graph {
+            self.place = Place::Run;
+            return Vec::new();
+        }
         let Some(run) = self.run.as_mut().filter(|_| self.place == Place::Run) else {
             if !self.runs.filter.is_empty() {
                 self.runs.filter.clear();
@@ -465,7 +480,7 @@ impl App {
 
     /// The next step that waits for a person, in this run or else in the next run that waits.
     fn next_needing_me(&mut self) -> Vec<Effect> {
-        let among_steps = self.place == Place::Run;
+        let among_steps = matches!(self.place, Place::Run | Place::Graph);
         let here = self.run.as_mut().filter(|_| self.place != Place::Runs);
         let current = here.as_ref().map(|run| run.id());
         if let Some(run) = here {
@@ -477,7 +492,10 @@ impl App {
             let selected = run.position().filter(|place| !among_steps && needing.contains(place));
             if let Some(position) = selected.or(another) {
                 self.history = None;
-                self.place = Place::Run;
+                run.graph.group = None;
+                if self.place != Place::Graph {
+                    self.place = Place::Run;
+                }
                 if !run.list.filter.is_empty() {
                     run.list.filter.clear();
                     run.refilter();
@@ -503,6 +521,13 @@ impl App {
                 Vec::new()
             }
         }
+    }
+
+    /// The steps in another order, at the same step.
+    fn next_view(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        run.next_view();
+        run.focus = Pane::Steps;
     }
 
     fn explain(&mut self) {

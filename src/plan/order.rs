@@ -132,6 +132,11 @@ impl Order {
         self.successors.of(node).iter().map(|node| *node as usize)
     }
 
+    /// The nodes that this one waits for.
+    pub fn predecessors(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
+        self.predecessors.of(node).iter().map(|node| *node as usize)
+    }
+
     /// How many steps the longest chain of work has that begins with this step, itself included. Who starts the longest first ends soonest.
     pub fn chain(&self, step: usize) -> u32 {
         self.chains.get(step).copied().unwrap_or(0)

@@ -191,7 +191,8 @@ impl Counts {
         self.0[to as usize] += 1;
     }
 
-    pub(super) fn add(&mut self, status: StepStatus) {
+    /// Counts one more.
+    pub fn add(&mut self, status: StepStatus) {
         self.0[status as usize] += 1;
     }
 }

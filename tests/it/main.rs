@@ -36,6 +36,7 @@ mod processes;
 mod prune;
 mod pty;
 mod pty_edit;
+mod pty_graph;
 mod pty_history;
 mod pty_timeline;
 mod remote;

@@ -2,6 +2,7 @@
 
 mod answering;
 mod form;
+mod graph;
 mod history;
 mod keys;
 mod saying;

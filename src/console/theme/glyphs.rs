@@ -56,6 +56,10 @@ pub struct Glyphs {
     pub standing: &'static str,
     /// Before the name of a step that decides how long the run takes.
     pub critical: &'static str,
+    /// Beside what is folded.
+    pub folded: &'static str,
+    /// Beside what can be folded.
+    pub unfolded: &'static str,
     charset: Charset,
 }
 
@@ -87,6 +91,8 @@ impl Glyphs {
         backoff: "·",
         standing: "░",
         critical: "»",
+        folded: "▸",
+        unfolded: "▾",
         charset: Charset::Unicode,
     };
 
@@ -117,6 +123,8 @@ impl Glyphs {
         backoff: ".",
         standing: ":",
         critical: ">",
+        folded: "+",
+        unfolded: "-",
         charset: Charset::Ascii,
     };
 
@@ -162,6 +170,43 @@ impl Glyphs {
             RunStatus::Cancelled => ("⊘", "-"),
         };
         self.choose(unicode, ascii)
+    }
+
+    /// A piece of a line that touches these sides of its cell: 1 the upper, 2 the right, 4 the lower, 8 the left one; those in `heavy` stand out.
+    pub const fn line(&self, sides: u8, heavy: u8) -> &'static str {
+        // By the weights of the four sides, none, light or heavy, as digits to the base three.
+        #[rustfmt::skip]
+        const LINES: [&str; 81] = [
+            " ", "╴", "╸", "╷", "╮", "┑", "╻", "┒", "┓", "╶", "─", "╾", "╭", "┬", "┭", "┎", "┰", "┱", "╺", "╼", "━", "┍", "┮", "┯", "┏", "┲", "┳",
+            "╵", "╯", "┙", "│", "┤", "┥", "╽", "┧", "┪", "╰", "┴", "┵", "├", "┼", "┽", "┟", "╁", "╅", "┕", "┶", "┷", "┝", "┾", "┿", "┢", "╆", "╈",
+            "╹", "┚", "┛", "╿", "┦", "┩", "┃", "┨", "┫", "┖", "┸", "┹", "┞", "╀", "╃", "┠", "╂", "╉", "┗", "┺", "┻", "┡", "╄", "╇", "┣", "╊", "╋",
+        ];
+        if let Charset::Ascii = self.charset {
+            let straight = match sides | heavy {
+                1 | 4 | 5 => Some(("|", "#")),
+                2 | 8 | 10 => Some(("-", "=")),
+                _ => None,
+            };
+            return match straight {
+                Some((_, glyph)) if heavy != 0 => glyph,
+                Some((glyph, _)) => glyph,
+                None if heavy != 0 => "#",
+                None => "+",
+            };
+        }
+        let (mut at, mut side) = (0, 1);
+        while side <= 8 {
+            at = at * 3
+                + if heavy & side != 0 {
+                    2
+                } else if sides & side != 0 {
+                    1
+                } else {
+                    0
+                };
+            side <<= 1;
+        }
+        LINES[at as usize]
     }
 
     const fn choose(&self, unicode: &'static str, ascii: &'static str) -> &'static str {

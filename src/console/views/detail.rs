@@ -19,7 +19,11 @@ use super::paint::Brush;
 /// Draws heading, facts and tab.
 pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: Rect, cursor: &mut Option<(u16, u16)>) {
     let Some(position) = run.position() else {
-        brush.text(title.x + 1, title.y, title.width, "no step is selected", Role::Muted);
+        let said = match run.list.heading {
+            Some(_) => "a heading: Space folds it or opens it again, j and k go to its steps",
+            None => "no step is selected",
+        };
+        brush.text(title.x + 1, title.y, title.width.saturating_sub(2), said, Role::Muted);
         return;
     };
     heading(run, brush, title, position);

@@ -98,7 +98,8 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
             }
         };
         if selected != Some(place) {
-            keys = vec![("!", "goes there")];
+            let drawn = app.place == Place::Graph && run.position() == Some(place);
+            keys = vec![if drawn { (Action::Visit.key(), "goes to it") } else { ("!", "goes there") }];
         }
         if state.status == RunStatus::Paused && state.paused.contains(&crate::run::PauseReason::Operator) {
             keys.push(key(Action::Resume));

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod detail;
 pub mod footer;
 pub mod form;
+pub mod graph;
 pub mod header;
 pub mod history;
 pub mod layout;
@@ -41,6 +42,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
             (Place::Run, Some(run)) => run::draw(app, run, &mut brush, area, &mut cursor),
             (Place::History, Some(run)) => history::draw(app, run, &mut brush, area, &mut cursor),
             (Place::Timeline, Some(run)) => timeline::draw(app, run, &mut brush, area, &mut cursor),
+            (Place::Graph, Some(run)) => graph::draw(app, run, &mut brush, area),
             _ => runs::draw(app, &mut brush, area, &mut cursor),
         }
         if !app.layers.is_empty() {

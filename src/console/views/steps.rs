@@ -5,9 +5,11 @@ use ratatui::layout::Rect;
 use crate::run::{OutcomeStatus, SkipReason, StepStatus};
 
 use super::super::app::{App, FilterOf};
+use super::super::graph::{LOUD, wires};
 use super::super::mouse::Drag;
+use super::super::rows::{Row, StepRow, View};
 use super::super::run_model::{OpenRun, Pane};
-use super::super::theme::{Role, step_word};
+use super::super::theme::{Role, step_role, step_word};
 use super::super::{text, words};
 use super::paint::Brush;
 
@@ -37,12 +39,15 @@ impl Columns {
 pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: Rect, cursor: &mut Option<(u16, u16)>) {
     heading(app, run, brush, title, area.height as usize, cursor);
     let columns = Columns::new(area.width);
-    let offset = run.list.offset;
+    let (offset, selected) = (run.list.offset, run.selected_row());
     let shown = |row: usize| app.drag.as_ref().map_or(row, |drag| drag.shown(row));
     for row in offset..(offset + area.height as usize).min(run.row_count()) {
+        let place = Rect { y: area.y + (row - offset) as u16, height: 1, ..area };
+        if let Some(Row::Heading(section)) = run.list.rows.get(row) {
+            section_line(run, brush, place, section, selected == Some(row));
+        }
         let Some(position) = run.row(shown(row)) else { continue };
-        let y = area.y + (row - offset) as u16;
-        line(app, run, brush, Rect { y, height: 1, ..area }, &columns, position);
+        line(app, run, brush, place, &columns, position);
     }
     if run.row_count() == 0 {
         let said = if run.list.filter.is_empty() {
@@ -74,6 +79,10 @@ fn heading(
     if height > 0 && rows > height {
         let last = (run.list.offset + height).min(rows);
         count.push_str(&format!(" · {}–{last}", run.list.offset + 1));
+    }
+    let view = run.list.rows.view;
+    if view != View::List {
+        count.push_str(&format!(" · {}", view.word()));
     }
     let x = brush.text(at + 2, title.y, title.right().saturating_sub(at + 2), &count, Role::Muted) + 3;
     let x = unseen(run, brush, title, x, height);
@@ -136,16 +145,21 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
         () if quiet => Role::Muted,
         () => Role::Text,
     };
-    let point = step.status == StepStatus::Pending && state.is_hold_point(position);
-    let at = if point {
-        let glyph = brush.glyphs.step(StepStatus::Held);
-        let at = brush.text(x, y, 1, glyph, Role::Held);
-        at + 1
-    } else {
-        x
-    };
-    let room = columns.name.saturating_sub(1 + (at - x));
-    let at_name = brush.text(at, y, room, &definition.step_id, name_role);
+    let hangs = run.row_of(position).and_then(|row| run.list.rows.get(row));
+    let hangs = hangs.and_then(|row| if let Row::Step(hangs) = row { Some(hangs) } else { None });
+    let mut at = hangs.map_or(x, |hangs| branch(brush, (x, y), columns.name, &hangs));
+    if step.status == StepStatus::Pending && state.is_hold_point(position) {
+        at = brush.text(at, y, 1, brush.glyphs.step(StepStatus::Held), Role::Held) + 1;
+    }
+    let end = (x + columns.name).saturating_sub(1);
+    let marks = hangs.map(|hangs| marks(&hangs)).unwrap_or_default();
+    let kept = marks.iter().map(|(short, _)| text::width(short) as u16).sum::<u16>();
+    let mut at_name = brush.text(at, y, end.saturating_sub(at + kept), &definition.step_id, name_role);
+    for (short, long) in &marks {
+        let left = end.saturating_sub(at_name);
+        let said = if text::width(long) <= left as usize { long } else { short };
+        at_name = brush.text(at_name, y, left, said, Role::Faint);
+    }
     if let Some(name) = definition.name.as_deref().filter(|name| *name != definition.step_id) {
         let left = (x + columns.name).saturating_sub(at_name + 3);
         // A name that is cut to a syllable says nothing.
@@ -191,9 +205,83 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
     }
 }
 
+/// The heading of a section: what it is, and how far.
+fn section_line(run: &OpenRun, brush: &mut Brush<'_>, area: Rect, section: usize, selected: bool) {
+    let section = &run.list.rows.sections[section];
+    if selected {
+        brush.over(area, if run.focus == Pane::Steps { Role::Selection } else { Role::SelectionIdle });
+        brush.text(area.x, area.y, 1, brush.glyphs.selected, Role::Accent);
+    }
+    let right = area.right();
+    let glyph = if section.folded { brush.glyphs.folded } else { brush.glyphs.unfolded };
+    let at = brush.text(area.x + 1, area.y, 1, glyph, Role::Muted) + 1;
+    let mut at = brush.text(at, area.y, right.saturating_sub(at), &section.title, Role::Strong);
+    let all = section.steps.len();
+    let done = words::thousands(section.counts.done() as usize);
+    let mut facts = vec![(format!("{done} of {} done", words::thousands(all)), Role::Muted)];
+    if section.shown < all {
+        facts.insert(0, (format!("{} shown", words::thousands(section.shown)), Role::Accent));
+    }
+    for status in LOUD {
+        let number = section.counts.of(status) as usize;
+        if number > 0 {
+            facts.push((format!("{} {}", words::thousands(number), step_word(status)), step_role(status)));
+        }
+    }
+    for (said, role) in facts {
+        // What does not fit is left out whole.
+        if usize::from(right.saturating_sub(at)) < text::width(&said) + 3 {
+            break;
+        }
+        at = brush.text(at, area.y, right - at, " · ", Role::Faint);
+        at = brush.text(at, area.y, right - at, &said, role);
+    }
+}
+
+/// Columns of one level of the tree.
+const LEVEL: u16 = 2;
+
+/// The lines before a step in the tree; gives back the column after them.
+fn branch(brush: &mut Brush<'_>, (x, y): (u16, u16), room: u16, hangs: &StepRow) -> u16 {
+    let levels = u32::from(room / 2 / LEVEL).max(1);
+    if hangs.depth > levels {
+        // Too deep to be drawn: the depth as a number in the room of the lines.
+        let depth = format!("{}{}", brush.glyphs.ellipsis, hangs.depth);
+        brush.text(x, y, levels as u16 * LEVEL, &depth, Role::Faint);
+        return x + levels as u16 * LEVEL;
+    }
+    let mut at = x;
+    for level in 1..hangs.depth {
+        if hangs.branches >> (level - 1) & 1 == 1 {
+            brush.text(at, y, 1, brush.glyphs.line(wires::UP | wires::DOWN, 0), Role::Rule);
+        }
+        at += LEVEL;
+    }
+    if hangs.depth > 0 {
+        let below = if hangs.last { 0 } else { wires::DOWN };
+        brush.text(at, y, 1, brush.glyphs.line(wires::UP | wires::RIGHT | below, 0), Role::Rule);
+        at += LEVEL;
+        brush.text(at - 1, y, 1, if hangs.folded { brush.glyphs.folded } else { brush.glyphs.rule }, Role::Rule);
+    }
+    at
+}
+
+/// What is to be known of where a step hangs, short and in words: how many more steps it needs, and how many are folded away below it.
+fn marks(hangs: &StepRow) -> Vec<(String, String)> {
+    let mut marks = Vec::new();
+    if hangs.folded {
+        let below = words::thousands(hangs.below as usize);
+        marks.push((format!(" ({below})"), format!(" ({below} below)")));
+    }
+    if hangs.more > 0 {
+        marks.push((format!(" +{}", hangs.more), format!(" +{} it needs", hangs.more)));
+    }
+    marks
+}
+
 /// The bracket beside steps that run side by side.
 fn group(run: &OpenRun, position: usize, ascii: bool) -> &'static str {
-    if run.state.order().is_graph() || run.list.matches.is_some() {
+    if run.state.order().is_graph() || run.list.matches.is_some() || run.list.rows.view != View::List {
         return " ";
     }
     let steps = &run.state.plan.steps;
@@ -219,7 +307,7 @@ fn bar(brush: &mut Brush<'_>, x: u16, y: u16, cells: u16, value: f64) {
 }
 
 /// A word on the row: why it failed, who skipped it, when it tries again.
-fn note(app: &App, run: &OpenRun, position: usize) -> (String, Role) {
+pub fn note(app: &App, run: &OpenRun, position: usize) -> (String, Role) {
     let state = &run.state;
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
     match step.status {
