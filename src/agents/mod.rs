@@ -9,6 +9,7 @@ mod group;
 mod jsonl;
 mod live;
 mod masking;
+mod notes;
 pub mod output;
 mod procfs;
 mod result;
