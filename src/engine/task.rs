@@ -35,10 +35,6 @@ const NOTICES: usize = 4096;
 /// How much is taken in before the disk is given what was decided: bounds a group, and how long an answer can take.
 const INTAKE: usize = 4096;
 
-/// How much the disk is given at once. With more than this at the same time, the engine decides what follows on one part while the next is
-/// being written.
-const GROUP: usize = 256;
-
 /// How soon a clock that was set forward, or a machine that has slept, is noticed.
 const CLOCK_JUMPS: Duration = Duration::from_secs(1);
 
@@ -538,13 +534,11 @@ impl Engine {
     /// Has recorded what was decided, as far as the recorder is free.
     fn submit(&mut self) {
         while !self.busy {
-            let rest = self.pending.split_off(self.pending.len().min(GROUP));
-            let mut group = Group { entries: std::mem::replace(&mut self.pending, rest) };
-            let closing = self.pending.is_empty() && !self.to_close.is_empty();
-            if group.entries.is_empty() && !closing {
+            let mut group = Group { entries: std::mem::take(&mut self.pending) };
+            if group.entries.is_empty() && self.to_close.is_empty() {
                 return;
             }
-            if !closing {
+            if self.to_close.is_empty() {
                 match self.recorder.record(group) {
                     Ok(committed) => {
                         self.on_committed(committed);
@@ -554,9 +548,7 @@ impl Engine {
                 }
             }
             self.busy = true;
-            if closing {
-                self.in_flight.append(&mut self.to_close);
-            }
+            self.in_flight.append(&mut self.to_close);
             // Never more than one group is in flight, so it is refused only when the recorder is gone: then its channel says so as well.
             if let Err(error) = self.recorder.submit(group) {
                 tracing::error!(%error, "the recorder took no group");
