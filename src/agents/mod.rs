@@ -13,6 +13,7 @@ mod jsonl;
 mod live;
 mod manual;
 mod masking;
+mod notes;
 pub mod output;
 mod procfs;
 mod result;

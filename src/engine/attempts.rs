@@ -64,6 +64,11 @@ pub(super) struct Launcher {
 }
 
 impl Launcher {
+    /// The run is let go: none of its attempts is alive, and none will follow.
+    pub fn run_closed(&self, run_id: Uuid) {
+        self.warden.clear_notes(&super::output_dir(&self.root, run_id));
+    }
+
     /// Starts an attempt whose start is durable, or takes one up again that another engine has started; `asked`: what it has asked by then.
     pub fn start(&self, run: &LiveRun, step_id: &str, number: u32, asked: Vec<Asked>) -> Option<Running> {
         let state = &run.state;
