@@ -18,6 +18,7 @@ mod outcome;
 mod places;
 mod preview;
 mod queue;
+mod rollback;
 mod snapshot;
 mod state;
 mod undo;

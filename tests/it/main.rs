@@ -39,6 +39,7 @@ mod run_graph;
 mod run_history;
 mod run_props;
 mod run_random;
+mod run_rollback;
 mod run_rules;
 mod run_support;
 mod run_table;

@@ -23,6 +23,7 @@ pub struct StepShape {
     /// 0: none, 1: true, 2: false, 3: whether the step before it was not skipped.
     pub when: u8,
     pub pool: bool,
+    pub rollback: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -41,6 +42,7 @@ pub enum Ask {
     Pause,
     Resume,
     Cancel,
+    Rollback,
     Interrupt,
     Retry(Pick, bool),
     Skip(Pick),
@@ -110,7 +112,8 @@ pub enum Op {
 }
 
 fn policy() -> impl Strategy<Value = FailurePolicy> {
-    prop_oneof![Just(FailurePolicy::Pause), Just(FailurePolicy::Continue), Just(FailurePolicy::Fail)]
+    use FailurePolicy::{Continue, Fail, Pause, Rollback};
+    prop_oneof![Just(Pause), Just(Continue), Just(Fail), Just(Rollback)]
 }
 
 fn step_shape() -> impl Strategy<Value = StepShape> {
@@ -126,6 +129,7 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
             prop_oneof![3 => Just(0u8), 1 => Just(1), 1 => Just(2)],
             prop_oneof![4 => Just(0u8), 1 => 1..4u8],
             prop::bool::weighted(0.3),
+            prop::bool::weighted(0.6),
         ),
     )
         .prop_map(|(group, depends_on, approvals, max_retries, on_failure, idempotent, priority, more)| {
@@ -133,6 +137,7 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
                 gate: more.0,
                 when: more.1,
                 pool: more.2,
+                rollback: more.3,
                 group,
                 depends_on,
                 approvals,
@@ -172,6 +177,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         2 => Just(Ask::Pause),
         5 => Just(Ask::Resume),
         1 => Just(Ask::Cancel),
+        2 => Just(Ask::Rollback),
         1 => Just(Ask::Interrupt),
         5 => (pick(), any::<bool>()).prop_map(|(pick, downstream)| Ask::Retry(pick, downstream)),
         3 => pick().prop_map(Ask::Skip),
@@ -241,6 +247,10 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
                 2 => value["when"] = json!("1 > 2"),
                 3 if place > 0 => value["when"] = json!(format!("steps.s{}.status != 'skipped'", place - 1)),
                 _ => {}
+            }
+            if step.rollback {
+                value["rollback"] =
+                    json!({"run": "true", "max_retries": step.max_retries / 2, "idempotent": step.idempotent});
             }
             if step.pool {
                 value["pool"] = json!("one");
