@@ -78,6 +78,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             steerable(app, run)?;
             match run.state.status {
                 _ if run.state.cancelling => Err("the run is being cancelled".into()),
+                _ if run.state.rolling_back => Err("the run is being rolled back: its plan is not changed now".into()),
                 RunStatus::Completed => Err("the run is completed; retrying a step with everything after it, or going back to a checkpoint, reopens it".into()),
                 _ => run.position().map(|_| ()).ok_or_else(|| "no step is selected".into()),
             }
@@ -171,6 +172,12 @@ fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Op
         Command::Retry { step, downstream: true } => retry_downstream(app, state, step),
         // What a change of the plan leads to costs a walk over it: said when the key is pressed. Here only what is known at once.
         Command::Remove { step } => still_open(state, &step, true).map_err(|rejection| rejection.to_string()),
+        // What there is to undo costs a walk over all steps.
+        Command::Rollback
+            if state.steps.len() > WALKED && (state.status == RunStatus::Paused || state.status.is_ended()) =>
+        {
+            Ok(())
+        }
         // What is sent is the undo of just that.
         Command::Undo { version: None } if !state.cancelling => {
             let newest = newest_undoable(state).map_err(|rejection| rejection.to_string())?;

@@ -22,8 +22,8 @@ impl Rules {
         let steps = &plan.steps[..own];
         let graph = steps.iter().any(|step| step.depends_on.is_some());
         let mut before = vec![Vec::new(); plan.steps.len()];
-        for place in own + 1..plan.steps.len() {
-            before[place] = vec![place - 1];
+        for (place, waits) in before.iter_mut().enumerate().skip(own + 1) {
+            *waits = vec![place - 1];
         }
         if graph {
             for (place, step) in steps.iter().enumerate() {
