@@ -80,7 +80,11 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
                 _ if run.state.cancelling => Err("the run is being cancelled".into()),
                 _ if run.state.rolling_back => Err("the run is being rolled back: its plan is not changed now".into()),
                 RunStatus::Completed => Err("the run is completed; retrying a step with everything after it, or going back to a checkpoint, reopens it".into()),
-                _ => run.position().map(|_| ()).ok_or_else(|| "no step is selected".into()),
+                _ => match run.position() {
+                    Some(position) if run.state.takes_part(position) => Ok(()),
+                    Some(_) => Err("this is a step of a rollback that is over: select one of the plan's own".into()),
+                    None => Err("no step is selected".into()),
+                },
             }
         }
         Action::Copy if run.is_none() => Err("there is nothing to copy here: open a run first".into()),
@@ -218,11 +222,12 @@ fn steerable(app: &App, run: &OpenRun) -> Result<(), String> {
 }
 
 fn retry_downstream(app: &App, state: &RunState, step: String) -> Result<(), String> {
-    let completed = state.step(&step).is_some_and(|(_, found)| found.status == StepStatus::Completed);
+    let turn = state.position(&step).is_some_and(|position| state.takes_part(position));
+    let completed = turn && state.step(&step).is_some_and(|(_, found)| found.status == StepStatus::Completed);
     if completed && !state.cancelling && state.status != RunStatus::Idle {
         return Ok(());
     }
-    if state.status == RunStatus::Completed {
+    if turn && state.status == RunStatus::Completed {
         return Ok(());
     }
     ask(app, state, Command::Retry { step, downstream: false })

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Edit, references};
 
 use super::{
-    ChangeCause, Command, Event, Input, Moment, PlanChange, Recorded, Rejection, Request, RunState, RunStatus,
-    StepState, StepStatus, StopReason, Undoable, advance, checkpoint_id, fork_at, newest_undoable,
+    ChangeCause, Command, Event, Input, Moment, PlanChange, Recorded, Rejection, Request, RollbackEnd, RunState,
+    RunStatus, StepState, StepStatus, StopReason, Undoable, advance, checkpoint_id, fork_at, newest_undoable,
 };
 
 /// What a command would do now.
@@ -39,6 +39,9 @@ pub struct Preview {
     /// What would be rolled back, in this order: the step, and what undoes it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rolls_back: Vec<(String, String)>,
+    /// How the run would end by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_ends: Option<RollbackEnd>,
     /// Steps that would count as completed though they were rolled back since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undone_since: Vec<String>,
@@ -89,12 +92,14 @@ impl Preview {
         if self.rolls_back.len() > SHOWN {
             lines.push(format!("and {} more steps", self.rolls_back.len() - SHOWN));
         }
+        lines.extend(self.rollback_ends.map(|ends| format!("after that the run is {}", ends.word())));
         lines.extend(
             self.lost_inputs.iter().map(|(step, uses)| format!("{step} uses {uses}, which would not be there")),
         );
         lines.extend(self.undoes.iter().map(|what| format!("undoes {what}")));
         let (before, after) = self.plan_version;
-        if before != after {
+        // The steps of a rollback are told above.
+        if before != after && self.rolls_back.is_empty() {
             lines.push(format!("the plan becomes version {after}"));
         }
         lines.extend(self.plan_changes.iter().cloned());
@@ -212,6 +217,7 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
         run: (state.status, then.status),
         plan_version: (state.plan_version, then.plan_version),
         plan_changes: changes.flatten().collect(),
+        rollback_ends: then.rollback.as_ref().filter(|_| !rolls_back.is_empty()).map(|rollback| rollback.ends),
         rolls_back,
         undone_since,
         stops: stops.collect(),

@@ -174,6 +174,11 @@ impl Asked<'_> {
                     Some(by_hand) => format!("{id} was completed by hand by {}", by_hand.user),
                     None => format!("{id} is completed"),
                 };
+                let undoing = format!("rollback.{id}");
+                if state.rolling_back && state.position(&undoing).is_some() {
+                    let done = if state.is_undone(position) { "has undone it" } else { "is to undo it" };
+                    reason.what.push_str(&format!(", and {undoing} {done}"));
+                }
                 reason.who = Who::Nobody;
                 reason.commands = self.possible([retry(true)]);
             }
@@ -351,7 +356,7 @@ impl Asked<'_> {
         }
         let since = Some(state.since);
         if let Some(rollback) = state.rollback.as_ref().filter(|_| state.rolling_back && !state.cancelling) {
-            let commands = self.possible([Command::Cancel]);
+            let commands = if self.outside.owned { self.possible([Command::Cancel]) } else { Vec::new() };
             let what = format!("the run is being rolled back: only what undoes its steps runs ({})", rollback.why);
             say(what, None, Who::Engine, commands);
         }

@@ -138,7 +138,7 @@ fn the_preview_names_the_actions_in_order() {
             "rolls back, one after the other:",
             "1. b: undo b",
             "2. a: undo a",
-            "the plan becomes version 2",
+            "after that the run is failed",
             "starts at once: rollback.b",
             "the run: paused → running",
         ]

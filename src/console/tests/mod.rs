@@ -3,6 +3,7 @@
 mod form;
 mod history;
 mod keys;
+mod rollback;
 mod saying;
 mod screens;
 mod steer;
