@@ -403,7 +403,13 @@ impl OpenRun {
         let waits = counts.of(StepStatus::Held) + counts.of(StepStatus::Failed) + counts.of(StepStatus::InReview) > 0;
         // Steps that differ much say nothing of those to come: no number is better than a wrong one.
         let alike = longest <= ALIKE * seconds / f64::from(number.max(1));
-        if number < GROUND || !alike || self.state.status != RunStatus::Running || self.state.cancelling || waits {
+        if number < GROUND
+            || !alike
+            || self.state.status != RunStatus::Running
+            || self.state.cancelling
+            || self.state.rolling_back
+            || waits
+        {
             return None;
         }
         let left = counts.total().saturating_sub(counts.done());

@@ -82,7 +82,8 @@ impl Plan {
     /// The change does not fit; the plan is as it was.
     pub fn edit(&mut self, edit: &Edit) -> Result<Edit, EditError> {
         let place = |steps: &[Arc<Step>], id: &str| {
-            steps.iter().position(|step| step.step_id == id).ok_or_else(|| EditError::NoStep(id.to_owned()))
+            // What is taken out again was most often put in last.
+            steps.iter().rposition(|step| step.step_id == id).ok_or_else(|| EditError::NoStep(id.to_owned()))
         };
         match edit {
             Edit::Add { position, step } => {

@@ -495,6 +495,24 @@ mod tests {
     }
 
     #[test]
+    fn the_steps_of_a_rollback_are_a_chain_beside_the_others() {
+        for own in
+            [vec![step("a"), in_group("b", "g"), in_group("c", "g")], vec![after("a", &["b"]), step("b"), step("c")]]
+        {
+            let alone = Order::new(&plan(own.clone())).unwrap();
+            let undo = |step: &Step| {
+                Step { rollback: Some(Box::default()), ..step.clone() }.undoing(crate::plan::FailurePolicy::Fail)
+            };
+            let undoing: Vec<Step> = own.iter().rev().filter_map(undo).collect();
+            let order = Order::new(&plan(own.into_iter().chain(undoing).collect())).unwrap();
+            assert_eq!(order.is_graph(), alone.is_graph(), "they make no graph of a list");
+            assert!((0..3).all(|place| order.waits_for(place) == alone.waits_for(place)));
+            assert!((0..3).all(|place| order.downstream(place) == alone.downstream(place)), "and wait for nobody else");
+            assert_eq!([3, 4, 5].map(|place| order.waits_for(place)), [vec![], vec![3], vec![4]]);
+        }
+    }
+
+    #[test]
     fn an_empty_plan_has_an_order() {
         let order = Order::new(&plan(Vec::new())).unwrap();
         assert_eq!(order.node_count(), 0);

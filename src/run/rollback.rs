@@ -177,9 +177,9 @@ pub(super) fn ends(state: &RunState) -> Option<Event> {
     if !state.index.fatal.is_empty() {
         return Some(failed(state));
     }
-    let own = state.plan.own_steps();
-    let done = state.steps[own..].iter().all(|step| step.status.is_satisfied());
-    done.then(|| ended(state, rollback.ends, None))
+    // They are a chain: the last one is let go when all are done.
+    let last = state.plan.steps.len().checked_sub(1)?;
+    state.index.released[last].then(|| ended(state, rollback.ends, None))
 }
 
 /// A step of the rollback has failed, and nobody is to be asked.

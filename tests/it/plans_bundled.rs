@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::cli_support::Sandbox;
 
-const PLANS: [&str; 5] = ["console-demo", "graph-demo", "host-checkup", "project-checks", "research-demo"];
+const PLANS: [&str; 6] =
+    ["console-demo", "graph-demo", "host-checkup", "project-checks", "research-demo", "rollback-demo"];
 
 fn folder() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("plans").to_string_lossy().into_owned()
@@ -53,4 +54,19 @@ fn the_host_check_up_writes_its_report() {
     let steps = shown["steps"].as_array().unwrap();
     assert!(steps.last().unwrap()["result"]["data"]["report"].as_str().unwrap().starts_with("reports/"));
     assert!(sandbox.ok(0, &["verify", "host-checkup"]).contains("whole"));
+}
+
+#[test]
+fn the_release_that_is_not_well_is_taken_back() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.ok(1, &["--plans", &folder(), "run", "rollback-demo", "--headless"]);
+    assert!(told.contains("because   check failed: exit status 1; rolled back: switch, unpack"), "{told}");
+    let current = || std::fs::read_link(sandbox.path().join("rollback-demo/current")).unwrap();
+    assert_eq!(current().to_string_lossy(), "releases/v1");
+    assert!(!sandbox.path().join("rollback-demo/releases/v2").exists());
+    // One that is well stays, until somebody wants it back.
+    sandbox.ok(0, &["--plans", &folder(), "run", "rollback-demo", "--headless", "--set", "well=yes"]);
+    assert_eq!(current().to_string_lossy(), "releases/v2");
+    sandbox.ok(3, &["resume", "rollback-demo", "--rollback", "--headless"]);
+    assert_eq!(current().to_string_lossy(), "releases/v1");
 }
