@@ -173,7 +173,7 @@ pub const TABLE: &[Entry] = &[
     entry(Action::Pause, "pause", "pause: nothing new starts, what runs may finish", "pause", &["p"], Scope::OfRun, Group::Run, 3, command!(|_| Some(Command::Pause))),
     entry(Action::Resume, "resume", "resume: go on, or take over a run whose engine is gone", "resume", &["p"], Scope::OfRun, Group::Run, 3, command!(|_| Some(Command::Resume))),
     entry(Action::Cancel, "cancel", "cancel the run: stop every attempt and end it (asks first)", "cancel", &["c"], Scope::OfRun, Group::Run, 4, command!(|_| Some(Command::Cancel))),
-    entry(Action::Rollback, "rollback", "undo what is completed by the steps' rollback actions, then end the run (asks first)", "roll back", &["U"], Scope::OfRun, Group::Run, 27, command!(|_| Some(Command::Rollback))),
+    entry(Action::Rollback, "rollback", "undo what is completed, then end the run (asks first)", "roll back", &["U"], Scope::Run, Group::Run, 27, command!(|_| Some(Command::Rollback))),
     entry(Action::MoreParallel, "more", "let one more attempt run at the same time", "more", &["+"], Scope::OfRun, Group::Run, 0,
         command!(|target| Some(Command::SetParallel { value: target.max_parallel.saturating_add(1) }))),
     entry(Action::FewerParallel, "fewer", "let one attempt fewer run at the same time", "fewer", &["-"], Scope::OfRun, Group::Run, 0,
