@@ -111,6 +111,13 @@ fn text(
     if state.cancelling {
         writeln!(out, "\nIt is being cancelled: cancelling it again kills what still runs.")?;
     }
+    if state.rolling_back && !state.cancelling {
+        let why = state.rollback.as_ref().map(|rollback| format!(" ({})", clean(&rollback.why))).unwrap_or_default();
+        writeln!(out, "\nWhat was completed is being undone{why}: cancelling it ends that where it is.")?;
+    }
+    if let Some(error) = state.error.as_deref().filter(|_| state.rollback.is_some() && state.status.is_ended()) {
+        writeln!(out, "\n{}", clean(error))?;
+    }
     if !questions.is_empty() {
         let ended = state.status.is_ended();
         writeln!(out, "\n{}", if ended { "What opens it again:" } else { "It waits for a person:" })?;
@@ -305,6 +312,7 @@ fn remark(state: &RunState, position: usize, now: DateTime<Utc>) -> String {
             (None, Some(due)) => format!("waits until {}", Zone::Local.moment(due, now)),
             (None, None) => String::new(),
         },
+        StepStatus::Pending if step.rolled_back => "was rolled back".into(),
         StepStatus::Pending if state.is_hold_point(position) => {
             format!("hold point{}", state.hold_reason(position).map(|reason| format!(": {reason}")).unwrap_or_default())
         }
@@ -340,8 +348,9 @@ pub fn ways_on(context: &Context, state: &RunState) -> Vec<String> {
     const NAMED: usize = 20;
     let base = context.command(&format!("resume {}", short_id(state.run_id)));
     let of = |wanted: &[StepStatus]| -> Vec<&str> {
-        let found = state.plan.steps.iter().zip(&state.steps).filter(|(_, step)| wanted.contains(&step.status));
-        found.map(|(definition, _)| definition.step_id.as_str()).take(NAMED).collect()
+        let found = (0..state.steps.len())
+            .filter(|place| state.takes_part(*place) && wanted.contains(&state.steps[*place].status));
+        found.map(|place| state.plan.steps[place].step_id.as_str()).take(NAMED).collect()
     };
     if state.cancelling {
         return Vec::new();
@@ -371,6 +380,12 @@ pub fn ways_on(context: &Context, state: &RunState) -> Vec<String> {
         RunStatus::Completed => Vec::new(),
         RunStatus::Idle | RunStatus::Running => vec![base],
         RunStatus::Paused if ways.is_empty() && by_word => vec![base],
+        RunStatus::Failed | RunStatus::Cancelled if ways.is_empty() && state.rollback.is_some() => {
+            // What was undone last is what runs first.
+            let undone = (0..state.steps.len()).find(|place| state.steps[*place].rolled_back);
+            let retry = |place: usize| format!("{base} --retry {}", state.plan.steps[place].step_id);
+            undone.map(retry).into_iter().collect()
+        }
         RunStatus::Failed | RunStatus::Cancelled if ways.is_empty() => {
             // Nothing of it asks for an answer: it goes on from where it was.
             let newest = state.checkpoints.last().map(|mark| checkpoint_id(mark.seq));
@@ -410,6 +425,9 @@ pub fn summary(context: &Context, engine: &EngineHandle, state: &RunState) -> Ve
         lines.extend(
             output.iter().rev().take(3).rev().map(|line| paint.ink(Ink::Dim, &format!("            │ {line}"))),
         );
+    }
+    if let Some(error) = state.error.as_deref().filter(|_| state.rollback.is_some()) {
+        lines.push(format!("because   {}", clean(error)));
     }
     if state.status == RunStatus::Paused {
         let reasons: Vec<&str> = state.paused.iter().map(|reason| reason.word()).collect();

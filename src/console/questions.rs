@@ -83,6 +83,13 @@ impl App {
                 effect.push("The run ends as cancelled. A retry or a skip opens it again.".into());
                 Some(ask(format!("Cancel {plan}?"), effect, "cancel the run", "let it be", Care::Careful))
             }
+            Command::Rollback => {
+                let effect = vec![
+                    "What is completed is undone, the newest first, and the run ends.".to_owned(),
+                    "u does not take it back: a retry or a restore runs the steps again.".to_owned(),
+                ];
+                Some(ask(format!("Roll {plan} back?"), effect, "roll back", "let it be", Care::Careful))
+            }
             Command::Retry { step, downstream } => {
                 let mut effect = Vec::new();
                 if live {

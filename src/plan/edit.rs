@@ -82,7 +82,8 @@ impl Plan {
     /// The change does not fit; the plan is as it was.
     pub fn edit(&mut self, edit: &Edit) -> Result<Edit, EditError> {
         let place = |steps: &[Arc<Step>], id: &str| {
-            steps.iter().position(|step| step.step_id == id).ok_or_else(|| EditError::NoStep(id.to_owned()))
+            // What is taken out again was most often put in last.
+            steps.iter().rposition(|step| step.step_id == id).ok_or_else(|| EditError::NoStep(id.to_owned()))
         };
         match edit {
             Edit::Add { position, step } => {
@@ -270,7 +271,9 @@ fn surroundings(plan: &Plan, own: Option<&Value>, id: &str, defaults: bool) -> S
         .unwrap_or_default();
     // Expressions may name any step; they are rare, and then all of them stand there.
     let all = own.is_none_or(|step| step.get("when").is_some() || step.to_string().contains("{{"));
-    let stands = |step: &&Arc<Step>| step.step_id != id && (all || named.contains(&step.step_id.as_str()));
+    let stands = |step: &&Arc<Step>| {
+        step.step_id != id && step.generated.is_none() && (all || named.contains(&step.step_id.as_str()))
+    };
     let mut head = match serde_json::to_value(headless(plan, defaults)) {
         Ok(Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
@@ -406,7 +409,9 @@ mod tests {
             (r#"{"step_id": "n", "run": "1"}, {"step_id": "m", "run": "2"}"#, "after the end"),
             (r#"{"step_id": "n", "run": "1"}]}, {"#, "broken JSON"),
             (r#"{"step_id": "n", "agent_type": "nobody"}"#, "not bound"),
-            (r#"{"step_id": "n", "run": "1", "rollback": {"run": "x"}}"#, "cannot be honoured"),
+            (r#"{"step_id": "n", "run": "1", "foreach": [1]}"#, "cannot be honoured"),
+            (r#"{"step_id": "n", "run": "1", "rollback": {"agent_type": "nobody"}}"#, "the rollback of `n` wants"),
+            (r#"{"step_id": "n", "run": "1", "generated": {"kind": "rollback", "of": "a"}}"#, "`generated`"),
         ] {
             let found = check_step(&plan, text, true, false).expect_err(text);
             assert!(found.iter().any(|one| one.message.contains(says)), "{text}: {found:?}");

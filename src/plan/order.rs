@@ -1,7 +1,8 @@
 //! In which order the steps of a plan may run.
 //!
 //! A plan in which no step names `depends_on` is a sequence of stages: neighbouring steps with the same `parallel_group` form one stage, and
-//! the next stage waits for all of it. Any `depends_on` makes the plan a graph. Both become the same structure: nodes, each with a
+//! the next stage waits for all of it. Any `depends_on` makes the plan a graph. The steps of a rollback, which stand behind the plan's own, are a
+//! chain beside that. All become the same structure: nodes, each with a
 //! number of predecessors that must be satisfied first. Between two wide stages stands a *barrier* node, so that a stage of a thousand after
 //! a stage of a thousand costs two thousand edges, not a million.
 
@@ -85,7 +86,8 @@ impl Order {
     /// An unknown dependency or a cycle.
     pub fn with_places(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Result<Self, OrderError> {
         let is_graph = is_graph(plan);
-        let (nodes, edges) = if is_graph { graph_edges(plan, place)? } else { stage_edges(plan) };
+        let (nodes, mut edges) = if is_graph { graph_edges(plan, place)? } else { stage_edges(plan) };
+        edges.extend((plan.own_steps() as u32 + 1..plan.steps.len() as u32).map(|step| (step - 1, step)));
         let reversed: Vec<(u32, u32)> = edges.iter().map(|(from, to)| (*to, *from)).collect();
         let (successors, predecessors) = (Adjacency::new(nodes, &edges), Adjacency::new(nodes, &reversed));
         let chains = chains(plan.steps.len(), nodes, &successors, &predecessors);
@@ -322,7 +324,7 @@ fn stage_edges(plan: &Plan) -> (usize, Vec<(u32, u32)>) {
     let mut nodes = plan.steps.len();
     let mut edges = Vec::new();
     let mut previous: Option<std::ops::Range<usize>> = None;
-    for stage in stages(&plan.steps) {
+    for stage in stages(&plan.steps[..plan.own_steps()]) {
         if let Some(before) = previous.replace(stage.clone()) {
             if before.len() == 1 || stage.len() == 1 {
                 edges.extend(before.flat_map(|from| stage.clone().map(move |to| (from as u32, to as u32))));
@@ -495,6 +497,24 @@ mod tests {
                 .collect();
         let order = Order::new(&plan(steps)).unwrap();
         assert_eq!(order.downstream(0).len(), 49_999);
+    }
+
+    #[test]
+    fn the_steps_of_a_rollback_are_a_chain_beside_the_others() {
+        for own in
+            [vec![step("a"), in_group("b", "g"), in_group("c", "g")], vec![after("a", &["b"]), step("b"), step("c")]]
+        {
+            let alone = Order::new(&plan(own.clone())).unwrap();
+            let undo = |step: &Step| {
+                Step { rollback: Some(Box::default()), ..step.clone() }.undoing(crate::plan::FailurePolicy::Fail)
+            };
+            let undoing: Vec<Step> = own.iter().rev().filter_map(undo).collect();
+            let order = Order::new(&plan(own.into_iter().chain(undoing).collect())).unwrap();
+            assert_eq!(order.is_graph(), alone.is_graph(), "they make no graph of a list");
+            assert!((0..3).all(|place| order.waits_for(place) == alone.waits_for(place)));
+            assert!((0..3).all(|place| order.downstream(place) == alone.downstream(place)), "and wait for nobody else");
+            assert_eq!([3, 4, 5].map(|place| order.waits_for(place)), [vec![], vec![3], vec![4]]);
+        }
     }
 
     #[test]

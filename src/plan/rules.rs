@@ -377,9 +377,8 @@ impl<'a> Check<'a, '_, '_> {
             if name == "when" {
                 self.when(value, each);
             } else if !CARRIED.contains(&name) && !matches!(name, "metadata" | "step_config" | "step_id") {
-                let rows = !matches!(name, "rollback");
                 for node in value..document.after(value) {
-                    self.template(node, rows.then_some(each));
+                    self.template(node, Some(each));
                 }
             }
         }

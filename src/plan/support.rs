@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::diagnostic::{Diagnostic, Report, visible};
 use super::expression::is_template;
 use super::json::{Document, NodeId};
-use super::{AgentSpec, CARRIED, FailurePolicy, Plan, Step, fields};
+use super::{AgentSpec, CARRIED, Plan, Step, fields};
 
 /// Something in a plan that this version cannot honour.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Unsupported {
 enum Place {
     Plan,
     Step(usize),
+    /// What undoes a step.
+    Rollback(usize),
     Agent(String),
 }
 
@@ -52,9 +54,6 @@ struct Row {
 const TABLE: &[Row] = &[
     row("{{ }}", "does not render expressions in this field", true, Looks::Step(has_unrendered)),
     row("foreach", "does not repeat a step for each item", true, Looks::Step(|step| step.foreach.is_some())),
-    row("rollback", "does not roll steps back", true, Looks::Step(|step| step.rollback.is_some())),
-    row("on_failure", "does not roll back", true, Looks::Step(|step| step.on_failure == Some(FailurePolicy::Rollback))),
-    row("on_failure", "does not roll back", true, Looks::Plan(|plan| plan.on_failure == Some(FailurePolicy::Rollback))),
     row("priority", "does not order runs by priority", false, Looks::Plan(|plan| plan.priority.is_some())),
     row("kind", "has no agents of kind `mcp`", true, Looks::Kind("mcp")),
 ];
@@ -87,7 +86,15 @@ impl Plan {
         if step.run.is_some() {
             return Some("command");
         }
-        let name = step.agent()?;
+        self.kind_named(step.agent()?)
+    }
+
+    /// The kind of the agent that undoes a step, where one is named.
+    fn undoing_kind(&self, step: &Step) -> Option<&'static str> {
+        self.kind_named(step.rollback.as_deref()?.agent_type.as_deref()?)
+    }
+
+    fn kind_named(&self, name: &str) -> Option<&'static str> {
         match self.agents.get(name) {
             Some(spec) => Some(spec.kind()),
             None => KINDS_WITHOUT_ENTRY.into_iter().find(|kind| *kind == name),
@@ -95,7 +102,7 @@ impl Plan {
     }
 }
 
-/// A step that nobody would do.
+/// A step that nobody would do, or undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unbound {
     /// The step.
@@ -104,6 +111,8 @@ pub struct Unbound {
     pub position: usize,
     /// The agent it names, if it names one.
     pub agent: Option<String>,
+    /// Whether its rollback names it.
+    pub in_rollback: bool,
 }
 
 impl Unbound {
@@ -113,7 +122,8 @@ impl Unbound {
         match &self.agent {
             Some(agent) => {
                 let agent = visible(agent);
-                format!("step `{step}` wants the agent `{agent}`, which is not bound: {}", how_to_bind(&agent))
+                let who = if self.in_rollback { "the rollback of" } else { "step" };
+                format!("{who} `{step}` wants the agent `{agent}`, which is not bound: {}", how_to_bind(&agent))
             }
             None => format!("step `{step}` names no agent: add \"run\", or \"agent_type\" with an agent from `agents`"),
         }
@@ -129,14 +139,21 @@ fn how_to_bind(agent: &str) -> String {
 /// The steps whose agent is neither bound in `agents` nor of a kind that needs no entry. `run` refuses a plan that has any, unless it is
 /// told to simulate them.
 pub fn unbound_agents(plan: &Plan) -> Vec<Unbound> {
-    let steps = plan.steps.iter().enumerate().filter(|(_, step)| plan.agent_kind(step).is_none());
-    steps
-        .map(|(position, step)| Unbound {
+    let mut found = Vec::new();
+    for (position, step) in plan.steps.iter().enumerate() {
+        let unbound = |agent: Option<&str>, in_rollback| Unbound {
             step: step.step_id.clone(),
             position,
-            agent: step.agent().map(str::to_owned),
-        })
-        .collect()
+            agent: agent.map(str::to_owned),
+            in_rollback,
+        };
+        if plan.agent_kind(step).is_none() {
+            found.push(unbound(step.agent(), false));
+        }
+        let undoes = step.rollback.as_deref().and_then(|action| action.agent_type.as_deref());
+        found.extend(undoes.filter(|name| plan.kind_named(name).is_none()).map(|name| unbound(Some(name), true)));
+    }
+    found
 }
 
 /// One line for each agent that is not bound, with the steps that want it; empty when all are bound.
@@ -201,6 +218,10 @@ pub fn not_yet(plan: &Plan) -> Vec<Unsupported> {
                         found.push(row.found(plan, Place::Step(place), row.changes_run));
                         used.extend(step.agent());
                     }
+                    if plan.undoing_kind(step) == Some(kind) {
+                        found.push(row.found(plan, Place::Rollback(place), row.changes_run));
+                        used.extend(step.rollback.as_deref().and_then(|action| action.agent_type.as_deref()));
+                    }
                 }
                 let entries =
                     plan.agents.iter().filter(|(name, spec)| spec.kind() == kind && !used.contains(name.as_str()));
@@ -221,7 +242,7 @@ impl Row {
         let (step, owner) = match &place {
             Place::Plan => (None, "the plan".to_owned()),
             Place::Agent(name) => (None, format!("agent `{}`", visible(name))),
-            Place::Step(place) => {
+            Place::Step(place) | Place::Rollback(place) => {
                 let id = plan.steps[*place].step_id.clone();
                 let owner = format!("step `{}`", visible(&id));
                 (Some(id), owner)
@@ -229,6 +250,7 @@ impl Row {
         };
         let field = match (&place, self.field) {
             (Place::Step(_), "kind") => "agent_type",
+            (Place::Rollback(_), _) => "rollback",
             (_, field) => field,
         };
         let message = if changes_run {
@@ -242,7 +264,10 @@ impl Row {
 
 /// Expressions where nothing renders them: a step is found by its name and its agent before it has values.
 fn has_unrendered(step: &Step) -> bool {
-    [&step.name, &step.agent_type, &step.agent_name].into_iter().any(|field| field.as_deref().is_some_and(is_template))
+    let undoes = step.rollback.as_deref().map_or(&None, |action| &action.agent_type);
+    [&step.name, &step.agent_type, &step.agent_name, undoes]
+        .into_iter()
+        .any(|field| field.as_deref().is_some_and(is_template))
         || step.hold.as_ref().and_then(super::Hold::reason).is_some_and(is_template)
 }
 
@@ -282,7 +307,9 @@ pub(super) fn report(document: &Document, plan: &Plan, simulate: bool, report: &
             Place::Step(place) if one.field == "agent_type" => {
                 locate(*place, "agent_name").or_else(|| locate(*place, "agent_type"))
             }
-            Place::Step(place) => locate(*place, one.field).or_else(|| steps.get(*place).copied()),
+            Place::Step(place) | Place::Rollback(place) => {
+                locate(*place, one.field).or_else(|| steps.get(*place).copied())
+            }
             Place::Agent(name) => {
                 document.get(0, "agents").and_then(|agents| document.get(agents, name)).map(|agent| {
                     if one.field == "{{ }}" {
@@ -312,6 +339,11 @@ fn report_unbound(
     for group in by_agent(&unbound) {
         let [first, others @ ..] = group.as_slice() else { continue };
         let place = |one: &Unbound| {
+            if one.in_rollback {
+                let rollback = locate(one.position, "rollback");
+                let name = rollback.and_then(|rollback| document.get(rollback, "agent_type"));
+                return document.span(name.or(rollback).unwrap_or(0));
+            }
             let name = locate(one.position, "agent_name").or_else(|| locate(one.position, "agent_type"));
             let node = name.or_else(|| locate(one.position, "action"));
             document.span(node.or_else(|| steps.get(one.position).copied()).unwrap_or(0))

@@ -46,7 +46,12 @@ impl RunState {
                 self.answer_failures();
                 self.enter_status(RunStatus::Running, time);
             }
-            Event::RunReopened => self.reopen(time),
+            Event::RunReopened => {
+                if self.rollback.take().is_some() {
+                    self.drop_rollback(time);
+                }
+                self.reopen(time);
+            }
             Event::CancelRequested { .. } => self.cancelling = true,
             Event::RunTimedOut => self.timed_out = true,
             Event::RunCompleted => self.end(RunStatus::Completed, seq, time),
@@ -59,6 +64,17 @@ impl RunState {
                 self.cancelling = false;
                 self.stand_down(time);
                 self.end(RunStatus::Cancelled, seq, time);
+            }
+            Event::RollbackStarted { steps, rollback } => self.start_rollback(steps, rollback, time),
+            Event::RollbackEnded { undone, ends, error } => {
+                for step in undone {
+                    self.with(step, time, StepState::undo);
+                }
+                if let Some(rollback) = &mut self.rollback {
+                    rollback.ends = *ends;
+                    rollback.over = true;
+                }
+                self.error = Some(error.clone());
             }
             Event::StepHeld { step, .. } => self.with(step, time, |step| step.status = StepStatus::Held),
             Event::HoldReleased { step, user, uid, released } => self.with(step, time, |step| {
@@ -82,6 +98,7 @@ impl RunState {
             Event::AttemptStarted { step, attempt, digest, input, due } => self.with(step, time, |step| {
                 step.status = StepStatus::Running;
                 step.due = None;
+                step.rolled_back = false;
                 step.last_attempt = step.last_attempt.max(*attempt);
                 step.attempts.push(Arc::new(Attempt {
                     number: *attempt,
@@ -184,19 +201,14 @@ impl RunState {
             }
             Event::StepsReset { steps } => {
                 for step in steps {
-                    self.with(step, time, |step| {
-                        step.queue();
-                        if let Some(hold) = &mut step.hold {
-                            hold.released = false;
-                            hold.signed.clear();
-                        }
-                    });
+                    self.with(step, time, StepState::begin_anew);
                 }
             }
             Event::StepSkipped { step, why, user, reason } => {
                 self.with(step, time, |step| {
                     step.clear_verdict();
                     step.status = StepStatus::Skipped;
+                    step.rolled_back = false;
                     step.skip = Some(Box::new(Skip { why: *why, user: user.clone(), reason: reason.clone() }));
                 });
                 self.mark(seq, time, CheckpointCause::Step, self.position(step));
@@ -205,13 +217,19 @@ impl RunState {
                 self.with(step, time, |step| {
                     step.clear_verdict();
                     step.status = StepStatus::Completed;
+                    step.rolled_back = false;
                     step.by_hand = Some(ByHand { user: user.clone(), result: result.clone() });
                 });
                 self.mark(seq, time, CheckpointCause::Step, self.position(step));
             }
             Event::MaxParallelSet { value } => self.options.max_parallel = *value,
             Event::PlanChanged(change) => self.change_plan(change, time),
-            Event::Restored { steps, .. } => {
+            Event::Restored { steps, rollback, .. } => {
+                self.rollback.clone_from(rollback);
+                if self.rolling_back != rollback.is_some() {
+                    self.rolling_back = rollback.is_some();
+                    self.reorder();
+                }
                 for (id, state) in steps {
                     if let Some(position) = self.position(id) {
                         let before = self.leave(position);
@@ -308,7 +326,7 @@ impl RunState {
     }
 
     /// The run ends: a step that waited for its back-off will not be tried again; one at its hold point has not started.
-    fn stand_down(&mut self, time: DateTime<Utc>) {
+    pub(super) fn stand_down(&mut self, time: DateTime<Utc>) {
         let mut waiting: Vec<usize> = self.index.queue.waiting().collect();
         waiting.extend(&self.index.waiting_blocked);
         let held: Vec<usize> = self.index.held.iter().copied().collect();
@@ -339,6 +357,9 @@ impl RunState {
     fn end(&mut self, status: RunStatus, seq: u64, time: DateTime<Utc>) {
         self.enter_status(status, time);
         self.ended_at = Some(time);
+        if std::mem::take(&mut self.rolling_back) {
+            self.reorder();
+        }
         self.mark(seq, time, CheckpointCause::Ended, None);
     }
 
@@ -367,17 +388,18 @@ impl RunState {
         if !self.index.unanswered.is_empty() {
             return;
         }
-        for position in &self.index.failed {
-            let step = &mut self.steps[*position];
+        let failed: Vec<usize> = self.index.failed.iter().copied().filter(|one| self.takes_part(*one)).collect();
+        for position in failed {
+            let step = &mut self.steps[position];
             if step.asks_when_failed() {
                 step.unanswered = true;
-                self.index.unanswered.insert(*position);
+                self.index.unanswered.insert(position);
             }
         }
     }
 
     /// An operator lets the run go on past its failures.
-    fn answer_failures(&mut self) {
+    pub(super) fn answer_failures(&mut self) {
         let mut flagged = std::mem::take(&mut self.index.unanswered);
         flagged.append(&mut self.index.fatal);
         for position in flagged {
@@ -453,11 +475,12 @@ impl RunState {
     }
 
     fn join(&mut self, position: usize) {
+        let has_turn = self.index.unmet[position] == 0 && self.takes_part(position);
         let (definition, step) = (&self.plan.steps[position], &self.steps[position]);
         let index = &mut self.index;
         match step.status {
             StepStatus::Pending => {
-                if index.unmet[position] == 0 {
+                if has_turn {
                     self.enlist(position);
                 }
             }
@@ -471,7 +494,7 @@ impl RunState {
                 }
                 index.queue.began(definition);
             }
-            StepStatus::Waiting if index.unmet[position] == 0 => {
+            StepStatus::Waiting if has_turn => {
                 index.queue.add_waiting(definition, step.due.unwrap_or_default(), position);
             }
             StepStatus::Waiting => {
@@ -487,7 +510,7 @@ impl RunState {
                 index.failed.insert(position);
                 if step.unanswered {
                     match step.failed_with {
-                        Some(FailurePolicy::Fail) => index.fatal.insert(position),
+                        Some(FailurePolicy::Fail | FailurePolicy::Rollback) => index.fatal.insert(position),
                         _ => index.unanswered.insert(position),
                     };
                 }
@@ -548,6 +571,7 @@ impl RunState {
     }
 
     fn move_ready(&mut self, position: usize, released: bool) {
+        let released = released && self.takes_part(position);
         let (index, definition, step) = (&mut self.index, &self.plan.steps[position], &self.steps[position]);
         match (step.status, released) {
             (StepStatus::Pending, true) => self.enlist(position),
@@ -628,6 +652,21 @@ impl StepState {
             stop: None,
             ..was.clone()
         };
+    }
+
+    /// Runs again as if it never had, but for its attempts: what was signed off before is to be signed off again.
+    fn begin_anew(&mut self) {
+        self.queue();
+        if let Some(hold) = &mut self.hold {
+            hold.released = false;
+            hold.signed.clear();
+        }
+    }
+
+    /// What it did is undone.
+    pub(super) fn undo(&mut self) {
+        self.begin_anew();
+        self.rolled_back = true;
     }
 
     fn queue(&mut self) {

@@ -163,7 +163,7 @@ impl Asker<'_> {
             Place::Before(neighbour) => (Some(self.target_of(neighbour)?), false),
             Place::End => (None, true),
         };
-        let mut position = neighbour.map_or(plan.steps.len(), |place| place + usize::from(after));
+        let mut position = neighbour.map_or(plan.own_steps(), |place| place + usize::from(after));
         let mut edits = Vec::new();
         if let Some(neighbour) = neighbour {
             if is_graph {
@@ -181,7 +181,7 @@ impl Asker<'_> {
     pub(super) fn remove(&self, id: &str) -> Decision {
         let target = self.target(id)?;
         let plan = &self.state.plan;
-        if plan.steps.len() == 1 {
+        if plan.own_steps() == 1 {
             return Err(refuse(format!("`{id}` is the plan's only step")).possible("skip it, or cancel the run"));
         }
         let mut edits = Vec::new();
@@ -240,7 +240,9 @@ impl Asker<'_> {
             return Err(Rejection::new(RejectionCode::NotFound, format!("the plan has no version {version}"))
                 .possible(format!("it has the versions 1 to {}", state.plan_version)));
         };
-        let edits = difference(&state.plan, &plan);
+        // The steps of a rollback come and go by themselves.
+        let plan = Plan { steps: plan.steps[..plan.own_steps()].to_vec(), ..plan };
+        let edits = difference(&state.own_plan(), &plan);
         if edits.is_empty() {
             return Err(
                 refuse(format!("the plan is as it was in version {version}")).possible("choose another version")
@@ -252,6 +254,7 @@ impl Asker<'_> {
     /// Makes a change of the plan, if the whole plan that it gives keeps the rules and nothing of it was overtaken by what ran.
     pub(super) fn change(&self, cause: ChangeCause, edits: Vec<Edit>) -> Decision {
         self.refuse_while_cancelling()?;
+        self.refuse_while_rolling_back("its plan is not changed now")?;
         let state = self.state;
         // Taking the last open step out completes a run at once; that must not be the end of undoing it.
         let takes_back = matches!(cause, ChangeCause::Undo { .. } | ChangeCause::UseVersion { .. });
@@ -273,8 +276,11 @@ impl Asker<'_> {
         let mut plan = self.state.plan.as_ref().clone();
         let inverse = plan.edit_all(&edits).map_err(|error| overtaken(&error))?;
         let states = self.states_of_added(&edits, cause);
+        // Whoever changes the plan of a run that has ended opens it again, and that takes the steps of a rollback out.
+        let reopens = self.state.status.is_ended() && !matches!(cause, ChangeCause::Restore { .. });
+        let taken_out = reopens && self.state.rollback.is_some();
         let change = PlanChange {
-            version: self.state.plan_version + 1,
+            version: self.state.plan_version + 1 + u64::from(taken_out),
             cause,
             user: self.request.user.clone(),
             reason: self.request.reason.clone(),
@@ -466,7 +472,8 @@ impl Asker<'_> {
     }
 
     fn target_of(&self, id: &str) -> Result<usize, Rejection> {
-        self.state.position(id).ok_or_else(|| no_step(self.state, id))
+        let position = self.state.position(id).ok_or_else(|| no_step(self.state, id))?;
+        self.refuse_other_turn(position).map(|()| position)
     }
 
     /// A step from outside, checked as a step of this plan.
@@ -506,10 +513,11 @@ pub fn still_open(state: &RunState, id: &str, removed: bool) -> Result<(), Rejec
     let request = Request::new(uuid::Uuid::nil(), Command::Undo { version: None }, "");
     let asker = Asker { state, request: &request };
     asker.refuse_while_cancelling()?;
+    asker.refuse_while_rolling_back("its plan is not changed now")?;
     if state.status == RunStatus::Completed {
         return Err(asker.refuse_run("the plan of a completed run is not changed"));
     }
-    let status = state.step(id).ok_or_else(|| no_step(state, id))?.1.status;
+    let status = state.steps[asker.target_of(id)?].status;
     if is_settled(status) {
         return Err(too_late(id, if removed { "removed" } else { "changed" }, status));
     }
@@ -590,12 +598,19 @@ fn field_in_words(change: &FieldChange) -> String {
 /// Where a new run begins that is forked from a checkpoint of another: `then` is the other's state there, `now` its state today.
 pub fn fork_at(then: &RunState, now: &RunState) -> Fork {
     let none = StepState::default();
-    let steps = then.plan.steps.iter().zip(&then.steps).filter_map(|(definition, step)| {
-        let id = &definition.step_id;
-        let today = now.step(id).map(|(_, step)| step).or_else(|| now.removed.get(id).map(|removed| &removed.state));
-        let step = super::intervene::restored(step, today.unwrap_or(&none));
-        (step != none).then(|| (id.clone(), step))
-    });
+    let own = then.plan.own_steps();
+    let steps =
+        then.plan.steps[..own].iter().zip(&then.steps).enumerate().filter_map(|(position, (definition, step))| {
+            let id = &definition.step_id;
+            let today =
+                now.step(id).map(|(_, step)| step).or_else(|| now.removed.get(id).map(|removed| &removed.state));
+            let mut step = super::intervene::restored(step, today.unwrap_or(&none));
+            // In the middle of a rollback it still counted as completed.
+            if then.is_undone(position) && step.status == StepStatus::Completed {
+                step.undo();
+            }
+            (step != none).then(|| (id.clone(), step))
+        });
     let lineage = std::iter::once((then.run_id, then.created_at)).chain(then.lineage.iter().copied()).collect();
     Fork { parent: then.run_id, checkpoint: then.seq, steps: steps.collect(), lineage, reason: None }
 }

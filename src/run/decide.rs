@@ -10,6 +10,7 @@ use crate::plan::{FailurePolicy, RetryPolicy, Step};
 
 use super::inputs::{Secrets, condition, rendered_step, rendered_value};
 use super::intervene;
+use super::rollback;
 use super::undo::inverse_of;
 use super::{
     Event, GateDecision, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Question, Recorded,
@@ -91,6 +92,9 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
         return None;
     }
     let live = index.live.len();
+    if let Some(event) = rollback::ends(state) {
+        return Some(event);
+    }
     if state.cancelling {
         return (live == 0).then_some(Event::RunCancelled);
     }
@@ -124,6 +128,12 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
         return None;
     }
     Some(stalled(state))
+}
+
+/// What becomes of a run that has nothing to go on with but these failures.
+fn over_failures(state: &RunState, failed: &BTreeSet<usize>) -> Event {
+    let rolls_back = |position: &usize| state.steps[*position].failed_with == Some(FailurePolicy::Rollback);
+    if failed.iter().any(rolls_back) { rollback::begins(state) } else { Event::RunFailed { error: failures(state) } }
 }
 
 fn next_start(state: &RunState, moment: &Moment) -> Option<Event> {
@@ -162,7 +172,7 @@ fn wait_end(state: &RunState, step: &Step, now: DateTime<Utc>) -> Option<DateTim
 fn fails(state: &RunState) -> Option<Event> {
     let index = &state.index;
     if index.live.is_empty() {
-        return Some(Event::RunFailed { error: failures(state) });
+        return Some(over_failures(state, &index.fatal));
     }
     if state.working() > 0 {
         return None;
@@ -225,30 +235,25 @@ fn left_out(step: &Step, why: SkipReason, reason: impl Into<Option<String>>) -> 
 /// has failed.
 fn stalled(state: &RunState) -> Event {
     let index = &state.index;
-    let mut reasons = BTreeSet::new();
-    if !index.held.is_empty() {
-        reasons.insert(PauseReason::Hold);
-    }
-    if !index.in_review.is_empty() {
-        reasons.insert(PauseReason::Review);
-    }
-    if !index.asking.is_empty() {
-        reasons.insert(PauseReason::Question);
-    }
-    if !index.interrupted.is_empty() {
-        reasons.insert(PauseReason::Recovered);
-    }
-    if !index.cancelled.is_empty() {
-        reasons.insert(PauseReason::Operator);
-    }
-    if index.failed.iter().any(|position| state.steps[*position].asks_when_failed()) {
-        reasons.insert(PauseReason::StepFailed);
-    }
+    let any = |steps: &BTreeSet<usize>| steps.iter().any(|position| state.takes_part(*position));
+    let asks = |position: &usize| state.takes_part(*position) && state.steps[*position].asks_when_failed();
+    let open = [
+        (any(&index.held), PauseReason::Hold),
+        (any(&index.in_review), PauseReason::Review),
+        (any(&index.asking), PauseReason::Question),
+        (any(&index.interrupted), PauseReason::Recovered),
+        (any(&index.cancelled), PauseReason::Operator),
+        (index.failed.iter().any(asks), PauseReason::StepFailed),
+    ];
+    let reasons: BTreeSet<PauseReason> = open.into_iter().filter(|(open, _)| *open).map(|(_, reason)| reason).collect();
     if !reasons.is_empty() {
         return Event::RunPaused { reasons };
     }
+    if state.rolling_back {
+        return rollback::failed(state);
+    }
     if !index.failed.is_empty() {
-        return Event::RunFailed { error: failures(state) };
+        return over_failures(state, &index.failed);
     }
     // Cannot happen for a plan that has an order; said plainly instead of waiting for ever if it ever does.
     Event::RunFailed { error: "no step can run and none waits for anybody: the plan has no way on".into() }
@@ -268,7 +273,18 @@ fn goes_on(state: &RunState) -> bool {
         })
 }
 
-fn failures(state: &RunState) -> String {
+/// Some ids on one line.
+pub(super) fn some_ids(ids: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    let mut said: Vec<String> = ids.iter().take(SHOWN).map(|id| (*id).to_owned()).collect();
+    if ids.len() > SHOWN {
+        said.push(format!("and {} more", ids.len() - SHOWN));
+    }
+    said.join(", ")
+}
+
+/// What has failed and why, on one line.
+pub(super) fn failures(state: &RunState) -> String {
     const SHOWN: usize = 5;
     let failed = &state.index.failed;
     let mut said: Vec<String> = failed
@@ -422,8 +438,7 @@ fn failed(state: &RunState, definition: &Step, ended: impl Fn(Then) -> Event) ->
 
 /// The pause that a failure with this policy asks for.
 pub(super) fn asks_for_failure(state: &RunState, policy: FailurePolicy) -> Option<Event> {
-    // Rollback actions are not run yet: until they are, an operator decides.
-    let asks = matches!(policy, FailurePolicy::Pause | FailurePolicy::Rollback) && !state.cancelling;
+    let asks = policy == FailurePolicy::Pause && !state.cancelling;
     asks.then(|| Event::RunPaused { reasons: [PauseReason::StepFailed].into() })
 }
 

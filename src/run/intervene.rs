@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::plan::{Step, difference};
+use crate::plan::{FailurePolicy, Step, difference};
 
 use super::decide::asks_for_failure;
 use super::undo::{inverse_of, newest_undoable};
@@ -52,11 +52,15 @@ pub(super) fn request(
     };
     let request = named.as_ref().unwrap_or(request);
     let asker = Asker { state, request };
+    if request.command.changes_plan() {
+        asker.refuse_while_rolling_back("its plan is not changed now")?;
+    }
     let (status, mut events) = match &request.command {
         Command::Start => asker.start(),
         Command::Pause => asker.pause(),
         Command::Resume => asker.resume(),
         Command::Cancel => asker.cancel(),
+        Command::Rollback => asker.rollback(),
         Command::Interrupt => asker.interrupt(),
         Command::Retry { step, downstream } => asker.retry(step, *downstream),
         Command::Skip { step } => asker.skip(step),
@@ -153,7 +157,7 @@ pub fn open_questions(state: &RunState) -> Vec<String> {
     let index = &state.index;
     let mut said = Vec::new();
     let mut say = |positions: &mut dyn Iterator<Item = &usize>, what: &str| {
-        for position in positions {
+        for position in positions.filter(|position| state.takes_part(**position)) {
             said.push(format!("`{}` {what}", state.plan.steps[*position].step_id));
         }
     };
@@ -222,7 +226,9 @@ impl Asker<'_> {
         }
         if !index.fatal.is_empty() {
             let ids = state.step_ids(&index.fatal).join(", ");
-            return Err(refuse(format!("the run ends because of {ids} when what still runs has ended"))
+            let rolls_back = |place: &usize| state.steps[*place].failed_with == Some(FailurePolicy::Rollback);
+            let what = if index.fatal.iter().any(rolls_back) { "is rolled back" } else { "ends" };
+            return Err(refuse(format!("the run {what} because of {ids} when what still runs has ended"))
                 .possible("retry or skip the failed step to let it go on"));
         }
         let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
@@ -302,6 +308,8 @@ impl Asker<'_> {
             StepStatus::Completed if !downstream => {
                 return Err(refuse(format!("`{step}` is completed")).possible("retry it with everything after it"));
             }
+            // What a run has undone and ended with is what takes it up again.
+            StepStatus::Pending if target.step.rolled_back && run.is_ended() => {}
             StepStatus::Pending if !target.step.attempts.is_empty() => {
                 return Err(refuse(format!("`{step}` is queued already")).possible("it runs when its turn comes"));
             }
@@ -506,16 +514,18 @@ impl Asker<'_> {
             return Err(no_checkpoint(checkpoint));
         };
         let mut events = Vec::new();
+        // A rollback that was over there is not taken up again: its steps only told of it.
+        let plan = if target.rolling_back { Arc::clone(&target.plan) } else { target.own_plan() };
         // A version's number is never used again: the same number is the same plan.
-        let same = target.plan_version == state.plan_version;
-        let edits = if same { Vec::new() } else { difference(&state.plan, &target.plan) };
+        let same = target.plan_version == state.plan_version && plan.steps.len() == state.plan.steps.len();
+        let edits = if same { Vec::new() } else { difference(&state.plan, &plan) };
         if !edits.is_empty() {
             let (_, change) = self.changed(ChangeCause::Restore { checkpoint }, edits)?;
             events.push(Event::PlanChanged(Box::new(change)));
         }
         let none = StepState::default();
-        let steps = (target.plan.steps.iter().zip(&target.steps))
-            .zip(self.places_before(&target.plan))
+        let steps = (plan.steps.iter().zip(&target.steps))
+            .zip(self.places_before(&plan))
             .filter_map(|((definition, then), place)| {
                 let id = &definition.step_id;
                 let here = place.map(|place| &state.steps[place]);
@@ -525,7 +535,8 @@ impl Asker<'_> {
                 differs.then(|| (id.clone(), restored))
             })
             .collect();
-        events.push(Event::Restored { to: checkpoint, steps });
+        let rollback = target.rollback.clone().filter(|_| target.rolling_back);
+        events.push(Event::Restored { to: checkpoint, steps, rollback });
         applied(events)
     }
 
@@ -534,6 +545,7 @@ impl Asker<'_> {
         let Some(position) = state.position(id) else {
             return Err(super::change::no_step(state, id));
         };
+        self.refuse_other_turn(position)?;
         let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
         if let Some(seen) = self.request.seen
             && seen != step.status
@@ -579,6 +591,9 @@ impl Asker<'_> {
     /// What can be done about a step as it is.
     fn answers(&self, target: &Target<'_>) -> &'static str {
         match target.step.status {
+            StepStatus::Pending if target.step.rolled_back && self.state.status.is_ended() => {
+                "retry it, skip it, or complete it by hand"
+            }
             StepStatus::Pending => "skip it, or complete it by hand",
             StepStatus::Held if self.state.status.is_ended() => "skip it, or complete it by hand",
             StepStatus::Held => "release it, skip it, or complete it by hand",

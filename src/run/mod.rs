@@ -20,6 +20,7 @@ mod places;
 mod preview;
 mod question;
 mod queue;
+mod rollback;
 mod signature;
 mod snapshot;
 mod state;

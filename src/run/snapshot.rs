@@ -30,6 +30,7 @@ pub fn snapshot(state: &RunState, now: DateTime<Utc>) -> Value {
         "orchestration_state": state.status.word(),
         "cancelling": state.cancelling,
         "rolling_back": state.rolling_back,
+        "rollback": state.rollback,
         "paused": state.paused,
         "waits_for": open_questions(state),
         "error": state.error,

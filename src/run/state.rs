@@ -326,9 +326,13 @@ pub struct StepState {
     /// The policy with which it failed (status `failed`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_with: Option<FailurePolicy>,
-    /// Whether nobody has answered its failure yet: with policy `pause` it keeps the run paused, with `fail` it ends the run.
+    /// Whether nobody has answered its failure yet: with policy `pause` it keeps the run paused, with `fail` it ends the run, with `rollback` it
+    /// has the run rolled back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unanswered: bool,
+    /// What it had done was undone by its rollback action, and it has neither run nor been answered for since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolled_back: bool,
 }
 
 fn is_zero(value: &u32) -> bool {
@@ -342,7 +346,7 @@ fn is_zero_i64(value: &i64) -> bool {
 impl StepState {
     /// Whether it failed with a policy that leaves the answer to an operator; the others have their answer in the plan.
     pub(super) fn asks_when_failed(&self) -> bool {
-        matches!(self.failed_with, Some(FailurePolicy::Pause | FailurePolicy::Rollback))
+        self.failed_with == Some(FailurePolicy::Pause)
     }
 
     /// The newest attempt.
@@ -413,6 +417,41 @@ impl Attempt {
     pub fn seconds(&self, now: DateTime<Utc>) -> f64 {
         let span = self.ended_at.unwrap_or(now) - self.started_at;
         span.as_seconds_f64().max(0.0)
+    }
+}
+
+/// A rollback of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// How the run ends by it.
+    pub ends: RollbackEnd,
+    /// What it was started for, in words.
+    pub why: String,
+    /// Who asked for it; `None`: the plan did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// It is over, whether or not all of it was done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+}
+
+/// How a run ends that was rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackEnd {
+    /// As failed.
+    Failed,
+    /// As cancelled.
+    Cancelled,
+}
+
+impl RollbackEnd {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            RollbackEnd::Failed => "failed",
+            RollbackEnd::Cancelled => "cancelled",
+        }
     }
 }
 
@@ -512,9 +551,12 @@ pub struct RunState {
     /// Attempts are being stopped; the run ends as cancelled.
     #[serde(default)]
     pub cancelling: bool,
-    /// Rollback actions run.
+    /// Rollback actions run: only the steps of the rollback have their turn.
     #[serde(default)]
     pub rolling_back: bool,
+    /// The rollback whose steps stand behind the plan's own: the one that is under way, or the last one until the run is opened again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
     /// The time limit of the whole run is over; its attempts are being stopped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed_out: bool,
@@ -598,9 +640,9 @@ pub(super) struct Index {
     /// Failed, and to be answered before the run goes on by itself.
     pub unanswered: BTreeSet<usize>,
     pub cancelled: BTreeSet<usize>,
-    /// Failed, and to end the run.
+    /// Failed, and to end the run, or to have it rolled back.
     pub fatal: BTreeSet<usize>,
-    /// In back-off while something they need was taken up again.
+    /// In back-off while something they need was taken up again, or while others have their turn.
     pub waiting_blocked: BTreeSet<usize>,
     pub command_ids: HashSet<String>,
 }
@@ -689,11 +731,18 @@ impl RunState {
         self.index.queue.working()
     }
 
-    /// Positions of steps that wait for a person: failed, held, in review, interrupted, asking; in plan order.
+    /// Whether a step can have its turn in what the run does now: the steps of a rollback while it is rolled back, all others otherwise.
+    pub fn takes_part(&self, position: usize) -> bool {
+        self.plan.steps[position].undoes().is_some() == self.rolling_back
+    }
+
+    /// Positions of steps that wait for a person: failed, held, in review, interrupted, asking; in plan order. While the run is rolled back nobody
+    /// is asked about the others.
     pub fn needs_person(&self) -> Vec<usize> {
         let index = &self.index;
         let all = [&index.failed, &index.held, &index.in_review, &index.interrupted, &index.asking];
-        let mut found: Vec<usize> = all.into_iter().flatten().copied().collect();
+        let mut found: Vec<usize> =
+            all.into_iter().flatten().copied().filter(|position| self.takes_part(*position)).collect();
         found.sort_unstable();
         found
     }
@@ -715,7 +764,9 @@ impl RunState {
 
     /// Whether a step waits for nothing but its turn.
     pub fn is_ready(&self, position: usize) -> bool {
-        self.steps[position].status == StepStatus::Pending && self.index.unmet.get(position) == Some(&0)
+        self.steps[position].status == StepStatus::Pending
+            && self.index.unmet.get(position) == Some(&0)
+            && self.takes_part(position)
     }
 
     /// Positions of the steps that a step still waits for, in plan order; seen through those that were skipped or completed ahead of their turn.
@@ -749,9 +800,10 @@ impl RunState {
         self.index.queue.full_pool(&self.plan.steps[position])
     }
 
-    /// When the time limit of the whole run is over, if it has one and is running. The time in which it is paused does not count.
+    /// When the time limit of the whole run is over, if it has one and is running. The time in which it is paused or rolled back does not count.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
-        if self.status != RunStatus::Running || self.timed_out || self.cancelling {
+        // What was begun to be undone is undone to the end.
+        if self.status != RunStatus::Running || self.timed_out || self.cancelling || self.rolling_back {
             return None;
         }
         let limit = (self.plan.max_execution_time_seconds? * 1e6) as i64;
@@ -859,6 +911,9 @@ pub struct RunSummary {
     pub status: RunStatus,
     /// Being cancelled.
     pub cancelling: bool,
+    /// Being rolled back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolling_back: bool,
     /// Why it is paused.
     pub paused: BTreeSet<PauseReason>,
     /// Steps by state.
@@ -923,6 +978,7 @@ impl RunState {
             headline: self.plan.headline().to_string(),
             status: self.status,
             cancelling: self.cancelling,
+            rolling_back: self.rolling_back,
             paused: self.paused.clone(),
             counts: self.index.counts,
             user: self.user.clone(),
@@ -959,6 +1015,7 @@ impl RunState {
             status: RunStatus::Idle,
             cancelling: false,
             rolling_back: false,
+            rollback: None,
             timed_out: false,
             ran_micros: 0,
             paused: BTreeSet::new(),

@@ -149,6 +149,8 @@ fn instead(state: &RunState, record: &Intervention) -> String {
             "when the last attempt has ended, retrying or skipping a step reopens the run".into()
         }
         "cancel" => "retrying or skipping a step, or restoring a checkpoint, reopens the run".into(),
+        "rollback" if state.rolling_back => "cancel ends it where it is".into(),
+        "rollback" => "resumed after a retry or a restore, the run does again what was rolled back".into(),
         "restore" => {
             // Whatever it left behind is still in the journal, and its newest checkpoint leads there.
             let back = state.checkpoints.iter().rposition(|mark| mark.cause == super::CheckpointCause::Restored);
@@ -188,7 +190,8 @@ fn said(record: &Intervention) -> String {
 
 fn newest_change<'a>(state: &'a RunState, undone: &HashSet<u64>) -> Option<&'a Arc<PlanVersion>> {
     let stands = |one: &&Arc<PlanVersion>| {
-        !undone.contains(&one.change.version) && !matches!(one.change.cause, ChangeCause::Undo { .. })
+        !undone.contains(&one.change.version)
+            && !matches!(one.change.cause, ChangeCause::Undo { .. } | ChangeCause::Rollback)
     };
     state.versions.iter().rev().find(stands)
 }
@@ -257,6 +260,10 @@ impl Asker<'_> {
         if undone_versions(state).contains(&number) {
             return Err(refuse(format!("version {number} is undone already"))
                 .possible("the list of versions shows by which one"));
+        }
+        if change.cause == ChangeCause::Rollback {
+            return Err(refuse(format!("version {number} came with a rollback, which is not undone"))
+                .possible("retrying a step, or restoring a checkpoint, goes on from there"));
         }
         if let ChangeCause::Restore { checkpoint } = change.cause {
             let id = super::checkpoint_id(checkpoint);
@@ -352,7 +359,11 @@ impl Asker<'_> {
         let mut held_again = BTreeSet::new();
         for (id, was) in were {
             let position = state.position(id).ok_or_else(|| no_step(state, id))?;
+            self.refuse_other_turn(position)?;
             let now = &state.steps[position];
+            if now.rolled_back && !was.rolled_back {
+                return Err(overtaken(format!("`{id}` was rolled back since")).possible(self.answers_to(position)));
+            }
             if now.last_attempt != was.last_attempt || now.status.is_live() {
                 let possible = match &*record.intervention_type {
                     "retry_step" => self.answers_to(position),

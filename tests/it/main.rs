@@ -47,6 +47,7 @@ mod run_history;
 mod run_people;
 mod run_props;
 mod run_random;
+mod run_rollback;
 mod run_rules;
 mod run_support;
 mod run_table;

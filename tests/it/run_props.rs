@@ -151,6 +151,7 @@ impl Case {
             Ask::Pause => Command::Pause,
             Ask::Resume => Command::Resume,
             Ask::Cancel => Command::Cancel,
+            Ask::Rollback => Command::Rollback,
             Ask::Interrupt => Command::Interrupt,
             Ask::Retry(pick, downstream) => Command::Retry { step: self.pick(*pick), downstream: *downstream },
             Ask::Skip(pick) => Command::Skip { step: self.pick(*pick) },
@@ -216,6 +217,7 @@ impl Case {
                 | Command::Pause
                 | Command::Resume
                 | Command::Cancel
+                | Command::Rollback
                 | Command::Interrupt
                 | Command::Answer { .. }
                 | Command::Undo { .. }
@@ -276,7 +278,10 @@ impl Case {
         // What was found of a condition, and whom that left out, is not taken back.
         let judged = batch.iter().any(|one| match &one.event {
             Event::StepSkipped { why, .. } => *why != run::SkipReason::Operator,
-            event => matches!(event, Event::ConditionMet { .. }),
+            event => matches!(
+                event,
+                Event::ConditionMet { .. } | Event::RollbackStarted { .. } | Event::RollbackEnded { .. }
+            ),
         });
         let nothing_started = !starts(batch) && !judged;
         let newest = made.interventions.last().expect("it was accepted");
@@ -296,18 +301,15 @@ impl Case {
                 return;
             }
         };
-        assert_eq!(driver.state.plan, before.plan, "undo gives another plan");
+        assert_eq!(driver.state.own_plan(), before.own_plan(), "undo gives another plan");
         assert_eq!(driver.state.options, before.options, "undo gives another limit");
-        let versions = driver.state.plan_version - made.plan_version;
-        assert_eq!(
-            versions,
-            u64::from(made.plan_version != before.plan_version),
-            "only a change of the plan is undone by one"
-        );
+        let plan_changed = batch.iter().any(|one| matches!(one.event, Event::PlanChanged(_)));
+        let versions = driver.state.versions[made.versions.len()..].iter();
+        let versions = versions.filter(|one| one.change.cause != ChangeCause::Rollback).count();
+        assert_eq!(versions, usize::from(plan_changed), "only a change of the plan is undone by one");
         if !nothing_started || starts(&undone) {
             return;
         }
-        let plan_changed = made.plan_version != before.plan_version;
         // Whether the run goes on past its failures is asked again when it has stopped meanwhile.
         let asks_as_before = [&made, &driver.state].iter().all(|state| state.status == before.status);
         for (place, (now, was)) in driver.state.steps.iter().zip(&before.steps).enumerate() {
@@ -327,7 +329,10 @@ impl Case {
         if !plan_changed {
             let undo = driver.state.interventions.last().expect("the undo").intervention_id;
             driver.ask(Command::UndoIntervention { intervention: undo });
-            assert_eq!(driver.words(), self.driver.words(), "undo undone");
+            let own = |state: &RunState| -> Vec<StepStatus> {
+                state.steps[..state.own_plan().steps.len()].iter().map(|step| step.status).collect()
+            };
+            assert_eq!(own(&driver.state), own(&self.driver.state), "undo undone");
         }
     }
 
@@ -427,6 +432,7 @@ impl Case {
                 let fits = if restored { !from.is_live() && !to.is_live() } else { legal_step(from, to) || unheld };
                 assert!(from == to || fits, "step {id}: {from:?} → {to:?} by {:?}", one.event);
                 let done = from == StepStatus::Completed && to != from;
+                let again = again || matches!(one.event, Event::RollbackEnded { .. });
                 assert!(!done || again, "a completed step was taken up again by {:?}", one.event);
                 assert!(now.last_attempt >= then.last_attempt, "attempt numbers shrink");
             }
@@ -435,16 +441,41 @@ impl Case {
                 if new.position(id).is_none() {
                     assert!(!then.status.is_live(), "{id} is taken out while it runs");
                     let back = matches!(&one.event, Event::PlanChanged(change) if matches!(change.cause, ChangeCause::Restore { .. }));
-                    assert!(back || then.status != StepStatus::Completed, "{id} is taken out although it is completed");
+                    let over = definition.undoes().is_some() && one.event == Event::RunReopened;
+                    assert!(
+                        back || over || then.status != StepStatus::Completed,
+                        "{id} is taken out although it is completed"
+                    );
                     assert_eq!(&new.removed[id].state, then, "what a removed step did stays readable");
                 }
             }
             if new.status != old.status {
-                let fits = legal_run(old.status, new.status, old.cancelling);
+                let rolled_back = old.rollback.as_ref().is_some_and(|rollback| rollback.over) && old.rolling_back;
+                let fits = match new.status {
+                    RunStatus::Completed => legal_run(old.status, new.status, old.cancelling) && !old.rolling_back,
+                    RunStatus::Failed | RunStatus::Cancelled if old.rolling_back => rolled_back,
+                    _ => legal_run(old.status, new.status, old.cancelling),
+                };
                 assert!(fits, "run: {:?} → {:?} by {:?}", old.status, new.status, one.event);
             }
             if new.status == RunStatus::Completed && old.status != RunStatus::Completed {
                 assert!(new.steps.iter().all(|step| step.status.is_satisfied()), "completed with {:?}", new.counts());
+            }
+            match &one.event {
+                Event::RollbackStarted { steps, .. } => newest_first(&old, steps),
+                Event::RollbackEnded { undone, .. } => {
+                    let done = |id: &String| old.step(&format!("rollback.{id}")).map(|(_, step)| step.status);
+                    assert!(undone.iter().all(|id| done(id) == Some(StepStatus::Completed)), "undone by nothing");
+                    let completed = old.plan.steps.iter().zip(&old.steps).filter(|(definition, step)| {
+                        definition.undoes().is_some() && step.status == StepStatus::Completed
+                    });
+                    assert_eq!(undone.len(), completed.count(), "undone, and it is not said");
+                    let again = |id: &String| {
+                        new.step(id).is_some_and(|(_, step)| step.rolled_back && step.status == StepStatus::Pending)
+                    };
+                    assert!(undone.iter().all(again), "what was undone still counts as completed");
+                }
+                _ => {}
             }
             old = new;
         }
@@ -459,7 +490,11 @@ impl Case {
         let free = slots < state.options.max_parallel as usize || !rules(state).takes_slot(place);
         assert!(free, "{step} is one too many");
         assert!(rules(state).unblocked(state, place), "{step} starts before what it waits for");
-        let to_end = |step: &run::StepState| step.failed_with == Some(FailurePolicy::Fail) && step.unanswered;
+        let to_end = |step: &run::StepState| {
+            matches!(step.failed_with, Some(FailurePolicy::Fail | FailurePolicy::Rollback)) && step.unanswered
+        };
+        let undoes = state.plan.steps[place].undoes().is_some();
+        assert_eq!(undoes, state.rolling_back, "{step} starts out of its turn");
         assert!(!state.steps.iter().any(to_end), "{step} starts although a failure ends the run");
         let definition = &state.plan.steps[place];
         if let Some(pool) = &definition.pool {
@@ -516,6 +551,11 @@ impl Case {
         assert_eq!(state.plan_at(1).as_ref(), Some(self.first.as_ref()), "the first version, made out again");
         let versions: Vec<u64> = state.versions.iter().map(|one| one.change.version).collect();
         assert_eq!(versions, (2..=state.plan_version).collect::<Vec<_>>(), "versions only grow, one by one");
+        let undoing = state.plan.steps.iter().any(|step| step.undoes().is_some());
+        assert_eq!(undoing, state.rollback.is_some(), "steps of no rollback, or a rollback without steps");
+        assert!(!state.rolling_back || (undoing && !state.status.is_ended() && state.status != RunStatus::Idle));
+        let rolled_back = state.steps.iter().any(|step| step.rolled_back);
+        assert!(!rolled_back || state.status != RunStatus::Completed, "completed, and something of it was undone");
         self.not_stuck();
     }
 
@@ -534,7 +574,9 @@ impl Case {
         assert!(step.attempts.last().is_none_or(|attempt| attempt.number <= step.last_attempt));
         let waits = !rules(state).unblocked(state, place);
         assert_eq!(state.unmet(place).is_empty(), !waits, "what step {place} waits for");
-        assert_eq!(state.is_ready(place), step.status == StepStatus::Pending && !waits);
+        let turn = state.plan.steps[place].undoes().is_some() == state.rolling_back;
+        assert_eq!(state.is_ready(place), step.status == StepStatus::Pending && !waits && turn);
+        assert!(!step.rolled_back || step.status == StepStatus::Pending, "step {place}: {step:?}");
     }
 
     fn not_stuck(&self) {
@@ -629,8 +671,14 @@ impl Case {
     /// After a restore the steps are those of the checkpoint; counters and the log are not undone.
     fn went_back(&self, before: &RunState, target: &RunState) {
         let state = &self.driver.state;
+        if target.rolling_back && state.status.is_ended() {
+            // Where all of a rollback was done, or its failure ended it, it ends there again.
+            return;
+        }
         assert!(matches!(state.status, RunStatus::Paused | RunStatus::Completed));
+        let target = &stripped(target);
         assert_eq!(state.plan, target.plan, "the plan after the restore");
+        assert_eq!((state.rolling_back, &state.rollback), (target.rolling_back, &target.rollback));
         for (place, (now, then)) in state.steps.iter().zip(&target.steps).enumerate() {
             let id = &state.plan.steps[place].step_id;
             let expected = if then.status.is_live() { StepStatus::Pending } else { then.status };
@@ -696,7 +744,8 @@ impl Case {
         let retried = found.interventions.iter().any(|one| pending(one) && one.parameters["downstream"] == true);
         let mut pauses = !go_on && found.status == RunStatus::Running && !found.cancelling;
         for (place, (now, then)) in state.steps.iter().zip(&found.steps).enumerate() {
-            if then.status.is_satisfied() && !retried {
+            // A rollback that was being cancelled ends with the engine's attempts.
+            if then.status.is_satisfied() && !retried && !now.rolled_back {
                 assert_eq!(now.status, then.status, "step {place}");
                 assert_eq!(now.last_attempt, then.last_attempt, "step {place} ran again after a crash");
             }
@@ -745,7 +794,10 @@ impl Case {
                     .needs_person()
                     .into_iter()
                     .next()
-                    .or_else(|| state.steps.iter().position(|step| step.status == StepStatus::Cancelled))
+                    .or_else(|| {
+                        let stopped = |place: &usize| state.steps[*place].status == StepStatus::Cancelled;
+                        (0..state.steps.len()).filter(|place| state.takes_part(*place)).find(stopped)
+                    })
                     .expect("resume is refused: somebody must be asked something");
                 let step = state.plan.steps[place].step_id.clone();
                 let command = match state.steps[place].status {
@@ -784,6 +836,33 @@ fn stood_still(target: &RunState, today: &RunState) -> RunState {
     (state.ended_at, state.error) = (None, None);
     state.reindex();
     state
+}
+
+/// Without the steps of a rollback that is over.
+fn stripped(target: &RunState) -> RunState {
+    let mut state = target.clone();
+    if !state.rolling_back {
+        state.plan = state.own_plan();
+        state.steps.truncate(state.plan.steps.len());
+        state.rollback = None;
+        state.reindex();
+    }
+    state
+}
+
+/// A rollback undoes all that is completed and can be undone, what was completed last first.
+fn newest_first(before: &RunState, steps: &[Arc<holdpoint::plan::Step>]) {
+    let all = before.plan.steps.iter().zip(&before.steps);
+    let all = all.filter(|(definition, step)| definition.rollback.is_some() && step.status == StepStatus::Completed);
+    assert_eq!(steps.len(), all.count(), "something is left out");
+    let ends: Vec<_> = steps
+        .iter()
+        .map(|step| before.step(step.undoes().expect("a step of a rollback")).expect("it undoes a step").1)
+        // When a person said that it is done, nobody else knows.
+        .filter(|step| step.by_hand.is_none() && step.reviews.iter().all(|review| review.answers.is_empty()))
+        .map(|step| step.attempt().and_then(|attempt| attempt.ended_at))
+        .collect();
+    assert!(ends.is_sorted_by(|first, then| first >= then), "not in reverse order of completion: {ends:?}");
 }
 
 fn rules(state: &RunState) -> Rules {

@@ -25,6 +25,7 @@ pub struct StepShape {
     pub pool: bool,
     /// 0: a command, 1: a person does it, 2: it waits for a time.
     pub waits: u8,
+    pub rollback: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -43,6 +44,7 @@ pub enum Ask {
     Pause,
     Resume,
     Cancel,
+    Rollback,
     Interrupt,
     Retry(Pick, bool),
     Skip(Pick),
@@ -123,7 +125,8 @@ pub enum Op {
 }
 
 fn policy() -> impl Strategy<Value = FailurePolicy> {
-    prop_oneof![Just(FailurePolicy::Pause), Just(FailurePolicy::Continue), Just(FailurePolicy::Fail)]
+    use FailurePolicy::{Continue, Fail, Pause, Rollback};
+    prop_oneof![Just(Pause), Just(Continue), Just(Fail), Just(Rollback)]
 }
 
 fn step_shape() -> impl Strategy<Value = StepShape> {
@@ -140,6 +143,7 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
             prop_oneof![4 => Just(0u8), 1 => 1..4u8],
             prop::bool::weighted(0.3),
             prop_oneof![3 => Just(0u8), 1 => Just(1), 1 => Just(2)],
+            prop::bool::weighted(0.6),
         ),
     )
         .prop_map(|(group, depends_on, approvals, max_retries, on_failure, idempotent, priority, more)| {
@@ -148,6 +152,7 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
                 when: more.1,
                 pool: more.2,
                 waits: more.3,
+                rollback: more.4,
                 group,
                 depends_on,
                 approvals,
@@ -187,6 +192,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         2 => Just(Ask::Pause),
         5 => Just(Ask::Resume),
         1 => Just(Ask::Cancel),
+        2 => Just(Ask::Rollback),
         1 => Just(Ask::Interrupt),
         5 => (pick(), any::<bool>()).prop_map(|(pick, downstream)| Ask::Retry(pick, downstream)),
         3 => pick().prop_map(Ask::Skip),
@@ -270,6 +276,10 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
             }
             if step.waits > 0 {
                 value["run"] = Value::Null;
+            }
+            if step.rollback {
+                value["rollback"] =
+                    json!({"run": "true", "max_retries": step.max_retries / 2, "idempotent": step.idempotent});
             }
             if step.pool {
                 value["pool"] = json!("one");

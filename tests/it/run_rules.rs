@@ -16,9 +16,15 @@ pub struct Rules {
 
 impl Rules {
     pub fn new(plan: &Arc<Plan>) -> Self {
-        let steps = &plan.steps;
+        // The steps of a rollback are a chain of their own behind the others.
+        let own = plan.steps.iter().filter(|step| step.undoes().is_none()).count();
+        assert!(plan.steps[own..].iter().all(|step| step.undoes().is_some()), "they stand behind the others");
+        let steps = &plan.steps[..own];
         let graph = steps.iter().any(|step| step.depends_on.is_some());
-        let mut before = vec![Vec::new(); steps.len()];
+        let mut before = vec![Vec::new(); plan.steps.len()];
+        for (place, waits) in before.iter_mut().enumerate().skip(own + 1) {
+            *waits = vec![place - 1];
+        }
         if graph {
             for (place, step) in steps.iter().enumerate() {
                 before[place] = step.depends_on.iter().flatten().filter_map(|id| plan.position(id)).collect();

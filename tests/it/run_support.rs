@@ -73,7 +73,7 @@ impl Driver {
         let state = &self.state;
         let registration = Registration {
             run_id: Uuid::from_u128(8),
-            plan: Arc::clone(&state.plan),
+            plan: state.own_plan(),
             options: state.options.clone(),
             user: "ann".into(),
             fork: Some(Box::new(run::fork_at(state, state))),

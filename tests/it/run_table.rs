@@ -428,6 +428,31 @@ fn situations() -> Vec<(&'static str, Driver)> {
             d.crash(0, false);
         },
     );
+    // `t` was completed before `u` failed: what `t` did is being undone, or has been.
+    let undoable = |id: &str| json!({"step_id": id, "rollback": {"run": "true"}});
+    let undone = |policy, more: &dyn Fn(&mut Driver)| {
+        let steps = json!([undoable("t"), {"step_id": "u", "on_failure": "rollback"}, "z"]);
+        let mut driver = ran(steps, policy);
+        driver.succeeds("t");
+        driver.fails("u");
+        more(&mut driver);
+        driver
+    };
+    add("being rolled back", undone(FailurePolicy::Pause, &|_| {}), &|_| {});
+    add("being rolled back, paused", undone(FailurePolicy::Pause, &|d| drop(d.ask(Command::Pause))), &|_| {});
+    add("rollback failed, paused", undone(FailurePolicy::Pause, &|d| d.fails("rollback.t")), &|_| {});
+    add("rollback failed, run failed", undone(FailurePolicy::Fail, &|d| d.fails("rollback.t")), &|_| {});
+    add("rolled back", undone(FailurePolicy::Pause, &|d| d.succeeds("rollback.t")), &|_| {});
+    add("rolled back and reopened", undone(FailurePolicy::Pause, &|d| d.succeeds("rollback.t")), &|d| {
+        d.ask(retry("u"));
+    });
+    add("rolled back, though it had completed", started(json!([undoable("t"), undoable("z")])), &|d| {
+        d.succeeds("t");
+        d.succeeds("z");
+        d.ask(Command::Rollback);
+        d.succeeds("rollback.z");
+        d.succeeds("rollback.t");
+    });
     add("run cancelled before its turn", started(json!(["a", "t", "z"])), &|d| {
         d.ask(Command::Cancel);
         d.ends("a", Outcome::stopped());
@@ -463,14 +488,16 @@ fn allowed(name: &str, driver: &Driver) -> bool {
     use StepStatus::*;
     let (_, step) = driver.state.step("t").expect("a step t");
     let run = driver.state.status;
-    if driver.state.cancelling {
+    // While the run is rolled back its steps are those of the rollback.
+    if driver.state.cancelling || driver.state.rolling_back {
         return false;
     }
     // A stop for its time limit is nobody's decision: an operator's goes before it.
     let stopping = step.status == Stopping && step.stop.as_ref().is_none_or(|stop| stop.intervention.is_some());
     let retried =
         matches!(step.status, Failed | Interrupted | Cancelled | Skipped | Waiting | InReview | Running | Stopping)
-            && !stopping;
+            && !stopping
+            || step.rolled_back && run.is_ended();
     let live = matches!(step.status, Running | Stopping);
     let changeable = !live && step.status != Completed && run != RunStatus::Completed;
     // What is put before a step is put before all that run beside it.
@@ -546,6 +573,7 @@ fn run_commands() -> Vec<(&'static str, Command)> {
         ("pause", Command::Pause),
         ("resume", Command::Resume),
         ("cancel", Command::Cancel),
+        ("rollback", Command::Rollback),
         ("interrupt", Command::Interrupt),
         ("set parallel 2", Command::SetParallel { value: 2 }),
         ("set parallel 0", Command::SetParallel { value: 0 }),
@@ -563,7 +591,7 @@ fn prepared(driver: &Driver, name: &str) -> Driver {
         let status = driver.state.status;
         if driver.try_as("ann", change).is_ok() {
             // An ended run is taken up again by a change of its plan: that is another situation.
-            assert!(driver.state.status == status || status.is_ended());
+            assert!(driver.state.status == status || status.is_ended(), "{:?} → {:?}", status, driver.state.status);
         }
     }
     driver
@@ -674,6 +702,10 @@ back wherever the plan could be changed; on a run that had failed or was cancell
   the plan: without a name, `undo` passes over them.
 - `answer` goes to the attempt that asks, and is not taken back: retrying the step asks again. What only waits, for a person or for a time, takes
   no slot of `max_parallel`, is not interrupted when its engine ends, and is taken up again by the next one as the same attempt.
+- `rollback` undoes what is completed and has a `rollback` action. Until it is over the run's steps are those of the rollback: `rollback.t`, which
+  undoes `t`, is retried, skipped and completed by hand like any step, and the plan and its own steps are left alone. `pause` and `resume` work as
+  ever; `cancel` ends the rollback where it is. It cannot be undone. Afterwards what was undone is pending, and a retry, a skip or a restore takes
+  the run up again.
 ";
 
 const UNDO: &str = "

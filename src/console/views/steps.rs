@@ -279,8 +279,11 @@ fn marks(hangs: &StepRow) -> Vec<(String, String)> {
     marks
 }
 
-/// The bracket beside steps that run side by side.
+/// The bracket beside steps that run side by side; the sign of those that undo others.
 fn group(run: &OpenRun, position: usize, ascii: bool) -> &'static str {
+    if run.state.plan.steps[position].undoes().is_some() {
+        return if ascii { "<" } else { "↶" };
+    }
     if run.state.order().is_graph() || run.list.matches.is_some() || run.list.rows.view != View::List {
         return " ";
     }
@@ -321,6 +324,7 @@ pub fn note(app: &App, run: &OpenRun, position: usize) -> (String, Role) {
         StepStatus::Pending if state.is_hold_point(position) => {
             (state.hold_reason(position).unwrap_or("hold point").into(), Role::Muted)
         }
+        StepStatus::Pending if step.rolled_back => ("was rolled back".into(), Role::Muted),
         StepStatus::Waiting => {
             let wait = step.due.map(|due| (due - app.now).as_seconds_f64()).unwrap_or_default();
             (format!("again in {}", words::span(wait.ceil())), Role::Waiting)
