@@ -4,10 +4,13 @@
 //! the next stage waits for all of it. Any `depends_on` makes the plan a graph. Both become the same structure: nodes, each with a
 //! number of predecessors that must be satisfied first. Between two wide stages stands a *barrier* node, so that a stage of a thousand after
 //! a stage of a thousand costs two thousand edges, not a million.
+//!
+//! The instances of a `foreach` step take its place: they wait for what it waits for, and it waits for them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use super::{Plan, Step};
+use super::{Generated, Plan, Step};
 
 /// The order of work of one plan. Nodes `0..step_count` are the plan's steps by position; later nodes are barriers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,6 +20,8 @@ pub struct Order {
     predecessors: Adjacency,
     /// By node: the steps of the longest chain of work that begins with it, itself included.
     chains: Vec<u32>,
+    /// By position behind the steps that were written: where the step stands that it was made for.
+    homes: Vec<u32>,
     is_graph: bool,
 }
 
@@ -85,11 +90,13 @@ impl Order {
     /// An unknown dependency or a cycle.
     pub fn with_places(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Result<Self, OrderError> {
         let is_graph = is_graph(plan);
-        let (nodes, edges) = if is_graph { graph_edges(plan, place)? } else { stage_edges(plan) };
+        let families = families(plan, &place);
+        let (mut nodes, mut edges) = if is_graph { graph_edges(plan, place)? } else { stage_edges(plan) };
+        let homes = stand_instances_before(&families, plan, &mut nodes, &mut edges);
         let reversed: Vec<(u32, u32)> = edges.iter().map(|(from, to)| (*to, *from)).collect();
         let (successors, predecessors) = (Adjacency::new(nodes, &edges), Adjacency::new(nodes, &reversed));
         let chains = chains(plan.steps.len(), nodes, &successors, &predecessors);
-        let order = Self { step_count: plan.steps.len(), successors, predecessors, chains, is_graph };
+        let order = Self { step_count: plan.steps.len(), successors, predecessors, chains, homes, is_graph };
         match order.cycle() {
             Some(members) => {
                 Err(OrderError::Cycle(members.into_iter().map(|index| plan.steps[index].step_id.clone()).collect()))
@@ -108,6 +115,7 @@ impl Order {
             successors: circles.clone(),
             predecessors: circles,
             chains: vec![0; step_count],
+            homes: Vec::new(),
             is_graph: true,
         }
     }
@@ -135,6 +143,13 @@ impl Order {
     /// How many steps the longest chain of work has that begins with this step, itself included. Who starts the longest first ends soonest.
     pub fn chain(&self, step: usize) -> u32 {
         self.chains.get(step).copied().unwrap_or(0)
+    }
+
+    /// Where a step stands among those that were written: an instance where the step stands that it is an instance of.
+    pub fn home(&self, step: usize) -> usize {
+        let written = self.step_count - self.homes.len().min(self.step_count);
+        let made = step.checked_sub(written).and_then(|place| self.homes.get(place));
+        made.map_or(step, |home| *home as usize)
     }
 
     /// How many nodes must be satisfied before this one.
@@ -295,7 +310,7 @@ fn is_graph(plan: &Plan) -> bool {
 fn graph_edges(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Result<(usize, Vec<(u32, u32)>), OrderError> {
     let mut edges = Vec::with_capacity(plan.steps.len());
     let mut named: Vec<&String> = Vec::new();
-    for (index, step) in plan.steps.iter().enumerate() {
+    for (index, step) in plan.steps[..plan.written()].iter().enumerate() {
         named.clear();
         named.extend(step.depends_on.iter().flatten());
         named.sort_unstable();
@@ -317,7 +332,7 @@ fn stage_edges(plan: &Plan) -> (usize, Vec<(u32, u32)>) {
     let mut nodes = plan.steps.len();
     let mut edges = Vec::new();
     let mut previous: Option<std::ops::Range<usize>> = None;
-    for stage in stages(&plan.steps) {
+    for stage in stages(&plan.steps[..plan.written()]) {
         if let Some(before) = previous.replace(stage.clone()) {
             if before.len() == 1 || stage.len() == 1 {
                 edges.extend(before.flat_map(|from| stage.clone().map(move |to| (from as u32, to as u32))));
@@ -330,6 +345,65 @@ fn stage_edges(plan: &Plan) -> (usize, Vec<(u32, u32)>) {
         }
     }
     (nodes, edges)
+}
+
+/// The `foreach` steps that have instances, by position, and where those stand.
+pub fn families(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Vec<(usize, Range<usize>)> {
+    let mut found: Vec<(usize, Range<usize>)> = Vec::new();
+    let mut last: Option<&str> = None;
+    for (position, step) in plan.steps.iter().enumerate().skip(plan.written()) {
+        let Some(Generated::Instance { of, .. }) = &step.generated else {
+            last = None;
+            continue;
+        };
+        match found.last_mut() {
+            Some((_, instances)) if last == Some(of) && instances.end == position => instances.end += 1,
+            _ => found.extend(place(of).map(|parent| (parent, position..position + 1))),
+        }
+        last = Some(of);
+    }
+    found
+}
+
+/// Lets what leads to a `foreach` step lead to its instances, and those to the step. Gives the positions for which the steps behind those that
+/// were written have been made.
+fn stand_instances_before(
+    families: &[(usize, Range<usize>)],
+    plan: &Plan,
+    nodes: &mut usize,
+    edges: &mut Vec<(u32, u32)>,
+) -> Vec<u32> {
+    let written = plan.written();
+    let mut homes: Vec<u32> = (written..plan.steps.len()).map(|position| position as u32).collect();
+    if families.is_empty() {
+        return homes;
+    }
+    let mut family_of = vec![usize::MAX; *nodes];
+    for (family, (parent, instances)) in families.iter().enumerate() {
+        family_of[*parent] = family;
+        homes[instances.start - written..instances.end - written].fill(*parent as u32);
+    }
+    let mut leads: Vec<Vec<u32>> = vec![Vec::new(); families.len()];
+    edges.retain(|(from, to)| match family_of[*to as usize] {
+        usize::MAX => true,
+        family => {
+            leads[family].push(*from);
+            false
+        }
+    });
+    for ((parent, instances), mut leads) in families.iter().zip(leads) {
+        if leads.len() > 1 && instances.len() > 1 {
+            let barrier = *nodes as u32;
+            *nodes += 1;
+            edges.extend(leads.iter().map(|from| (*from, barrier)));
+            leads = vec![barrier];
+        }
+        for instance in instances.clone() {
+            edges.extend(leads.iter().map(|from| (*from, instance as u32)));
+            edges.push((instance as u32, *parent as u32));
+        }
+    }
+    homes
 }
 
 /// The stages of a sequence, as ranges of positions.

@@ -51,7 +51,6 @@ struct Row {
 /// Everything this version reads and does not honour.
 const TABLE: &[Row] = &[
     row("{{ }}", "does not render expressions in this field", true, Looks::Step(has_unrendered)),
-    row("foreach", "does not repeat a step for each item", true, Looks::Step(|step| step.foreach.is_some())),
     row("rollback", "does not roll steps back", true, Looks::Step(|step| step.rollback.is_some())),
     row("on_failure", "does not roll back", true, Looks::Step(|step| step.on_failure == Some(FailurePolicy::Rollback))),
     row("on_failure", "does not roll back", true, Looks::Plan(|plan| plan.on_failure == Some(FailurePolicy::Rollback))),

@@ -342,6 +342,28 @@ pub struct Step {
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub tools: Option<Box<Value>>,
+    /// Set on a step that a run has made itself; no plan file may say it. Such steps stand behind all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub generated: Option<Generated>,
+}
+
+/// What a step was made for that no plan has written. Its id contains a `.`, which the ids in plans cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Generated {
+    /// It undoes what a step has done.
+    Rollback {
+        /// Which step.
+        of: String,
+    },
+    /// It does the work of a `foreach` step for one of its items.
+    Instance {
+        /// Which step.
+        of: String,
+        /// Which item, from 0.
+        index: u32,
+    },
 }
 
 /// A hold point as a plan writes it.
@@ -503,6 +525,11 @@ impl Hold {
 }
 
 impl Plan {
+    /// How many steps somebody has written. They stand before those that a run has made itself.
+    pub fn written(&self) -> usize {
+        self.steps.partition_point(|step| step.generated.is_none())
+    }
+
     /// The position of a step in the list.
     pub fn position(&self, step_id: &str) -> Option<usize> {
         self.steps.iter().position(|step| step.step_id == step_id)

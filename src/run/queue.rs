@@ -9,7 +9,8 @@ use crate::plan::order::Order;
 use crate::plan::{Plan, Step};
 
 /// In which order ready steps start: higher priority, then the longer chain of work behind it, then the plan's order.
-type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u32>, usize);
+/// An instance stands where the step stands that it is an instance of.
+type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u32>, usize, usize);
 
 /// The lanes of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +52,7 @@ impl Queue {
 
     fn turn(step: &Step, order: &Order, position: usize) -> Turn {
         use std::cmp::Reverse;
-        (Reverse(step.priority.unwrap_or(0)), Reverse(order.chain(position)), position)
+        (Reverse(step.priority.unwrap_or(0)), Reverse(order.chain(position)), order.home(position), position)
     }
 
     pub fn add_ready(&mut self, step: &Step, order: &Order, position: usize) {
@@ -88,7 +89,7 @@ impl Queue {
     /// The step whose turn it is, within the limits of the pools: what is due after a back-off first.
     pub fn next(&self, now: DateTime<Utc>) -> Option<usize> {
         let due = self.next_due().filter(|(due, _)| *due <= now).map(|(_, position)| position);
-        due.or_else(|| self.open().filter_map(|lane| lane.ready.first()).min().map(|turn| turn.2))
+        due.or_else(|| self.open().filter_map(|lane| lane.ready.first()).min().map(|turn| turn.3))
     }
 
     /// When the next back-off ends of a step that could start then, and whose it is.

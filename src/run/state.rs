@@ -11,11 +11,14 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::plan::order::Order;
-use crate::plan::{FailurePolicy, Plan, Step};
+use crate::plan::{Edit, FailurePolicy, Plan, Step};
 
+use super::instances::Families;
 use super::places::Places;
 use super::queue::Queue;
-use super::{Event, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, SkipReason, StopReason};
+use super::{
+    Event, Expansion, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, SkipReason, StopReason,
+};
 
 /// The six states of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -317,6 +320,12 @@ pub struct StepState {
     /// Whether nobody has answered its failure yet: with policy `pause` it keeps the run paused, with `fail` it ends the run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unanswered: bool,
+    /// The items of a `foreach` step, once it has been expanded: its instances are steps of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expansion: Option<Arc<Expansion>>,
+    /// Why it failed without an attempt: a `foreach` step makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<str>>,
 }
 
 fn is_zero(value: &u32) -> bool {
@@ -345,6 +354,9 @@ impl StepState {
 
     /// Why its newest attempt did not do: what the attempt says, else what the quality gate or a reviewer said of its result.
     pub fn why_failed(&self) -> Option<String> {
+        if let Some(error) = &self.error {
+            return Some(error.to_string());
+        }
         let attempt = self.attempt()?;
         let own = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).filter(|why| !why.is_empty());
         own.or_else(|| {
@@ -365,7 +377,8 @@ impl StepState {
         matches!(self.status, StepStatus::Completed | StepStatus::Failed | StepStatus::InReview)
     }
 
-    /// What expressions see as the step's result: what a person gave, else the `data` of the newest attempt's result, else that result.
+    /// What expressions see as the result of a step that is no `foreach` (see [`RunState::result_data`]): what a person gave, else the `data` of
+    /// the newest attempt's result, else that result.
     pub fn result_data(&self) -> Option<Value> {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.result.as_deref().cloned();
@@ -379,7 +392,7 @@ impl StepState {
         self.attempt().filter(|_| self.has_result())?.outcome.as_ref()?.result.as_ref()?.quality_score
     }
 
-    /// The result dependents see: the one given by hand, else the newest successful attempt's.
+    /// The result that dependents of a step that is no `foreach` see (see [`RunState::result`]): the one given by hand, else the newest successful attempt's.
     pub fn result(&self) -> Option<Value> {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.result.as_deref().cloned();
@@ -558,6 +571,7 @@ pub struct RunState {
 pub(super) struct Index {
     pub order: Arc<Order>,
     pub places: Places,
+    pub families: Families,
     pub counts: Counts,
     /// By node: how many predecessors are not satisfied yet.
     pub unmet: Vec<u32>,
@@ -569,6 +583,10 @@ pub(super) struct Index {
     pub at_condition: BTreeSet<usize>,
     /// Steps that are pending and wait for nothing but to be signed off.
     pub at_hold: BTreeSet<usize>,
+    /// `foreach` steps that are pending and wait for nothing but to be expanded.
+    pub at_foreach: BTreeSet<usize>,
+    /// `foreach` steps of which every instance has come to its end.
+    pub at_end: BTreeSet<usize>,
     pub live: BTreeSet<usize>,
     pub held: BTreeSet<usize>,
     pub in_review: BTreeSet<usize>,
@@ -582,6 +600,14 @@ pub(super) struct Index {
     /// In back-off while something they need was taken up again.
     pub waiting_blocked: BTreeSet<usize>,
     pub command_ids: HashSet<String>,
+}
+
+impl Index {
+    /// Whether something moves or could, were the run to go on.
+    pub fn moves(&self) -> bool {
+        let sets = [&self.at_condition, &self.at_hold, &self.at_foreach, &self.live];
+        !self.queue.is_empty() || sets.iter().any(|set| !set.is_empty())
+    }
 }
 
 impl RunState {
@@ -609,15 +635,28 @@ impl RunState {
         }
     }
 
-    /// The plan as it was in a version, if there was one.
+    /// The plan as it was in a version, if there was one: the steps that were written.
     pub fn plan_at(&self, version: u64) -> Option<Plan> {
+        let mut plan = self.whole_plan_at(version)?;
+        plan.steps.truncate(plan.written());
+        Some(plan)
+    }
+
+    /// The same, with the instances that there are now as they were defined then.
+    pub(super) fn whole_plan_at(&self, version: u64) -> Option<Plan> {
         if !(1..=self.plan_version).contains(&version) {
             return None;
         }
         let mut plan = self.plan.as_ref().clone();
         let later = self.versions.iter().rev().take_while(|one| one.change.version > version);
         for one in later {
-            plan.edit_all(&one.change.inverse).ok()?;
+            for edit in &one.change.inverse {
+                // An instance that was changed may be gone.
+                let gone = matches!(edit, Edit::Replace { step } if step.generated.is_some() && plan.position(&step.step_id).is_none());
+                if !gone {
+                    plan.edit(edit).ok()?;
+                }
+            }
         }
         Some(plan)
     }
@@ -729,6 +768,10 @@ impl RunState {
 
     /// Whether a step has a hold point that is not released yet.
     pub fn is_hold_point(&self, position: usize) -> bool {
+        // Once it is expanded it has begun.
+        if self.steps[position].expansion.is_some() {
+            return false;
+        }
         let planned = self.plan.steps[position].hold.as_ref().is_some_and(crate::plan::Hold::is_set);
         match &self.steps[position].hold {
             Some(hold) => hold.set.unwrap_or(planned) && !hold.released,

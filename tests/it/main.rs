@@ -12,6 +12,7 @@ mod console;
 mod docs;
 mod engine;
 mod expressions;
+mod foreach;
 mod full_disk;
 mod fuzz;
 mod gates;
