@@ -261,10 +261,8 @@ impl App {
         }
         let output_path = Arc::clone(&self.settings.output_path);
         if let Some(run) = &mut self.run {
-            if !run.list.filter.is_empty() {
-                run.refilter();
-            }
             run.follow_selection();
+            run.refresh_rows();
             let layout = views::layout::run(area, run);
             let rows = run.row_count();
             let height = layout.steps.height as usize;

@@ -40,6 +40,7 @@ pub mod output;
 pub mod plans;
 pub mod popups;
 mod questions;
+pub mod rows;
 pub mod run_model;
 pub mod runs_model;
 pub mod runtime;

@@ -40,7 +40,7 @@ pub fn movable(app: &App, run: &OpenRun, from: usize, by: isize) -> Result<Comma
     if !run.list.filter.is_empty() {
         return Err("the filter hides what it would pass: Esc clears it".into());
     }
-    let to = from.checked_add_signed(by).filter(|to| *to < run.state.steps.len());
+    let to = from.checked_add_signed(by).filter(|to| *to < run.state.plan.written());
     let end = if by < 0 { "first" } else { "last" };
     let command = to.and_then(|to| to_place(&run.state, from, to)).ok_or_else(|| format!("it is the {end} step"))?;
     availability::allowed(app, run, &command).map(|()| command)

@@ -1,6 +1,6 @@
 //! The open run as the console knows it: its state, folded with the same `apply` as everywhere, and what the operator looks at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +12,7 @@ use crate::run::{
 
 use super::document::Document;
 use super::log::Log;
+use super::rows::Rows;
 use super::text;
 
 /// Who owns the run.
@@ -77,8 +78,17 @@ pub struct StepList {
     pub offset: usize,
     /// The filter, lower case; empty: none.
     pub filter: String,
-    /// Positions that pass the filter; `None`: all.
-    pub matches: Option<Vec<usize>>,
+    /// Its rows; `None`: every step in the plan's order.
+    pub rows: Option<Rows>,
+    /// The `foreach` steps, by id, of which the instances are seen.
+    pub opened: HashSet<String>,
+}
+
+impl StepList {
+    /// Whether only what passes a filter is seen.
+    pub fn is_filtered(&self) -> bool {
+        !self.filter.is_empty()
+    }
 }
 
 /// An estimate needs at least so many completed steps.
@@ -158,6 +168,7 @@ impl OpenRun {
             state,
         };
         run.adopt(recent, now);
+        run.refresh_rows();
         run.list.selected = run.watched().or_else(|| run.state.plan.steps.first().map(|step| step.step_id.clone()));
         run
     }
@@ -242,8 +253,13 @@ impl OpenRun {
         let state = &self.state;
         let current = self.list.selected.as_deref().and_then(|id| state.position(id));
         let place = state.needs_person().first().copied().or_else(|| {
-            let still = current.filter(|place| state.steps[*place].status.is_live());
-            still.or_else(|| state.live().next())
+            let runs = |place: &usize| {
+                let own = state.steps[*place].status.is_live();
+                own || state.instance_counts(*place).is_some_and(|counts| counts.live() > 0)
+            };
+            let next =
+                || state.live().next().map(|live| state.parent(live).filter(|_| !self.sees(live)).unwrap_or(live));
+            current.filter(runs).or_else(next)
         });
         place.map(|place| state.plan.steps[place].step_id.clone())
     }
@@ -257,12 +273,23 @@ impl OpenRun {
             self.list.selected = Some(watched);
             self.attempt = None;
         }
+        if let Some(position) = self.position() {
+            self.open_above(position);
+        }
+    }
+
+    /// Whether an instance has a row of its own.
+    fn sees(&self, position: usize) -> bool {
+        let parent = self.state.parent(position).map(|parent| &self.state.plan.steps[parent].step_id);
+        parent.is_none_or(|parent| self.list.opened.contains(parent))
     }
 
     /// A selected step that was removed leaves the selection to the one that stands there now.
     fn keep_place(&mut self, place: Option<usize>) {
         if let Some(place) = place.filter(|_| self.position().is_none()) {
-            let place = place.min(self.state.plan.steps.len().saturating_sub(1));
+            // Of an instance that is gone, the step is there.
+            let parent = self.list.selected.as_deref().and_then(|id| self.state.position(id.split_once('.')?.0));
+            let place = parent.unwrap_or(place).min(self.state.plan.steps.len().saturating_sub(1));
             self.list.selected = self.state.plan.steps.get(place).map(|step| step.step_id.clone());
             self.attempt = None;
         }
@@ -299,13 +326,13 @@ impl OpenRun {
 
     /// How many rows the list of steps has.
     pub fn row_count(&self) -> usize {
-        self.list.matches.as_ref().map_or(self.state.steps.len(), Vec::len)
+        self.list.rows.as_ref().map_or(self.state.steps.len(), Rows::len)
     }
 
     /// Position of the step in a row.
     pub fn row(&self, row: usize) -> Option<usize> {
-        match &self.list.matches {
-            Some(matches) => matches.get(row).copied(),
+        match &self.list.rows {
+            Some(rows) => rows.position(row),
             None => (row < self.state.steps.len()).then_some(row),
         }
     }
@@ -315,10 +342,10 @@ impl OpenRun {
         self.row_of(self.position()?)
     }
 
-    /// The row of a step; `None` when the filter hides it.
+    /// The row of a step, of an instance that is not seen that of its step; `None` when the filter hides it.
     pub fn row_of(&self, position: usize) -> Option<usize> {
-        match &self.list.matches {
-            Some(matches) => matches.binary_search(&position).ok(),
+        match &self.list.rows {
+            Some(rows) => rows.row(position).or_else(|| rows.row(self.state.parent(position)?)),
             None => Some(position),
         }
     }
@@ -344,17 +371,43 @@ impl OpenRun {
             self.list.selected = Some(step.step_id.clone());
             self.attempt = None;
         }
+        self.open_above(position);
     }
 
-    /// Finds anew what passes the filter. Cost: the number of steps, so it is done once before a frame and only while there is a filter.
-    pub fn refilter(&mut self) {
+    /// Lets an instance be seen.
+    fn open_above(&mut self, position: usize) {
+        if let Some(parent) = self.state.parent(position)
+            && self.list.opened.insert(self.state.plan.steps[parent].step_id.clone())
+        {
+            self.refresh_rows();
+        }
+    }
+
+    /// Opens the selected `foreach` step, or closes it, from one of its instances as well; whether there was anything to open or close.
+    pub fn toggle(&mut self) -> bool {
+        let Some(position) = self.position() else { return false };
+        if self.list.is_filtered() || self.state.instances(position).is_none() {
+            return false;
+        }
+        let id = &self.state.plan.steps[position].step_id;
+        if !self.list.opened.remove(id) {
+            self.list.opened.insert(id.clone());
+        }
+        self.list.chosen = true;
+        self.refresh_rows();
+        true
+    }
+
+    /// Finds anew which rows there are. Cost: the number of steps where there is a filter or there are instances, so it is done once before a
+    /// frame.
+    pub fn refresh_rows(&mut self) {
         if self.list.filter.is_empty() {
-            self.list.matches = None;
+            self.list.rows = Rows::of(&self.state, &self.list.opened);
             return;
         }
         let wanted: Vec<&str> = self.list.filter.split_whitespace().collect();
-        let found = (0..self.state.steps.len()).filter(|place| {
-            let (step, status) = (&self.state.plan.steps[*place], self.state.steps[*place].status);
+        let rows = Rows::passing(&self.state, |place| {
+            let (step, status) = (&self.state.plan.steps[place], self.state.steps[place].status);
             wanted.iter().all(|word| {
                 let has = |text: &str| contains(text, word);
                 has(&step.step_id)
@@ -364,7 +417,7 @@ impl OpenRun {
                     || has(super::theme::step_word(status))
             })
         });
-        self.list.matches = Some(found.collect());
+        self.list.rows = Some(rows);
         if self.selected_row().is_none()
             && let Some(first) = self.row(0)
         {

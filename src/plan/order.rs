@@ -197,7 +197,9 @@ impl Order {
         if !self.is_graph {
             return None;
         }
-        find_cycles(self.step_count, &self.successors, &self.predecessors).into_iter().next()
+        let mut found = find_cycles(self.node_count(), &self.successors, &self.predecessors).into_iter().next()?;
+        found.retain(|node| !self.is_barrier(*node));
+        Some(found)
     }
 }
 

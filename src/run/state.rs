@@ -676,12 +676,12 @@ impl RunState {
         self.index.live.iter().copied()
     }
 
-    /// Positions of steps that wait for a person: failed, held, in review, interrupted; in plan order.
+    /// Positions of steps that wait for a person: failed, held, in review, interrupted; in plan order, an instance where its step stands.
     pub fn needs_person(&self) -> Vec<usize> {
         let index = &self.index;
         let mut found: Vec<usize> =
             [&index.failed, &index.held, &index.in_review, &index.interrupted].into_iter().flatten().copied().collect();
-        found.sort_unstable();
+        found.sort_unstable_by_key(|position| (index.order.home(*position), *position));
         found
     }
 

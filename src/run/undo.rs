@@ -124,6 +124,9 @@ fn stands(record: &Intervention, undone: &HashSet<u64>) -> bool {
 }
 
 fn undoable<'a>(state: &'a RunState, record: &'a Arc<Intervention>) -> Option<Undoable<'a>> {
+    if record.status == InterventionStatus::Pending {
+        return None;
+    }
     match record.inverse.as_deref()? {
         Inverse::Plan { version } => {
             let found = state.versions.iter().rev().find(|one| one.change.version == *version);
@@ -317,7 +320,7 @@ impl Asker<'_> {
             return Err(refuse(format!("{} is undone already", said(record)))
                 .possible("undoing the undo, by its id, brings it again"));
         }
-        match record.inverse.as_deref() {
+        match record.inverse.as_deref().filter(|_| record.status != InterventionStatus::Pending) {
             Some(Inverse::Plan { version }) => self.undo_version(*version),
             Some(Inverse::Steps(steps)) => self.put_back(place, steps),
             Some(Inverse::MaxParallel(value)) => self.limit_as_before(place, *value),

@@ -251,7 +251,7 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
                 1 => value["foreach"] = json!([]),
                 2 => value["foreach"] = json!(["x", {"name": "y"}, null]),
                 // Each time it is looked at there may be more or fewer.
-                3 => value["foreach"] = json!("range(steps.s0.attempts + 1)"),
+                3 => value["foreach"] = json!("[1] if steps.s0.status == 'completed' else [1, 2]"),
                 4 if place > 0 => value["foreach"] = json!(format!("{{{{ steps.s{}.result }}}}", place - 1)),
                 5 => value["foreach"] = json!("3"),
                 _ => {}

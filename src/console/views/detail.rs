@@ -24,6 +24,9 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
     match run.tab {
         Tab::Output => match run.shown_attempt() {
             Some(_) => app.output.draw(brush.buffer, body, &brush.theme, &brush.glyphs),
+            None if run.state.instance_counts(position).is_some() => {
+                empty(brush, body, "its instances do the work: Enter in the list shows them, and each has its output");
+            }
             None => empty(brush, body, "it has not run yet, so there is no output"),
         },
         Tab::Result if run.document.lines.is_empty() => {

@@ -6,6 +6,7 @@ use crate::run::{OutcomeStatus, SkipReason, StepStatus};
 
 use super::super::app::{App, FilterOf};
 use super::super::mouse::Drag;
+use super::super::rows::{instances_in_words, shown_status};
 use super::super::run_model::{OpenRun, Pane};
 use super::super::theme::{Role, step_word};
 use super::super::{text, words};
@@ -66,7 +67,7 @@ fn heading(
     let at = brush.text(title.x + 1, title.y, title.width, "Steps", role);
     let total = run.state.steps.len();
     let rows = run.row_count();
-    let mut count = if run.list.matches.is_some() {
+    let mut count = if run.list.is_filtered() {
         format!("{} of {}", words::thousands(rows), words::thousands(total))
     } else {
         words::thousands(total)
@@ -111,8 +112,9 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
     let selected = run.position() == Some(position);
     let y = area.y;
-    let role = super::super::theme::step_role(step.status);
-    let quiet = matches!(step.status, StepStatus::Pending | StepStatus::Skipped | StepStatus::Cancelled);
+    let status = shown_status(state, position);
+    let role = super::super::theme::step_role(status);
+    let quiet = matches!(status, StepStatus::Pending | StepStatus::Skipped | StepStatus::Cancelled);
     if selected {
         brush.over(area, if run.focus == Pane::Steps { Role::Selection } else { Role::SelectionIdle });
         let dragged = app.drag.as_ref().filter(|drag| drag.is_moving());
@@ -124,11 +126,15 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
         brush.text(area.x, y, 1, mark, role);
     }
     let mut x = area.x + 1;
-    brush.text(x, y, 2, brush.glyphs.step(step.status), role);
+    brush.text(x, y, 2, brush.glyphs.step(status), role);
     x += 2;
-    brush.text(x, y, WORD, step_word(step.status), role);
+    brush.text(x, y, WORD, step_word(status), role);
     x += WORD + 1;
-    brush.text(x, y, 1, group(run, position, brush.glyphs.charset() == text::Charset::Ascii), Role::Faint);
+    let ascii = brush.glyphs.charset() == text::Charset::Ascii;
+    match state.instance_counts(position) {
+        Some(_) => brush.text(x, y, 1, opener(run, position, ascii), Role::Accent),
+        None => brush.text(x, y, 1, group(run, position, ascii), Role::Faint),
+    };
     x += 2;
     let name_role = match () {
         () if selected => Role::Strong,
@@ -144,8 +150,14 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
         x
     };
     let room = columns.name.saturating_sub(1 + (at - x));
+    // An instance stands below its step.
+    let at = if state.parent(position).is_some() { at + 2 } else { at };
+    let room = room.saturating_sub(at - x - u16::from(point));
     let at_name = brush.text(at, y, room, &definition.step_id, name_role);
-    if let Some(name) = definition.name.as_deref().filter(|name| *name != definition.step_id) {
+    if let Some(counts) = state.instance_counts(position) {
+        let left = (x + columns.name).saturating_sub(at_name + 2);
+        brush.text(at_name + 2, y, left, &instances_in_words(counts), Role::Muted);
+    } else if let Some(name) = definition.name.as_deref().filter(|name| *name != definition.step_id) {
         let left = (x + columns.name).saturating_sub(at_name + 3);
         // A name that is cut to a syllable says nothing.
         if left >= 14 || text::width(name) <= left as usize {
@@ -186,9 +198,20 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
     }
 }
 
+/// Whether the instances of a step are seen below it.
+fn opener(run: &OpenRun, position: usize, ascii: bool) -> &'static str {
+    let opened = run.list.opened.contains(&run.state.plan.steps[position].step_id) && !run.list.is_filtered();
+    match (opened, ascii) {
+        (true, false) => "▾",
+        (false, false) => "▸",
+        (true, true) => "-",
+        (false, true) => "+",
+    }
+}
+
 /// The bracket beside steps that run side by side.
 fn group(run: &OpenRun, position: usize, ascii: bool) -> &'static str {
-    if run.state.order().is_graph() || run.list.matches.is_some() {
+    if run.state.order().is_graph() || run.list.is_filtered() {
         return " ";
     }
     let steps = &run.state.plan.steps;
