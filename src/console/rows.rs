@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use crate::run::{Counts, RunState, StepStatus};
 
 /// No row.
@@ -82,6 +84,16 @@ pub fn shown_status(state: &RunState, position: usize) -> StepStatus {
         StepStatus::Cancelled,
     ];
     by_weight.into_iter().find(|status| counts.of(*status) > 0).unwrap_or(own)
+}
+
+/// An item, on one line: a text as it is, anything else as JSON. No longer than a row could show.
+pub fn item_in_words(item: &Value) -> String {
+    const LONGEST: usize = 200;
+    match item {
+        Value::String(text) => text.chars().take(LONGEST).collect(),
+        Value::Array(_) | Value::Object(_) => item.to_string().chars().take(LONGEST).collect(),
+        other => other.to_string(),
+    }
 }
 
 /// How the instances of a step stand, on one line: `12 of 40 · 3 running · 1 failed`.

@@ -12,7 +12,7 @@ use crate::run::{
 
 use super::document::Document;
 use super::log::Log;
-use super::rows::Rows;
+use super::rows::{Rows, item_in_words};
 use super::text;
 
 /// Who owns the run.
@@ -410,7 +410,9 @@ impl OpenRun {
             let (step, status) = (&self.state.plan.steps[place], self.state.steps[place].status);
             wanted.iter().all(|word| {
                 let has = |text: &str| contains(text, word);
+                let item = || self.state.item(place).is_some_and(|(_, item)| has(&item_in_words(item)));
                 has(&step.step_id)
+                    || item()
                     || step.name.as_deref().is_some_and(has)
                     || has(step.agent_label())
                     || has(status.word())

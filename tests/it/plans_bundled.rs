@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::cli_support::Sandbox;
 
-const PLANS: [&str; 5] = ["console-demo", "graph-demo", "host-checkup", "project-checks", "research-demo"];
+const PLANS: [&str; 6] =
+    ["console-demo", "foreach-demo", "graph-demo", "host-checkup", "project-checks", "research-demo"];
 
 fn folder() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("plans").to_string_lossy().into_owned()

@@ -6,6 +6,7 @@ use ratatui::layout::{Position, Rect};
 use crate::run::{Attempt, OutcomeStatus, RunStatus, StepStatus};
 
 use super::super::app::{App, FilterOf};
+use super::super::rows::{instances_in_words, shown_status};
 use super::super::run_model::{OpenRun, Pane, TABS, Tab};
 use super::super::text;
 use super::super::theme::{Role, step_role, step_word};
@@ -25,7 +26,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
         Tab::Output => match run.shown_attempt() {
             Some(_) => app.output.draw(brush.buffer, body, &brush.theme, &brush.glyphs),
             None if run.state.instance_counts(position).is_some() => {
-                empty(brush, body, "its instances do the work: Enter in the list shows them, and each has its output");
+                empty(brush, body, "its instances do the work: Enter shows them");
             }
             None => empty(brush, body, "it has not run yet, so there is no output"),
         },
@@ -82,13 +83,14 @@ fn heading(run: &OpenRun, brush: &mut Brush<'_>, title: Rect, position: usize) {
         let of = if newest { String::new() } else { format!(" of {}", step.last_attempt) };
         format!("attempt {}{of}", attempt.number)
     });
-    let role = step_role(step.status);
+    let status = shown_status(&run.state, position);
+    let role = step_role(status);
     let limit = tabs_at.saturating_sub(2);
     let left = |at: u16| limit.saturating_sub(at);
-    let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(step.status), role) + 1;
+    let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(status), role) + 1;
     let mut at = brush.text(at, title.y, left(at), &definition.step_id, focus);
     // What does not fit is left out whole: a word that is cut is no word.
-    let more = [Some((step_word(step.status).to_string(), role)), attempt.map(|attempt| (attempt, Role::Muted))];
+    let more = [Some((step_word(status).to_string(), role)), attempt.map(|attempt| (attempt, Role::Muted))];
     for (word, role) in more.into_iter().flatten() {
         if (left(at) as usize) < text::width(&word) + 3 {
             break;
@@ -149,6 +151,12 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
     }
     if let Some(by_hand) = step.by_hand.as_ref().filter(|_| run.attempt.is_none()) {
         return (none, format!("completed by hand by {}", by_hand.user));
+    }
+    if let Some(why) = step.why_failed().filter(|_| step.attempts.is_empty()) {
+        return ((why, Role::Failed), String::new());
+    }
+    if let Some(counts) = state.instance_counts(position) {
+        return (none, instances_in_words(counts));
     }
     let Some(attempt) = run.shown_attempt() else {
         let waits = state.unmet(position);

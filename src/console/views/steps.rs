@@ -6,7 +6,7 @@ use crate::run::{OutcomeStatus, SkipReason, StepStatus};
 
 use super::super::app::{App, FilterOf};
 use super::super::mouse::Drag;
-use super::super::rows::{instances_in_words, shown_status};
+use super::super::rows::{instances_in_words, item_in_words, shown_status};
 use super::super::run_model::{OpenRun, Pane};
 use super::super::theme::{Role, step_word};
 use super::super::{text, words};
@@ -65,10 +65,12 @@ fn heading(
 ) {
     let role = if run.focus == Pane::Steps { Role::Accent } else { Role::Strong };
     let at = brush.text(title.x + 1, title.y, title.width, "Steps", role);
-    let total = run.state.steps.len();
+    let (total, written) = (run.state.steps.len(), run.state.plan.written());
     let rows = run.row_count();
     let mut count = if run.list.is_filtered() {
         format!("{} of {}", words::thousands(rows), words::thousands(total))
+    } else if total > written {
+        format!("{} · {}", words::thousands(written), words::count(total - written, "instance"))
     } else {
         words::thousands(total)
     };
@@ -155,8 +157,19 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
     let room = room.saturating_sub(at - x - u16::from(point));
     let at_name = brush.text(at, y, room, &definition.step_id, name_role);
     if let Some(counts) = state.instance_counts(position) {
-        let left = (x + columns.name).saturating_sub(at_name + 2);
-        brush.text(at_name + 2, y, left, &instances_in_words(counts), Role::Muted);
+        // It has no agent and no attempt of its own: there is room for how its instances stand.
+        let notes = x + columns.name + columns.agent + MARK + DURATION + 1;
+        let said = instances_in_words(counts);
+        brush.text(at_name + 2, y, notes.min(area.right()).saturating_sub(at_name + 3), &said, Role::Muted);
+        if columns.note > 0 {
+            let (note, role) = note(app, run, position);
+            brush.text(notes, y, columns.note.saturating_sub(1), &note, role);
+        }
+        return;
+    }
+    if let Some((_, item)) = state.item(position) {
+        let left = (x + columns.name).saturating_sub(at_name + 3);
+        brush.text(at_name + 2, y, left, &item_in_words(item), Role::Faint);
     } else if let Some(name) = definition.name.as_deref().filter(|name| *name != definition.step_id) {
         let left = (x + columns.name).saturating_sub(at_name + 3);
         // A name that is cut to a syllable says nothing.
