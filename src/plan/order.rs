@@ -495,6 +495,38 @@ mod tests {
     }
 
     #[test]
+    fn instances_stand_between_what_their_step_waits_for_and_the_step() {
+        let with_instances = |mut steps: Vec<Step>, of: &str, count: u32| {
+            let each = steps.iter().find(|step| step.step_id == of).unwrap().clone();
+            steps.extend((0..count).map(|index| crate::plan::instance_of(&each, index)));
+            plan(steps)
+        };
+        // A list: two, then `t` beside another, then the last.
+        let list = vec![in_group("a", "g"), in_group("b", "g"), in_group("t", "h"), in_group("u", "h"), step("z")];
+        let order = Order::new(&with_instances(list, "t", 3)).unwrap();
+        assert_eq!(order.waits_for(2), [5, 6, 7]);
+        assert_eq!(order.waits_for(6), [0, 1]);
+        assert_eq!(order.waits_for(3), [0, 1], "what runs beside it waits for what it did");
+        assert_eq!(order.waits_for(4), [2, 3]);
+        assert_eq!(order.downstream(0), [2, 3, 4, 5, 6, 7]);
+        assert_eq!(order.downstream(6), [2, 4]);
+        assert_eq!((order.home(6), order.home(3)), (2, 3));
+        assert_eq!(order.chain(6), 3, "the instance, its step and the last");
+
+        // A graph with many before it and many of it: a barrier, and a circle through it is still told by its steps.
+        let wide: Vec<String> = (0..100).map(|n| format!("s{n}")).collect();
+        let names: Vec<&str> = wide.iter().map(String::as_str).collect();
+        let mut graph: Vec<Step> = wide.iter().map(|id| step(id)).collect();
+        graph.push(after("t", &names));
+        let order = Order::new(&with_instances(graph.clone(), "t", 100)).unwrap();
+        assert_eq!(edges(&order), 300);
+        assert_eq!(order.waits_for(150).len(), 100);
+        graph[0] = after("s0", &["t"]);
+        let Err(OrderError::Cycle(members)) = Order::new(&with_instances(graph, "t", 100)) else { panic!("no cycle") };
+        assert!(members.iter().all(|id| id.starts_with(['s', 't'])), "{members:?}");
+    }
+
+    #[test]
     fn any_dependency_makes_a_graph_and_groups_labels() {
         let order = Order::new(&plan(vec![
             in_group("a", "g"),

@@ -322,6 +322,20 @@ fn names_in_expressions_must_be_known() {
         assert!(found.iter().any(|one| one.contains(part)), "{bad}: {found:?}");
     }
     loaded(r#"{"plan_id": "p", "steps": [{"step_id": "a", "run": "{{ item }} {{ index }}", "foreach": [1, 2]}]}"#);
+    for (foreach, part) in [
+        (r#""steps.gone.result""#, "there is no step `gone`"),
+        (r#"["{{ item }}"]"#, "the name `item` is not known"),
+        (r#""index + 1""#, "the name `index` is not known"),
+        (r#""1 +""#, "what the items are cannot be read"),
+        (r#"["x", "{{ vars.token }}"]"#, "`vars.token` is secret, and items are written down"),
+        (r#""[vars.token]""#, "`vars.token` is secret, and items are written down"),
+    ] {
+        let text = format!(
+            r#"{{"plan_id": "p", "variables": {{"token": {{"env": "T", "secret": true}}}}, "steps": [{{"step_id": "a", "run": "x", "foreach": {foreach}}}]}}"#
+        );
+        let found = problems(&text);
+        assert!(found.iter().any(|one| one.contains(part)), "{foreach}: {found:?}");
+    }
     let texts =
         r#""run": "x", "metadata": {"note": "{{ anything"}, "expected_output": "{{ goes }}", "result": ["}} {{"]"#;
     loaded(&one_step(texts));
@@ -402,6 +416,26 @@ fn an_agent_is_bound_by_its_entry_or_by_a_kind_that_needs_none() {
     let summary = unbound_summary(&unbound_agents(&loaded(text)));
     assert_eq!(summary.len(), 2);
     assert!(summary[1].contains("`f` names no agent"), "{summary:?}");
+}
+
+#[test]
+fn what_only_a_run_says_of_a_step_is_no_field_of_a_plan() {
+    let text = one_step(r#""run": "x", "generated": {"kind": "instance", "of": "a", "index": 0}"#);
+    let found = problems(&text);
+    assert!(found.iter().any(|one| one.contains("unknown field `generated`")), "{found:?}");
+
+    // In a run's own files it stays.
+    let instance =
+        instance_of(&loaded(&one_step(r#""run": "x", "foreach": [1], "rollback": {"run": "y"}"#)).steps[0], 3);
+    assert!(instance.rollback.is_some(), "what undoes the step undoes what an instance has done");
+    let read: Step = serde_json::from_value(serde_json::to_value(&instance).unwrap()).unwrap();
+    assert_eq!(read, instance);
+    assert_eq!((read.step_id.ends_with(".3"), read.foreach), (true, None));
+    for made in [Generated::Rollback { of: "a".into() }, Generated::Instance { of: "a".into(), index: 3 }] {
+        let value = serde_json::to_value(&made).unwrap();
+        assert!(value["kind"].is_string(), "{value}");
+        assert_eq!(serde_json::from_value::<Generated>(value).unwrap(), made);
+    }
 }
 
 #[test]
