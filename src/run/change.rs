@@ -67,7 +67,8 @@ impl RunState {
             let Ok(inverse) = Arc::make_mut(&mut self.plan).edit(edit) else { continue };
             match (edit, inverse) {
                 (Edit::Add { position, step }, _) => {
-                    let behind = if step.generated.is_some() { self.steps.len() } else { self.plan.written() - 1 };
+                    let behind =
+                        if step.generated.is_some() { self.steps.len() } else { self.plan.written().saturating_sub(1) };
                     let position = (*position).min(behind);
                     let state =
                         change.states.iter().find(|(id, _)| *id == step.step_id).map(|(_, state)| state.clone());

@@ -23,7 +23,7 @@ const NAMED: usize = 4;
 /// The items of a `foreach` step, frozen when it was expanded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Expansion {
-    /// The event that made it: no two of a run are the same.
+    /// The event that made it, or the first one of a run that was forked with it: a step has no two that are the same.
     pub seq: u64,
     /// One for each instance.
     pub items: Vec<Value>,
@@ -193,7 +193,7 @@ impl RunState {
                 let removed = RemovedStep { definition, state, version: self.plan_version };
                 self.removed.insert(removed.definition.step_id.clone(), Arc::new(removed));
             } else {
-                let expansion = parent.and_then(|parent| self.steps[parent].expansion.as_ref());
+                let expansion = parent.and_then(|parent| self.steps.get(parent)?.expansion.as_ref());
                 made.push((expansion.map_or(u64::MAX, |expansion| expansion.seq), definition, state));
             }
         }

@@ -945,6 +945,9 @@ impl RunState {
             for (id, step) in &fork.steps {
                 if let Some(place) = places.get(id.as_str()) {
                     state.steps[*place] = step.clone();
+                    if let Some(made) = &mut state.steps[*place].expansion {
+                        Arc::make_mut(made).seq = first.seq;
+                    }
                 }
             }
         }

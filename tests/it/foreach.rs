@@ -426,8 +426,12 @@ fn going_back_over_an_expansion_takes_it_back_and_another_one_follows() {
     assert_eq!(driver.words(), "completed completed running completed completed");
     assert_eq!(fold(&driver.journal), driver.state);
 
-    let fork = driver.forked();
+    let mut fork = driver.forked();
     assert_eq!(fork.words(), "completed completed pending completed completed");
+    fork.ask(retry_downstream("t"));
+    fork.ask(Command::Start);
+    assert_eq!(fork.words(), "completed pending pending running running");
+    assert_eq!(fork.state.step("t.0").unwrap().1.last_attempt, 3);
 }
 
 #[test]
