@@ -360,7 +360,7 @@ impl Asker<'_> {
         }
         let order = state.order();
         let mut steps = Vec::with_capacity(were.len());
-        let mut held_again = BTreeSet::new();
+        let (mut held_again, mut open_again) = (BTreeSet::new(), BTreeSet::new());
         for (id, was) in were {
             let position = state.position(id).ok_or_else(|| no_step(state, id))?;
             let now = &state.steps[position];
@@ -375,6 +375,9 @@ impl Asker<'_> {
                 self.expansion_stands(place, position, was)?;
             }
             let definition = &state.plan.steps[position];
+            let parent = state.parent(position).filter(|parent| !ids.contains(self.id(*parent)));
+            open_again
+                .extend(parent.filter(|_| !was.lets_pass(definition, order) && self.parent_again(position).is_some()));
             if now.lets_pass(definition, order) && !was.lets_pass(definition, order) {
                 held_again.extend(self.nothing_went_past(place, position, &undone)?);
             }
@@ -392,6 +395,14 @@ impl Asker<'_> {
                 .possible(format!("undo version {version} first")));
             }
             steps.push((id.clone(), was.clone()));
+        }
+        // A `foreach` step that had come to its end waits for the instance again.
+        for position in open_again {
+            let step = &state.steps[position];
+            let (failed_with, error, unanswered) = (None, None, false);
+            let status = StepStatus::Pending;
+            let step = StepState { status, failed_with, error, unanswered, attempts: Vec::new(), ..step.clone() };
+            steps.push((self.id(position).to_owned(), step));
         }
         // What had come to its hold point only because of it has not come there.
         for position in held_again.into_iter().filter(|position| !ids.contains(self.id(*position))) {

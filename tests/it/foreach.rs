@@ -368,6 +368,20 @@ fn skipping_the_step_skips_what_is_not_done_of_it() {
 }
 
 #[test]
+fn an_undo_on_the_last_instance_opens_the_step_again() {
+    let mut driver = Driver::started(json!([{"step_id": "t", "foreach": [1, 2]}, "z"]));
+    driver.ask(Command::Pause);
+    driver.succeeds("t.0");
+    driver.fails("t.1");
+    driver.ask(complete("t.1"));
+    assert_eq!(driver.words(), "completed pending completed completed");
+    driver.ask(Command::Undo { version: None });
+    assert_eq!(driver.words(), "pending pending completed failed", "the step is not done without its instance");
+    driver.ask(skip("t.1"));
+    assert_eq!(driver.words(), "completed pending completed skipped");
+}
+
+#[test]
 fn with_policy_continue_the_step_fails_when_all_have_ended_and_some_have_failed() {
     let each = |more: Value| {
         let mut step = json!({"step_id": "t", "foreach": [1, 2], "on_failure": "continue"});
