@@ -290,10 +290,8 @@ impl App {
         }
         let output_path = Arc::clone(&self.settings.output_path);
         if let Some(run) = &mut self.run {
-            if !run.list.filter.is_empty() {
-                run.refilter();
-            }
             run.follow_selection();
+            run.refresh_rows();
             run.list.rows.count(&run.state);
             let layout = views::layout::run(area, run);
             let rows = run.row_count();

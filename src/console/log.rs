@@ -113,6 +113,13 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
             Weight::Attention,
         )),
         Event::ConditionMet { .. } => None,
+        Event::StepExpanded { step, items } => quiet(format!("{step} has {}", words::count(items.len(), "instance"))),
+        Event::StepConcluded { step, error: Some(error), .. } => Some((format!("{step} failed: {error}"), Weight::Bad)),
+        Event::StepConcluded { step, .. } => quiet(format!("{step} completed: every instance of it is done")),
+        Event::InstancesRemoved { steps } => {
+            let names: Vec<&str> = steps.iter().map(String::as_str).collect();
+            quiet(format!("{} to be expanded anew", words::list(&names, 3)))
+        }
         Event::AttemptStarted { step, attempt: 1, .. } => quiet(format!("{step} started")),
         Event::AttemptStarted { step, attempt, .. } => quiet(format!("{step} started (attempt {attempt})")),
         Event::QuestionAsked { step, question, .. } => {

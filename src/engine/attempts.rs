@@ -189,7 +189,8 @@ fn results_of(state: &RunState) -> agents::Results {
     if !jsonl {
         return Arc::new(|| Value::Object(serde_json::Map::new()));
     }
-    let steps = state.plan.steps.iter().zip(&state.steps);
-    let results: Value = steps.filter_map(|(step, found)| Some((step.step_id.clone(), found.result()?))).collect();
+    // Those of instances are in the list of their step.
+    let steps = state.plan.steps[..state.plan.written()].iter().enumerate();
+    let results: Value = steps.filter_map(|(place, step)| Some((step.step_id.clone(), state.result(place)?))).collect();
     Arc::new(move || results.clone())
 }

@@ -53,7 +53,6 @@ struct Row {
 /// Everything this version reads and does not honour.
 const TABLE: &[Row] = &[
     row("{{ }}", "does not render expressions in this field", true, Looks::Step(has_unrendered)),
-    row("foreach", "does not repeat a step for each item", true, Looks::Step(|step| step.foreach.is_some())),
     row("priority", "does not order runs by priority", false, Looks::Plan(|plan| plan.priority.is_some())),
     row("kind", "has no agents of kind `mcp`", true, Looks::Kind("mcp")),
 ];

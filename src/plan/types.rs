@@ -310,10 +310,6 @@ pub struct Step {
     /// Undoes the step's effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Box<RollbackAction>>,
-    /// What the engine made the step of; a plan cannot say it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(skip)]
-    pub generated: Option<Generated>,
     /// Free for the author.
     #[serde(
         default,
@@ -346,6 +342,28 @@ pub struct Step {
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub tools: Option<Box<Value>>,
+    /// Set on a step that a run has made itself; no plan file may say it. Such steps stand behind all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub generated: Option<Generated>,
+}
+
+/// What a step was made for that no plan has written. Its id contains a `.`, which the ids in plans cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Generated {
+    /// It undoes what a step has done.
+    Rollback {
+        /// Which step.
+        of: String,
+    },
+    /// It does the work of a `foreach` step for one of its items.
+    Instance {
+        /// Which step.
+        of: String,
+        /// Which item, from 0.
+        index: u32,
+    },
 }
 
 /// Reads a list into just the memory it needs: a plan may hold a hundred thousand of them, most with one or two names.
@@ -429,24 +447,6 @@ pub struct QualityGate {
     /// Dimensions of `quality_details` that must be there.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub quality_dimensions: Vec<String>,
-}
-
-/// What the engine made a step of that no plan file has. Its id has a `.`, which an author's cannot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Generated {
-    /// It undoes a completed step; its id is `rollback.<step>`.
-    Rollback {
-        /// Which step.
-        of: String,
-    },
-    /// It is one of the instances of a step with `foreach`; its id is `<step>.<number>`.
-    Instance {
-        /// Which step.
-        of: String,
-        /// Its number.
-        index: u32,
-    },
 }
 
 /// What undoes a step: a shell line, or an agent's action. A command runs where the step's did, and also gets what the step's `env` says.
@@ -585,7 +585,12 @@ impl RollbackAction {
 }
 
 impl Plan {
-    /// How many of the steps are the plan's own: those of a rollback stand behind them.
+    /// How many steps somebody has written. They stand before those that a run has made itself.
+    pub fn written(&self) -> usize {
+        self.steps.partition_point(|step| step.generated.is_none())
+    }
+
+    /// How many of the steps are not those of a rollback, which stand behind all others.
     pub fn own_steps(&self) -> usize {
         self.steps.len() - self.steps.iter().rev().take_while(|step| step.undoes().is_some()).count()
     }

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
-use crate::plan::FailurePolicy;
 use crate::plan::order::Order;
+use crate::plan::{FailurePolicy, Generated, Step, asks_before_expanding};
 
+use super::instances::{Definitions, Families};
 use super::places::Places;
 use super::{
-    Answered, Asked, Attempt, ByHand, CheckpointCause, CheckpointMark, Event, GateDecision, HoldState, Intervention,
-    InterventionStatus, PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState, RunStatus,
-    Signature, Skip, StepState, StepStatus, StopReason, Then, queue::Queue, state::Index,
+    Answered, Asked, Attempt, ByHand, CheckpointCause, CheckpointMark, Event, Expansion, GateDecision, HoldState,
+    Intervention, InterventionStatus, PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState,
+    RunStatus, Signature, Skip, StepState, StepStatus, StopReason, Then, queue::Queue, state::Index,
 };
 
 impl RunState {
@@ -95,6 +96,24 @@ impl RunState {
                 step.hold = Some(Box::new(HoldState { set: Some(false), ..HoldState::default() }));
             }),
             Event::ConditionMet { step } => self.with(step, time, |step| step.condition_met = true),
+            Event::StepExpanded { step, items } => {
+                if let Some(position) = self.position(step) {
+                    let expansion = Expansion { seq, items: items.as_ref().clone() };
+                    self.expand(vec![(position, Some(Arc::new(expansion)))], &Definitions::Fresh);
+                }
+            }
+            Event::StepConcluded { step, then, error } => {
+                self.with(step, time, |step| {
+                    step.follow(then);
+                    step.rolled_back = false;
+                    step.error = error.as_deref().map(Box::from);
+                });
+                self.mark(seq, time, CheckpointCause::Step, self.position(step));
+            }
+            Event::InstancesRemoved { steps } => {
+                let of = steps.iter().filter_map(|step| Some((self.position(step)?, None)));
+                self.expand(of.collect(), &Definitions::Fresh);
+            }
             Event::AttemptStarted { step, attempt, digest, input, due } => self.with(step, time, |step| {
                 step.status = StepStatus::Running;
                 step.due = None;
@@ -193,7 +212,7 @@ impl RunState {
             }
             Event::StepQueued { step } => {
                 // It was asked for by name: that is worth more than its condition.
-                let conditional = self.step(step).is_some_and(|(definition, _)| definition.when.is_some());
+                let conditional = self.step(step).is_some_and(|(definition, _)| asks_before_expanding(definition));
                 self.with(step, time, |step| {
                     step.queue();
                     step.condition_met = conditional;
@@ -224,12 +243,14 @@ impl RunState {
             }
             Event::MaxParallelSet { value } => self.options.max_parallel = *value,
             Event::PlanChanged(change) => self.change_plan(change, time),
-            Event::Restored { steps, rollback, .. } => {
+            Event::Restored { steps, rollback, instances, .. } => {
                 self.rollback.clone_from(rollback);
                 if self.rolling_back != rollback.is_some() {
                     self.rolling_back = rollback.is_some();
                     self.reorder();
                 }
+                let expansions = self.other_expansions(steps);
+                self.expand(expansions, &Definitions::Given(instances));
                 for (id, state) in steps {
                     if let Some(position) = self.position(id) {
                         let before = self.leave(position);
@@ -247,6 +268,8 @@ impl RunState {
                 self.interventions.push(Arc::new(intervention.as_ref().clone()));
             }
             Event::InterventionUndone { intervention_id, by, again, steps, max_parallel } => {
+                let expansions = self.other_expansions(steps);
+                self.expand(expansions, &Definitions::AsRemoved);
                 for (id, was) in steps {
                     self.with(id, time, |step| step.put_back(was));
                 }
@@ -267,7 +290,9 @@ impl RunState {
                     let found = Arc::make_mut(found);
                     found.status = *status;
                     found.error.clone_from(error);
-                    found.inverse.clone_from(inverse);
+                    if inverse.is_some() {
+                        found.inverse.clone_from(inverse);
+                    }
                     if spent_id(found).is_none()
                         && let Some(id) = &found.command_id
                     {
@@ -315,9 +340,12 @@ impl RunState {
         self.steps.resize(self.plan.steps.len(), StepState::default());
         let command_ids = std::mem::take(&mut self.index.command_ids);
         let queue = Queue::new(&self.plan);
-        self.index = Index { order: Arc::new(order), places, unmet, released, command_ids, queue, ..Index::default() };
+        let families = Families::of(&self.plan, &places);
+        let order = Arc::new(order);
+        self.index = Index { order, places, families, unmet, released, command_ids, queue, ..Index::default() };
         for position in 0..self.steps.len() {
             self.index.counts.add(self.steps[position].status);
+            self.index.families.count(position, self.steps[position].status);
             self.join(position);
         }
         for position in 0..self.steps.len() {
@@ -434,8 +462,7 @@ impl RunState {
         match step.status {
             StepStatus::Pending => {
                 index.queue.remove_ready(definition, &index.order, position);
-                index.at_hold.remove(&position);
-                index.at_condition.remove(&position);
+                index.delist(position);
             }
             StepStatus::Held => {
                 index.held.remove(&position);
@@ -469,7 +496,9 @@ impl RunState {
     }
 
     pub(super) fn enter(&mut self, position: usize, before: StepStatus) {
-        self.index.counts.moved(before, self.steps[position].status);
+        let status = self.steps[position].status;
+        self.index.counts.moved(before, status);
+        self.index.families.moved(position, before, status);
         self.join(position);
         self.sync_release(position);
     }
@@ -533,7 +562,7 @@ impl RunState {
 
     /// Whether the step itself no longer holds up what waits for it.
     fn is_passed(&self, position: usize) -> bool {
-        self.steps[position].lets_pass(&self.index.order)
+        self.steps[position].lets_pass(&self.plan.steps[position], &self.index.order)
     }
 
     /// Carries a node's release, or its end, on to what waits for it. Not recursive: a chain of skipped steps may be as long as the plan.
@@ -560,13 +589,18 @@ impl RunState {
 
     /// A pending step waits for nothing any more: it may start, or is to be signed off first.
     fn enlist(&mut self, position: usize) {
-        if self.plan.steps[position].when.is_some() && !self.steps[position].condition_met {
+        let (definition, step) = (&self.plan.steps[position], &self.steps[position]);
+        if step.expansion.is_some() {
+            self.index.at_end.insert(position);
+        } else if !step.condition_met && asks_before_expanding(definition) {
             self.index.at_condition.insert(position);
         } else if self.is_hold_point(position) {
             self.index.at_hold.insert(position);
+        } else if definition.foreach.is_some() {
+            self.index.at_foreach.insert(position);
         } else {
             let index = &mut self.index;
-            index.queue.add_ready(&self.plan.steps[position], &index.order, position);
+            index.queue.add_ready(definition, &index.order, position);
         }
     }
 
@@ -577,8 +611,7 @@ impl RunState {
             (StepStatus::Pending, true) => self.enlist(position),
             (StepStatus::Pending, false) => {
                 index.queue.remove_ready(definition, &index.order, position);
-                index.at_hold.remove(&position);
-                index.at_condition.remove(&position);
+                index.delist(position);
             }
             (StepStatus::Waiting, true) => {
                 index.waiting_blocked.remove(&position);
@@ -589,6 +622,15 @@ impl RunState {
                 index.waiting_blocked.insert(position);
             }
             _ => {}
+        }
+    }
+}
+
+impl Index {
+    /// A pending step waits again for something, or is not pending any more.
+    fn delist(&mut self, position: usize) {
+        for set in [&mut self.at_hold, &mut self.at_condition, &mut self.at_foreach, &mut self.at_end] {
+            set.remove(&position);
         }
     }
 }
@@ -604,11 +646,13 @@ impl StepState {
     }
 
     /// Whether the step no longer holds up what waits for it.
-    pub(super) fn lets_pass(&self, order: &Order) -> bool {
+    pub(super) fn lets_pass(&self, definition: &Step, order: &Order) -> bool {
         // In a list the steps follow each other but do not need each other: with `continue` the next stage goes on past a failure. In a
-        // graph, what depends on the failed step stays blocked.
-        let passed_over =
-            self.status == StepStatus::Failed && self.failed_with == Some(FailurePolicy::Continue) && !order.is_graph();
+        // graph, what depends on the failed step stays blocked. A `foreach` step looks at what has become of its instances itself.
+        let is_instance = matches!(definition.generated, Some(Generated::Instance { .. }));
+        let passed_over = self.status == StepStatus::Failed
+            && self.failed_with == Some(FailurePolicy::Continue)
+            && (is_instance || !order.is_graph());
         self.status.is_satisfied() || passed_over
     }
 
@@ -685,6 +729,7 @@ impl StepState {
             review.status = Some(ReviewStatus::Rejected);
         }
         self.due = None;
+        self.error = None;
         self.skip = None;
         self.by_hand = None;
         self.failed_with = None;

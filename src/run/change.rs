@@ -10,8 +10,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::plan::order::{Order, OrderError, stages};
-use crate::plan::{Diagnostic, Edit, FieldChange, Plan, Step, check_step, difference, field_changes, moved, patched};
+use crate::plan::{
+    Diagnostic, Edit, FieldChange, Generated, Plan, Step, check_step, difference, field_changes, moved, patched,
+};
 
+use super::instances::Definitions;
 use super::intervene::{Asker, Decision, refuse};
 use super::{
     ChangeCause, Command, Event, Fork, InterventionStatus, Place, PlanChange, PlanVersion, Rejection, RejectionCode,
@@ -49,20 +52,30 @@ impl RunState {
     }
 
     fn restructure(&mut self, change: &PlanChange, time: DateTime<Utc>) {
-        if self.step_names.is_empty() {
-            self.step_names = self.plan.steps.iter().map(|step| step.step_id.clone()).collect();
-        }
+        // A step that goes takes its instances with it.
+        let gone = change.edits.iter().filter_map(|edit| match edit {
+            Edit::Remove { step_id } => {
+                let position = self.position(step_id)?;
+                self.steps[position].expansion.is_some().then_some((position, None))
+            }
+            _ => None,
+        });
+        self.expand(gone.collect(), &Definitions::Fresh);
+        self.name_steps();
         let mut places = std::mem::take(&mut self.index.places);
         for edit in &change.edits {
+            let place = match edit {
+                Edit::Add { position, step } => self.plan.place_for(step, *position),
+                _ => 0,
+            };
             let Ok(inverse) = Arc::make_mut(&mut self.plan).edit(edit) else { continue };
             match (edit, inverse) {
-                (Edit::Add { position, step }, _) => {
-                    let position = (*position).min(self.steps.len());
+                (Edit::Add { step, .. }, _) => {
                     let state =
                         change.states.iter().find(|(id, _)| *id == step.step_id).map(|(_, state)| state.clone());
-                    self.steps.insert(position, state.unwrap_or_default());
+                    self.steps.insert(place, state.unwrap_or_default());
                     self.removed.remove(&step.step_id);
-                    if places.insert(position, &step.step_id) {
+                    if places.insert(place, &step.step_id) {
                         self.step_names.push(step.step_id.clone());
                     }
                 }
@@ -99,6 +112,13 @@ impl RunState {
             let before = self.leave(position);
             self.leave_lost_hold(position, time);
             self.enter(position, before);
+        }
+    }
+
+    /// From now on a step's number is not its place any more.
+    pub(super) fn name_steps(&mut self) {
+        if self.step_names.is_empty() {
+            self.step_names = self.plan.steps.iter().map(|step| step.step_id.clone()).collect();
         }
     }
 
@@ -163,14 +183,21 @@ impl Asker<'_> {
             Place::Before(neighbour) => (Some(self.target_of(neighbour)?), false),
             Place::End => (None, true),
         };
-        let mut position = neighbour.map_or(plan.own_steps(), |place| place + usize::from(after));
+        if let Some(neighbour) = neighbour {
+            self.refuse_instance(
+                neighbour,
+                "and what stands beside it is an instance too",
+                "put it beside `{parent}`",
+            )?;
+        }
+        let mut position = neighbour.map_or(plan.written(), |place| place + usize::from(after));
         let mut edits = Vec::new();
         if let Some(neighbour) = neighbour {
             if is_graph {
                 edits = wired(plan, &mut step, neighbour, after, rewire);
             } else if step.parallel_group.is_none() || step.parallel_group != plan.steps[neighbour].parallel_group {
                 // After a step that runs beside others is after all of them: put between them it would tear their stage apart.
-                let stage = stages(&plan.steps).into_iter().find(|stage| stage.contains(&neighbour));
+                let stage = stages(&plan.steps[..plan.written()]).into_iter().find(|stage| stage.contains(&neighbour));
                 position = stage.map_or(position, |stage| if after { stage.end } else { stage.start });
             }
         }
@@ -181,7 +208,8 @@ impl Asker<'_> {
     pub(super) fn remove(&self, id: &str) -> Decision {
         let target = self.target(id)?;
         let plan = &self.state.plan;
-        if plan.own_steps() == 1 {
+        self.refuse_instance(target.position, "which has one for each of its items", "skip it")?;
+        if plan.written() == 1 {
             return Err(refuse(format!("`{id}` is the plan's only step")).possible("skip it, or cancel the run"));
         }
         let mut edits = Vec::new();
@@ -213,7 +241,9 @@ impl Asker<'_> {
             if !seen.insert(id) {
                 return Err(invalid(format!("`{id}` is named twice")).possible("name each step once"));
             }
-            places.push(self.target_of(id)?);
+            let place = self.target_of(id)?;
+            self.refuse_instance(place, "which has them in the order of its items", "move `{parent}`")?;
+            places.push(place);
         }
         if places.len() < 2 {
             return Err(
@@ -221,7 +251,7 @@ impl Asker<'_> {
             );
         }
         places.sort_unstable();
-        let before: Vec<&str> = plan.steps.iter().map(|step| step.step_id.as_str()).collect();
+        let before: Vec<&str> = plan.steps[..plan.written()].iter().map(|step| step.step_id.as_str()).collect();
         let mut after = before.clone();
         for (place, id) in places.iter().zip(ids) {
             after[*place] = id;
@@ -236,7 +266,7 @@ impl Asker<'_> {
 
     pub(super) fn use_version(&self, version: u64) -> Decision {
         let state = self.state;
-        let Some(plan) = state.plan_at(version) else {
+        let Some(plan) = state.whole_plan_at(version) else {
             return Err(Rejection::new(RejectionCode::NotFound, format!("the plan has no version {version}"))
                 .possible(format!("it has the versions 1 to {}", state.plan_version)));
         };
@@ -300,18 +330,18 @@ impl Asker<'_> {
             Edit::Replace { step } => {
                 let id = &step.step_id;
                 // What it waits for says nothing about work that is done: only a dependency that was removed from under it.
-                match found(id).map(|step| step.status) {
-                    Some(status) if is_settled(status) => {
+                match found(id) {
+                    Some(there) if is_settled(there) => {
                         let inherits = state.step(id).is_some_and(|(before, _)| {
                             Step { depends_on: step.depends_on.clone(), ..before.as_ref().clone() } == *step.as_ref()
                         });
-                        if inherits { Ok(()) } else { Err(too_late(id, "changed", status)) }
+                        if inherits { Ok(()) } else { Err(too_late(id, "changed", there)) }
                     }
                     _ => Ok(()),
                 }
             }
-            Edit::Remove { step_id } => match found(step_id).map(|step| step.status) {
-                Some(status) if is_settled(status) => Err(too_late(step_id, "removed", status)),
+            Edit::Remove { step_id } => match found(step_id) {
+                Some(there) if is_settled(there) => Err(too_late(step_id, "removed", there)),
                 _ => Ok(()),
             },
             Edit::Reorder { position, steps } => {
@@ -319,6 +349,7 @@ impl Asker<'_> {
                     state.plan.steps.iter().skip(*position).map(|step| step.step_id.as_str()).collect();
                 for (place, id) in steps.iter().enumerate() {
                     let started = found(id).filter(|step| match step.status {
+                        _ if step.expansion.is_some() => true,
                         StepStatus::Pending | StepStatus::Held => false,
                         StepStatus::Skipped => !step.attempts.is_empty(),
                         _ => true,
@@ -327,7 +358,7 @@ impl Asker<'_> {
                     if let Some(step) = started
                         && old.get(place) != Some(&id.as_str())
                     {
-                        return Err(too_late(id, "moved", step.status));
+                        return Err(too_late(id, "moved", step));
                     }
                 }
                 Ok(())
@@ -395,7 +426,7 @@ impl Asker<'_> {
             let added = || states.iter().find(|(added, _)| added == id).map(|(_, state)| state);
             places[position].map(|place| &state.steps[place]).or_else(added)
         };
-        let open = |position: usize| !found(position).is_some_and(|step| step.lets_pass(order));
+        let open = |position: usize| !found(position).is_some_and(|step| step.lets_pass(&plan.steps[position], order));
         let mut waits = vec![false; order.node_count()];
         for position in 0..plan.steps.len() {
             if open(position) {
@@ -460,7 +491,8 @@ impl Asker<'_> {
         let state_of = |edit: &Edit| {
             let Edit::Add { step, .. } = edit else { return None };
             let removed = self.state.removed.get(&step.step_id)?;
-            let state = if cause == ChangeCause::Add {
+            // A `foreach` step had its result from its instances, which do not come back with it.
+            let state = if cause == ChangeCause::Add || step.foreach.is_some() {
                 StepState { last_attempt: removed.state.last_attempt, ..StepState::default() }
             } else {
                 // The run was let past its failure when it was removed.
@@ -487,12 +519,21 @@ impl Asker<'_> {
 }
 
 /// Whether a step's definition belongs to what it does or did.
-fn is_settled(status: StepStatus) -> bool {
-    status.is_live() || status == StepStatus::Completed
+fn is_settled(step: &StepState) -> bool {
+    step.status.is_live() || step.status == StepStatus::Completed || step.expansion.is_some()
 }
 
-fn too_late(id: &str, what: &str, status: StepStatus) -> Rejection {
+fn too_late(id: &str, what: &str, step: &StepState) -> Rejection {
+    let status = step.status;
     let word = status.word();
+    if step.expansion.is_some() && status != StepStatus::Completed {
+        let possible = match what {
+            "changed" => "change its instances, or retry it with everything after it first, while the run is paused",
+            "moved" => "only steps that have not started are moved",
+            _ => "skip it, or restore a checkpoint from before it was expanded",
+        };
+        return refuse(format!("`{id}` has its instances already; it can no longer be {what}")).possible(possible);
+    }
     let possible = match status {
         _ if what == "moved" => "only steps that have not started are moved",
         StepStatus::Running | StepStatus::Stopping => "wait until it has ended, or skip it",
@@ -517,9 +558,13 @@ pub fn still_open(state: &RunState, id: &str, removed: bool) -> Result<(), Rejec
     if state.status == RunStatus::Completed {
         return Err(asker.refuse_run("the plan of a completed run is not changed"));
     }
-    let status = state.steps[asker.target_of(id)?].status;
-    if is_settled(status) {
-        return Err(too_late(id, if removed { "removed" } else { "changed" }, status));
+    let position = asker.target_of(id)?;
+    if removed {
+        asker.refuse_instance(position, "which has one for each of its items", "skip it")?;
+    }
+    let step = &state.steps[position];
+    if is_settled(step) {
+        return Err(too_late(id, if removed { "removed" } else { "changed" }, step));
     }
     Ok(())
 }
@@ -617,7 +662,12 @@ pub fn fork_at(then: &RunState, now: &RunState) -> Fork {
 
 pub(super) fn no_step(state: &RunState, id: &str) -> Rejection {
     let possible = match state.removed.get(id) {
-        Some(removed) => Some(format!("it was removed in version {}", removed.version)),
+        Some(removed) => Some(match &removed.definition.generated {
+            Some(Generated::Instance { of, .. }) => {
+                format!("it was an instance of `{of}`, which has been expanded anew since")
+            }
+            _ => format!("it was removed in version {}", removed.version),
+        }),
         None => crate::plan::suggest(id, state.plan.steps.iter().map(|step| step.step_id.as_str()))
             .map(|near| format!("did you mean `{near}`?")),
     };

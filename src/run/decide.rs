@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::plan::{FailurePolicy, RetryPolicy, Step};
 
-use super::inputs::{Secrets, condition, rendered_step, rendered_value};
+use super::inputs::{Secrets, condition, items, rendered_step, rendered_value};
 use super::intervene;
 use super::rollback;
 use super::undo::inverse_of;
@@ -98,6 +98,10 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
     if state.cancelling {
         return (live == 0).then_some(Event::RunCancelled);
     }
+    // It takes no attempt, so it happens whether or not any may start.
+    if let Some(position) = index.at_end.first() {
+        return Some(concluded(state, *position));
+    }
     if live == 0 && index.counts.done() as usize == state.steps.len() {
         return Some(Event::RunCompleted);
     }
@@ -113,13 +117,20 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
     if state.status == RunStatus::Paused {
         return goes_on(state).then_some(Event::RunResumed);
     }
-    // Nobody's slot is needed to leave a step out, or to ask for a signature.
+    // A step that failed without an attempt has asked for nothing yet.
+    if !index.unanswered.is_empty() {
+        return Some(Event::RunPaused { reasons: [PauseReason::StepFailed].into() });
+    }
+    // Nobody's slot is needed to leave a step out, to ask for a signature, or to see for what there is to be an instance.
     if let Some(position) = index.at_condition.first() {
         return Some(judged(state, *position));
     }
     if let Some(position) = index.at_hold.first() {
         let reason = state.hold_reason(*position).map(str::to_owned);
         return Some(Event::StepHeld { step: state.plan.steps[*position].step_id.clone(), reason });
+    }
+    if let Some(position) = index.at_foreach.first() {
+        return Some(expanded(state, *position));
     }
     if let Some(event) = next_start(state, moment) {
         return Some(event);
@@ -197,6 +208,30 @@ fn asked(state: &RunState, step_id: &str, number: u32, which: u32, question: &Ar
     vec![Event::QuestionAsked { step: step_id.to_owned(), attempt: number, question: Arc::clone(question) }]
 }
 
+/// What the items of a `foreach` step lead to.
+fn expanded(state: &RunState, position: usize) -> Event {
+    let definition = &state.plan.steps[position];
+    let step = definition.step_id.clone();
+    match items(state, position) {
+        Ok(items) => Event::StepExpanded { step, items: Arc::new(items) },
+        Err(error) if error.left_out => left_out(definition, SkipReason::Upstream, error.message),
+        Err(error) => {
+            let policy = definition.on_failure.unwrap_or(state.options.on_failure);
+            Event::StepConcluded { step, then: Then::Fail { policy }, error: Some(error.message) }
+        }
+    }
+}
+
+/// Every instance of a `foreach` step has come to its end. Those that have failed are let past by their policy: the step then fails with it, so
+/// that what comes after goes on, or does not, as after any step.
+fn concluded(state: &RunState, position: usize) -> Event {
+    let step = state.plan.steps[position].step_id.clone();
+    match state.failed_instances(position) {
+        None => Event::StepConcluded { step, then: Then::Complete, error: None },
+        error => Event::StepConcluded { step, then: Then::Fail { policy: FailurePolicy::Continue }, error },
+    }
+}
+
 /// The run's time is over: one attempt after the other is asked to stop, and when the last has ended the run fails.
 fn out_of_time(state: &RunState) -> Option<Event> {
     let running = state.index.live.iter().find(|position| state.steps[**position].status == StepStatus::Running);
@@ -262,7 +297,7 @@ fn stalled(state: &RunState) -> Event {
 /// Whether everything a run is paused for has been answered without a word of `resume`.
 fn goes_on(state: &RunState) -> bool {
     let index = &state.index;
-    let moves = index.queue.moves() || !index.at_condition.is_empty() || !index.at_hold.is_empty() || state.works();
+    let moves = index.moves();
     !state.paused.is_empty()
         && state.paused.iter().all(|reason| match reason {
             PauseReason::Operator | PauseReason::Recovered => false,
@@ -344,8 +379,16 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
         then,
     };
     let asked = step.stop.as_ref().and_then(|stop| stop.intervention);
+    let record = asked.and_then(|id| state.interventions.iter().rev().find(|one| one.intervention_id == id));
+    // The skip of a `foreach` step may wait for many attempts. What undoes it was noted at once, and nothing keeps it from its effect.
+    let of_many = record.is_some_and(|record| record.inverse.is_some());
+    let waits = record.filter(|record| record.status == InterventionStatus::Pending).and(asked).filter(|id| {
+        let same =
+            |position: &&usize| state.steps[**position].stop.as_ref().and_then(|stop| stop.intervention) == Some(*id);
+        !of_many || state.index.live.iter().filter(same).count() == 1
+    });
     let settled = |status, error: Option<&str>, inverse| {
-        asked.map(|intervention_id| Event::InterventionSettled {
+        waits.map(|intervention_id| Event::InterventionSettled {
             intervention_id,
             status,
             error: error.map(str::to_owned),
@@ -372,7 +415,11 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
                 events
             }
         };
-        events.extend(settled(InterventionStatus::Failed, Some("the step completed before it could be stopped"), None));
+        let (status, error) = match of_many {
+            true => (InterventionStatus::Applied, None),
+            false => (InterventionStatus::Failed, Some("the step completed before it could be stopped")),
+        };
+        events.extend(settled(status, error, None));
         return events;
     }
     match step.stop.as_ref().map(|stop| stop.why) {
@@ -381,7 +428,6 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
         }
         Some(why @ (StopReason::Skip | StopReason::Complete | StopReason::Retry)) => {
             let mut events = vec![event(Then::Stop)];
-            let record = asked.and_then(|id| state.interventions.iter().rev().find(|one| one.intervention_id == id));
             let user = record.map_or_else(|| state.user.clone(), |record| record.user.clone());
             match why {
                 StopReason::Skip => events.push(Event::StepSkipped {
@@ -401,15 +447,12 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
                     events.push(Event::StepQueued { step: step_id.to_owned() });
                     let downstream = record.is_some_and(|record| record.parameters["downstream"] == true);
                     if downstream && let Some(position) = state.position(step_id) {
-                        events.extend(intervene::reset_downstream(
-                            state,
-                            position,
-                            record.map(|record| record.timestamp),
-                        ));
+                        let asked = record.map(|record| record.timestamp);
+                        events.extend(intervene::reset_downstream(state, position, asked));
                     }
                 }
             }
-            let inverse = inverse_of(state, &events);
+            let inverse = if of_many { None } else { inverse_of(state, &events) };
             events.extend(settled(InterventionStatus::Applied, None, inverse));
             events
         }

@@ -125,6 +125,28 @@ pub enum Event {
         /// Which step.
         step: String,
     },
+    /// A `foreach` step has its items: there is an instance of it for each from now on, which wait for what it waits for, and it waits for them.
+    StepExpanded {
+        /// Which step.
+        step: String,
+        /// The items, in the order of the instances.
+        items: Arc<Vec<Value>>,
+    },
+    /// A `foreach` step has come to its end, which takes no attempt: every instance has, or it has no list of items.
+    StepConcluded {
+        /// Which step.
+        step: String,
+        /// What was decided: it is completed, or has failed.
+        then: Then,
+        /// Why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// The instances of `foreach` steps are taken out of the plan: the steps are to be expanded anew.
+    InstancesRemoved {
+        /// Which steps.
+        steps: Vec<String>,
+    },
     /// An attempt starts: durable before the process or call begins.
     AttemptStarted {
         /// Which step.
@@ -265,6 +287,9 @@ pub enum Event {
         /// The rollback that was under way there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rollback: Option<Rollback>,
+        /// The instances that come back and are not defined as the step is that they are instances of.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        instances: Vec<Arc<Step>>,
     },
     /// An operator's command, applied or refused.
     Intervention(Box<Intervention>),

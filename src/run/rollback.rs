@@ -122,8 +122,11 @@ impl RunState {
 
 /// The steps that undo what is completed, the newest first. A step that was undone is not completed any more.
 fn undoing_steps(state: &RunState) -> Vec<Arc<Step>> {
+    // Of a `foreach` step each instance is undone by itself.
     let undoable = |position: &usize| {
-        state.steps[*position].status == StepStatus::Completed && state.plan.steps[*position].rollback.is_some()
+        let definition = &state.plan.steps[*position];
+        let undoes = definition.rollback.is_some() && definition.foreach.is_none();
+        undoes && state.steps[*position].status == StepStatus::Completed
     };
     let mut found: Vec<usize> = (0..state.steps.len()).filter(undoable).collect();
     if found.is_empty() {
@@ -198,7 +201,14 @@ fn ended(state: &RunState, ends: RollbackEnd, why: Option<String>) -> Event {
     let mut said: Vec<String> = state.rollback.iter().map(|rollback| rollback.why.clone()).chain(why).collect();
     said.extend((!undone.is_empty()).then(|| format!("rolled back: {}", some_ids(&undone))));
     said.extend((!left.is_empty()).then(|| format!("not rolled back: {}", some_ids(&left))));
-    Event::RollbackEnded { undone: undone.into_iter().map(str::to_owned).collect(), ends, error: said.join("; ") }
+    // A step whose instances were undone is not completed any more either.
+    let mut parents: Vec<usize> =
+        undone.iter().filter_map(|id| state.parent(state.position(id)?)).collect();
+    parents.sort_unstable();
+    parents.dedup();
+    parents.retain(|parent| state.steps[*parent].status == StepStatus::Completed);
+    let undone = undone.into_iter().chain(state.step_ids(&parents)).map(str::to_owned).collect();
+    Event::RollbackEnded { undone, ends, error: said.join("; ") }
 }
 
 fn nothing_to_undo(state: &RunState) -> &'static str {

@@ -11,12 +11,14 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::plan::order::Order;
-use crate::plan::{FailurePolicy, Plan, Step};
+use crate::plan::{Edit, FailurePolicy, Plan, Step};
 
+use super::instances::Families;
 use super::places::Places;
 use super::queue::Queue;
 use super::{
-    Asked, Event, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, Signature, SkipReason, StopReason,
+    Asked, Event, Expansion, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, Signature, SkipReason,
+    StopReason,
 };
 
 /// The six states of a run.
@@ -333,6 +335,12 @@ pub struct StepState {
     /// What it had done was undone by its rollback action, and it has neither run nor been answered for since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rolled_back: bool,
+    /// The items of a `foreach` step, once it has been expanded: its instances are steps of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expansion: Option<Arc<Expansion>>,
+    /// Why it failed without an attempt: a `foreach` step makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<str>>,
 }
 
 fn is_zero(value: &u32) -> bool {
@@ -368,6 +376,9 @@ impl StepState {
 
     /// Why its newest attempt did not do: what the attempt says, else what the quality gate or a reviewer said of its result.
     pub fn why_failed(&self) -> Option<String> {
+        if let Some(error) = &self.error {
+            return Some(error.to_string());
+        }
         let attempt = self.attempt()?;
         let own = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).filter(|why| !why.is_empty());
         own.or_else(|| {
@@ -388,7 +399,8 @@ impl StepState {
         matches!(self.status, StepStatus::Completed | StepStatus::Failed | StepStatus::InReview)
     }
 
-    /// What expressions see as the step's result: what a person gave, else the `data` of the newest attempt's result, else that result.
+    /// What expressions see as the result of a step that is no `foreach` (see [`RunState::result_data`]): what a person gave, else the `data` of
+    /// the newest attempt's result, else that result.
     pub fn result_data(&self) -> Option<Value> {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.result.as_deref().cloned();
@@ -402,7 +414,7 @@ impl StepState {
         self.attempt().filter(|_| self.has_result())?.outcome.as_ref()?.result.as_ref()?.quality_score
     }
 
-    /// The result dependents see: the one given by hand, else the newest successful attempt's.
+    /// The result that dependents of a step that is no `foreach` see (see [`RunState::result`]): the one given by hand, else the newest successful attempt's.
     pub fn result(&self) -> Option<Value> {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.result.as_deref().cloned();
@@ -619,6 +631,7 @@ pub struct RunState {
 pub(super) struct Index {
     pub order: Arc<Order>,
     pub places: Places,
+    pub families: Families,
     pub counts: Counts,
     /// By node: how many predecessors are not satisfied yet.
     pub unmet: Vec<u32>,
@@ -630,6 +643,10 @@ pub(super) struct Index {
     pub at_condition: BTreeSet<usize>,
     /// Steps that are pending and wait for nothing but to be signed off.
     pub at_hold: BTreeSet<usize>,
+    /// `foreach` steps that are pending and wait for nothing but to be expanded.
+    pub at_foreach: BTreeSet<usize>,
+    /// `foreach` steps of which every instance has come to its end.
+    pub at_end: BTreeSet<usize>,
     pub live: BTreeSet<usize>,
     /// Live, and waiting for a person's answer.
     pub asking: BTreeSet<usize>,
@@ -645,6 +662,14 @@ pub(super) struct Index {
     /// In back-off while something they need was taken up again, or while others have their turn.
     pub waiting_blocked: BTreeSet<usize>,
     pub command_ids: HashSet<String>,
+}
+
+impl Index {
+    /// Whether something moves or could, were the run to go on: more than an open question.
+    pub fn moves(&self) -> bool {
+        let sets = [&self.at_condition, &self.at_hold, &self.at_foreach];
+        self.queue.moves() || self.live.len() > self.asking.len() || sets.iter().any(|set| !set.is_empty())
+    }
 }
 
 impl RunState {
@@ -672,15 +697,28 @@ impl RunState {
         }
     }
 
-    /// The plan as it was in a version, if there was one.
+    /// The plan as it was in a version, if there was one: the steps that were written.
     pub fn plan_at(&self, version: u64) -> Option<Plan> {
+        let mut plan = self.whole_plan_at(version)?;
+        plan.steps.truncate(plan.written());
+        Some(plan)
+    }
+
+    /// The same, with the instances that there are now as they were defined then.
+    pub(super) fn whole_plan_at(&self, version: u64) -> Option<Plan> {
         if !(1..=self.plan_version).contains(&version) {
             return None;
         }
         let mut plan = self.plan.as_ref().clone();
         let later = self.versions.iter().rev().take_while(|one| one.change.version > version);
         for one in later {
-            plan.edit_all(&one.change.inverse).ok()?;
+            for edit in &one.change.inverse {
+                // An instance that was changed may be gone.
+                let gone = matches!(edit, Edit::Replace { step } if step.generated.is_some() && plan.position(&step.step_id).is_none());
+                if !gone {
+                    plan.edit(edit).ok()?;
+                }
+            }
         }
         Some(plan)
     }
@@ -736,14 +774,14 @@ impl RunState {
         self.plan.steps[position].undoes().is_some() == self.rolling_back
     }
 
-    /// Positions of steps that wait for a person: failed, held, in review, interrupted, asking; in plan order. While the run is rolled back nobody
-    /// is asked about the others.
+    /// Positions of steps that wait for a person: failed, held, in review, interrupted, asking; in plan order, an instance where
+    /// its step stands. While the run is rolled back nobody is asked about the others.
     pub fn needs_person(&self) -> Vec<usize> {
         let index = &self.index;
         let all = [&index.failed, &index.held, &index.in_review, &index.interrupted, &index.asking];
         let mut found: Vec<usize> =
             all.into_iter().flatten().copied().filter(|position| self.takes_part(*position)).collect();
-        found.sort_unstable();
+        found.sort_unstable_by_key(|position| (index.order.home(*position), *position));
         found
     }
 
@@ -833,6 +871,10 @@ impl RunState {
 
     /// Whether a step has a hold point that is not released yet.
     pub fn is_hold_point(&self, position: usize) -> bool {
+        // Once it is expanded it has begun.
+        if self.steps[position].expansion.is_some() {
+            return false;
+        }
         let planned = self.plan.steps[position].hold.as_ref().is_some_and(crate::plan::Hold::is_set);
         match &self.steps[position].hold {
             Some(hold) => hold.set.unwrap_or(planned) && !hold.released,
@@ -1049,6 +1091,9 @@ impl RunState {
             for (id, step) in &fork.steps {
                 if let Some(place) = places.get(id.as_str()) {
                     state.steps[*place] = step.clone();
+                    if let Some(made) = &mut state.steps[*place].expansion {
+                        Arc::make_mut(made).seq = first.seq;
+                    }
                 }
             }
         }

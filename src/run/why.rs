@@ -302,7 +302,13 @@ impl Asked<'_> {
             return;
         }
         if !unmet.is_empty() {
-            reason.what = format!("{id} waits for {}{hold}", self.names(&unmet));
+            let own = |step: &usize| state.parent(*step) == Some(position);
+            reason.what = match state.instance_counts(position) {
+                Some(counts) if unmet.iter().all(own) => {
+                    format!("{id} waits for {} of its {} instances", unmet.len(), counts.total())
+                }
+                _ => format!("{id} waits for {}{hold}", self.names(&unmet)),
+            };
             reason.who = Who::Engine;
             reason.since = reason.since.or(state.started_at);
             return;

@@ -13,6 +13,7 @@ mod docs;
 mod engine;
 mod estimates;
 mod expressions;
+mod foreach;
 mod full_disk;
 mod fuzz;
 mod gates;

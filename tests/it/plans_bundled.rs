@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::cli_support::Sandbox;
 
-const PLANS: [&str; 12] = [
+const PLANS: [&str; 13] = [
     "backup-demo",
     "console-demo",
+    "foreach-demo",
     "graph-demo",
     "host-checkup",
     "person-demo",

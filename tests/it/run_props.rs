@@ -3,7 +3,7 @@
 //! The rules are written down a second time in `run_rules`, straight from the contract, so that a mistake has to be made twice to go unseen.
 //! `PROPTEST_CASES` makes more cases, `PROPTEST_RNG_SEED` other ones.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -280,7 +280,11 @@ impl Case {
             Event::StepSkipped { why, .. } => *why != run::SkipReason::Operator,
             event => matches!(
                 event,
-                Event::ConditionMet { .. } | Event::RollbackStarted { .. } | Event::RollbackEnded { .. }
+                Event::ConditionMet { .. }
+                    | Event::RollbackStarted { .. }
+                    | Event::RollbackEnded { .. }
+                    | Event::StepExpanded { .. }
+                    | Event::StepConcluded { .. }
             ),
         });
         let nothing_started = !starts(batch) && !judged;
@@ -301,13 +305,18 @@ impl Case {
                 return;
             }
         };
-        assert_eq!(driver.state.own_plan(), before.own_plan(), "undo gives another plan");
+        assert_eq!(written(&driver.state), written(before), "undo gives another plan");
+        if !judged && !undone.iter().any(|one| matches!(one.event, Event::StepExpanded { .. })) {
+            assert_eq!(driver.state.own_plan(), before.own_plan(), "undo gives other instances");
+        }
         assert_eq!(driver.state.options, before.options, "undo gives another limit");
         let plan_changed = batch.iter().any(|one| matches!(one.event, Event::PlanChanged(_)));
         let versions = driver.state.versions[made.versions.len()..].iter();
         let versions = versions.filter(|one| one.change.cause != ChangeCause::Rollback).count();
         assert_eq!(versions, usize::from(plan_changed), "only a change of the plan is undone by one");
-        if !nothing_started || starts(&undone) {
+        // What had all come to its end in a run that had ended says so once it is open again.
+        let concluded = undone.iter().any(|one| matches!(one.event, Event::StepConcluded { .. }));
+        if !nothing_started || starts(&undone) || concluded {
             return;
         }
         // Whether the run goes on past its failures is asked again when it has stopped meanwhile.
@@ -361,11 +370,12 @@ impl Case {
         };
         // The same loop as `advance`, with a bound: what follows by itself must come to an end.
         let mut state = fold_on(&before, &batch);
-        let bound = batch.len() + 4 * state.steps.len() + 8;
+        let before_settling = batch.len();
         while let Some(event) = run::settle(&state, &moment) {
             let next = recorded(&state, vec![event], &moment);
             state = fold_on(&state, &next);
             batch.extend(next);
+            let bound = before_settling + 4 * state.steps.len() + 8;
             assert!(batch.len() <= bound, "settling does not end: {batch:#?}");
         }
         let advanced = run::advance(&mut self.driver.state, input, &moment).expect("accepted just now");
@@ -412,7 +422,16 @@ impl Case {
             }
             let undone = matches!(one.event, Event::InterventionUndone { .. });
             let again = undone
-                || matches!(one.event, Event::StepQueued { .. } | Event::StepsReset { .. } | Event::Restored { .. });
+                || matches!(
+                    one.event,
+                    Event::StepQueued { .. }
+                        | Event::StepsReset { .. }
+                        | Event::Restored { .. }
+                        | Event::InstancesRemoved { .. }
+                );
+            if let Event::StepConcluded { step, then, .. } = &one.event {
+                concludes(&old, step, then);
+            }
             assert!(!again || asked, "{:?} without anybody asking", one.event);
             let new = fold_on(&old, std::slice::from_ref(one));
             assert_eq!(one.seq, new.seq);
@@ -442,10 +461,8 @@ impl Case {
                     assert!(!then.status.is_live(), "{id} is taken out while it runs");
                     let back = matches!(&one.event, Event::PlanChanged(change) if matches!(change.cause, ChangeCause::Restore { .. }));
                     let over = definition.undoes().is_some() && one.event == Event::RunReopened;
-                    assert!(
-                        back || over || then.status != StepStatus::Completed,
-                        "{id} is taken out although it is completed"
-                    );
+                    let back = back || again || over;
+                    assert!(back || then.status != StepStatus::Completed, "{id} is taken out although it is completed");
                     assert_eq!(&new.removed[id].state, then, "what a removed step did stays readable");
                 }
             }
@@ -543,9 +560,10 @@ impl Case {
             assert!(!stale || state.paused.len() == 1, "paused for a {} that has been answered", reason.word());
         }
         let pending = state.interventions.iter().filter(|one| one.status == InterventionStatus::Pending).count();
-        let waited_for =
-            state.steps.iter().filter(|step| step.stop.as_ref().is_some_and(|stop| stop.intervention.is_some()));
-        assert_eq!(pending, waited_for.count(), "an intervention waits for nothing, or nothing is known of one");
+        // The skip of a `foreach` step waits for all its instances that run.
+        let waited_for: HashSet<_> =
+            state.steps.iter().filter_map(|step| step.stop.as_ref().and_then(|stop| stop.intervention)).collect();
+        assert_eq!(pending, waited_for.len(), "an intervention waits for nothing, or nothing is known of one");
         assert!(state.checkpoints.windows(2).all(|pair| pair[0].seq < pair[1].seq));
         assert!(state.checkpoints.iter().filter_map(|mark| mark.step).all(|step| state.step_name(step).is_some()));
         assert_eq!(state.plan_at(1).as_ref(), Some(self.first.as_ref()), "the first version, made out again");
@@ -556,7 +574,37 @@ impl Case {
         assert!(!state.rolling_back || (undoing && !state.status.is_ended() && state.status != RunStatus::Idle));
         let rolled_back = state.steps.iter().any(|step| step.rolled_back);
         assert!(!rolled_back || state.status != RunStatus::Completed, "completed, and something of it was undone");
+        self.families();
         self.not_stuck();
+    }
+
+    /// Every `foreach` step has the instances of its items and no others, in their order, and its result is the list of theirs.
+    fn families(&self) {
+        let state = &self.driver.state;
+        let mut known = 0;
+        for (place, step) in state.steps.iter().enumerate() {
+            let id = &state.plan.steps[place].step_id;
+            let items = step.expansion.as_ref().map_or(0, |expansion| expansion.items.len());
+            let instances = state.instances(place).unwrap_or_default();
+            assert_eq!(instances.len(), items, "the instances of {id}");
+            known += items;
+            for (index, instance) in instances.clone().enumerate() {
+                assert_eq!(state.plan.steps[instance].step_id, format!("{id}.{index}"));
+                assert_eq!(state.parent(instance), Some(place));
+            }
+            let counts = state.instance_counts(place).copied().unwrap_or_default();
+            for status in STEP_STATUSES {
+                let there = instances.clone().filter(|instance| state.steps[*instance].status == status).count();
+                assert_eq!(counts.of(status) as usize, there, "instances of {id} that are {}", status.word());
+            }
+            if step.status == StepStatus::Completed && step.by_hand.is_none() && step.expansion.is_some() {
+                let theirs: Vec<_> =
+                    instances.map(|instance| state.steps[instance].result_data().unwrap_or_default()).collect();
+                assert_eq!(state.result_data(place), Some(theirs.into()), "the result of {id}");
+            }
+        }
+        let made = state.plan.steps.iter().filter(|step| step.generated.is_some()).count();
+        assert_eq!(made, known, "an instance without its step");
     }
 
     fn check_step(&self, place: usize, step: &run::StepState) {
@@ -675,6 +723,7 @@ impl Case {
             // Where all of a rollback was done, or its failure ended it, it ends there again.
             return;
         }
+        let target = &concluded(target, state);
         assert!(matches!(state.status, RunStatus::Paused | RunStatus::Completed));
         let target = &stripped(target);
         assert_eq!(state.plan, target.plan, "the plan after the restore");
@@ -743,7 +792,11 @@ impl Case {
         let pending = |one: &Arc<Intervention>| one.status == InterventionStatus::Pending;
         let retried = found.interventions.iter().any(|one| pending(one) && one.parameters["downstream"] == true);
         let mut pauses = !go_on && found.status == RunStatus::Running && !found.cancelling;
-        for (place, (now, then)) in state.steps.iter().zip(&found.steps).enumerate() {
+        for (place, then) in found.steps.iter().enumerate() {
+            let Some((_, now)) = state.step(&found.plan.steps[place].step_id) else {
+                assert!(retried, "step {place} is gone after a crash");
+                continue;
+            };
             // A rollback that was being cancelled ends with the engine's attempts.
             if then.status.is_satisfied() && !retried && !now.rolled_back {
                 assert_eq!(now.status, then.status, "step {place}");
@@ -767,7 +820,7 @@ impl Case {
 
     /// An operator who answers whatever is asked brings every run to an end.
     fn answer_everything(&mut self) {
-        for round in 0..200 {
+        for round in 0..600 {
             let state = &self.driver.state;
             if state.status.is_ended() {
                 return;
@@ -807,7 +860,8 @@ impl Case {
                         Command::Answer { step, question: None, answer: run::Answer::Accepted(values) }
                     }
                     StepStatus::InReview => Command::Approve { step },
-                    StepStatus::Failed if round % 2 == 0 => Command::Skip { step },
+                    // What has no list has none the next time either.
+                    StepStatus::Failed if round % 2 == 0 || no_list(&state.steps[place]) => Command::Skip { step },
                     _ => Command::Retry { step, downstream: false },
                 };
                 assert!(ask(self, users[round % 3], command.clone()) || matches!(command, Command::Release { .. }));
@@ -815,6 +869,47 @@ impl Case {
         }
         panic!("the run never ends: {:?}", self.driver.state);
     }
+}
+
+fn written(state: &RunState) -> Plan {
+    let mut plan = Plan::clone(&state.plan);
+    plan.steps.retain(|step| step.generated.is_none());
+    plan
+}
+
+fn no_list(step: &run::StepState) -> bool {
+    step.error.is_some() && step.expansion.is_none()
+}
+
+/// A `foreach` step ends when every instance has come to its end, and well only when none of them has failed.
+fn concludes(state: &RunState, step: &str, then: &run::Then) {
+    let place = state.position(step).expect("a known step");
+    let found = &state.steps[place];
+    assert_eq!(found.status, StepStatus::Pending);
+    let Some(expansion) = &found.expansion else {
+        assert!(matches!(then, run::Then::Fail { .. }), "{step} is completed and was never expanded");
+        return;
+    };
+    let named = |(index, _): (usize, _)| state.step(&format!("{step}.{index}")).expect("an instance for each item").1;
+    let instances: Vec<&run::StepState> = expansion.items.iter().enumerate().map(named).collect();
+    let failed = instances.iter().filter(|one| one.status == StepStatus::Failed).count();
+    let done = instances.iter().filter(|one| one.status.is_satisfied()).count();
+    assert_eq!(done + failed, instances.len(), "{step} comes to its end before its instances");
+    assert_eq!(failed == 0, matches!(then, run::Then::Complete), "{failed} instances of {step} have failed");
+}
+
+/// A state in which every `foreach` step of which all instances have come to their end has done so as well: that follows by itself, also while
+/// a run is paused.
+fn concluded(target: &RunState, today: &RunState) -> RunState {
+    let mut still = stood_still(target, today);
+    let mut target = target.clone();
+    let moment = run::Moment { now: target.updated_at, entropy: 0 };
+    while let Some(event @ Event::StepConcluded { .. }) = run::settle(&still, &moment) {
+        let next = recorded(&still, vec![event], &moment);
+        still = fold_on(&still, &next);
+        target = fold_on(&target, &next);
+    }
+    target
 }
 
 /// A run as if it had been paused at a checkpoint and its attempts had never started; with the limit of today.

@@ -20,12 +20,14 @@ pub struct StepShape {
     pub priority: i8,
     /// 0: none, 1: one that judges, 2: one that always asks.
     pub gate: u8,
-    /// 0: none, 1: true, 2: false, 3: whether the step before it was not skipped.
+    /// 0: none, 1: true, 2: false, 3: whether the step before it was not skipped, 4: of each instance, for all but one.
     pub when: u8,
     pub pool: bool,
     /// 0: a command, 1: a person does it, 2: it waits for a time.
     pub waits: u8,
     pub rollback: bool,
+    /// 0: none, 1: no items, 2: some items, 3: as many as ever found, 4: the results of the step before it, 5: no list.
+    pub foreach: u8,
 }
 
 #[derive(Debug, Clone)]
@@ -140,10 +142,11 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
         0..3i8,
         (
             prop_oneof![3 => Just(0u8), 1 => Just(1), 1 => Just(2)],
-            prop_oneof![4 => Just(0u8), 1 => 1..4u8],
+            prop_oneof![4 => Just(0u8), 1 => 1..5u8],
             prop::bool::weighted(0.3),
             prop_oneof![3 => Just(0u8), 1 => Just(1), 1 => Just(2)],
             prop::bool::weighted(0.6),
+            prop_oneof![5 => Just(0u8), 3 => 1..6u8],
         ),
     )
         .prop_map(|(group, depends_on, approvals, max_retries, on_failure, idempotent, priority, more)| {
@@ -153,6 +156,7 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
                 pool: more.2,
                 waits: more.3,
                 rollback: more.4,
+                foreach: more.5,
                 group,
                 depends_on,
                 approvals,
@@ -263,6 +267,7 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
             match step.when {
                 1 => value["when"] = json!("1 < 2"),
                 2 => value["when"] = json!("1 > 2"),
+                4 if step.foreach > 0 => value["when"] = json!("index != 1"),
                 3 if place > 0 => value["when"] = json!(format!("steps.s{}.status != 'skipped'", place - 1)),
                 _ => {}
             }
@@ -280,6 +285,18 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
             if step.rollback {
                 value["rollback"] =
                     json!({"run": "true", "max_retries": step.max_retries / 2, "idempotent": step.idempotent});
+            }
+            match step.foreach {
+                1 => value["foreach"] = json!([]),
+                2 => value["foreach"] = json!(["x", {"name": "y"}, null]),
+                // Each time it is looked at there may be more or fewer.
+                3 => value["foreach"] = json!("[1] if steps.s0.status == 'completed' else [1, 2]"),
+                4 if place > 0 => value["foreach"] = json!(format!("{{{{ steps.s{}.result }}}}", place - 1)),
+                5 => value["foreach"] = json!("3"),
+                _ => {}
+            }
+            if step.foreach > 0 {
+                value["env"] = json!({"ITEM": "{{ index }}: {{ item }}"});
             }
             if step.pool {
                 value["pool"] = json!("one");

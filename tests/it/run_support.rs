@@ -225,6 +225,14 @@ impl Driver {
         self.journal.iter().filter(started).count()
     }
 
+    /// The newest checkpoint made when a step of this name came to an end, whatever the plan is now.
+    pub fn checkpoint_of(&self, step: &str) -> u64 {
+        let named =
+            |mark: &&run::CheckpointMark| mark.step.and_then(|number| self.state.step_name(number)) == Some(step);
+        let made = self.state.checkpoints.iter().rev().find(named);
+        made.unwrap_or_else(|| panic!("no checkpoint after {step}")).seq
+    }
+
     /// The newest checkpoint made when this step came to an end.
     pub fn checkpoint_after(&self, step: &str) -> u64 {
         let position = self.state.position(step).expect(step) as u32;

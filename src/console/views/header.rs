@@ -63,7 +63,7 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
     // The selected step if it needs a person, else the first that does: the keys are about the selected one.
     let needing = state.needs_person();
     let selected = run.position().filter(|_| among_steps);
-    let place = selected.filter(|place| needing.binary_search(place).is_ok()).or_else(|| needing.first().copied());
+    let place = selected.filter(|place| needing.contains(place)).or_else(|| needing.first().copied());
     if let Some(place) = place.filter(|_| state.status != RunStatus::Idle) {
         let (definition, step) = (&state.plan.steps[place], &state.steps[place]);
         let id = &definition.step_id;
