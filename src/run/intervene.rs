@@ -227,7 +227,8 @@ impl Asker<'_> {
         let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
         let moves = index.queue.moves() || !index.at_condition.is_empty() || !index.at_hold.is_empty() || state.works();
         // Whoever lets a run go on in which only a question is open wants it to go on with the answer.
-        if !moves && !(by_word && !index.asking.is_empty()) {
+        let answer_goes_on = by_word && !index.asking.is_empty();
+        if !moves && !answer_goes_on {
             let mut questions = open_questions(state);
             let more = questions.len().saturating_sub(QUESTIONS_TOLD);
             questions.truncate(QUESTIONS_TOLD);
