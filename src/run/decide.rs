@@ -120,7 +120,7 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
     if let Some(event) = next_start(state, moment) {
         return Some(event);
     }
-    if state.works() || index.queue.moves() {
+    if state.works() || state.queue_moves() {
         return None;
     }
     Some(stalled(state))
@@ -221,9 +221,8 @@ fn left_out(step: &Step, why: SkipReason, reason: impl Into<Option<String>>) -> 
     Event::StepSkipped { step: step.step_id.clone(), why, user: None, reason: reason.into() }
 }
 
-/// Nothing runs but what waits for an answer, nothing waits for a time, nothing can start, and not every step is done: people must act, or the run
-/// has failed.
-fn stalled(state: &RunState) -> Event {
+/// What a run waits for from people when nothing of it can go on by itself.
+pub(super) fn waits_for(state: &RunState) -> BTreeSet<PauseReason> {
     let index = &state.index;
     let mut reasons = BTreeSet::new();
     if !index.held.is_empty() {
@@ -244,6 +243,14 @@ fn stalled(state: &RunState) -> Event {
     if index.failed.iter().any(|position| state.steps[*position].asks_when_failed()) {
         reasons.insert(PauseReason::StepFailed);
     }
+    reasons
+}
+
+/// Nothing runs but what waits for an answer, nothing waits for a time, nothing can start, and not every step is done: people must act, or the run
+/// has failed.
+fn stalled(state: &RunState) -> Event {
+    let index = &state.index;
+    let reasons = waits_for(state);
     if !reasons.is_empty() {
         return Event::RunPaused { reasons };
     }
@@ -257,7 +264,7 @@ fn stalled(state: &RunState) -> Event {
 /// Whether everything a run is paused for has been answered without a word of `resume`.
 fn goes_on(state: &RunState) -> bool {
     let index = &state.index;
-    let moves = index.queue.moves() || !index.at_condition.is_empty() || !index.at_hold.is_empty() || state.works();
+    let moves = state.queue_moves() || !index.at_condition.is_empty() || !index.at_hold.is_empty() || state.works();
     !state.paused.is_empty()
         && state.paused.iter().all(|reason| match reason {
             PauseReason::Operator | PauseReason::Recovered => false,

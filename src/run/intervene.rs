@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::plan::{Step, difference};
 
-use super::decide::asks_for_failure;
+use super::decide::{asks_for_failure, waits_for};
 use super::undo::{inverse_of, newest_undoable};
 use super::{
     Answer, ChangeCause, Command, Event, Intervention, InterventionStatus, Inverse, Moment, PauseReason, Rejection,
@@ -225,9 +225,9 @@ impl Asker<'_> {
                 .possible("retry or skip the failed step to let it go on"));
         }
         let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
-        let moves = index.queue.moves() || !index.at_condition.is_empty() || !index.at_hold.is_empty() || state.works();
+        let moves = state.queue_moves() || !index.at_condition.is_empty() || !index.at_hold.is_empty() || state.works();
         // Whoever lets a run go on in which only a question is open wants it to go on with the answer.
-        let answer_goes_on = by_word && !index.asking.is_empty();
+        let answer_goes_on = by_word && !index.asking.is_empty() && waits_for(state) != state.paused;
         if !moves && !answer_goes_on {
             let mut questions = open_questions(state);
             let more = questions.len().saturating_sub(QUESTIONS_TOLD);

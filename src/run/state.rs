@@ -676,6 +676,11 @@ impl RunState {
         self.index.live.len() > self.index.asking.len()
     }
 
+    /// Whether something may start by itself, now or when its time has come, as long as no live attempt ends.
+    pub(super) fn queue_moves(&self) -> bool {
+        self.index.queue.moves(self.has_slot())
+    }
+
     /// Whether a slot of `max_parallel` is free. An attempt that only waits takes none.
     pub fn has_slot(&self) -> bool {
         self.index.queue.working() < self.options.max_parallel

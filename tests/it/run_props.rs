@@ -570,7 +570,8 @@ impl Case {
                 };
                 assert!(!state.may_start() || !(0..state.steps.len()).any(idle), "a slot is left empty");
                 // Where only people can go on, the run says so.
-                let moves = |place: usize| state.full_pool(place).is_none();
+                let moves =
+                    |place: usize| state.full_pool(place).is_none() && (free || !rules(state).takes_slot(place));
                 let due = (0..state.steps.len()).any(|place| waiting(place) && moves(place));
                 let works = state.steps.iter().any(|step| step.status.is_live() && step.question().is_none());
                 assert!(works || due || !state.may_start(), "only people can go on, and the run is not paused");
