@@ -158,13 +158,16 @@ fn wait_end(state: &RunState, step: &Step, now: DateTime<Utc>) -> Option<DateTim
 }
 
 /// The run fails when the last attempt has ended. What only waits, for people or for a time, could hold that up for ever: when nothing else is
-/// left, it is stopped, and starts anew should the run be taken up again.
+/// left, it is stopped; what has done nothing else starts anew should the run be taken up again.
 fn fails(state: &RunState) -> Option<Event> {
     let index = &state.index;
     if index.live.is_empty() {
         return Some(Event::RunFailed { error: failures(state) });
     }
-    if state.working() > 0 {
+    let only_waits = |position: &usize| {
+        index.asking.contains(position) || !state.plan.ability(&state.plan.steps[*position]).takes_slot
+    };
+    if !index.live.iter().all(only_waits) {
         return None;
     }
     let waits = index.live.iter().find(|position| state.steps[**position].status == StepStatus::Running)?;
@@ -404,7 +407,11 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
             events.extend(settled(InterventionStatus::Applied, None, inverse));
             events
         }
-        Some(StopReason::RunFails) if outcome.status != OutcomeStatus::Failed => vec![event(Then::Requeue)],
+        Some(StopReason::RunFails) if outcome.status != OutcomeStatus::Failed => {
+            // What worked and asked has done a part of its work: whether it is done again is for an operator to say.
+            let again = definition.idempotent || state.plan.ability(definition).outlives_engine;
+            vec![event(if again { Then::Requeue } else { Then::Stop })]
+        }
         Some(StopReason::Interrupt) if outcome.status != OutcomeStatus::Failed => {
             vec![event(if definition.idempotent { Then::Requeue } else { Then::Interrupt })]
         }

@@ -240,6 +240,18 @@ fn a_run_that_fails_does_not_wait_for_what_only_waits() {
     driver.ask(retry("bad"));
     driver.ask(Command::Resume);
     assert_eq!(driver.words(), "running completed running running", "taken up again, they start anew");
+
+    let mut driver = Driver::new(plan(json!([work("bad"), work("asks")])), options(FailurePolicy::Fail, 8));
+    driver.ask(Command::Start);
+    asks(&mut driver, "asks");
+    driver.fails("bad");
+    assert_eq!(driver.words(), "failed stopping", "nobody is asked any more");
+    driver.ends("asks", Outcome::stopped());
+    assert_eq!(
+        (driver.run().as_str(), driver.words().as_str()),
+        ("failed", "failed cancelled"),
+        "it had begun to work"
+    );
 }
 
 #[test]
