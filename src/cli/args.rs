@@ -311,6 +311,14 @@ pub struct ResumeArgs {
     pub reason: Option<String>,
 }
 
+impl ResumeArgs {
+    /// Whether anything is said about steps.
+    pub fn says_something(&self) -> bool {
+        let Self { retry, skip, complete, release, approve, reject, answer, .. } = self;
+        [retry, skip, complete, release, approve, reject, answer].iter().any(|steps| !steps.is_empty())
+    }
+}
+
 /// Options of `restore`.
 #[derive(Debug, Args)]
 #[command(

@@ -363,7 +363,8 @@ impl App {
         match (self.place, &self.run) {
             (Place::Run | Place::History | Place::Timeline | Place::Graph, Some(run)) => {
                 let counts = run.state.counts();
-                let state = views::header::word(run);
+                let asks = run.state.asking().next().is_some() && run.ownership == Ownership::Ours;
+                let state = if asks { "ASKS YOU" } else { views::header::word(run) };
                 format!(
                     "{state} {}/{} {} · holdpoint",
                     counts.done(),

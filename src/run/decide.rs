@@ -135,7 +135,7 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
     if let Some(event) = next_start(state, moment) {
         return Some(event);
     }
-    if state.works() || index.queue.moves() {
+    if state.works() || state.queue_moves() {
         return None;
     }
     Some(stalled(state))
@@ -179,13 +179,16 @@ fn wait_end(state: &RunState, step: &Step, now: DateTime<Utc>) -> Option<DateTim
 }
 
 /// The run fails when the last attempt has ended. What only waits, for people or for a time, could hold that up for ever: when nothing else is
-/// left, it is stopped, and starts anew should the run be taken up again.
+/// left, it is stopped; what has done nothing else starts anew should the run be taken up again.
 fn fails(state: &RunState) -> Option<Event> {
     let index = &state.index;
     if index.live.is_empty() {
         return Some(over_failures(state, &index.fatal));
     }
-    if state.working() > 0 {
+    let only_waits = |position: &usize| {
+        index.asking.contains(position) || !state.plan.ability(&state.plan.steps[*position]).takes_slot
+    };
+    if !index.live.iter().all(only_waits) {
         return None;
     }
     let waits = index.live.iter().find(|position| state.steps[**position].status == StepStatus::Running)?;
@@ -266,9 +269,8 @@ fn left_out(step: &Step, why: SkipReason, reason: impl Into<Option<String>>) -> 
     Event::StepSkipped { step: step.step_id.clone(), why, user: None, reason: reason.into() }
 }
 
-/// Nothing runs but what waits for an answer, nothing waits for a time, nothing can start, and not every step is done: people must act, or the run
-/// has failed.
-fn stalled(state: &RunState) -> Event {
+/// What a run waits for from people when nothing of it can go on by itself.
+pub(super) fn waits_for(state: &RunState) -> BTreeSet<PauseReason> {
     let index = &state.index;
     let any = |steps: &BTreeSet<usize>| steps.iter().any(|position| state.takes_part(*position));
     let asks = |position: &usize| state.takes_part(*position) && state.steps[*position].asks_when_failed();
@@ -280,7 +282,14 @@ fn stalled(state: &RunState) -> Event {
         (any(&index.cancelled), PauseReason::Operator),
         (index.failed.iter().any(asks), PauseReason::StepFailed),
     ];
-    let reasons: BTreeSet<PauseReason> = open.into_iter().filter(|(open, _)| *open).map(|(_, reason)| reason).collect();
+    open.into_iter().filter(|(open, _)| *open).map(|(_, reason)| reason).collect()
+}
+
+/// Nothing runs but what waits for an answer, nothing waits for a time, nothing can start, and not every step is done: people must act, or the run
+/// has failed.
+fn stalled(state: &RunState) -> Event {
+    let index = &state.index;
+    let reasons = waits_for(state);
     if !reasons.is_empty() {
         return Event::RunPaused { reasons };
     }
@@ -297,7 +306,7 @@ fn stalled(state: &RunState) -> Event {
 /// Whether everything a run is paused for has been answered without a word of `resume`.
 fn goes_on(state: &RunState) -> bool {
     let index = &state.index;
-    let moves = index.moves();
+    let moves = state.moves();
     !state.paused.is_empty()
         && state.paused.iter().all(|reason| match reason {
             PauseReason::Operator | PauseReason::Recovered => false,
@@ -456,7 +465,11 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
             events.extend(settled(InterventionStatus::Applied, None, inverse));
             events
         }
-        Some(StopReason::RunFails) if outcome.status != OutcomeStatus::Failed => vec![event(Then::Requeue)],
+        Some(StopReason::RunFails) if outcome.status != OutcomeStatus::Failed => {
+            // What worked and asked has done a part of its work: whether it is done again is for an operator to say.
+            let again = definition.idempotent || state.plan.ability(definition).outlives_engine;
+            vec![event(if again { Then::Requeue } else { Then::Stop })]
+        }
         Some(StopReason::Interrupt) if outcome.status != OutcomeStatus::Failed => {
             vec![event(if definition.idempotent { Then::Requeue } else { Then::Interrupt })]
         }

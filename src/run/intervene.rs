@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::plan::{FailurePolicy, Plan, Step, difference};
 
-use super::decide::asks_for_failure;
+use super::decide::{asks_for_failure, waits_for};
 use super::undo::{inverse_of, newest_undoable};
 use super::{
     Answer, ChangeCause, Command, Event, Intervention, InterventionStatus, Inverse, Moment, PauseReason, Rejection,
@@ -256,7 +256,8 @@ impl Asker<'_> {
         }
         let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
         // Whoever lets a run go on in which only a question is open wants it to go on with the answer.
-        if !index.moves() && !(by_word && !index.asking.is_empty()) {
+        let answer_goes_on = by_word && !index.asking.is_empty() && waits_for(state) != state.paused;
+        if !state.moves() && !answer_goes_on {
             let mut questions = open_questions(state);
             let more = questions.len().saturating_sub(QUESTIONS_TOLD);
             questions.truncate(QUESTIONS_TOLD);

@@ -145,9 +145,9 @@ impl Queue {
         tracks.flat_map(|track| track.waiting.iter().map(|(_, position)| *position))
     }
 
-    /// Whether something waits for its turn, or for a time, that no full pool keeps from starting.
-    pub fn moves(&self) -> bool {
-        self.open(true).any(|track| !track.is_empty())
+    /// Whether something waits for its turn, or for a time, that neither a full pool nor the lack of a slot keeps from starting.
+    pub fn moves(&self, has_slot: bool) -> bool {
+        self.open(has_slot).any(|track| !track.is_empty())
     }
 
     /// The pool that keeps a ready step from starting, with its limit.

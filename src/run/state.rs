@@ -664,14 +664,6 @@ pub(super) struct Index {
     pub command_ids: HashSet<String>,
 }
 
-impl Index {
-    /// Whether something moves or could, were the run to go on: more than an open question.
-    pub fn moves(&self) -> bool {
-        let sets = [&self.at_condition, &self.at_hold, &self.at_foreach];
-        self.queue.moves() || self.live.len() > self.asking.len() || sets.iter().any(|set| !set.is_empty())
-    }
-}
-
 impl RunState {
     /// Where a step stands in the plan.
     pub fn position(&self, step_id: &str) -> Option<usize> {
@@ -757,6 +749,18 @@ impl RunState {
     /// Whether something goes on in a live attempt that is not just an open question.
     pub(super) fn works(&self) -> bool {
         self.index.live.len() > self.index.asking.len()
+    }
+
+    /// Whether something may start by itself, now or when its time has come, as long as no live attempt ends.
+    pub(super) fn queue_moves(&self) -> bool {
+        self.index.queue.moves(self.has_slot())
+    }
+
+    /// Whether something moves or could, were the run to go on: more than an open question.
+    pub(super) fn moves(&self) -> bool {
+        let index = &self.index;
+        let sets = [&index.at_condition, &index.at_hold, &index.at_foreach];
+        self.queue_moves() || self.works() || sets.iter().any(|set| !set.is_empty())
     }
 
     /// Whether a slot of `max_parallel` is free. An attempt that only waits takes none.

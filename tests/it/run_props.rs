@@ -661,7 +661,8 @@ impl Case {
                 };
                 assert!(!state.may_start() || !(0..state.steps.len()).any(idle), "a slot is left empty");
                 // Where only people can go on, the run says so.
-                let moves = |place: usize| state.full_pool(place).is_none();
+                let moves =
+                    |place: usize| state.full_pool(place).is_none() && (free || !rules(state).takes_slot(place));
                 let due = (0..state.steps.len()).any(|place| waiting(place) && moves(place));
                 let works = state.steps.iter().any(|step| step.status.is_live() && step.question().is_none());
                 assert!(works || due || !state.may_start(), "only people can go on, and the run is not paused");
@@ -746,7 +747,9 @@ impl Case {
             // What was running then has an end now, or is left out where only a branch that was left knows it.
             let numbers = |step: &run::StepState| step.attempts.iter().map(|one| one.number).collect::<Vec<_>>();
             assert!(numbers(now).iter().all(|number| numbers(then).contains(number)), "step {id} has later attempts");
-            let would_run = then.status.is_live() || target.is_ready(place);
+            // One that ran while something before it had been taken up again waits for that now.
+            let ran = then.status.is_live() && rules(target).unblocked(target, place);
+            let would_run = ran || target.is_ready(place);
             assert_eq!(state.is_ready(place), would_run, "what runs next: step {id}");
         }
         assert_eq!(state.interventions.len(), before.interventions.len() + 1);

@@ -340,8 +340,7 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
                 quiet.push_str(&format!(" of {}", words::duration(limit)));
             }
             if let Some(due) = attempt.due {
-                let left = words::span((due - app.now).as_seconds_f64().ceil());
-                quiet.push_str(&format!(" · waits until {}, {left} left", zone.clock(due)));
+                quiet.push_str(&format!(" of {}", words::duration((due - attempt.started_at).as_seconds_f64())));
             }
             if let Some(progress) = run.progress.get(&definition.step_id).filter(|one| one.attempt == attempt.number) {
                 if let Some(value) = progress.value {
