@@ -467,7 +467,7 @@ mod tests {
             (r#"{"step_id": "n", "run": "1"}, {"step_id": "m", "run": "2"}"#, "after the end"),
             (r#"{"step_id": "n", "run": "1"}]}, {"#, "broken JSON"),
             (r#"{"step_id": "n", "agent_type": "nobody"}"#, "not bound"),
-            (r#"{"step_id": "n", "run": "1", "foreach": [1]}"#, "cannot be honoured"),
+            (r#"{"step_id": "n", "run": "1", "hold": "{{ run }}"}"#, "cannot be honoured"),
             (r#"{"step_id": "n", "run": "1", "rollback": {"agent_type": "nobody"}}"#, "the rollback of `n` wants"),
             (r#"{"step_id": "n", "run": "1", "generated": {"kind": "rollback", "of": "a"}}"#, "`generated`"),
         ] {

@@ -482,11 +482,21 @@ impl Case {
                 Event::RollbackStarted { steps, .. } => newest_first(&old, steps),
                 Event::RollbackEnded { undone, .. } => {
                     let done = |id: &String| old.step(&format!("rollback.{id}")).map(|(_, step)| step.status);
-                    assert!(undone.iter().all(|id| done(id) == Some(StepStatus::Completed)), "undone by nothing");
+                    // With its instances a `foreach` step is undone as well.
+                    let with_instances = |id: &&String| {
+                        let parent = old.position(id).filter(|place| old.plan.steps[*place].foreach.is_some());
+                        parent.is_some_and(|place| {
+                            let mut instances = old.instances(place).into_iter().flatten();
+                            instances.any(|one| undone.contains(&old.plan.steps[one].step_id))
+                        })
+                    };
+                    let (wholes, own): (Vec<&String>, Vec<&String>) = undone.iter().partition(|id| done(id).is_none());
+                    assert!(own.iter().all(|id| done(id) == Some(StepStatus::Completed)), "undone by nothing");
+                    assert!(wholes.iter().all(with_instances), "undone by nothing");
                     let completed = old.plan.steps.iter().zip(&old.steps).filter(|(definition, step)| {
                         definition.undoes().is_some() && step.status == StepStatus::Completed
                     });
-                    assert_eq!(undone.len(), completed.count(), "undone, and it is not said");
+                    assert_eq!(own.len(), completed.count(), "undone, and it is not said");
                     let again = |id: &String| {
                         new.step(id).is_some_and(|(_, step)| step.rolled_back && step.status == StepStatus::Pending)
                     };
@@ -603,7 +613,8 @@ impl Case {
                 assert_eq!(state.result_data(place), Some(theirs.into()), "the result of {id}");
             }
         }
-        let made = state.plan.steps.iter().filter(|step| step.generated.is_some()).count();
+        let instance = |step: &&Arc<holdpoint::plan::Step>| step.generated.is_some() && step.undoes().is_none();
+        let made = state.plan.steps.iter().filter(instance).count();
         assert_eq!(made, known, "an instance without its step");
     }
 
@@ -951,7 +962,9 @@ fn stripped(target: &RunState) -> RunState {
 /// A rollback undoes all that is completed and can be undone, what was completed last first.
 fn newest_first(before: &RunState, steps: &[Arc<holdpoint::plan::Step>]) {
     let all = before.plan.steps.iter().zip(&before.steps);
-    let all = all.filter(|(definition, step)| definition.rollback.is_some() && step.status == StepStatus::Completed);
+    // Of a `foreach` step each instance is undone by itself.
+    let undoable = |definition: &holdpoint::plan::Step| definition.rollback.is_some() && definition.foreach.is_none();
+    let all = all.filter(|(definition, step)| undoable(definition) && step.status == StepStatus::Completed);
     assert_eq!(steps.len(), all.count(), "something is left out");
     let ends: Vec<_> = steps
         .iter()

@@ -578,9 +578,8 @@ fn allowed(name: &str, driver: &Driver) -> bool {
         let runs = found.iter().any(|status| status.is_live());
         let broken = found.iter().any(|status| matches!(status, Failed | Interrupted | Cancelled));
         return match name {
-            "modify" | "remove" | "reorder" | "hold" | "unhold" | "release" | "approve" | "reject" | "escalate" => {
-                false
-            }
+            "modify" | "remove" | "reorder" | "hold" | "unhold" | "release" | "approve" | "reject" | "escalate"
+            | "answer" => false,
             "retry" => broken || step.status == Skipped,
             "retry all after" => !runs,
             "skip" | "complete" => step.status != Skipped,
