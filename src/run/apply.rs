@@ -721,7 +721,7 @@ impl StepState {
         self.status = StepStatus::Pending;
     }
 
-    fn clear_verdict(&mut self) {
+    pub(super) fn clear_verdict(&mut self) {
         // Whoever took the step into their hands did not take the result as it was.
         if self.status == StepStatus::InReview
             && let Some(review) = self.reviews.last_mut()

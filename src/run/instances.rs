@@ -251,7 +251,8 @@ impl RunState {
 
 impl StepState {
     /// The state of a step of the same name that has not run: its attempts are known, and go on being counted.
-    fn begun_anew(self) -> Self {
+    fn begun_anew(mut self) -> Self {
+        self.clear_verdict();
         Self { attempts: self.attempts, last_attempt: self.last_attempt, reviews: self.reviews, ..Self::default() }
     }
 }
