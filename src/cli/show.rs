@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::console::log::asked;
 use crate::console::listing::{instances_in_words, shown_status};
+use crate::console::log::asked;
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
 use crate::engine::{EngineHandle, output_path, past};

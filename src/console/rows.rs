@@ -432,7 +432,9 @@ fn sections(state: &RunState, seen: &dyn Fn(usize) -> bool) -> Vec<Section> {
     let written = state.plan.written();
     // Instances stand behind the step they are instances of.
     let with_instances = |members: Vec<usize>| -> Vec<usize> {
-        let all = members.into_iter().flat_map(|step| std::iter::once(step).chain(state.instances(step).into_iter().flatten()));
+        let all = members
+            .into_iter()
+            .flat_map(|step| std::iter::once(step).chain(state.instances(step).into_iter().flatten()));
         all.filter(|step| seen(*step)).collect()
     };
     let undoing = || (state.plan.own_steps()..steps.len()).collect::<Vec<usize>>();

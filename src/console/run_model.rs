@@ -11,8 +11,8 @@ use crate::run::{Event, Input as RunInput, Moment, Recorded, RunState, RunStatus
 use super::document::Document;
 use super::estimate::Estimate;
 use super::graph::Graph;
-use super::log::Log;
 use super::listing::{Listing, item_in_words};
+use super::log::Log;
 use super::rows::{Row, Rows, View};
 use super::text;
 

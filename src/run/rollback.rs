@@ -202,8 +202,7 @@ fn ended(state: &RunState, ends: RollbackEnd, why: Option<String>) -> Event {
     said.extend((!undone.is_empty()).then(|| format!("rolled back: {}", some_ids(&undone))));
     said.extend((!left.is_empty()).then(|| format!("not rolled back: {}", some_ids(&left))));
     // A step whose instances were undone is not completed any more either.
-    let mut parents: Vec<usize> =
-        undone.iter().filter_map(|id| state.parent(state.position(id)?)).collect();
+    let mut parents: Vec<usize> = undone.iter().filter_map(|id| state.parent(state.position(id)?)).collect();
     parents.sort_unstable();
     parents.dedup();
     parents.retain(|parent| state.steps[*parent].status == StepStatus::Completed);

@@ -6,8 +6,8 @@ use crate::run::{OutcomeStatus, SkipReason, StepStatus};
 
 use super::super::app::{App, FilterOf};
 use super::super::graph::{LOUD, wires};
-use super::super::mouse::Drag;
 use super::super::listing::{instances_in_words, item_in_words, shown};
+use super::super::mouse::Drag;
 use super::super::rows::{Row, StepRow, View};
 use super::super::run_model::{OpenRun, Pane};
 use super::super::theme::{Role, step_role, step_word};
