@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::diagnostic::{Diagnostic, Report};
 use super::fields::default_holds;
 use super::json::{Document, Kind};
+use super::salvage::salvage;
 use super::{ALIASES, MAX_BYTES, Plan, Step, rules, shape, support};
 
 /// What became of a plan's text.
@@ -127,8 +128,10 @@ fn build(text: &str, simulate: Option<bool>, report: &mut Report) -> Option<Plan
             // What is wrong has been said already, with its place.
             if !wrong {
                 report.push(serde_error(text, &error));
+                return None;
             }
-            return None;
+            // The rest is looked at all the same: everything is said at once.
+            salvage(text.trim_start_matches('\u{feff}'))?
         }
     };
     if let Err(error) = merge_defaults(&document, &mut plan) {

@@ -23,6 +23,7 @@ mod load;
 pub mod order;
 mod render;
 mod rules;
+mod salvage;
 mod schema;
 mod shape;
 mod suggest;

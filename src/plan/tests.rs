@@ -547,3 +547,28 @@ proptest! {
         holds_together(&bytes);
     }
 }
+
+#[test]
+fn what_has_the_wrong_type_does_not_hide_the_rest() {
+    let text = json!({
+        "plan_id": "p", "max_parallel": "two", "priority": 3,
+        "agents": {"good": {"kind": "command", "command": ["true"]}, "odd": {"kind": "command", "command": 7}},
+        "steps": [
+            {"step_id": "a", "run": "true", "timeout_seconds": "soon"},
+            {"step_id": "b", "agent_type": "nobody"},
+            "c",
+            {"step_id": "d", "agent_type": ["good"], "name": "{{ run.id }}"},
+            {"step_id": "e", "agent_type": "odd", "depends_on": ["zz"]},
+            {"step_id": "f", "agent_type": "good"}
+        ]
+    })
+    .to_string();
+    let found = check("p", &text, false);
+    let said: Vec<&str> = found.diagnostics.iter().map(|one| &text[one.span.clone()]).collect();
+    for place in ["\"two\"", "\"soon\"", "\"nobody\"", "\"c\"", "[\"good\"]", "\"zz\"", "\"{{ run.id }}\"", "3"] {
+        assert!(said.contains(&place), "nothing is said of {place}: {:?}", found.diagnostics);
+    }
+    let unbound = found.diagnostics.iter().filter(|one| one.message.contains("not bound")).count();
+    assert_eq!(unbound, 1, "only what nobody is bound to: {:?}", found.diagnostics);
+    assert!(found.plan.is_none());
+}
