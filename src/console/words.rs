@@ -80,6 +80,9 @@ pub fn estimate(left: &Left) -> Option<String> {
         let known = if left.likely < 60.0 { (left.likely / 10.0).floor() * 10.0 } else { left.likely };
         return (known >= 10.0).then(|| format!("over {}", roughly(known)));
     }
+    if left.high < 10.0 {
+        return Some("under 10 s".into());
+    }
     let (low, high) = (roughly(left.low), roughly(left.high));
     if low == high {
         return Some(format!("about {high}"));
@@ -395,6 +398,7 @@ mod tests {
     fn an_estimate_says_its_range_once() {
         let left = |low, likely, high| Left { low, likely, high, at_least: false, runs: 3, people: false };
         for (left, shown) in [
+            (left(1.0, 2.0, 4.0), "under 10 s"),
             (left(240.0, 250.0, 260.0), "about 4 min"),
             (left(240.0, 300.0, 360.0), "about 4 to 6 min"),
             (left(22.0, 30.0, 38.0), "about 30 to 40 s"),
