@@ -17,7 +17,7 @@ use crate::console::text::{Ansi, Colors, clean};
 use crate::console::words::Zone;
 use crate::engine::{open_output, output_path};
 use crate::journal::{Events, JOURNAL, JournalError, JournalLine, Store};
-use crate::run::{Event, Recorded, RunState, Then};
+use crate::run::{AlertRules, Event, Recorded, RunState, Then};
 
 use super::args::RunFormat;
 use super::say::{Ink, Paint};
@@ -38,6 +38,8 @@ pub struct Beginning {
     pub from: u64,
     /// The state before it; `None` when it is the first.
     pub state: Option<RunState>,
+    /// What is told by alerts.
+    pub alerts: AlertRules,
 }
 
 /// Tells a run from a thread of its own.
@@ -87,8 +89,8 @@ impl Teller {
             root: store.root().to_owned(),
             dir: beginning.dir,
             header_is_due: format == RunFormat::Jsonl && beginning.from <= 1,
+            log: Log::watching(beginning.alerts, beginning.state.as_ref()),
             state: beginning.state,
-            log: Log::default(),
             deaf: false,
         };
         let orders = Arc::clone(&shared);
@@ -234,10 +236,12 @@ impl Voice {
         let Some(state) = &self.state else { return Ok(()) };
         let before = self.log.lines().len();
         if before > 1000 {
-            self.log = Log::default();
+            self.log.clear();
         }
         let before = self.log.lines().len();
-        self.log.push(recorded, state);
+        for alert in self.log.push(recorded, state) {
+            tracing::warn!(run = %state.run_id, plan = state.plan.plan_id, "alert: {}", alert.message);
+        }
         if self.deaf {
             return Ok(());
         }

@@ -40,6 +40,7 @@ mod leaving;
 pub mod log;
 mod looking_back;
 pub mod markdown;
+mod metrics;
 mod mouse;
 pub mod moving;
 pub mod output;
