@@ -53,7 +53,7 @@ pub async fn run(context: &Context, new: NewRun, format: RunFormat) -> Result<Ex
     let dir = engine.store().dir(run_id);
     let teller = Teller::start(
         engine.store(),
-        Beginning { dir, from: 1, state: None, alerts: config.alerts },
+        Beginning { dir, from: 1, state: None, alerts: config.alerts, logs_alerts: hooks.is_none() },
         format,
         Paint::stdout(context.no_color),
     )?;
@@ -80,7 +80,13 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
     let hooks = start::hooks(&engine, &config, false).await;
     let opened = start::open(context, &engine, run_id, true).await?;
     let format = args.how.format.unwrap_or(RunFormat::Text);
-    let beginning = Beginning { dir, from: before.state.seq + 1, state: Some(before.state), alerts: config.alerts };
+    let beginning = Beginning {
+        dir,
+        from: before.state.seq + 1,
+        state: Some(before.state),
+        alerts: config.alerts,
+        logs_alerts: hooks.is_none(),
+    };
     let teller = Teller::start(engine.store(), beginning, format, Paint::stdout(context.no_color))?;
     announce(format, &format!("run {run_id} · {}", opened.summary.headline));
     for note in &opened.notes {

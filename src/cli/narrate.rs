@@ -40,6 +40,8 @@ pub struct Beginning {
     pub state: Option<RunState>,
     /// What is told by alerts.
     pub alerts: AlertRules,
+    /// Nobody else writes them to the log of the program.
+    pub logs_alerts: bool,
 }
 
 /// Tells a run from a thread of its own.
@@ -91,6 +93,7 @@ impl Teller {
             header_is_due: format == RunFormat::Jsonl && beginning.from <= 1,
             log: Log::watching(beginning.alerts, beginning.state.as_ref()),
             state: beginning.state,
+            logs_alerts: beginning.logs_alerts,
             deaf: false,
         };
         let orders = Arc::clone(&shared);
@@ -157,6 +160,7 @@ struct Voice {
     header_is_due: bool,
     state: Option<RunState>,
     log: Log,
+    logs_alerts: bool,
     /// Nobody reads stdout any more.
     deaf: bool,
 }
@@ -239,7 +243,8 @@ impl Voice {
             self.log.clear();
         }
         let before = self.log.lines().len();
-        for alert in self.log.push(recorded, state) {
+        let alerts = self.log.push(recorded, state);
+        for alert in alerts.iter().filter(|_| self.logs_alerts) {
             tracing::warn!(run = %state.run_id, plan = state.plan.plan_id, "alert: {}", alert.message);
         }
         if self.deaf {

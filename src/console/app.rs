@@ -586,7 +586,8 @@ impl App {
 
     fn alert(&mut self, plan: &str, alert: &Alert) -> Option<Effect> {
         let said = format!("{}: {}", text::clean(plan), text::clean(&alert.message));
-        self.complain(format!("alert: {said}; M shows how its agents do"));
+        let hint = if self.place == Place::Metrics { "" } else { "; M shows how its agents do" };
+        self.complain(format!("alert: {said}{hint}"));
         self.settings.alerts.then_some(Effect::Alert(said))
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::pty_edit::{Field, quit, until};
+use crate::pty_edit::{Field, until};
 
 #[test]
 fn the_numbers_are_looked_at_while_the_run_goes_on() {
@@ -27,5 +27,8 @@ fn the_numbers_are_looked_at_while_the_run_goes_on() {
     console.keys("<Esc>");
     console.wait_for_text("Definition");
     console.wait_for_text("alert: command is unhealthy: 5 failures in a row");
-    quit(&mut console);
+    console.press("q");
+    // As the run ended.
+    assert_eq!(console.wait_exit().exit_code(), 1);
+    console.assert_given_back();
 }

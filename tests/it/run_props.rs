@@ -902,9 +902,10 @@ fn numbers_follow(journal: &[Arc<Recorded>]) {
         assert_eq!(counted(&followed), counted(&fresh), "after {one:?}");
         let steps = state.steps.iter().chain(state.removed.values().map(|removed| &removed.state));
         let own = steps.flat_map(|step| &step.attempts).filter(|attempt| state.home_of(attempt) == state.run_id);
-        let by_itself = |attempt: &&Arc<Attempt>| {
-            let status = attempt.outcome.as_ref().map(|outcome| outcome.status);
-            attempt.timed_out || matches!(status, Some(OutcomeStatus::Succeeded | OutcomeStatus::Failed))
+        let by_itself = |attempt: &&Arc<Attempt>| match attempt.outcome.as_ref().map(|outcome| outcome.status) {
+            Some(OutcomeStatus::Succeeded | OutcomeStatus::Failed) => true,
+            Some(OutcomeStatus::Stopped) => attempt.timed_out,
+            Some(OutcomeStatus::Lost) | None => false,
         };
         assert_eq!(counted(&fresh), own.filter(by_itself).count() as u64, "after {one:?}");
         let pauses = state.pauses.iter().filter(|pause| pause.until.is_none()).count();

@@ -1,5 +1,6 @@
 //! The numbers of a run: what became of its time as small charts, and how its agents do.
 
+use chrono::TimeDelta;
 use ratatui::layout::Rect;
 
 use crate::run::{AgentHealth, Health, Metrics, RunStatus, Standstill, StepStatus};
@@ -172,9 +173,11 @@ fn one_chart(chart: &Chart<'_>, column: f64, brush: &mut Brush<'_>, area: Rect, 
 /// When the run went on and when it was paused, the marks of the time below, and what that comes to.
 fn strip(app: &App, run: &OpenRun, numbers: &Metrics, brush: &mut Brush<'_>, area: Rect, place: Rect, column: f64) {
     let state = &run.state;
-    let standstill = Standstill::of(state, app.now);
     let seconds = metrics::seconds(run, app.now);
-    let parts = metrics::standing(&state.pauses, numbers.origin(), app.now, column, place.width);
+    // A run that nobody has open stands where it stood: no time passes for it.
+    let until = numbers.origin() + TimeDelta::milliseconds((seconds * 1e3) as i64);
+    let standstill = Standstill::of(state, until);
+    let parts = metrics::standing(&state.pauses, numbers.origin(), until, column, place.width);
     let seen = ((seconds / column).ceil() as usize).min(parts.len());
     brush.text(area.x + 1, place.y, NAME, "running", Role::Text);
     let ran = (seconds - standstill.seconds).max(0.0);
@@ -248,7 +251,9 @@ fn agents(app: &App, run: &OpenRun, numbers: &Metrics, brush: &mut Brush<'_>, ar
         brush.text(heads.x + 1, heads.y, heads.width.saturating_sub(2), said, Role::Muted);
         return;
     }
-    let all: u16 = WIDTHS.iter().sum();
+    let wider = if area.width >= 110 { 2 } else { 0 };
+    let widths = WIDTHS.map(|width| width + wider);
+    let all: u16 = widths.iter().sum();
     // Behind the columns there is room for what is known of earlier runs.
     let spare = area.width.saturating_sub(3 + AGENT + STATE + all);
     let name = AGENT + (spare / 2).min(18);
@@ -256,7 +261,7 @@ fn agents(app: &App, run: &OpenRun, numbers: &Metrics, brush: &mut Brush<'_>, ar
     let earlier = is_known && area.width >= 3 + name + STATE + all + 34;
     let draw = |brush: &mut Brush<'_>, y: u16, cells: &[String], role: &dyn Fn(usize) -> Role| {
         let mut right = area.x + 3 + name + STATE;
-        for (place, (cell, width)) in cells.iter().zip(WIDTHS).enumerate() {
+        for (place, (cell, width)) in cells.iter().zip(widths).enumerate() {
             brush.text_right(right, right + width, y, cell, role(place));
             right += width;
         }
@@ -301,10 +306,14 @@ fn agents(app: &App, run: &OpenRun, numbers: &Metrics, brush: &mut Brush<'_>, ar
     }
     if let Some((agent, one)) = rows.get(selected) {
         let said = match one.why() {
-            Some(why) => format!("{} is {}: {why} · Enter shows its steps", text::clean(agent), one.health().word()),
-            None => format!("{} is healthy · Enter shows its steps", text::clean(agent)),
+            Some(why) => format!("{} is {}: {why}", text::clean(agent), one.health().word()),
+            None => format!("{} is healthy", text::clean(agent)),
         };
         let place = areas.facts;
-        brush.text(place.x + 1, place.y, place.width.saturating_sub(2), &said, Role::Muted);
+        let at = brush.text(place.x + 1, place.y, place.width.saturating_sub(2), &said, Role::Muted);
+        let (hint, right) = ("Enter shows its steps", place.right().saturating_sub(1));
+        if usize::from(right.saturating_sub(at)) > hint.len() + 2 {
+            brush.text_right(at, right, place.y, hint, Role::Faint);
+        }
     }
 }

@@ -9,7 +9,7 @@ mod deliver;
 mod event;
 mod webhook;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -195,7 +195,8 @@ impl Hooks {
     pub async fn end(mut self, engine: &EngineHandle) -> Vec<String> {
         let (reply, done) = oneshot::channel();
         if self.catch_up.send(reply).await.is_ok() {
-            let _ = done.await;
+            // A disk that hangs must not keep the engine from being ended.
+            let _ = tokio::time::timeout(LAST_DELIVERIES, done).await;
         }
         engine.shutdown().await;
         let until = tokio::time::Instant::now() + LAST_DELIVERIES;
@@ -423,12 +424,6 @@ impl Story {
             queue.push(Arc::clone(item), &shared.reports);
         }
     }
-}
-
-/// The names that are given twice, once each.
-pub fn doubled(hooks: &[Hook]) -> Vec<&str> {
-    let mut seen = HashSet::new();
-    hooks.iter().map(|hook| hook.name.as_str()).filter(|name| !seen.insert(*name)).collect()
 }
 
 #[cfg(test)]
