@@ -40,7 +40,7 @@ use crate::plan::{AgentSpec, CommandLine, ManualSpec, Plan, SimulatedSpec, Step,
 use crate::run::Outcome;
 
 pub use desk::{AnswerSender, Desk, DeskClerk, desk};
-pub use http::ask_by_key;
+pub use http::{ask_by_key, deepest_cause, http_client};
 pub use live::{LiveBoard, LiveSink, LiveUpdate};
 pub use masking::{MASK, Masker};
 pub use result::MAX_RESULT_BYTES;

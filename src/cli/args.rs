@@ -56,6 +56,9 @@ pub struct Global {
     /// Who acts; without it the login name
     #[arg(long, global = true, value_name = "NAME", env = "HOLDPOINT_USER", hide_env_values = true)]
     pub user: Option<String>,
+    /// The configuration: alerts and hooks; without it `holdpoint/config.toml` in the user's folder for configuration, if that is there
+    #[arg(long, global = true, value_name = "FILE", env = "HOLDPOINT_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
     /// No colours (also NO_COLOR)
     #[arg(long, global = true)]
     pub no_color: bool,

@@ -11,6 +11,7 @@ use crate::console::actions::TABLE;
 use crate::console::text::clean;
 use crate::console::words;
 use crate::engine::EngineHandle;
+use crate::engine::hooks::Hooks;
 use crate::engine::remote::Server;
 use crate::run::{
     Answer, Command, InterventionStatus, Place, Rejection, RejectionCode, Request, RunState, RunStatus,
@@ -212,7 +213,7 @@ pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
         let resume = context.command(&format!("resume {}", args.run));
         return Err(Failure::usage(format!("--open lets nothing go on; to go on with the run: {resume}")));
     }
-    let reached = reach(context, &args.run, &how).await?;
+    let mut reached = reach(context, &args.run, &how).await?;
     let run_id = reached.run_id;
     if let Command::Answer { step, answer: Answer::Accepted(values), .. } = &mut command
         && let Ok(state) = reached.engine.state(run_id).await
@@ -285,15 +286,15 @@ struct Reached {
     engine: EngineHandle,
     run_id: Uuid,
     /// It is in this process, for this command alone; whoever looks for the run's engine meanwhile finds it.
-    here: Option<Option<Server>>,
+    here: Option<(Option<Server>, Option<Hooks>)>,
 }
 
 impl Reached {
     /// Gives a run back that was opened here, and says how it stands.
-    async fn let_go(&self) -> Option<RunStatus> {
-        self.here.as_ref()?;
+    async fn let_go(&mut self) -> Option<RunStatus> {
+        let (_server, hooks) = self.here.take()?;
         let status = self.engine.state(self.run_id).await.ok().map(|state| state.status);
-        self.engine.shutdown().await;
+        start::end(&self.engine, hooks).await;
         status
     }
 }
@@ -311,7 +312,9 @@ async fn reach(context: &Context, name: &str, how: &How) -> Result<Reached, Fail
         };
         return Ok(Reached { engine, run_id, here: None });
     }
+    let config = context.config()?;
     let (engine, server) = start::engine(context)?;
+    let hooks = start::hooks(&engine, &config, false).await;
     if !how.preview {
         // Whatever was running is not let go on: this process ends as soon as the command is done.
         match start::open(context, &engine, run_id, false).await {
@@ -321,12 +324,12 @@ async fn reach(context: &Context, name: &str, how: &How) -> Result<Reached, Fail
                 }
             }
             Err(failure) => {
-                engine.shutdown().await;
+                start::end(&engine, hooks).await;
                 return Err(failure);
             }
         }
     }
-    Ok(Reached { engine, run_id, here: Some(server) })
+    Ok(Reached { engine, run_id, here: Some((server, hooks)) })
 }
 
 fn refusal(rejection: &Rejection, run_id: Uuid) -> Value {

@@ -57,6 +57,7 @@ pub async fn detached(context: &Context, new: NewRun) -> Result<Exit, Failure> {
     // No terminal, and no keys of one: not even Ctrl-C. Refused only to a process that leads a group, which one that was just started does not.
     rustix::process::setsid().map_err(cannot)?;
     let signals = Signals::listen()?;
+    let config = context.config()?;
     let (engine, server) = start::engine(context)?;
     if server.is_none() {
         engine.shutdown().await;
@@ -64,6 +65,7 @@ pub async fn detached(context: &Context, new: NewRun) -> Result<Exit, Failure> {
             "nobody could reach a run in the background: there is no place for its socket (XDG_RUNTIME_DIR, or /tmp)",
         ));
     }
+    let hooks = start::hooks(&engine, &config, true).await;
     let run_id = engine.register(new).await?;
     engine.send(run_id, context.request(Command::Start)).await?;
     {
@@ -76,7 +78,7 @@ pub async fn detached(context: &Context, new: NewRun) -> Result<Exit, Failure> {
     rustix::stdio::dup2_stdout(&null).map_err(cannot)?;
     rustix::stdio::dup2_stderr(&null).map_err(cannot)?;
     stay(&engine, server.as_ref(), signals).await;
-    engine.shutdown().await;
+    start::end(&engine, hooks).await;
     let status = engine.load(run_id).await?.state.status;
     Ok(Exit::of(status))
 }

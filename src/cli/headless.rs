@@ -4,12 +4,13 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::console::words;
+use crate::engine::hooks::{Hooks, Report};
 use crate::engine::{Ack, EngineHandle, NewRun, Published, StorageTrouble, Subscription};
 use crate::run::{
     Answer, Command, Durability, Event, Input, Moment, PauseReason, Recorded, Rejection, RejectionCode, Request,
@@ -45,17 +46,19 @@ pub async fn run(context: &Context, new: NewRun, format: RunFormat) -> Result<Ex
     if new.options.durability == Durability::Relaxed {
         marks.push_str(" · relaxed durability: a power cut may lose the newest events");
     }
+    let config = context.config()?;
     let (engine, _server) = start::engine(context)?;
+    let hooks = start::hooks(&engine, &config, false).await;
     let run_id = engine.register(new).await?;
     let dir = engine.store().dir(run_id);
     let teller = Teller::start(
         engine.store(),
-        Beginning { dir, from: 1, state: None },
+        Beginning { dir, from: 1, state: None, alerts: config.alerts, logs_alerts: hooks.is_none() },
         format,
         Paint::stdout(context.no_color),
     )?;
     announce(format, &format!("run {run_id} · {headline}{marks}"));
-    let session = Session { context, engine, run_id, format, teller, signals };
+    let session = Session::new(context, (engine, hooks), run_id, format, teller, signals);
     session.engine.send(run_id, context.request(Command::Start)).await?;
     session.watch().await
 }
@@ -68,25 +71,33 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
     if let Some(damage) = &before.damage {
         return Err(Failure::failed(damage.to_string()));
     }
+    let config = context.config()?;
     let (engine, _server) = start::engine(context)?;
     let requests = answers(context, args, Some(&before.state))?;
     start::unowned(context, &engine, run_id).await?;
     before_opening(context, &before.state, &requests)?;
     start::give_secrets(&engine, run_id, &before.state.plan, &args.set).await?;
+    let hooks = start::hooks(&engine, &config, false).await;
     let opened = start::open(context, &engine, run_id, true).await?;
     let format = args.how.format.unwrap_or(RunFormat::Text);
-    let beginning = Beginning { dir, from: before.state.seq + 1, state: Some(before.state) };
+    let beginning = Beginning {
+        dir,
+        from: before.state.seq + 1,
+        state: Some(before.state),
+        alerts: config.alerts,
+        logs_alerts: hooks.is_none(),
+    };
     let teller = Teller::start(engine.store(), beginning, format, Paint::stdout(context.no_color))?;
     announce(format, &format!("run {run_id} · {}", opened.summary.headline));
     for note in &opened.notes {
         teller.note(note.clone());
     }
-    let mut session = Session { context, engine, run_id, format, teller, signals };
+    let mut session = Session::new(context, (engine, hooks), run_id, format, teller, signals);
     match go_on(context, &session.engine, run_id, &requests).await {
         Ok(()) => session.watch().await,
         Err(failure) => {
             let state = RunState::clone(&session.engine.subscribe(run_id).await?.state);
-            session.engine.shutdown().await;
+            session.end_engine().await;
             session.teller.durable(state.seq);
             session.teller.finish(&mut session.signals, UNREAD).await;
             Err(with_ways(context, &state, &requests, failure))
@@ -228,6 +239,8 @@ fn announce(format: RunFormat, text: &str) {
 struct Session<'a> {
     context: &'a Context,
     engine: EngineHandle,
+    hooks: Option<Hooks>,
+    reports: Option<broadcast::Receiver<Report>>,
     run_id: Uuid,
     format: RunFormat,
     teller: Teller,
@@ -256,7 +269,45 @@ impl Stopping {
     }
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    fn new(
+        context: &'a Context,
+        (engine, hooks): (EngineHandle, Option<Hooks>),
+        run_id: Uuid,
+        format: RunFormat,
+        teller: Teller,
+        signals: Signals,
+    ) -> Self {
+        let reports = hooks.as_ref().map(|hooks| hooks.reports().subscribe());
+        Self { context, engine, hooks, reports, run_id, format, teller, signals }
+    }
+
+    /// Ends the engine and its hooks, and says what became of those.
+    async fn end_engine(&mut self) {
+        let said = match self.hooks.take() {
+            Some(hooks) => hooks.end(&self.engine).await,
+            None => {
+                self.engine.shutdown().await;
+                Vec::new()
+            }
+        };
+        while let Some(Ok(report)) = self.reports.as_mut().map(|reports| reports.try_recv()) {
+            self.tell_report(report);
+        }
+        said.into_iter().for_each(|line| self.teller.note(line));
+    }
+
+    fn tell_report(&self, report: Report) {
+        match report {
+            Report::Hook { message, .. } => self.teller.note(message),
+            // Lines of text have it where it belongs; a journal's line it is none.
+            Report::Alert { alert, .. } if self.format == RunFormat::Jsonl => {
+                self.teller.note(format!("alert: {}", alert.message));
+            }
+            Report::Alert { .. } => {}
+        }
+    }
+
     /// Follows the run until it has ended or only a person can make it go on.
     async fn watch(mut self) -> Result<Exit, Failure> {
         let mut subscription = self.engine.subscribe(self.run_id).await?;
@@ -329,6 +380,7 @@ impl Session<'_> {
                         Err(rejection) => self.teller.note(rejection.to_string()),
                     }
                 },
+                report = next_report(&mut self.reports) => self.tell_report(report),
                 warning = &mut warning, if !warned => {
                     warned = true;
                     self.teller.note(warning);
@@ -336,7 +388,7 @@ impl Session<'_> {
                 () = until(at_the_latest) => return self.stop_without_disk(subscription, state, failing).await,
             }
         }
-        self.engine.shutdown().await;
+        self.end_engine().await;
         self.end(&state).await
     }
 
@@ -389,7 +441,7 @@ impl Session<'_> {
         let error = trouble.map_or("it does not answer".to_owned(), |trouble| trouble.error.clone());
         self.teller.note(format!("stopping without the disk: {error}"));
         // A disk that hangs keeps the engine from ending, but not us: what runs then is killed by the warden.
-        let _ = tokio::time::timeout(state.options.grace() + STUCK, self.engine.shutdown()).await;
+        let _ = tokio::time::timeout(state.options.grace() + STUCK, self.end_engine()).await;
         while let Ok(published) = subscription.events.try_recv() {
             if let Published::Batch(batch) = published {
                 fold(&mut state, &batch);
@@ -447,6 +499,18 @@ async fn answer(stopping: &mut Option<Stopping>) -> Result<Ack, Rejection> {
     let answer = task.await.unwrap_or_else(|error| Err(Rejection::new(RejectionCode::Gone, error.to_string())));
     stopping.answer = None;
     answer
+}
+
+/// Waits for the next report of the hooks; for ever when there are none.
+async fn next_report(reports: &mut Option<broadcast::Receiver<Report>>) -> Report {
+    while let Some(receiver) = reports {
+        match receiver.recv().await {
+            Ok(report) => return report,
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => *reports = None,
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits until a time; for ever when there is none.

@@ -2,11 +2,13 @@
 //!
 //! - `args`: what may be typed; `failure`: exit codes and errors; `say`: printing.
 //! - `start`: from a plan's file to a run; `headless`: a run without a console; `narrate`: its events as lines.
+//! - `config`: what is configured for every run.
 //! - `screen`: the console and what it needs to know.
 //! - `ctl`: acting on a run in another process; `detach`: runs without a terminal.
 //! - `plans`, `runs`, `show`, `read`, `versions`, `restore`, `prune`, `why`: one subcommand each, or a few that belong together.
 
 pub mod args;
+mod config;
 pub mod ctl;
 mod detach;
 mod failure;
@@ -37,6 +39,7 @@ use crate::plan::FailurePolicy;
 use crate::run::Request;
 
 use args::{CheckpointCommand, Cli, Command, ConsoleArgs, DEFAULT_CHECKPOINTS, Global, HeadlessArgs, RunFormat};
+use config::Config;
 pub use failure::{Exit, Failure};
 use start::Wishes;
 
@@ -49,6 +52,8 @@ pub struct Context {
     pub checkpoints: PathBuf,
     /// Who acts.
     pub user: String,
+    /// The file of the configuration, if one was given.
+    pub config: Option<PathBuf>,
     /// No colours are wanted.
     pub no_color: bool,
 }
@@ -56,16 +61,22 @@ pub struct Context {
 impl Context {
     fn new(global: Global) -> Self {
         let user = global.user.filter(|user| !user.trim().is_empty()).unwrap_or_else(login_name);
-        Self { plans: global.plans, checkpoints: global.checkpoints, user, no_color: global.no_color }
+        let Global { plans, checkpoints, config, no_color, .. } = global;
+        Self { plans, checkpoints, user, config, no_color }
     }
 
     /// A command line that does something with the same runs as this one.
     fn command(&self, rest: &str) -> String {
+        let is_set = |name: &str, path: &Path| std::env::var_os(name).is_some_and(|set| set == path.as_os_str());
+        let mut line = "holdpoint ".to_owned();
         let usual = self.checkpoints.as_os_str() == DEFAULT_CHECKPOINTS;
-        if usual || std::env::var_os("HOLDPOINT_CHECKPOINTS").is_some_and(|set| set == self.checkpoints.as_os_str()) {
-            return format!("holdpoint {rest}");
+        if !usual && !is_set("HOLDPOINT_CHECKPOINTS", &self.checkpoints) {
+            line.push_str(&format!("--checkpoints {} ", shell_word(&self.checkpoints.to_string_lossy())));
         }
-        format!("holdpoint --checkpoints {} {rest}", shell_word(&self.checkpoints.to_string_lossy()))
+        if let Some(config) = self.config.as_deref().filter(|config| !is_set("HOLDPOINT_CONFIG", config)) {
+            line.push_str(&format!("--config {} ", shell_word(&config.to_string_lossy())));
+        }
+        line + rest
     }
 
     /// A path as people would type it from here.
@@ -77,6 +88,14 @@ impl Context {
     /// A request of who acts, with an id of its own.
     fn request(&self, command: crate::run::Command) -> Request {
         crate::engine::request(command, &self.user)
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// It cannot be read, or is wrong.
+    fn config(&self) -> Result<Config, Failure> {
+        Config::read(self.config.as_deref(), true)
     }
 
     fn store(&self) -> Store {

@@ -17,7 +17,7 @@ use crate::console::text::{Ansi, Colors, clean};
 use crate::console::words::Zone;
 use crate::engine::{open_output, output_path};
 use crate::journal::{Events, JOURNAL, JournalError, JournalLine, Store};
-use crate::run::{Event, Recorded, RunState, Then};
+use crate::run::{AlertRules, Event, Recorded, RunState, Then};
 
 use super::args::RunFormat;
 use super::say::{Ink, Paint};
@@ -38,6 +38,10 @@ pub struct Beginning {
     pub from: u64,
     /// The state before it; `None` when it is the first.
     pub state: Option<RunState>,
+    /// What is told by alerts.
+    pub alerts: AlertRules,
+    /// Nobody else writes them to the log of the program.
+    pub logs_alerts: bool,
 }
 
 /// Tells a run from a thread of its own.
@@ -87,8 +91,9 @@ impl Teller {
             root: store.root().to_owned(),
             dir: beginning.dir,
             header_is_due: format == RunFormat::Jsonl && beginning.from <= 1,
+            log: Log::watching(beginning.alerts, beginning.state.as_ref()),
             state: beginning.state,
-            log: Log::default(),
+            logs_alerts: beginning.logs_alerts,
             deaf: false,
         };
         let orders = Arc::clone(&shared);
@@ -155,6 +160,7 @@ struct Voice {
     header_is_due: bool,
     state: Option<RunState>,
     log: Log,
+    logs_alerts: bool,
     /// Nobody reads stdout any more.
     deaf: bool,
 }
@@ -234,10 +240,13 @@ impl Voice {
         let Some(state) = &self.state else { return Ok(()) };
         let before = self.log.lines().len();
         if before > 1000 {
-            self.log = Log::default();
+            self.log.clear();
         }
         let before = self.log.lines().len();
-        self.log.push(recorded, state);
+        let alerts = self.log.push(recorded, state);
+        for alert in alerts.iter().filter(|_| self.logs_alerts) {
+            tracing::warn!(run = %state.run_id, plan = state.plan.plan_id, "alert: {}", alert.message);
+        }
         if self.deaf {
             return Ok(());
         }

@@ -20,12 +20,14 @@ pub async fn restore(context: &Context, args: &RestoreArgs) -> Result<Exit, Fail
     let (store, _, dir) = context.run(&args.run)?;
     let state = store.load(&dir)?.state;
     let checkpoint = read::place_of(context, &state, &args.checkpoint)?;
+    let config = context.config()?;
     let (engine, _server) = start::engine(context)?;
+    let hooks = start::hooks(&engine, &config, false).await;
     let done = match args.fork {
         true => fork(context, &engine, &state, checkpoint, args.reason.clone()).await,
         false => go_back(context, &engine, &state, checkpoint, args).await,
     };
-    engine.shutdown().await;
+    start::end(&engine, hooks).await;
     writeln!(std::io::stdout().lock(), "{}", done?)?;
     Ok(Exit::Fine)
 }

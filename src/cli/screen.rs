@@ -15,11 +15,13 @@ use crate::console::text::Charset;
 use crate::console::theme::{Depth, Theme};
 use crate::console::values::Given;
 use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left, Unmade};
+use crate::engine::hooks::Hooks;
 use crate::engine::{EngineHandle, NewRun};
 use crate::plan::{FailurePolicy, Plan};
 use crate::run::{RunState, short_id};
 
 use super::args::ResumeArgs;
+use super::config::Config;
 use super::failure::{Exit, Failure};
 use super::signals::Signals;
 use super::start::{self, Wishes};
@@ -43,7 +45,9 @@ pub enum First {
 pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
     let (engine, run_id) = ctl::live(context, name).await?;
     let wishes = Wishes::new(false, FailurePolicy::Pause)?;
-    let options = options(context, wishes, Some(Initial::Attach(run_id)));
+    // The hooks are those of the process that has the run.
+    let config = Config::read(context.config.as_deref(), false)?;
+    let options = options(context, &config, None, wishes, Some(Initial::Attach(run_id)));
     let left = crate::console::run(engine.clone(), options).await;
     let Left { summary, .. } = left.map_err(|error: ConsoleError| Failure::failed(error.to_string()))?;
     let mut out = std::io::stdout().lock();
@@ -59,7 +63,9 @@ pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
 /// Opens the console and gives back how it ended: with a plan or a run, as that run stands then.
 pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exit, Failure> {
     let asked_for_a_run = !matches!(first, First::Nothing);
+    let config = context.config()?;
     let (engine, server) = start::engine(context)?;
+    let hooks = start::hooks(&engine, &config, true).await;
     let initial = match first {
         First::Nothing => None,
         First::Plan(path, plan) => {
@@ -80,12 +86,13 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
         }
     };
     let unheard = tokio::spawn(end_unheard(engine.clone()));
-    let left = crate::console::run(engine.clone(), options(context, wishes, initial)).await;
+    let options = options(context, &config, hooks.as_ref(), wishes, initial);
+    let left = crate::console::run(engine.clone(), options).await;
     unheard.abort();
     let left = match left {
         Ok(left) => left,
         Err(error) => {
-            engine.shutdown().await;
+            start::end(&engine, hooks).await;
             return Err(Failure::failed(error.to_string()));
         }
     };
@@ -93,7 +100,7 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
         // The terminal is gone, the runs are not: a console can be attached to them from another one.
         detach::stay(&engine, server.as_ref(), Signals::listen()?).await;
     }
-    engine.shutdown().await;
+    start::end(&engine, hooks).await;
     let ExitSummary { text, runs } = left.summary;
     let _ = write!(std::io::stdout().lock(), "{text}");
     let exit = |state: &Arc<RunState>| Exit::of(state.status);
@@ -110,7 +117,13 @@ async fn end_unheard(engine: EngineHandle) {
     std::process::exit(Exit::Failed as i32);
 }
 
-fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> ConsoleOptions {
+fn options(
+    context: &Context,
+    config: &Config,
+    hooks: Option<&Hooks>,
+    wishes: Wishes,
+    initial: Option<Initial>,
+) -> ConsoleOptions {
     let environment = Theme::from_env();
     let theme = if context.no_color { Theme::new(environment.name(), Depth::None) } else { environment };
     let user = context.user.clone();
@@ -125,6 +138,8 @@ fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> Conso
         theme,
         charset: Charset::from_env(),
         alerts: true,
+        alert_rules: config.alerts,
+        reports: hooks.map(Hooks::reports),
         title: true,
         state_dir: state_dir(),
         stamps: stamps_of,

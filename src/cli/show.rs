@@ -13,8 +13,8 @@ use crate::console::words::{self, Zone};
 use crate::engine::{EngineHandle, output_path, past};
 use crate::journal::{Loaded, Store};
 use crate::run::{
-    Forecast, Grounds, Outlook, PauseReason, RunState, RunStatus, StepStatus, checkpoint_id, open_questions, short_id,
-    signed_by, snapshot,
+    Forecast, Grounds, Metrics, Outlook, PauseReason, RunState, RunStatus, Standstill, StepStatus, checkpoint_id,
+    open_questions, short_id, signed_by, snapshot,
 };
 
 use super::Context;
@@ -49,6 +49,7 @@ pub fn show(context: &Context, name: &str, format: Format) -> Result<Exit, Failu
                     "estimate".into(),
                     forecast(&loaded, &store, now).map_or(Value::Null, |it| as_json(&it, &loaded.state)),
                 );
+                fields.insert("health".into(), health(&loaded.state, now));
                 fields.insert("damage".into(), loaded.damage.as_ref().map(ToString::to_string).into());
             }
             serde_json::to_writer_pretty(&mut out, &shown).map_err(std::io::Error::from)?;
@@ -58,6 +59,17 @@ pub fn show(context: &Context, name: &str, format: Format) -> Result<Exit, Failu
     }
     out.flush()?;
     Ok(Exit::Fine)
+}
+
+/// How the run's agents do, and how long it has stood still.
+fn health(state: &RunState, now: DateTime<Utc>) -> Value {
+    let agents = Metrics::of(state).agents;
+    let agents: serde_json::Map<String, Value> =
+        agents.iter().map(|(name, one)| (name.clone(), one.to_json())).collect();
+    let standstill = Standstill::of(state, now);
+    let reasons: serde_json::Map<String, Value> =
+        standstill.reasons.iter().map(|(reason, seconds)| (reason.word().to_owned(), json!(seconds))).collect();
+    json!({"agents": agents, "paused_seconds": standstill.seconds, "paused_by_reason": reasons})
 }
 
 fn text(

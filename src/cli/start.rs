@@ -9,6 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::console::text::clean;
+use crate::engine::hooks::Hooks;
 use crate::engine::remote::{Listener, Server};
 use crate::engine::{EngineConfig, EngineHandle, NewRun, Opened};
 use crate::plan::{self, DEFAULT_MAX_PARALLEL, Diagnostic, FailurePolicy, Plan};
@@ -16,7 +17,9 @@ use crate::run::{DEFAULT_GRACE_SECONDS, Durability, RunOptions, Secrets, short_i
 
 use super::Context;
 use super::args::RunArgs;
+use super::config::Config;
 use super::failure::{Exit, Failure};
+use super::narrate::complain;
 use super::say::Paint;
 
 /// How long the lock of a process that is gone is waited for.
@@ -236,6 +239,22 @@ pub fn engine(context: &Context) -> Result<(EngineHandle, Option<Server>), Failu
     let engine = crate::engine::start(EngineConfig { address, ..EngineConfig::new(root) })?;
     let server = listener.and_then(|listener| listener.serve(engine.clone()).map_err(unreachable).ok());
     Ok((engine, server))
+}
+
+/// Lets the configured hooks follow an engine; `always`: also when there are none, for the alerts.
+pub async fn hooks(engine: &EngineHandle, config: &Config, always: bool) -> Option<Hooks> {
+    if config.hooks.is_empty() && !always {
+        return None;
+    }
+    Some(Hooks::start(engine, config.hooks.clone(), config.alerts).await)
+}
+
+/// Ends an engine and its hooks, and says on stderr what was not delivered.
+pub async fn end(engine: &EngineHandle, hooks: Option<Hooks>) {
+    let Some(hooks) = hooks else { return engine.shutdown().await };
+    for line in hooks.end(engine).await {
+        complain(&line);
+    }
 }
 
 /// Gives a run that is to be taken over the secrets that the command line has for it.

@@ -49,6 +49,7 @@ pub enum Action {
     Mark,
     Export,
     Graph,
+    Metrics,
     Visit,
     Fold,
     Left,
@@ -99,7 +100,9 @@ pub enum Scope {
     Timeline,
     /// In the graph of an open run.
     Graph,
-    /// In an open run, its history, its timeline and its graph.
+    /// Among the numbers of an open run.
+    Metrics,
+    /// In an open run, its history, its timeline, its graph and its numbers.
     OfRun,
 }
 
@@ -230,7 +233,7 @@ pub const TABLE: &[Entry] = &[
     entry(Action::Checkpoints, "checkpoints", "the places to go back to, and what changed between them", "checkpoints", &["C"], Scope::OfRun, Group::History, 14, Kind::Local),
     entry(Action::Versions, "versions", "the versions of the plan, and what changed between them", "versions", &["V"], Scope::OfRun, Group::History, 15, Kind::Local),
     entry(Action::Interventions, "interventions", "who did what, when and why, and what was refused", "interventions", &["I"], Scope::OfRun, Group::History, 16, Kind::Local),
-    entry(Action::Timeline, "timeline", "every attempt against time, the critical path, and what is expected", "timeline", &["T"], Scope::OfRun, Group::Look, 27, Kind::Local),
+    entry(Action::Timeline, "timeline", "every attempt against time, the critical path, and what is expected", "timeline", &["T"], Scope::OfRun, Group::Look, 28, Kind::Local),
     entry(Action::ZoomIn, "zoom-in", "timeline: less time on the screen, in more detail", "closer", &[">"], Scope::Timeline, Group::Look, 1, Kind::Local),
     entry(Action::ZoomOut, "zoom-out", "timeline: more time on the screen", "wider", &["<"], Scope::Timeline, Group::Look, 2, Kind::Local),
     entry(Action::Earlier, "earlier", "timeline: what was before", "earlier", &["Left", "h"], Scope::Timeline, Group::Look, 7, Kind::Local),
@@ -244,15 +247,16 @@ pub const TABLE: &[Entry] = &[
     entry(Action::Fork, "fork", "make a new run that begins at the selected checkpoint (asks first)", "fork", &["f"], Scope::History, Group::History, 2, Kind::Local),
     entry(Action::Mark, "mark", "compare other versions with the selected one", "compare", &["Space"], Scope::History, Group::History, 2, Kind::Local),
     entry(Action::Export, "export", "write the run's snapshot, or the list of interventions, to a file", "export", &["X"], Scope::OfRun, Group::History, 26, Kind::Local),
-    entry(Action::Graph, "graph", "the plan as a graph: what waits for what", "graph", &["D"], Scope::OfRun, Group::Look, 28, Kind::Local),
+    entry(Action::Graph, "graph", "the plan as a graph: what waits for what", "graph", &["D"], Scope::OfRun, Group::Look, 29, Kind::Local),
+    entry(Action::Metrics, "metrics", "how the agents do, what failed, how long the run stood still", "metrics", &["M"], Scope::OfRun, Group::Look, 30, Kind::Local),
     entry(Action::Visit, "visit", "to the selected step among the steps; a group opens", "open", &["Enter"], Scope::Graph, Group::Look, 1, Kind::Local),
     entry(Action::Fold, "fold", "fold the group this is out of; a whole group opens", "fold", &["Space"], Scope::Graph, Group::Look, 2, Kind::Local),
-    entry(Action::StepView, "step-view", "steps as a list, as a tree, by stage", "list, tree, stages", &["v"], Scope::Run, Group::Look, 29, Kind::Local),
-    entry(Action::FoldHeading, "fold-heading", "fold a stage or what hangs below a step, or open it again", "fold", &["Space"], Scope::Run, Group::Look, 30, Kind::Local),
+    entry(Action::StepView, "step-view", "steps as a list, as a tree, by stage", "list, tree, stages", &["v"], Scope::Run, Group::Look, 31, Kind::Local),
+    entry(Action::FoldHeading, "fold-heading", "fold a stage or what hangs below a step, or open it again", "fold", &["Space"], Scope::Run, Group::Look, 32, Kind::Local),
     entry(Action::Why, "why", "why is it not running?", "why not running", &["W"], Scope::Run, Group::Look, 21, Kind::Local),
     entry(Action::NextNeedingMe, "next-needing-me", "go to the next thing that waits for a person", "needs me", &["!"], Scope::Everywhere, Group::Look, 23, Kind::Local),
     entry(Action::Open, "open", "open what is selected", "open", &["Enter"], Scope::Everywhere, Group::Look, 22, Kind::Local),
-    entry(Action::Back, "back", "back, out of what was opened", "back", &["Esc"], Scope::Everywhere, Group::Look, 31, Kind::Local),
+    entry(Action::Back, "back", "back, out of what was opened", "back", &["Esc"], Scope::Everywhere, Group::Look, 33, Kind::Local),
     entry(Action::Zoom, "zoom", "give the pane the whole screen, and back", "zoom", &["z"], Scope::Run, Group::Look, 0, Kind::Local),
     entry(Action::Filter, "filter", "show only what contains a text; in the output: search", "filter", &["/"], Scope::Everywhere, Group::Look, 24, Kind::Local),
     entry(Action::NextMatch, "next-match", "next match", "next", &["n"], Scope::Everywhere, Group::Look, 0, Kind::Local),
@@ -276,8 +280,8 @@ pub const TABLE: &[Entry] = &[
     entry(Action::NextPane, "next-pane", "next pane", "pane", &["Tab"], Scope::Run, Group::Move, 0, Kind::Local),
     entry(Action::PreviousPane, "previous-pane", "previous pane", "pane", &["Shift-Tab"], Scope::Run, Group::Move, 0, Kind::Local),
     entry(Action::Refresh, "refresh", "read plans and runs again, and draw the screen anew", "refresh", &["F5", "Ctrl-l"], Scope::Everywhere, Group::Console, 0, Kind::Local),
-    entry(Action::Help, "help", "every key that works here, and why some do not now", "help", &["?", "F1"], Scope::Everywhere, Group::Console, 32, Kind::Local),
-    entry(Action::Quit, "quit", "leave the console (asks when runs are active)", "quit", &["q", "Ctrl-c"], Scope::Everywhere, Group::Console, 33, Kind::Local),
+    entry(Action::Help, "help", "every key that works here, and why some do not now", "help", &["?", "F1"], Scope::Everywhere, Group::Console, 34, Kind::Local),
+    entry(Action::Quit, "quit", "leave the console (asks when runs are active)", "quit", &["q", "Ctrl-c"], Scope::Everywhere, Group::Console, 35, Kind::Local),
 ];
 
 #[expect(clippy::too_many_arguments, reason = "a line of the table above is read across, column by column")]
@@ -300,7 +304,8 @@ impl Scope {
     pub fn covers(self, place: Scope) -> bool {
         self == Scope::Everywhere
             || self == place
-            || (self == Scope::OfRun && matches!(place, Scope::Run | Scope::History | Scope::Timeline | Scope::Graph))
+            || (self == Scope::OfRun
+                && matches!(place, Scope::Run | Scope::History | Scope::Timeline | Scope::Graph | Scope::Metrics))
     }
 }
 
@@ -360,8 +365,6 @@ mod tests {
 
     #[test]
     fn keys_of_what_comes_later_are_free() {
-        for key in ["M", ":"] {
-            assert!(TABLE.iter().all(|entry| !entry.keys.contains(&key)), "{key} is taken");
-        }
+        assert!(TABLE.iter().all(|entry| !entry.keys.contains(&":")));
     }
 }

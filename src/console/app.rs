@@ -7,8 +7,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use crate::engine::hooks::Report;
 use crate::engine::{Notice, RunUpdate, Space};
-use crate::run::{Command, InterventionStatus, Recorded, RunState, RunStatus, RunSummary, StepStatus};
+use crate::run::{
+    Alert, AlertRules, Command, InterventionStatus, Recorded, RunState, RunStatus, RunSummary, StepStatus,
+};
 
 pub use super::event::{Effect, Event};
 
@@ -19,6 +22,7 @@ use super::foretold::Foresight;
 use super::form::Form;
 use super::history::{History, Line, Subject};
 use super::input::Input;
+use super::metrics::Agents;
 use super::mouse::Drag;
 use super::moving::Move;
 use super::output::{Pane as OutputPane, Request as OutputRequest, Source};
@@ -49,6 +53,8 @@ pub struct Settings {
     pub simulate: bool,
     /// Bell and desktop notification when a run fails or waits for a person.
     pub alerts: bool,
+    /// Which alerts there are.
+    pub alert_rules: AlertRules,
     /// In which zone times are shown.
     pub zone: Zone,
     /// The process of the engine, where that is another one: leaving the console leaves it alone.
@@ -72,6 +78,8 @@ pub enum Place {
     Timeline,
     /// The open run's plan as a graph.
     Graph,
+    /// The open run's numbers, and how its agents do.
+    Metrics,
 }
 
 /// So long good news is shown.
@@ -136,6 +144,8 @@ pub struct App {
     pub came_from: Option<History>,
     /// The timeline of the open run, once it was looked at.
     pub timeline: Option<Timeline>,
+    /// Where the operator is among the agents of the open run.
+    pub agents: Agents,
     /// The run that is being opened.
     pub opening: Option<Uuid>,
     /// What lies over the place.
@@ -184,6 +194,7 @@ impl App {
             history: None,
             came_from: None,
             timeline: None,
+            agents: Agents::default(),
             opening: None,
             layers: Vec::new(),
             typing: None,
@@ -211,6 +222,7 @@ impl App {
             Place::History => Scope::History,
             Place::Timeline => Scope::Timeline,
             Place::Graph => Scope::Graph,
+            Place::Metrics => Scope::Metrics,
         }
     }
 
@@ -227,7 +239,7 @@ impl App {
             }
             (Place::Run | Place::Timeline, Some(run)) => !run.list.filter.is_empty(),
             (Place::History, _) => self.history.as_ref().is_some_and(|history| !history.filter.is_empty()),
-            (Place::Graph, _) => false,
+            (Place::Graph | Place::Metrics, _) => false,
             _ => !self.runs.filter.is_empty(),
         }
     }
@@ -262,7 +274,8 @@ impl App {
             return true;
         }
         match (self.place, &self.run) {
-            (Place::Run | Place::History | Place::Timeline | Place::Graph, Some(run)) => {
+            (Place::Metrics, Some(run)) if run.numbers.is_old() => true,
+            (Place::Run | Place::History | Place::Timeline | Place::Graph | Place::Metrics, Some(run)) => {
                 run.ticks() || run.estimate.is_old(&run.state, false, self.now)
             }
             _ => self.runs.active().next().is_some(),
@@ -323,6 +336,12 @@ impl App {
                 let position = run.position();
                 run.graph.refresh(&run.state, position, (room.width, room.height));
             }
+            if self.place == Place::Metrics {
+                run.numbers.refresh(&run.state, self.now);
+                let rows = run.numbers.metrics().map(super::metrics::rows).unwrap_or_default();
+                let (row, height) = (self.agents.row(&rows), views::metrics::areas(area).rows.height as usize);
+                self.agents.offset = scrolled(self.agents.offset, row, row, height, rows.len());
+            }
             if let Some(history) = &mut self.history {
                 self.wanted = history.refresh(&run.state, self.settings.zone, self.now).or(self.wanted.take());
                 let height = views::history::areas(area).list.height as usize;
@@ -361,7 +380,7 @@ impl App {
     pub fn title(&self) -> String {
         let waiting = self.runs.waiting_count();
         match (self.place, &self.run) {
-            (Place::Run | Place::History | Place::Timeline | Place::Graph, Some(run)) => {
+            (Place::Run | Place::History | Place::Timeline | Place::Graph | Place::Metrics, Some(run)) => {
                 let counts = run.state.counts();
                 let asks = run.state.asking().next().is_some() && run.ownership == Ownership::Ours;
                 let state = if asks { "ASKS YOU" } else { views::header::word(run) };
@@ -483,7 +502,8 @@ impl App {
                 if let Some(open) = self.run.as_mut().filter(|open| open.id() == run) {
                     open.apply(&events);
                 }
-                let mut effects = self.followed();
+                let mut effects = self.tell_alerts();
+                effects.extend(self.followed());
                 effects.extend(self.leave_when_nothing_runs());
                 effects
             }
@@ -540,6 +560,7 @@ impl App {
                 self.complain(format!("fork: not done, {rejection}"));
                 Vec::new()
             }
+            Event::Reported(report) => self.reported(report),
             Event::Complain(said) => {
                 self.complain(said);
                 Vec::new()
@@ -555,6 +576,31 @@ impl App {
         }
     }
 
+    /// Alerts of the open run: where its news are, and to whoever does not look.
+    fn tell_alerts(&mut self) -> Vec<Effect> {
+        let Some(run) = self.run.as_mut() else { return Vec::new() };
+        let (alerts, name) = (run.take_alerts(), run.state.plan.plan_id.clone());
+        alerts.iter().flat_map(|alert| self.alert(&name, alert)).collect()
+    }
+
+    fn alert(&mut self, plan: &str, alert: &Alert) -> Option<Effect> {
+        let said = format!("{}: {}", text::clean(plan), text::clean(&alert.message));
+        let hint = if self.place == Place::Metrics { "" } else { "; M shows how its agents do" };
+        self.complain(format!("alert: {said}{hint}"));
+        self.settings.alerts.then_some(Effect::Alert(said))
+    }
+
+    /// What the hooks of this process have to say, and the alerts of the runs that are not open here.
+    fn reported(&mut self, report: Report) -> Vec<Effect> {
+        match report {
+            Report::Hook { message, bad: true } => self.complain(message),
+            Report::Hook { message, bad: false } => self.say(message),
+            Report::Alert { run_id, .. } if self.run.as_ref().is_some_and(|open| open.id() == run_id) => {}
+            Report::Alert { plan_id, alert, .. } => return self.alert(&plan_id, &alert).into_iter().collect(),
+        }
+        Vec::new()
+    }
+
     /// What follows when the run, or the time, has gone on.
     fn followed(&mut self) -> Vec<Effect> {
         let mut effects = self.move_on();
@@ -568,7 +614,7 @@ impl App {
         match &mut self.run {
             Some(run) if run.id() == id => run.replace(state, recent, ownership),
             _ if self.opening == Some(id) => {
-                self.run = Some(OpenRun::new(state, recent, ownership));
+                self.run = Some(OpenRun::new(state, recent, ownership, self.settings.alert_rules));
                 self.timeline = None;
             }
             // Left again before it was there.

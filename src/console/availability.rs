@@ -27,6 +27,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             Place::Run if action.entry().scope == Scope::Timeline => "this works in the timeline: T shows it",
             Place::Run => "this works in the run's checkpoints and versions: C and V show them",
             Place::History | Place::Timeline => "this works among the steps: Esc goes back to them",
+            Place::Metrics => "this works among the steps: Esc goes back to them",
             Place::Graph => "this works among the steps: Enter goes to the selected one",
         }
         .into());
@@ -41,6 +42,11 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
     }
     if app.place == Place::Timeline
         && let Some(answer) = super::timeline::availability(app, action)
+    {
+        return answer;
+    }
+    if app.place == Place::Metrics
+        && let Some(answer) = super::metrics::availability(app, action)
     {
         return answer;
     }
@@ -126,8 +132,10 @@ pub fn belongs(app: &App, action: Action) -> bool {
         Action::Fold => return app.run.as_ref().is_some_and(OpenRun::can_fold),
         _ => {}
     }
-    if app.place == Place::Timeline {
-        return action != Action::Timeline;
+    match app.place {
+        Place::Timeline => return action != Action::Timeline,
+        Place::Metrics => return !matches!(action, Action::Metrics | Action::Filter),
+        _ => {}
     }
     let Some(history) = app.history.as_ref().filter(|_| app.place == Place::History) else { return true };
     match action {

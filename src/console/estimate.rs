@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::engine::EngineHandle;
 use crate::plan::Plan;
-use crate::run::{Expected, Forecast, Grounds, Left, Outlook, Past, RunState, RunSummary};
+use crate::run::{AgentHealth, Expected, Forecast, Grounds, Left, Outlook, Past, RunState, RunSummary};
 
 /// An estimate is not made more often than this.
 const PAUSE: TimeDelta = TimeDelta::seconds(1);
@@ -126,6 +126,11 @@ impl Estimate {
     pub fn left(&self, now: DateTime<Utc>) -> Option<Left> {
         let forecast = self.forecast.as_ref()?;
         forecast.left.map(|left| left.later((now - forecast.at).as_seconds_f64()))
+    }
+
+    /// What is known of an agent from earlier runs of the plan.
+    pub fn earlier(&self, agent: &str) -> Option<&AgentHealth> {
+        self.past.as_ref()?.agents().get(agent)
     }
 
     /// Whether a step is one of those that decide how long the run takes.

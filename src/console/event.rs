@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyEvent, MouseEvent};
 use uuid::Uuid;
 
+use crate::engine::hooks::Report;
 use crate::engine::{Ack, ListedRun, Notice, RunUpdate, Space, StorageTrouble};
 use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, RunState};
 
@@ -50,6 +51,8 @@ pub enum Event {
         /// The new run.
         result: Result<Uuid, Rejection>,
     },
+    /// A hook of this process has something to say, or there is an alert.
+    Reported(Report),
     /// Something did not work.
     Complain(String),
     /// The engine has ended, by itself or with the process it is in.

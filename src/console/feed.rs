@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::engine::hooks::Report;
 use crate::engine::{EngineHandle, Published, Space};
 
 use super::app::Event;
@@ -165,6 +166,24 @@ pub fn watch(handle: EngineHandle, sender: mpsc::Sender<Event>) -> JoinHandle<()
                 if sender.send(event).await.is_err() {
                     return;
                 }
+            }
+        }
+    })
+}
+
+/// Forwards what the hooks of this process report.
+pub fn reports(mut reports: broadcast::Receiver<Report>, sender: mpsc::Sender<Event>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            match reports.recv().await {
+                Ok(report) => {
+                    if sender.send(Event::Reported(report)).await.is_err() {
+                        return;
+                    }
+                }
+                // The hooks say at the end what they have not done.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
             }
         }
     })

@@ -1,13 +1,14 @@
 //! The log of a run: its events as sentences. Bounded; the journal has them all.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::run::{
-    Event, GateDecision, Intervention, InterventionStatus, PauseReason, Recorded, RollbackEnd, RunState, SkipReason,
-    Then, signed_by,
+    Alert, AlertRules, Event, GateDecision, Intervention, InterventionStatus, PauseReason, Recorded, RollbackEnd,
+    RunState, SkipReason, Then, Watch, signed_by,
 };
 
 use super::{text, words};
@@ -41,10 +42,11 @@ pub struct Line {
     pub weight: Weight,
 }
 
-/// The newest lines, oldest first.
+/// The newest lines, oldest first; alerts are among them.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
     lines: VecDeque<Line>,
+    watch: Watch,
 }
 
 impl Log {
@@ -53,14 +55,44 @@ impl Log {
         &self.lines
     }
 
-    /// Takes an event in; `state` is the state after it.
-    pub fn push(&mut self, recorded: &Recorded, state: &RunState) {
-        let Some((text, weight)) = sentence(recorded, state) else { return };
-        let line = Line { time: recorded.time, text: text::clean(&text).into_owned(), weight };
+    /// An empty one, of a run that has come this far.
+    pub fn watching(rules: AlertRules, state: Option<&RunState>) -> Self {
+        let watch = state.map_or_else(|| Watch::new(rules), |state| Watch::from(rules, state));
+        Self { lines: VecDeque::new(), watch }
+    }
+
+    /// The newest events of a run, oldest first, and its state after them. Alerts before them are not known any more.
+    pub fn of(rules: AlertRules, recent: &[Arc<Recorded>], state: &RunState) -> Self {
+        let mut log = Self::watching(rules, None);
+        for recorded in recent {
+            log.push(recorded, state);
+        }
+        log.watch = Watch::from(rules, state);
+        log
+    }
+
+    /// Forgets the lines.
+    pub fn clear(&mut self) {
+        self.lines.clear();
+    }
+
+    /// Takes an event in; `state` is the state after it. Gives the alerts that follow from it.
+    pub fn push(&mut self, recorded: &Recorded, state: &RunState) -> Vec<Alert> {
+        if let Some((text, weight)) = sentence(recorded, state) {
+            self.line(recorded.time, &text, weight);
+        }
+        let alerts = self.watch.take(recorded, state);
+        for alert in &alerts {
+            self.line(alert.time, &format!("alert: {}", alert.message), Weight::Bad);
+        }
+        alerts
+    }
+
+    fn line(&mut self, time: DateTime<Utc>, text: &str, weight: Weight) {
         if self.lines.len() == KEPT {
             self.lines.pop_front();
         }
-        self.lines.push_back(line);
+        self.lines.push_back(Line { time, text: text::clean(text).into_owned(), weight });
     }
 }
 

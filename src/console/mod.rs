@@ -41,6 +41,7 @@ pub mod listing;
 pub mod log;
 mod looking_back;
 pub mod markdown;
+mod metrics;
 mod mouse;
 pub mod moving;
 pub mod output;

@@ -93,6 +93,9 @@ impl App {
         if self.place == Place::Timeline {
             return self.click_in_timeline(at);
         }
+        if self.place == Place::Metrics {
+            return self.click_in_metrics(at);
+        }
         if self.place == Place::Graph {
             return self.click_in_graph(at);
         }
@@ -139,6 +142,10 @@ impl App {
         }
         if self.place == Place::Timeline {
             self.step_in_timeline(by);
+            return Vec::new();
+        }
+        if self.place == Place::Metrics {
+            self.step_in_metrics(by);
             return Vec::new();
         }
         if self.place == Place::Graph {

@@ -6,13 +6,16 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::run::{Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, advance};
+use crate::run::{
+    Alert, AlertRules, Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, advance,
+};
 
 use super::document::Document;
 use super::estimate::Estimate;
 use super::graph::Graph;
 use super::listing::{Listing, item_in_words};
 use super::log::Log;
+use super::metrics::Numbers;
 use super::rows::{Row, Rows, View};
 use super::text;
 
@@ -107,6 +110,9 @@ pub struct OpenRun {
     pub halted: bool,
     /// Its events as sentences.
     pub log: Log,
+    rules: AlertRules,
+    /// What is to be told, and was not yet.
+    alerts: Vec<Alert>,
     /// The list of steps.
     pub list: StepList,
     /// Which pane has the keys.
@@ -131,14 +137,18 @@ pub struct OpenRun {
     awaited: Option<String>,
     /// What is to come of it.
     pub estimate: Estimate,
+    /// What has become of it, in numbers.
+    pub numbers: Numbers,
 }
 
 impl OpenRun {
     /// A run that was just opened or read.
-    pub fn new(state: RunState, recent: &[std::sync::Arc<Recorded>], ownership: Ownership) -> Self {
+    pub fn new(state: RunState, recent: &[std::sync::Arc<Recorded>], ownership: Ownership, rules: AlertRules) -> Self {
         let mut run = Self {
             halted: false,
             log: Log::default(),
+            rules,
+            alerts: Vec::new(),
             list: StepList::default(),
             focus: Pane::Steps,
             zoom: false,
@@ -151,6 +161,7 @@ impl OpenRun {
             graph: Graph::default(),
             awaited: None,
             estimate: Estimate::default(),
+            numbers: Numbers::default(),
             ownership,
             state,
         };
@@ -170,10 +181,8 @@ impl OpenRun {
     }
 
     fn adopt(&mut self, recent: &[std::sync::Arc<Recorded>]) {
-        self.log = Log::default();
-        for recorded in recent {
-            self.log.push(recorded, &self.state);
-        }
+        self.numbers = Numbers::default();
+        self.log = Log::of(self.rules, recent, &self.state);
         let unfinished = self.state.status == RunStatus::Running || self.state.bound_to_engine().next().is_some();
         self.halted = self.ownership == Ownership::Nobody && unfinished;
         if self.halted {
@@ -193,7 +202,8 @@ impl OpenRun {
                 continue;
             }
             self.state.apply(recorded);
-            self.log.push(recorded, &self.state);
+            self.numbers.take(recorded, &self.state);
+            self.alerts.extend(self.log.push(recorded, &self.state));
             match &recorded.event {
                 Event::AttemptEnded { step, .. } | Event::AttemptStarted { step, .. } => {
                     self.progress.remove(step);
@@ -213,6 +223,11 @@ impl OpenRun {
         if self.log_back > 0 {
             self.log_back += batch.len().min(self.log.lines().len());
         }
+    }
+
+    /// The alerts that nobody was told yet.
+    pub fn take_alerts(&mut self) -> Vec<Alert> {
+        std::mem::take(&mut self.alerts)
     }
 
     /// What to look at while the operator has not chosen: what waits for a person, then the newest that runs, then what is next.

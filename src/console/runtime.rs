@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use chrono::Utc;
 use crossterm::event::Event as TerminalEvent;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::engine::hooks::Report;
 use crate::engine::{EngineHandle, NewRun, request};
 use crate::plan::Plan;
-use crate::run::{Command, Input, Moment, Rejection, RejectionCode, Request, RunStatus, decide};
+use crate::run::{AlertRules, Command, Input, Moment, Rejection, RejectionCode, Request, RunStatus, decide};
 
 use super::app::{App, CommandLine, Effect, Event, Settings};
 use super::clipboard::Clipboard;
@@ -70,6 +71,10 @@ pub struct ConsoleOptions {
     pub charset: Charset,
     /// Bell and desktop notification when a run fails or waits for a person.
     pub alerts: bool,
+    /// Which alerts there are.
+    pub alert_rules: AlertRules,
+    /// What the hooks of this process report.
+    pub reports: Option<broadcast::Sender<Report>>,
     /// The window's title may be set.
     pub title: bool,
     /// Where a copy goes that the terminal does not take.
@@ -163,6 +168,7 @@ impl Loop {
             checkpoints_dir: handle.root().to_path_buf(),
             simulate: options.simulate,
             alerts: options.alerts,
+            alert_rules: options.alert_rules,
             zone: Zone::Local,
             attached: handle.is_remote().then(|| handle.process()),
             output_path: Arc::new(move |run, step, attempt| outputs.output_path(run, step, attempt)),
@@ -194,6 +200,8 @@ impl Loop {
     async fn go(mut self, signals: Signals) -> (App, bool) {
         let watch = feed::watch(self.handle.clone(), self.sender.clone());
         let space = feed::watch_space(self.handle.clone(), self.sender.clone());
+        let reports =
+            self.options.reports.take().map(|reports| feed::reports(reports.subscribe(), self.sender.clone()));
         let around = feed::look_around(self.handle.clone(), self.sender.clone());
         let (engine, sender) = (self.handle.clone(), self.sender.clone());
         let ended = tokio::spawn(async move {
@@ -209,6 +217,9 @@ impl Loop {
         watch.abort();
         around.abort();
         space.abort();
+        if let Some(reports) = reports {
+            reports.abort();
+        }
         ended.abort();
         if let Some(feed) = self.feed.take() {
             feed.abort();

@@ -108,6 +108,7 @@ impl App {
             Action::Versions => self.look_back(HistoryKind::Versions),
             Action::Interventions => self.look_back(HistoryKind::Interventions),
             Action::Timeline => self.look_at_time(),
+            Action::Metrics => self.look_at_numbers(),
             Action::Mark => self.in_history(History::mark),
             Action::Graph => self.show_graph(),
             Action::Visit => self.visit(),
@@ -127,6 +128,7 @@ impl App {
                 Place::History => self.move_in_history(action),
                 Place::Timeline => self.move_in_time(action),
                 Place::Graph => self.move_in_graph(action),
+                Place::Metrics => self.move_in_metrics(action),
             },
         }
         Vec::new()
@@ -385,6 +387,10 @@ impl App {
             self.go_to_step_of_timeline();
             return Vec::new();
         }
+        if self.place == Place::Metrics {
+            self.go_to_steps_of_agent();
+            return Vec::new();
+        }
         if self.place == Place::Run {
             if let Some(run) = &mut self.run {
                 match run.focus {
@@ -448,7 +454,7 @@ impl App {
             }
             return Vec::new();
         }
-        if self.place == Place::Graph {
+        if matches!(self.place, Place::Graph | Place::Metrics) {
             self.place = Place::Run;
             return Vec::new();
         }
@@ -547,6 +553,9 @@ impl App {
     fn copy(&mut self) -> Vec<Effect> {
         if self.place == Place::Timeline {
             return self.copy_timeline();
+        }
+        if self.place == Place::Metrics {
+            return self.copy_metrics();
         }
         let asked = self
             .run

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod handle;
+pub mod hooks;
 mod live;
 pub mod remote;
 mod task;

@@ -156,7 +156,12 @@ impl Store {
 
 /// Both as they are written: a state that was read back has lost what JSON does not keep.
 fn compare(full: &RunState, replayed: &RunState) -> Result<(), String> {
-    let text = |state: &RunState| serde_json::to_value(state).map_err(|error| error.to_string());
+    let text = |state: &RunState| {
+        let mut written = serde_json::to_value(state).map_err(|error| error.to_string())?;
+        // Nothing is decided from them, and a run that an older version has begun has not noted all of them.
+        written.as_object_mut().map(|fields| fields.remove("pauses"));
+        Ok::<_, String>(written)
+    };
     let (full, replayed) = (text(full)?, text(replayed)?);
     if full == replayed {
         return Ok(());

@@ -302,6 +302,7 @@ impl RunState {
             }
         }
         self.drop_answered_reasons();
+        self.note_pause(time);
     }
 
     /// A hold, a review or a question is no reason any more when the last one is answered, as long as the run is paused for another: one that is paused for

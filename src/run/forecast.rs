@@ -8,7 +8,7 @@
 
 mod schedule;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use chrono::{DateTime, Utc};
 use crate::plan::order::Order;
 use crate::plan::{Plan, Step};
 
-use super::{Attempt, OutcomeStatus, RunState, RunStatus, SkipReason, StepState, StepStatus};
+use super::health::executions;
+use super::{AgentHealth, Attempt, OutcomeStatus, RunState, RunStatus, SkipReason, StepState, StepStatus};
 
 /// Similar steps of this run are a ground when so many of them are completed.
 const GROUND: u32 = 3;
@@ -38,6 +39,8 @@ pub struct Past {
     rows: HashMap<u64, u32>,
     /// By run and row: seconds; 0 where the step was skipped by the plan itself, not a number where nothing is known.
     runs: Vec<Vec<f32>>,
+    /// How the agents did in them.
+    agents: BTreeMap<String, AgentHealth>,
 }
 
 impl Past {
@@ -58,6 +61,9 @@ impl Past {
         }
         if worked {
             self.runs.push(seconds);
+            for (name, one) in executions(run) {
+                self.agents.entry(name.to_owned()).or_default().add_earlier(&one);
+            }
         }
         worked
     }
@@ -65,6 +71,11 @@ impl Past {
     /// How many runs it knows.
     pub fn runs(&self) -> usize {
         self.runs.len()
+    }
+
+    /// How the agents did in those runs; how often they failed in a row at their ends is not known of them.
+    pub fn agents(&self) -> &BTreeMap<String, AgentHealth> {
+        &self.agents
     }
 
     fn seconds(&self, run: usize, row: u32) -> Option<f32> {

@@ -5,6 +5,7 @@
 //! - [`settle`] says what follows by itself: attempts that may start, a pause, an end.
 //! - [`advance`] is the loop over the three that the live engine and the property tests share.
 
+mod alert;
 mod apply;
 mod change;
 mod command;
@@ -12,6 +13,7 @@ mod decide;
 mod event;
 mod forecast;
 mod gate;
+mod health;
 mod history;
 mod inputs;
 mod instances;
@@ -28,12 +30,16 @@ mod state;
 mod undo;
 mod why;
 
+pub use alert::{Alert, AlertKind, AlertRules, Watch};
 pub use change::{fork_at, still_open};
 pub use command::*;
 pub use decide::*;
 pub use event::*;
 pub use forecast::*;
 pub use gate::*;
+pub use health::{
+    AgentHealth, DEGRADED_AFTER, Execution, Health, Metrics, QUALITY_NEEDED, Series, Standstill, UNHEALTHY_AFTER,
+};
 pub use history::*;
 pub use inputs::{InputError, Secrets, condition, items, rendered_step, rendered_value};
 pub use instances::Expansion;

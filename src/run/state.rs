@@ -525,6 +525,18 @@ pub fn parse_checkpoint_id(id: &str) -> Option<u64> {
     id.strip_prefix("cp-").unwrap_or(id).parse().ok()
 }
 
+/// A time in which a run was paused, for the same reasons all along.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Until when; `None`: it still is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+    /// Why.
+    pub reasons: BTreeSet<PauseReason>,
+}
+
 /// A version of the plan after the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanVersion {
@@ -602,6 +614,9 @@ pub struct RunState {
     pub interventions: Vec<Arc<Intervention>>,
     /// The checkpoints, oldest first.
     pub checkpoints: Vec<CheckpointMark>,
+    /// When it was paused, and why; oldest first. What was before this was noted, in an older version's checkpoint, is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Pause>,
     /// The versions of the plan after the first, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<Arc<PlanVersion>>,
@@ -1076,6 +1091,7 @@ impl RunState {
             error: None,
             interventions: Vec::new(),
             checkpoints: Vec::new(),
+            pauses: Vec::new(),
             versions: Vec::new(),
             removed: BTreeMap::new(),
             parent: fork.map(|fork| (fork.parent, fork.checkpoint)),

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use holdpoint::plan::{FailurePolicy, Plan};
 use holdpoint::run::{
-    self, ChangeCause, Command, Event, Input, Intervention, InterventionStatus, Outcome, OutcomeStatus, PauseReason,
-    Place, Recorded, RunState, RunStatus, STEP_STATUSES, StepStatus, StopReason,
+    self, Attempt, ChangeCause, Command, Event, Input, Intervention, InterventionStatus, Metrics, Outcome,
+    OutcomeStatus, PauseReason, Place, Recorded, RunState, RunStatus, STEP_STATUSES, StepStatus, StopReason,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -1001,6 +1001,32 @@ fn recorded(state: &RunState, events: Vec<Event>, moment: &run::Moment) -> Vec<A
     events.into_iter().enumerate().map(number).collect()
 }
 
+/// The numbers of a run: those that follow it event by event are those of its state, and every attempt that ended by itself is in them.
+fn numbers_follow(journal: &[Arc<Recorded>]) {
+    let mut state = fold(&journal[..1]);
+    let mut followed = Metrics::of(&state);
+    for one in &journal[1..] {
+        state.apply(one);
+        if !followed.take(one, &state) {
+            followed = Metrics::of(&state);
+        }
+        let fresh = Metrics::of(&state);
+        let counted = |metrics: &Metrics| metrics.agents.values().map(|agent| agent.executions).sum::<u64>();
+        assert_eq!(counted(&followed), counted(&fresh), "after {one:?}");
+        let steps = state.steps.iter().chain(state.removed.values().map(|removed| &removed.state));
+        let own = steps.flat_map(|step| &step.attempts).filter(|attempt| state.home_of(attempt) == state.run_id);
+        let by_itself = |attempt: &&Arc<Attempt>| match attempt.outcome.as_ref().map(|outcome| outcome.status) {
+            Some(OutcomeStatus::Succeeded | OutcomeStatus::Failed) => true,
+            Some(OutcomeStatus::Stopped) => attempt.timed_out,
+            Some(OutcomeStatus::Lost) | None => false,
+        };
+        assert_eq!(counted(&fresh), own.filter(by_itself).count() as u64, "after {one:?}");
+        let pauses = state.pauses.iter().filter(|pause| pause.until.is_none()).count();
+        assert_eq!(pauses, usize::from(state.status == RunStatus::Paused), "after {one:?}");
+        assert!(state.pauses.last().is_none_or(|pause| pause.until.is_some() || pause.reasons == state.paused));
+    }
+}
+
 fn fold_on(state: &RunState, batch: &[Arc<Recorded>]) -> RunState {
     let mut state = state.clone();
     for one in batch {
@@ -1047,6 +1073,7 @@ proptest! {
             in_batches.reindex();
         }
         same(&in_batches, &folded, "folding batch by batch gives the same");
+        numbers_follow(&case.driver.journal);
         case.answer_everything();
     }
 }

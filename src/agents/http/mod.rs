@@ -11,6 +11,8 @@ mod request;
 mod retry;
 mod words;
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -24,6 +26,23 @@ use super::{Agent, AttemptContext};
 use call::{Call, End};
 
 const _: () = assert!(MAX_HTTP_BODY == MAX_RESULT_BYTES, "what is taken of an answer can be kept as a result");
+
+/// The client for requests to a URL, for others of this process that make some; connections are kept for all together.
+///
+/// # Errors
+/// There is no such client, in words.
+pub async fn http_client(url: &reqwest::Url, connect_timeout: Duration) -> Result<reqwest::Client, String> {
+    let connector = client::connector(url, connect_timeout).await?;
+    if connector.no_roots && url.scheme() == "https" {
+        return Err("the system has no root certificates, so no server can be trusted".into());
+    }
+    Ok(connector.client)
+}
+
+/// What was wrong at the bottom of an error: what lies above says only where.
+pub fn deepest_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    words::deepest(error)
+}
 
 struct Http(Box<HttpSpec>);
 

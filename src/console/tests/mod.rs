@@ -5,6 +5,7 @@ mod form;
 mod graph;
 mod history;
 mod keys;
+mod metrics;
 mod rollback;
 mod saying;
 mod screens;
@@ -26,8 +27,8 @@ use uuid::Uuid;
 use crate::engine::{ListedRun, RunUpdate};
 use crate::plan::{FailurePolicy, Hold, Plan, Step};
 use crate::run::{
-    AgentResult, Command, Durability, Input, Moment, Outcome, Past, Recorded, Registration, Request, RunOptions,
-    RunState, StepStatus, advance, preview, register,
+    AgentResult, AlertRules, Command, Durability, Input, Moment, Outcome, Past, Recorded, Registration, Request,
+    RunOptions, RunState, StepStatus, advance, preview, register,
 };
 
 use super::app::{App, Effect, Event, Settings};
@@ -215,6 +216,7 @@ fn settings() -> Settings {
         checkpoints_dir: PathBuf::from("checkpoints"),
         simulate: false,
         alerts: true,
+        alert_rules: AlertRules::default(),
         zone: Zone::Fixed(FixedOffset::east_opt(0).unwrap()),
         attached: None,
         output_path: Arc::new(|run, step, attempt| PathBuf::from(format!("/r/{run}/output/{step}.{attempt}.log"))),

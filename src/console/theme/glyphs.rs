@@ -56,6 +56,10 @@ pub struct Glyphs {
     pub standing: &'static str,
     /// Before the name of a step that decides how long the run takes.
     pub critical: &'static str,
+    /// The parts of a column of a chart, from an eighth to all of it.
+    pub eighths: [&'static str; 8],
+    /// Before what is not as it should be.
+    pub degraded: &'static str,
     /// Beside what is folded.
     pub folded: &'static str,
     /// Beside what can be folded.
@@ -91,6 +95,8 @@ impl Glyphs {
         backoff: "·",
         standing: "░",
         critical: "»",
+        eighths: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+        degraded: "▲",
         folded: "▸",
         unfolded: "▾",
         charset: Charset::Unicode,
@@ -123,6 +129,8 @@ impl Glyphs {
         backoff: ".",
         standing: ":",
         critical: ">",
+        eighths: ["_", ":", "-", "=", "+", "*", "%", "#"],
+        degraded: "!",
         folded: "+",
         unfolded: "-",
         charset: Charset::Ascii,

@@ -83,7 +83,9 @@ fn keys(app: &App, brush: &mut Brush<'_>, area: Rect) {
     // Help and the ways out are always to be found, at the right end; the list of runs has no way back.
     let is_end = |action: &Action| matches!(action, Action::Back | Action::Help | Action::Quit);
     let (mut ends, rest): (Vec<Action>, Vec<Action>) = actions(app).into_iter().partition(is_end);
-    ends.retain(|action| *action != Action::Back || matches!(app.place, Place::History | Place::Timeline));
+    ends.retain(|action| {
+        *action != Action::Back || matches!(app.place, Place::History | Place::Timeline | Place::Metrics)
+    });
     let tail: u16 = ends.iter().map(|action| measure(*action) + GAP).sum::<u16>().saturating_sub(GAP);
     let mut at = area.right().saturating_sub(tail + 1);
     let limit = at.saturating_sub(GAP);

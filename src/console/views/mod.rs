@@ -9,6 +9,7 @@ pub mod header;
 pub mod history;
 pub mod layout;
 pub mod log;
+pub mod metrics;
 pub mod paint;
 pub mod popups;
 mod question;
@@ -42,6 +43,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
             (Place::Run, Some(run)) => run::draw(app, run, &mut brush, area, &mut cursor),
             (Place::History, Some(run)) => history::draw(app, run, &mut brush, area, &mut cursor),
             (Place::Timeline, Some(run)) => timeline::draw(app, run, &mut brush, area, &mut cursor),
+            (Place::Metrics, Some(run)) => metrics::draw(app, run, &mut brush, area),
             (Place::Graph, Some(run)) => graph::draw(app, run, &mut brush, area),
             _ => runs::draw(app, &mut brush, area, &mut cursor),
         }
