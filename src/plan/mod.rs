@@ -19,6 +19,7 @@ mod format;
 mod http;
 mod json;
 mod load;
+mod mcp;
 pub mod order;
 mod render;
 mod rules;
@@ -40,6 +41,7 @@ pub use evaluate::{EvaluationError, Scope, evaluate, is_true, render, render_val
 pub use expression::{Names, condition_names, references, step_names, value_names};
 pub use http::{FRAMING_HEADERS, is_pointer};
 pub use load::{Loaded, check, check_bytes, load, load_bytes, step_from_value};
+pub use mcp::PROTOCOL_HEADERS;
 pub use render::render_text;
 pub use schema::{is_schema, schema};
 pub use suggest::suggest;
