@@ -15,6 +15,7 @@ mod edit;
 mod evaluate;
 mod expression;
 mod fields;
+mod finding;
 mod format;
 mod http;
 mod json;
@@ -39,6 +40,7 @@ pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Related, Severity, visible};
 pub use edit::{Edit, EditError, FieldChange, check_step, difference, field_changes, merge_patch, moved, patched};
 pub use evaluate::{EvaluationError, Scope, evaluate, is_true, render, render_value};
 pub use expression::{Names, condition_names, references, step_names, value_names};
+pub use finding::{At, Finding, diagnose};
 pub use http::{FRAMING_HEADERS, is_pointer};
 pub use load::{Loaded, check, check_bytes, load, load_bytes, step_from_value};
 pub use mcp::PROTOCOL_HEADERS;
@@ -46,7 +48,8 @@ pub use render::render_text;
 pub use schema::{is_schema, schema};
 pub use suggest::suggest;
 pub use support::{
-    KINDS_WITHOUT_ENTRY, Unbound, Unsupported, has_expression, not_yet, unbound_agents, unbound_summary, unsupported,
+    KINDS_WITHOUT_ENTRY, Unbound, Unsupported, has_expression, has_template, not_yet, unbound_agents, unbound_summary,
+    unsupported,
 };
 pub use types::*;
 pub use variables::{Bound, MASKED, bind, secrets};

@@ -228,14 +228,15 @@ fn has_unrendered(step: &Step) -> bool {
 
 /// Whether an agent's entry has an expression anywhere.
 pub fn has_expression(spec: &AgentSpec) -> bool {
-    serde_json::to_value(spec).is_ok_and(|value| value_has_template(&value))
+    serde_json::to_value(spec).is_ok_and(|value| has_template(&value))
 }
 
-fn value_has_template(value: &serde_json::Value) -> bool {
+/// Whether any text within a value has an expression.
+pub fn has_template(value: &serde_json::Value) -> bool {
     match value {
         serde_json::Value::String(text) => is_template(text),
-        serde_json::Value::Array(items) => items.iter().any(value_has_template),
-        serde_json::Value::Object(members) => members.values().any(value_has_template),
+        serde_json::Value::Array(items) => items.iter().any(has_template),
+        serde_json::Value::Object(members) => members.values().any(has_template),
         _ => false,
     }
 }

@@ -20,6 +20,8 @@ pub(in crate::agents) struct Problem {
     pub place: Vec<String>,
     /// What is wrong there.
     pub message: String,
+    /// It does not depend on the values.
+    pub of_names: bool,
 }
 
 /// The tool of this name.
@@ -67,16 +69,16 @@ pub(super) fn problems(tool: &Tool, parameters: &Map<String, Value>) -> Result<V
         match error.kind() {
             ValidationErrorKind::Required { property } => {
                 let name = property.as_str().map_or_else(|| property.to_string(), str::to_owned);
-                found.push(Problem { place, message: format!("`{name}` is missing") });
+                found.push(Problem { place, message: format!("`{name}` is missing"), of_names: true });
             }
             ValidationErrorKind::AdditionalProperties { unexpected } => found.extend(unexpected.iter().map(|name| {
                 let near = suggest(name, known.iter().copied()).filter(|_| place.is_empty());
                 let hint = near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
                 let mut place = place.clone();
                 place.push(name.clone());
-                Problem { place, message: format!("there is no such parameter{hint}") }
+                Problem { place, message: format!("there is no such parameter{hint}"), of_names: true }
             })),
-            _ => found.push(Problem { place, message: error.to_string() }),
+            _ => found.push(Problem { place, message: error.to_string(), of_names: false }),
         }
     }
     Ok(found)

@@ -163,7 +163,13 @@ impl<'a> Call<'a> {
         let limit = self.spec.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let answered = {
             let answer = &mut handle.rx;
-            self.wait(Some(limit.unwrap_or(TIMEOUT)), answer).await
+            let answered = async {
+                tokio::select! {
+                    answer = answer => answer,
+                    error = session.lost() => Ok(Err(error)),
+                }
+            };
+            self.wait(Some(limit.unwrap_or(TIMEOUT)), answered).await
         };
         match answered {
             Ok(Ok(Ok(ServerResult::CallToolResult(answer)))) => Ok(answer),

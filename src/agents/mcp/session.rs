@@ -16,6 +16,8 @@ use rmcp::service::{
 };
 use rmcp::transport::Transport;
 use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::common::client_side_sse::ExponentialBackoff;
+use rmcp::transport::streamable_http_client::StreamableHttpError;
 use rmcp::transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig};
 use rmcp::{ClientHandler, ServiceExt};
 
@@ -33,6 +35,10 @@ use super::tap::Tap;
 const CONNECT: Duration = Duration::from_secs(60);
 /// How long connecting to an address may take.
 const REACH: Duration = Duration::from_secs(10);
+/// The longest pause before an answer that broke off is asked for again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often a server elsewhere is asked whether it is still there while it works on a call, and how long it may take to say so.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the goodbye to a server may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How long a server that has closed its end has to say why by ending.
@@ -99,10 +105,15 @@ impl Session {
                 request::authorize(&mut headers, spec.auth.as_ref())?;
                 let headers: HashMap<_, _> =
                     headers.into_iter().filter_map(|(name, value)| Some((name?, value))).collect();
-                let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
+                let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
                     .custom_headers(headers)
+                    // A new session knows nothing of the calls of the old one, which would be waited for in vain.
+                    .reinit_on_expired_session(false)
                     .max_sse_event_size(MESSAGE)
                     .max_json_response_size(MESSAGE);
+                let mut again = ExponentialBackoff::default();
+                again.max_delay = Some(LONGEST_PAUSE);
+                config.retry_config = Arc::new(again);
                 let wire = StreamableHttpClientTransport::with_client(connector.client, config);
                 let service = handshake(handler, Tap::new(wire, Arc::clone(&router)), connect).await;
                 let place = words::url(&url, &context.secrets);
@@ -205,10 +216,39 @@ impl Session {
         let _ = self.peer.set_level(SetLevelRequestParams::new(LoggingLevel::Info)).await;
     }
 
-    /// Whether the server still answers.
+    /// Whether the server still reacts.
     pub async fn answers(&self, patience: Duration) -> bool {
-        let ping = self.peer.send_request(ClientRequest::PingRequest(PingRequest::default()));
-        matches!(tokio::time::timeout(patience, ping).await, Ok(Ok(_)))
+        matches!(tokio::time::timeout(patience, self.ping()).await, Ok(Ok(()) | Err(ServiceError::McpError(_))))
+    }
+
+    async fn ping(&self) -> Result<(), ServiceError> {
+        self.peer.send_request(ClientRequest::PingRequest(PingRequest::default())).await.map(drop)
+    }
+
+    /// Whether the next call can use it. One elsewhere is asked, for nobody sees it go.
+    pub async fn is_there(&self) -> bool {
+        self.is_usable() && (self.server.is_some() || self.answers(HEARTBEAT).await)
+    }
+
+    /// Waits until a server elsewhere cannot be reached any more, or does not know the session: the answer to a call would be waited for in
+    /// vain. One that is only slow is there.
+    pub async fn lost(&self) -> ServiceError {
+        if self.server.is_some() {
+            return std::future::pending().await;
+        }
+        let mut missed = 0;
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            match tokio::time::timeout(HEARTBEAT, self.ping()).await {
+                Ok(Err(error @ (ServiceError::TransportSend(_) | ServiceError::TransportClosed))) => {
+                    missed += 1;
+                    if missed > 1 {
+                        return error;
+                    }
+                }
+                _ => missed = 0,
+            }
+        }
     }
 
     /// How the server's process ended, if it is about to; waits a moment for it.
@@ -294,7 +334,13 @@ pub(super) fn refusal(error: &ErrorData) -> String {
 
 /// Why a server at an address could not be asked: its status, or the last cause. Without addresses, which may hold secrets.
 fn unreachable_server(error: &(dyn std::error::Error + 'static)) -> String {
-    let deepest = words::deepest(error);
+    let deepest = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::Client(error)) => words::deepest(error),
+        Some(StreamableHttpError::SessionExpired) => "it does not know the session any more".into(),
+        Some(StreamableHttpError::AuthRequired(_)) => "it answered 401 Unauthorized".into(),
+        Some(StreamableHttpError::InsufficientScope(_)) => "it answered 403 Forbidden".into(),
+        _ => words::deepest(error),
+    };
     let said = words::excerpt(deepest.as_bytes(), &Masker::default()).unwrap_or_default();
     format!("the server could not be asked: {said}")
 }

@@ -8,7 +8,7 @@ use rmcp::model::Tool;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::plan::McpSpec;
+use crate::plan::{McpSpec, has_template};
 
 use super::super::AttemptContext;
 use super::arguments::{self, Problem};
@@ -47,7 +47,9 @@ impl Sessions {
             Arc::clone(places.entry(key(spec, context)).or_default())
         };
         let mut found = place.lock().await;
-        if let Some(session) = found.as_ref().filter(|session| session.is_usable()) {
+        if let Some(session) = found.as_ref()
+            && session.is_there().await
+        {
             let (registered, kept) = session.router.enter(line);
             return Ok(Joined { session: Arc::clone(session), registered, kept });
         }
@@ -101,7 +103,8 @@ impl Tools {
         self.0.iter().map(|tool| (&*tool.name, tool.description.as_deref()))
     }
 
-    /// Whether a step's call would be taken: where in the parameters it would not, and why. Without a place it is about the tool's name.
+    /// Whether a step's call would be taken, as far as its parameters are known before their expressions are filled in: where in the parameters
+    /// it would not, and why. Without a place it is about the tool's name.
     pub fn check(&self, name: &str, parameters: &Map<String, Value>) -> Vec<(Option<Vec<String>>, String)> {
         let tool = match arguments::find(&self.0, name) {
             Ok(tool) => tool,
@@ -109,10 +112,18 @@ impl Tools {
         };
         // A schema that cannot be used forbids nothing.
         let problems = arguments::problems(tool, parameters).unwrap_or_default();
-        let told = |Problem { place, message }: Problem| {
+        let whole = Value::Object(parameters.clone());
+        let follows = |problem: &Problem| {
+            let value = problem.place.iter().try_fold(&whole, |value, part| match value {
+                Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+                other => other.get(part),
+            });
+            !problem.of_names && value.is_some_and(has_template)
+        };
+        let told = |Problem { place, message, .. }: Problem| {
             (Some(place), format!("the tool `{name}` does not take this: {message}"))
         };
-        problems.into_iter().map(told).collect()
+        problems.into_iter().filter(|problem| !follows(problem)).map(told).collect()
     }
 }
 
