@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::cli_support::Sandbox;
 
-const PLANS: [&str; 11] = [
+const PLANS: [&str; 12] = [
     "backup-demo",
     "console-demo",
     "graph-demo",
     "host-checkup",
+    "mcp-demo",
     "person-demo",
     "pools-demo",
     "project-checks",

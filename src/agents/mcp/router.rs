@@ -19,6 +19,9 @@ use super::super::masking::Masker;
 
 /// How much is kept of what a server says while no call is running, in bytes.
 const KEPT: usize = 8 * 1024;
+/// So many lines of stderr, and so many characters of them, are told when a server has ended.
+const LAST_LINES: usize = 3;
+const LAST_WORDS: usize = 400;
 /// How many pieces may be on their way to a call; the server waits with the next.
 const PIECES: usize = 64;
 
@@ -170,11 +173,15 @@ impl Router {
         lines.running.iter().map(|line| (line.said.clone(), Said::Stderr(Arc::clone(&piece)))).collect()
     }
 
-    /// The last line that the server wrote on stderr and that says something.
+    /// The last lines that the server wrote on stderr and that say something, in one.
     pub fn last_words(&self) -> Option<String> {
         let bytes: Vec<u8> = self.lines().last.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
-        text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join(" / ");
+        let skipped = last.chars().count().saturating_sub(LAST_WORDS);
+        let cut = if skipped > 0 { "…" } else { "" };
+        (!last.is_empty()).then(|| cut.chars().chain(last.chars().skip(skipped)).collect())
     }
 
     /// The call that a question of the server belongs to, as far as one can tell: the request it came with, else the call that began last.
@@ -227,7 +234,7 @@ mod tests {
         drop(second);
         let said = router.log(&json!({"level": "info", "logger": "db", "data": {"n": 1}}));
         assert!(matches!(&said[..], [(_, Said::Log(text))] if text == "[info] db: {\"n\":1}\n"), "{said:?}");
-        assert_eq!(router.last_words().as_deref(), Some("both"));
+        assert!(router.last_words().unwrap().ends_with("xx / last / both"), "{:?}", router.last_words());
     }
 
     #[test]
