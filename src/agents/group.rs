@@ -9,9 +9,9 @@ use rustix::process::{Pid, Signal, WaitOptions, test_kill_process_group, waitpgi
 use tokio::time::Instant;
 
 use super::AttemptContext;
+use super::notes::Note;
 use super::procfs::{self, Process};
 use super::stop::{Stop, StopSignal};
-use super::survivors::Note;
 use super::warden::{self, Warden, Watched};
 
 /// What KILL has not ended after this time waits in the kernel and cannot be ended by anybody.

@@ -14,6 +14,7 @@ mod live;
 mod manual;
 mod masking;
 mod mcp;
+mod notes;
 pub mod output;
 mod probe;
 mod procfs;

@@ -1,9 +1,12 @@
 //! What `/proc` says of processes. Only where something is left over: nothing here is on the way of an attempt that ends as it should.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 
 use rustix::process::{Pid, Signal};
+
+/// More than there is in a `/proc/<pid>/stat`: some fifty numbers and a name.
+const LINE: usize = 2048;
 
 /// A process as `/proc/<pid>/stat` tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +24,10 @@ pub(super) struct Process {
 
 impl Process {
     pub fn read(pid: i32) -> Option<Self> {
-        Self::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+        // At once: `fs::read` starts with small pieces, because such a file has no length.
+        let mut stat = Vec::with_capacity(LINE);
+        fs::File::open(format!("/proc/{pid}/stat")).ok()?.take(LINE as u64).read_to_end(&mut stat).ok()?;
+        Self::parse(pid, &stat)
     }
 
     /// The name may hold anything, also brackets and line ends: the fields come after the last bracket.

@@ -12,8 +12,8 @@ use super::live::LiveSink;
 
 /// What the journal, the terminal, sockets and the like need besides the attempts.
 const RESERVED: u64 = 64;
-/// An attempt's pipes, its process, its output and index, and what starting it takes for a moment.
-const EACH: u64 = 6;
+/// An attempt's pipes, its process, the note of it, its output and index, and what starting it takes for a moment.
+const EACH: u64 = 7;
 /// What has run out for so long is not coming back.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest pause between two tries.

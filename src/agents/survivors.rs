@@ -1,24 +1,19 @@
 //! Processes of an earlier engine that are still alive: found for recovery, stopped before anything is retried.
 
 use std::collections::HashSet;
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::AttemptContext;
 use super::env;
+use super::notes::{NOTE, Noted};
 use super::procfs::{self, Process};
 
-/// The end of the name of a note.
-const NOTE: &str = "proc";
 /// A note is not larger than this, in bytes.
 const LONGEST_NOTE: u64 = 64 << 10;
 
@@ -35,52 +30,6 @@ pub struct Survivor {
     pub attempt: u32,
     /// Its command line.
     pub command: String,
-}
-
-/// What is on disk of an attempt's process group while it is alive: `<step>.<attempt>.proc` beside the output. It is not made durable: it tells
-/// of processes, and a machine that has lost it has lost them as well.
-#[derive(Debug, Serialize, Deserialize)]
-struct Noted {
-    step: String,
-    attempt: u32,
-    /// The group's id, which is its first process's.
-    group: i32,
-    /// When that one started, in ticks since the machine did.
-    start_time: u64,
-    session: i32,
-    /// Which start of the machine.
-    boot_id: String,
-    engine: Uuid,
-}
-
-/// A [`Noted`] on disk.
-pub(super) struct Note(PathBuf);
-
-impl Note {
-    /// Writes the note of a process group that was just started. Without it the group is still watched by the warden, so what goes wrong with
-    /// it is no trouble of the attempt's.
-    pub fn write(context: &AttemptContext, group: i32) -> Option<Self> {
-        let leader = Process::read(group)?;
-        let noted = Noted {
-            step: context.step.step_id.clone(),
-            attempt: context.attempt,
-            group,
-            start_time: leader.start_time,
-            session: leader.session,
-            boot_id: procfs::boot_id().to_owned(),
-            engine: context.warden.engine(),
-        };
-        let path = context.output_path.with_extension(NOTE);
-        let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        open.ok()?.write_all(&serde_json::to_vec(&noted).ok()?).ok()?;
-        Some(Self(path))
-    }
-
-    /// The group is gone.
-    pub fn remove(self) {
-        // One that stays is found out by its numbers.
-        let _ = std::fs::remove_file(self.0);
-    }
 }
 
 /// Processes that belong to a run and not to the engine that asks. Looks at every process of the machine: call it where one may wait.
@@ -103,6 +52,10 @@ fn by_note(engine: Uuid, output: &Path) -> Vec<Survivor> {
         .filter_map(|path| {
             let mut text = Vec::new();
             super::output::open(&path).ok()?.take(LONGEST_NOTE).read_to_end(&mut text).ok()?;
+            if text.trim_ascii().is_empty() {
+                // Kept for the next attempt by an engine that is no more: this one owns the run now, and has made none in it yet.
+                let _ = std::fs::remove_file(&path);
+            }
             Some((path, serde_json::from_slice::<Noted>(&text).ok()?))
         })
         .filter(|(_, noted)| noted.engine != engine)
@@ -125,7 +78,8 @@ fn by_note(engine: Uuid, output: &Path) -> Vec<Survivor> {
             }));
         }
         if found.len() == before {
-            Note(path).remove();
+            // One that stays is looked at again the next time.
+            let _ = std::fs::remove_file(path);
         }
     }
     found

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value, json};
 
-use crate::agents::{Ground, Masker, Probe, Warden, probe};
+use crate::agents::{Ground, Masker, Probe, Tools, Warden, probe};
 use crate::console::text::clean;
-use crate::plan::{self, AgentSpec, At, Finding, KINDS_WITHOUT_ENTRY, Plan, Scope};
+use crate::plan::{self, AgentSpec, At, Finding, KINDS_WITHOUT_ENTRY, Plan, Scope, Step};
 
 use super::Context;
 use super::args::Format;
@@ -52,7 +52,7 @@ pub async fn ask(plan: &Plan, path: &Path, set: &BTreeMap<String, String>) -> Re
     let ground = Ground { warden, plan_dir: plan_dir.unwrap_or_else(|| here.clone()), working_dir: here, secrets };
     let (ground, scope) = (&ground, &scope);
     let asked = stream::iter(names(plan)).map(|name| async move {
-        let steps = plan.steps.iter().filter(|step| step.run.is_none() && step.agent() == Some(name)).count();
+        let steps = plan.steps.iter().filter(|step| agents_of(step).any(|agent| agent == name)).count();
         let spec = plan.agents.get(name).map(|spec| rendered(spec, scope));
         let without = KINDS_WITHOUT_ENTRY.into_iter().find(|kind| *kind == name);
         let kind = plan.agents.get(name).map(AgentSpec::kind).or(without);
@@ -70,8 +70,15 @@ pub async fn ask(plan: &Plan, path: &Path, set: &BTreeMap<String, String>) -> Re
 
 /// The names of all agents: those with an entry, and those that steps want.
 fn names(plan: &Plan) -> BTreeSet<&str> {
-    let wanted = plan.steps.iter().filter(|step| step.run.is_none()).filter_map(|step| step.agent());
+    let wanted = plan.steps.iter().flat_map(|step| agents_of(step));
     plan.agents.keys().map(String::as_str).chain(wanted).collect()
+}
+
+/// The agents of a step: who does it, and who undoes it.
+fn agents_of(step: &Step) -> impl Iterator<Item = &str> {
+    let undo = step.rollback.as_deref().filter(|undo| undo.run.is_none());
+    let undo = undo.and_then(|undo| undo.agent_type.as_deref());
+    step.agent().filter(|_| step.run.is_none()).into_iter().chain(undo)
 }
 
 /// An entry as far as it is known before there is a step.
@@ -106,28 +113,36 @@ pub fn findings(plan: &Plan, asked: &[Asked]) -> Vec<Finding> {
             found.push(Finding { at: At::Agent(one.name.clone()), message, label: "does not answer".into() });
         }
     }
+    let tools = |agent: Option<&str>| asked.iter().find(|one| Some(one.name.as_str()) == agent)?.probe.tools.as_ref();
     for (position, step) in plan.steps.iter().enumerate() {
-        let agent = step.agent().filter(|_| step.run.is_none());
-        let tools = agent.and_then(|name| asked.iter().find(|one| one.name == name)?.probe.tools.as_ref());
-        let Some(tools) = tools else { continue };
-        let Some(action) = step.action.as_deref().filter(|action| !action.is_empty()) else {
-            let message =
-                format!("step `{}` does not say which tool is to be called: give it an `action`", step.step_id);
-            found.push(Finding { at: At::Action(position), message, label: "no `action`".into() });
-            continue;
-        };
-        if plan::has_template(&Value::from(action)) {
-            continue;
+        let id = &step.step_id;
+        if let Some(tools) = tools(step.agent().filter(|_| step.run.is_none())) {
+            found.extend(calls(tools, step.action.as_deref(), &step.parameters).into_iter().map(|(place, message)| {
+                let (at, label) = match place {
+                    None => (At::Action(position), "no such tool"),
+                    Some(place) => (At::Parameter(position, place), "not taken by the tool"),
+                };
+                Finding { at, message: format!("step `{id}`: {message}"), label: label.into() }
+            }));
         }
-        found.extend(tools.check(action, &step.parameters).into_iter().map(|(place, message)| {
-            let (at, label) = match place {
-                None => (At::Action(position), "no such tool"),
-                Some(place) => (At::Parameter(position, place), "not taken by the tool"),
-            };
-            Finding { at, message: format!("step `{}`: {message}", step.step_id), label: label.into() }
-        }));
+        let undo = step.rollback.as_deref().filter(|undo| undo.run.is_none());
+        if let Some((undo, tools)) = undo.and_then(|undo| Some((undo, tools(undo.agent_type.as_deref())?))) {
+            found.extend(calls(tools, undo.action.as_deref(), &undo.parameters).into_iter().map(|(_, message)| {
+                let message = format!("what undoes step `{id}`: {message}");
+                Finding { at: At::Rollback(position), message, label: "the call would fail".into() }
+            }));
+        }
     }
     found
+}
+
+/// What is wrong with a call, as far as it is known before its expressions are filled in.
+fn calls(tools: &Tools, action: Option<&str>, parameters: &Map<String, Value>) -> Vec<(Option<Vec<String>>, String)> {
+    match action.filter(|action| !action.is_empty()) {
+        None => vec![(None, "it does not say which tool is to be called: give it an `action`".into())],
+        Some(action) if plan::has_template(&Value::from(action)) => Vec::new(),
+        Some(action) => tools.check(action, parameters),
+    }
 }
 
 /// `holdpoint agents`: the agents of a plan, whether they answer, how fast, and their tools; 0 when all answer, 1 when one does not.

@@ -318,12 +318,23 @@ pub struct ResumeArgs {
     /// The value of a field of the one step that is answered; again for each
     #[arg(long, value_name = "NAME=VALUE", requires = "answer", value_parser = super::ctl::name_and_value)]
     pub field: Vec<(String, String)>,
+    /// Undo what is completed by the steps' rollback actions, then end the run
+    #[arg(long, conflicts_with_all = ["retry", "skip", "complete", "release", "approve", "reject"])]
+    pub rollback: bool,
     /// The value of a secret variable that the environment does not have
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub set: Vec<(String, String)>,
     /// Why, for the log
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+impl ResumeArgs {
+    /// Whether anything is said about steps.
+    pub fn says_something(&self) -> bool {
+        let Self { retry, skip, complete, release, approve, reject, answer, .. } = self;
+        [retry, skip, complete, release, approve, reject, answer].iter().any(|steps| !steps.is_empty())
+    }
 }
 
 /// Options of `restore`.
@@ -399,6 +410,8 @@ pub enum OnFailure {
     Fail,
     /// What does not depend on the failed step goes on; then the run fails
     Continue,
+    /// When the steps that are running have ended, what is completed is undone by the steps' rollback actions; then the run fails
+    Rollback,
 }
 
 impl From<OnFailure> for FailurePolicy {
@@ -407,6 +420,7 @@ impl From<OnFailure> for FailurePolicy {
             OnFailure::Pause => FailurePolicy::Pause,
             OnFailure::Fail => FailurePolicy::Fail,
             OnFailure::Continue => FailurePolicy::Continue,
+            OnFailure::Rollback => FailurePolicy::Rollback,
         }
     }
 }

@@ -76,6 +76,7 @@ pub enum CtlAction {
     Pause,
     Resume,
     Cancel,
+    Rollback,
     Retry {
         /// The step
         step: String,
@@ -375,6 +376,7 @@ impl CtlAction {
             CtlAction::Pause => Command::Pause,
             CtlAction::Resume => Command::Resume,
             CtlAction::Cancel => Command::Cancel,
+            CtlAction::Rollback => Command::Rollback,
             CtlAction::Retry { step, downstream } => Command::Retry { step, downstream },
             CtlAction::Skip { step } => Command::Skip { step },
             CtlAction::Complete { step, result } => {

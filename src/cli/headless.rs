@@ -148,6 +148,7 @@ pub fn answers(context: &Context, args: &ResumeArgs, state: Option<&RunState>) -
         .chain(args.approve.iter().map(|step| Command::Approve { step: step.clone() }))
         .chain(args.reject.iter().map(|step| Command::Reject { step: step.clone() }))
         .chain(answer)
+        .chain(args.rollback.then_some(Command::Rollback))
         .map(|command| context.request(command).because(reason.clone()));
     Ok(requests.collect())
 }

@@ -116,7 +116,11 @@ fn row(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Vec<Cell> {
 }
 
 fn word(summary: &RunSummary) -> &'static str {
-    if summary.cancelling { "cancelling" } else { summary.status.word() }
+    match summary.status {
+        _ if summary.cancelling => "cancelling",
+        RunStatus::Running if summary.rolling_back => "rolling back",
+        status => status.word(),
+    }
 }
 
 fn took(summary: &RunSummary) -> String {

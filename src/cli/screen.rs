@@ -68,11 +68,10 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
         }
         First::Run(args) => {
             let (store, run_id, dir) = context.run(&args.run)?;
-            let found = store.load(&dir).ok();
+            let found = if args.says_something() { store.load(&dir).ok() } else { None };
             let answers = headless::answers(context, &args, found.as_ref().map(|found| &found.state))?;
             // One that is open elsewhere, or damaged, the console shows as that.
-            if !answers.is_empty()
-                && store.owner(&dir).is_none()
+            if store.owner(&dir).is_none()
                 && let Some(found) = found.filter(|found| found.damage.is_none())
             {
                 headless::before_opening(context, &found.state, &answers)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use crate::console::listing::{instances_in_words, shown_status};
 use crate::console::log::asked;
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
@@ -110,6 +111,13 @@ fn text(
     questions.truncate(8);
     if state.cancelling {
         writeln!(out, "\nIt is being cancelled: cancelling it again kills what still runs.")?;
+    }
+    if state.rolling_back && !state.cancelling {
+        let why = state.rollback.as_ref().map(|rollback| format!(" ({})", clean(&rollback.why))).unwrap_or_default();
+        writeln!(out, "\nWhat was completed is being undone{why}: cancelling it ends that where it is.")?;
+    }
+    if let Some(error) = state.error.as_deref().filter(|_| state.rollback.is_some() && state.status.is_ended()) {
+        writeln!(out, "\n{}", clean(error))?;
     }
     if !questions.is_empty() {
         let ended = state.status.is_ended();
@@ -238,12 +246,18 @@ fn owner_line(loaded: &Loaded) -> String {
 }
 
 fn step_rows(state: &RunState, now: DateTime<Utc>) -> Vec<Vec<Cell>> {
-    let all = state.steps.len();
+    let all = state.plan.written();
     let quiet = |status| matches!(status, StepStatus::Completed | StepStatus::Pending | StepStatus::Skipped);
     let mut rows = Vec::new();
     let mut left_out = 0;
-    for (position, step) in state.steps.iter().enumerate() {
-        if all > STEPS_SHOWN && (quiet(step.status) || rows.len() >= STEPS_SHOWN) {
+    for position in state.reading_order() {
+        let status = shown_status(state, position);
+        let many = rows.len() >= STEPS_SHOWN || (all > STEPS_SHOWN && quiet(status));
+        // Their step says how many of them there are.
+        if state.parent(position).is_some() && (quiet(status) || many) {
+            continue;
+        }
+        if many {
             left_out += 1;
             continue;
         }
@@ -263,11 +277,15 @@ fn step_rows(state: &RunState, now: DateTime<Utc>) -> Vec<Vec<Cell>> {
 
 fn step_row(state: &RunState, position: usize, now: DateTime<Utc>) -> Vec<Cell> {
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
+    let status = shown_status(state, position);
     let attempts = if step.attempts.len() > 1 { format!("×{}", step.attempts.len()) } else { String::new() };
     let took = step.seconds(now).map(words::duration).unwrap_or_default();
     vec![
-        cell(step.status.word()).ink(Ink::of_step(step.status)),
-        cell(&definition.step_id),
+        cell(status.word()).ink(Ink::of_step(status)),
+        cell(match state.parent(position) {
+            Some(_) => format!("  {}", definition.step_id),
+            None => definition.step_id.clone(),
+        }),
         cell(definition.agent_label()).ink(Ink::Dim),
         cell(attempts),
         cell(took).right(),
@@ -278,6 +296,9 @@ fn step_row(state: &RunState, position: usize, now: DateTime<Utc>) -> Vec<Cell> 
 /// What there is to say of a step beside its state.
 fn remark(state: &RunState, position: usize, now: DateTime<Utc>) -> String {
     let step = &state.steps[position];
+    if let Some(counts) = state.instance_counts(position).filter(|_| step.status == StepStatus::Pending) {
+        return instances_in_words(counts);
+    }
     let outcome = || step.why_failed().unwrap_or_default();
     match step.status {
         StepStatus::InReview => step.reviews.last().map(|review| review.judgement.reason.clone()).unwrap_or_default(),
@@ -299,12 +320,17 @@ fn remark(state: &RunState, position: usize, now: DateTime<Utc>) -> String {
                 format!("{who}{why}")
             })
             .unwrap_or_default(),
-        StepStatus::Completed => step.by_hand.as_ref().map(|by| format!("by hand, {}", by.user)).unwrap_or_default(),
+        StepStatus::Completed => match (&step.by_hand, state.instance_counts(position)) {
+            (Some(by), _) => format!("by hand, {}", by.user),
+            (None, Some(counts)) => instances_in_words(counts),
+            (None, None) => String::new(),
+        },
         StepStatus::Running => match (step.question(), step.attempt().and_then(|attempt| attempt.due)) {
             (Some((_, asked)), _) => format!("asks: {}", asked.question.title),
             (None, Some(due)) => format!("waits until {}", Zone::Local.moment(due, now)),
             (None, None) => String::new(),
         },
+        StepStatus::Pending if step.rolled_back => "was rolled back".into(),
         StepStatus::Pending if state.is_hold_point(position) => {
             format!("hold point{}", state.hold_reason(position).map(|reason| format!(": {reason}")).unwrap_or_default())
         }
@@ -340,8 +366,9 @@ pub fn ways_on(context: &Context, state: &RunState) -> Vec<String> {
     const NAMED: usize = 20;
     let base = context.command(&format!("resume {}", short_id(state.run_id)));
     let of = |wanted: &[StepStatus]| -> Vec<&str> {
-        let found = state.plan.steps.iter().zip(&state.steps).filter(|(_, step)| wanted.contains(&step.status));
-        found.map(|(definition, _)| definition.step_id.as_str()).take(NAMED).collect()
+        let found = (0..state.steps.len())
+            .filter(|place| state.takes_part(*place) && wanted.contains(&state.steps[*place].status));
+        found.map(|place| state.plan.steps[place].step_id.as_str()).take(NAMED).collect()
     };
     if state.cancelling {
         return Vec::new();
@@ -371,6 +398,12 @@ pub fn ways_on(context: &Context, state: &RunState) -> Vec<String> {
         RunStatus::Completed => Vec::new(),
         RunStatus::Idle | RunStatus::Running => vec![base],
         RunStatus::Paused if ways.is_empty() && by_word => vec![base],
+        RunStatus::Failed | RunStatus::Cancelled if ways.is_empty() && state.rollback.is_some() => {
+            // What was undone last is what runs first.
+            let undone = (0..state.steps.len()).find(|place| state.steps[*place].rolled_back);
+            let retry = |place: usize| format!("{base} --retry {}", state.plan.steps[place].step_id);
+            undone.map(retry).into_iter().collect()
+        }
         RunStatus::Failed | RunStatus::Cancelled if ways.is_empty() => {
             // Nothing of it asks for an answer: it goes on from where it was.
             let newest = state.checkpoints.last().map(|mark| checkpoint_id(mark.seq));
@@ -402,14 +435,20 @@ pub fn summary(context: &Context, engine: &EngineHandle, state: &RunState) -> Ve
     lines.push(format!("steps     {}", ran.join(", ")));
     for position in state.failed().take(5) {
         let step = &state.steps[position];
-        let Some(attempt) = step.attempt() else { continue };
         let why = step.why_failed().map(|why| format!(": {}", clean(&why))).unwrap_or_default();
         let id = &state.plan.steps[position].step_id;
+        let Some(attempt) = step.attempt() else {
+            lines.push(format!("failed    {}{why}", paint.ink(Ink::Bad, &clean(id))));
+            continue;
+        };
         lines.push(format!("failed    {} (attempt {}){why}", paint.ink(Ink::Bad, &clean(id)), attempt.number));
         let output = tail(&engine.output_path(state.home_of(attempt), id, attempt.number));
         lines.extend(
             output.iter().rev().take(3).rev().map(|line| paint.ink(Ink::Dim, &format!("            │ {line}"))),
         );
+    }
+    if let Some(error) = state.error.as_deref().filter(|_| state.rollback.is_some()) {
+        lines.push(format!("because   {}", clean(error)));
     }
     if state.status == RunStatus::Paused {
         let reasons: Vec<&str> = state.paused.iter().map(|reason| reason.word()).collect();

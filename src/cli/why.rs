@@ -90,6 +90,7 @@ fn line_of(context: &Context, state: &RunState, owned: bool, command: &Command) 
         (true, Command::Start) => format!("ctl {run} start"),
         (true, Command::Resume) => format!("ctl {run} resume"),
         (true, Command::Cancel) => format!("ctl {run} cancel"),
+        (true, Command::Rollback) => format!("ctl {run} rollback"),
         (true, Command::Retry { downstream, .. }) => {
             format!("ctl {run} retry {step}{}", if *downstream { " --downstream" } else { "" })
         }
@@ -101,6 +102,7 @@ fn line_of(context: &Context, state: &RunState, owned: bool, command: &Command) 
         (true, Command::SetParallel { value }) => format!("ctl {run} set-parallel {value}"),
         (false, Command::Start | Command::Resume) => format!("resume {run}"),
         (false, Command::Retry { downstream: false, .. }) => format!("resume {run} --retry {step}"),
+        (false, Command::Rollback) => format!("resume {run} --rollback"),
         (false, Command::Skip { .. }) => format!("resume {run} --skip {step}"),
         (false, Command::Complete { .. }) => format!("resume {run} --complete {step}"),
         (false, Command::Release { .. }) => format!("resume {run} --release {step}"),

@@ -290,10 +290,8 @@ impl App {
         }
         let output_path = Arc::clone(&self.settings.output_path);
         if let Some(run) = &mut self.run {
-            if !run.list.filter.is_empty() {
-                run.refilter();
-            }
             run.follow_selection();
+            run.refresh_rows();
             run.list.rows.count(&run.state);
             let layout = views::layout::run(area, run);
             let rows = run.row_count();
@@ -365,7 +363,8 @@ impl App {
         match (self.place, &self.run) {
             (Place::Run | Place::History | Place::Timeline | Place::Graph, Some(run)) => {
                 let counts = run.state.counts();
-                let state = views::header::word(run);
+                let asks = run.state.asking().next().is_some() && run.ownership == Ownership::Ours;
+                let state = if asks { "ASKS YOU" } else { views::header::word(run) };
                 format!(
                     "{state} {}/{} {} · holdpoint",
                     counts.done(),

@@ -100,8 +100,13 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             steerable(app, run)?;
             match run.state.status {
                 _ if run.state.cancelling => Err("the run is being cancelled".into()),
+                _ if run.state.rolling_back => Err("the run is being rolled back: its plan is not changed now".into()),
                 RunStatus::Completed => Err("the run is completed; retrying a step with everything after it, or going back to a checkpoint, reopens it".into()),
-                _ => run.position().map(|_| ()).ok_or_else(|| run.no_step().into()),
+                _ => match run.position() {
+                    Some(position) if run.state.takes_part(position) => Ok(()),
+                    Some(_) => Err("this is a step of a rollback that is over: select one of the plan's own".into()),
+                    None => Err(run.no_step().into()),
+                },
             }
         }
         Action::Copy if run.is_none() => Err("there is nothing to copy here: open a run first".into()),
@@ -216,6 +221,12 @@ fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Op
         Command::Retry { step, downstream: true } => retry_downstream(app, state, step),
         // What a change of the plan leads to costs a walk over it: said when the key is pressed. Here only what is known at once.
         Command::Remove { step } => still_open(state, &step, true).map_err(|rejection| rejection.to_string()),
+        // What there is to undo costs a walk over all steps.
+        Command::Rollback
+            if state.steps.len() > WALKED && (state.status == RunStatus::Paused || state.status.is_ended()) =>
+        {
+            Ok(())
+        }
         // What is sent is the undo of just that.
         Command::Undo { version: None } if !state.cancelling => {
             let newest = newest_undoable(state).map_err(|rejection| rejection.to_string())?;
@@ -256,11 +267,12 @@ fn steerable(app: &App, run: &OpenRun) -> Result<(), String> {
 }
 
 fn retry_downstream(app: &App, state: &RunState, step: String) -> Result<(), String> {
-    let completed = state.step(&step).is_some_and(|(_, found)| found.status == StepStatus::Completed);
+    let turn = state.position(&step).is_some_and(|position| state.takes_part(position));
+    let completed = turn && state.step(&step).is_some_and(|(_, found)| found.status == StepStatus::Completed);
     if completed && !state.cancelling && state.status != RunStatus::Idle {
         return Ok(());
     }
-    if state.status == RunStatus::Completed {
+    if turn && state.status == RunStatus::Completed {
         return Ok(());
     }
     ask(app, state, Command::Retry { step, downstream: false })

@@ -57,7 +57,7 @@ pub fn refresh(run: &mut OpenRun) {
     }
     let moved = run.document.subject.as_ref().is_none_or(|old| old.tab != subject.tab || old.step != subject.step);
     let lines = match run.tab {
-        Tab::Definition => json(&serde_json::to_value(definition.as_ref()).unwrap_or_default()),
+        Tab::Definition => json(&crate::plan::step_json(definition)),
         Tab::Result => result(run),
         Tab::Output | Tab::Attempts => Vec::new(),
     };
@@ -78,6 +78,10 @@ fn result(run: &OpenRun) -> Vec<String> {
             lines.extend(json(result));
         }
         return lines;
+    }
+    if step.expansion.is_some() {
+        let whole = run.position().and_then(|position| run.state.result_data(position));
+        return whole.map(|list| json(&list)).unwrap_or_default();
     }
     let outcome = run.shown_attempt().and_then(|attempt| attempt.outcome.as_ref());
     match outcome.and_then(|outcome| outcome.result.as_ref()).and_then(|result| serde_json::to_value(result).ok()) {

@@ -72,7 +72,7 @@ impl App {
             (FilterOf::Steps, Some(run)) => {
                 run.list.filter = typed.to_lowercase();
                 run.list.chosen = true;
-                run.refilter();
+                run.refresh_rows();
             }
             (FilterOf::Output, _) => self.output.search(&typed),
             (FilterOf::History, _) => {

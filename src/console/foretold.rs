@@ -58,6 +58,7 @@ impl Told {
             Ok(Foresight::Command(preview)) => {
                 let loud = usize::from(!preview.stops.is_empty())
                     + usize::from(!preview.runs_again.is_empty())
+                    + usize::from(!preview.undone_since.is_empty())
                     + preview.lost_inputs.len();
                 (loud, preview.in_words())
             }

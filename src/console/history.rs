@@ -92,7 +92,7 @@ pub struct History {
     /// How many entries there were when the newest was selected last.
     seen: Option<usize>,
     branches: (usize, Branches),
-    sizes: (usize, PlanSizes),
+    sizes: ((usize, usize), PlanSizes),
 }
 
 /// Entries that match the filter.
@@ -144,7 +144,7 @@ impl History {
             rows: 0,
             seen: None,
             branches: (usize::MAX, Branches::default()),
-            sizes: (usize::MAX, PlanSizes::default()),
+            sizes: ((usize::MAX, 0), PlanSizes::default()),
         }
     }
 
@@ -264,8 +264,9 @@ impl History {
         if self.kind == Kind::Checkpoints && self.branches.0 != len {
             self.branches = (len, Branches::of(state));
         }
-        if self.kind == Kind::Checkpoints && self.sizes.0 != state.versions.len() {
-            self.sizes = (state.versions.len(), PlanSizes::of(state));
+        let shape = (state.versions.len(), state.steps.len());
+        if self.kind == Kind::Checkpoints && self.sizes.0 != shape {
+            self.sizes = (shape, PlanSizes::of(state));
         }
         let Some(about) = self.subject(state) else {
             self.told = None;

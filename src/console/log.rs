@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::run::{
-    Event, GateDecision, Intervention, InterventionStatus, PauseReason, Recorded, RunState, SkipReason, Then, signed_by,
+    Event, GateDecision, Intervention, InterventionStatus, PauseReason, Recorded, RollbackEnd, RunState, SkipReason,
+    Then, signed_by,
 };
 
 use super::{text, words};
@@ -91,6 +92,19 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
         Event::RunCompleted => Some(("the run is completed".into(), Weight::Good)),
         Event::RunFailed { error } => Some((format!("the run failed: {error}"), Weight::Bad)),
         Event::RunCancelled => Some(("the run is cancelled".into(), Weight::Attention)),
+        Event::RollbackStarted { steps, rollback } => {
+            let names: Vec<&str> = steps.iter().take(50).filter_map(|step| step.undoes()).collect();
+            let shown =
+                if steps.len() > names.len() { words::count(steps.len(), "step") } else { words::list(&names, 5) };
+            // Who asked says it as well, and why.
+            let why = if rollback.user.is_none() { format!(", because {}", rollback.why) } else { String::new() };
+            Some((format!("rolling back {shown}{why}"), Weight::Attention))
+        }
+        Event::RollbackEnded { ends: RollbackEnd::Cancelled, error, .. } => {
+            Some((format!("the rollback is over: {error}"), Weight::Attention))
+        }
+        // The failure says the same.
+        Event::RollbackEnded { .. } => None,
         Event::StepHeld { step, reason } => Some((
             match reason {
                 Some(reason) => format!("{step} is held: {reason}"),
@@ -99,6 +113,13 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
             Weight::Attention,
         )),
         Event::ConditionMet { .. } => None,
+        Event::StepExpanded { step, items } => quiet(format!("{step} has {}", words::count(items.len(), "instance"))),
+        Event::StepConcluded { step, error: Some(error), .. } => Some((format!("{step} failed: {error}"), Weight::Bad)),
+        Event::StepConcluded { step, .. } => quiet(format!("{step} completed: every instance of it is done")),
+        Event::InstancesRemoved { steps } => {
+            let names: Vec<&str> = steps.iter().map(String::as_str).collect();
+            quiet(format!("{} to be expanded anew", words::list(&names, 3)))
+        }
         Event::AttemptStarted { step, attempt: 1, .. } => quiet(format!("{step} started")),
         Event::AttemptStarted { step, attempt, .. } => quiet(format!("{step} started (attempt {attempt})")),
         Event::QuestionAsked { step, question, .. } => {
@@ -229,6 +250,7 @@ pub fn asked(record: &Intervention, state: &RunState) -> String {
         "pause" => "paused the run".into(),
         "resume" => "resumed the run".into(),
         "cancel" => "cancelled the run".into(),
+        "rollback" => "had the run rolled back".into(),
         "interrupt" => "stopped the attempts and paused the run".into(),
         "retry_step" if parameters["downstream"] == true => format!("retried {step} with everything after it"),
         "retry_step" => format!("retried {step}"),

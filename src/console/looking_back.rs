@@ -49,7 +49,7 @@ impl App {
             };
             if !run.list.filter.is_empty() {
                 run.list.filter.clear();
-                run.refilter();
+                run.refresh_rows();
             }
             run.select(position);
             run.focus = Pane::Steps;

@@ -11,7 +11,7 @@
 //! - [`app`]: the state and its update: no I/O, no clock. `run_model` is the open run, `runs_model` the list of runs and plans, `popups` what
 //!   lies over them, `availability` what is possible now.
 //! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
-//! - [`graph`], [`rows`]: the plan as a drawn graph; the steps as a tree and by stage.
+//! - [`graph`], [`listing`], [`rows`]: the plan as a drawn graph; which steps are seen; the steps as a tree and by stage.
 //! - [`history`], [`timeline`]: what was, as lists and against time. [`estimate`]: how much longer it takes.
 //! - [`values`]: the form for the values of a plan's variables. [`answering`]: the form for what a step asks; [`markdown`]: its instructions.
 //! - [`views`]: the drawing of each place. Never locks, waits or reads a file.
@@ -37,6 +37,7 @@ pub mod history;
 mod input;
 pub mod keys;
 mod leaving;
+pub mod listing;
 pub mod log;
 mod looking_back;
 pub mod markdown;

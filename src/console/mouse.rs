@@ -10,7 +10,7 @@ use super::app::{App, Effect, Place};
 use super::moving::movable;
 use super::popups::Popup;
 use super::rows::View;
-use super::run_model::{Pane, Tab};
+use super::run_model::{OpenRun, Pane, Tab};
 use super::runs_model::Line;
 use super::views;
 
@@ -183,8 +183,10 @@ impl App {
             return;
         };
         if drag.asked != drag.to {
-            let by = drag.to as isize - drag.from as isize;
-            drag.refused = if by == 0 { None } else { movable(self, run, drag.from, by).err() };
+            drag.refused = match landing(run, &drag) {
+                (_, 0) => None,
+                (from, by) => movable(self, run, from, by).err(),
+            };
             drag.asked = drag.to;
             self.drag = Some(drag);
         }
@@ -192,7 +194,7 @@ impl App {
 
     fn drop_here(&mut self) -> Vec<Effect> {
         let Some(drag) = self.drag.take().filter(Drag::is_moving) else { return Vec::new() };
-        let from = self.run.as_ref().and_then(|run| run.state.position(&drag.step));
+        let from = self.run.as_ref().and_then(|run| run.row_of(run.state.position(&drag.step)?));
         // The list has changed under it: where it would land is not where it was shown.
         if from != Some(drag.from) && self.run.as_ref().is_some_and(|run| run.list.filter.is_empty()) {
             self.complain("the steps have changed while it was dragged: nothing is moved");
@@ -202,11 +204,19 @@ impl App {
             self.complain("the move before it is still on its way: nothing is moved");
             return Vec::new();
         }
-        self.move_from(drag.step, drag.from, drag.to as isize - drag.from as isize)
+        let Some((from, by)) = self.run.as_ref().map(|run| landing(run, &drag)) else { return Vec::new() };
+        self.move_from(drag.step, from, by)
     }
 
     /// A key while a step is dragged leaves it where it is.
     pub(super) fn leave_drag(&mut self) -> bool {
         self.drag.take().is_some_and(|drag| drag.is_moving())
     }
+}
+
+/// From which place of the plan a dragged step goes how far: rows of instances are the place of their step.
+fn landing(run: &OpenRun, drag: &Drag) -> (usize, isize) {
+    let place = |row: usize| run.row(row).map_or(row, |position| run.state.order().home(position));
+    let own = run.state.position(&drag.step).unwrap_or(drag.from);
+    (own, place(drag.to) as isize - own as isize)
 }

@@ -44,7 +44,7 @@ pub fn movable(app: &App, run: &OpenRun, from: usize, by: isize) -> Result<Comma
     if run.list.rows.view != View::List {
         return Err("steps are moved in the list, which has their order: v shows it".into());
     }
-    let to = from.checked_add_signed(by).filter(|to| *to < run.state.steps.len());
+    let to = from.checked_add_signed(by).filter(|to| *to < run.state.plan.written());
     let end = if by < 0 { "first" } else { "last" };
     let command = to.and_then(|to| to_place(&run.state, from, to)).ok_or_else(|| format!("it is the {end} step"))?;
     availability::allowed(app, run, &command).map(|()| command)

@@ -41,6 +41,7 @@ impl App {
         let live = seen.is_some_and(StepStatus::is_live);
         let grace = words::span(state.options.grace_seconds);
         let stops = || format!("Its attempt is stopped first: TERM, and KILL after {grace}.");
+        let instances = |step: &str| state.instance_counts(state.position(step)?);
         let plan = &state.plan.plan_id;
         match command {
             Command::Start => {
@@ -83,6 +84,13 @@ impl App {
                 effect.push("The run ends as cancelled. A retry or a skip opens it again.".into());
                 Some(ask(format!("Cancel {plan}?"), effect, "cancel the run", "let it be", Care::Careful))
             }
+            Command::Rollback => {
+                let effect = vec![
+                    "What is completed is undone, the newest first, and the run ends.".to_owned(),
+                    "u does not take it back: a retry or a restore runs the steps again.".to_owned(),
+                ];
+                Some(ask(format!("Roll {plan} back?"), effect, "roll back", "let it be", Care::Careful))
+            }
             Command::Retry { step, downstream } => {
                 let mut effect = Vec::new();
                 if live {
@@ -94,8 +102,16 @@ impl App {
                     let done =
                         again.iter().filter(|place| state.steps[**place].status == StepStatus::Completed).count();
                     let completed = seen == Some(StepStatus::Completed);
-                    if !live && done == 0 && !completed {
+                    let own = instances(step).map_or(0, |counts| counts.of(StepStatus::Completed) as usize);
+                    if !live && done + own == 0 && !completed {
                         return None;
+                    }
+                    if own > 0 {
+                        let have = if own == 1 { "has" } else { "have" };
+                        effect.push(format!(
+                            "{} {have} completed; it is expanded anew, and all of it runs again.",
+                            words::count(own, "instance")
+                        ));
                     }
                     if completed {
                         effect.push(format!("{step} is completed; what it did outside is done a second time."));
@@ -120,6 +136,14 @@ impl App {
             Command::Skip { step } if live => {
                 let effect = vec![stops(), "What depends on it goes on without it.".into()];
                 Some(ask(format!("Stop {step} and skip it?"), effect, "stop and skip", "let it run", Care::Careful))
+            }
+            Command::Skip { step } if instances(step).is_some_and(|counts| counts.live() > 0) => {
+                let running = instances(step).map_or(0, |counts| counts.live() as usize);
+                let effect = vec![
+                    format!("{} stopped: TERM, and KILL after {grace}.", is_are(running, "running instance")),
+                    "What is not done of it is skipped. What depends on it goes on.".into(),
+                ];
+                Some(ask(format!("Skip the rest of {step}?"), effect, "skip", "let it run", Care::Careful))
             }
             Command::Skip { step } => {
                 let effect = vec!["It is not run. What depends on it goes on without it.".into()];

@@ -7,6 +7,7 @@ use crate::plan::order::stages;
 use crate::run::{Counts, RunState};
 
 use super::graph::fold::step_depths;
+use super::listing::Listing;
 use super::run_model::OpenRun;
 use super::words;
 
@@ -94,6 +95,9 @@ impl Section {
     }
 }
 
+/// The plan's version, how many steps there are and how many of them are seen, and the view.
+type Arranged = (u64, usize, usize, View);
+
 /// No row.
 const NONE: u32 = u32::MAX;
 
@@ -112,7 +116,7 @@ pub struct Rows {
     /// Keys of sections, and ids of steps, that are folded.
     folded: HashSet<String>,
     /// The plan and the view it was arranged for.
-    arranged: Option<(u64, usize, View)>,
+    arranged: Option<Arranged>,
     counted: Option<u64>,
 }
 
@@ -155,19 +159,27 @@ impl Rows {
         self.sections.get(section).map(|section| section.key.as_str())
     }
 
-    /// Makes the rows anew where something has changed. `matches`: the positions that pass the filter, in plan order; with them nothing is folded.
-    pub fn refresh(&mut self, state: &RunState, matches: Option<&[usize]>) {
+    /// Whether the plan has changed, or what a run makes itself has come or gone, since the rows were made.
+    pub fn is_old(&self, state: &RunState) -> bool {
+        let now = (state.plan_version, state.steps.len(), self.view);
+        self.view != View::List && self.arranged.map(|(version, steps, _, view)| (version, steps, view)) != Some(now)
+    }
+
+    /// Makes the rows anew where something has changed. `listing`: what is seen of the steps, if not all; `filtered`: because they pass the filter,
+    /// and then nothing is folded.
+    pub fn refresh(&mut self, state: &RunState, listing: Option<&Listing>, filtered: bool) {
         if self.view == View::List {
             *self = Self { folded: std::mem::take(&mut self.folded), ..Self::default() };
             return;
         }
-        let plan = (state.plan_version, state.steps.len(), self.view);
+        let seen = listing.map_or(state.steps.len(), Listing::len);
+        let plan = (state.plan_version, state.steps.len(), seen, self.view);
         if self.arranged != Some(plan) {
-            self.arrange(state);
+            self.arrange(state, listing.filter(|_| !filtered));
             self.arranged = Some(plan);
             self.counted = None;
         }
-        self.fill(state, matches);
+        self.fill(state, listing.filter(|_| filtered).map(Listing::positions));
     }
 
     /// Counts the states anew if the run has gone on. Cost: the number of steps, so it is done once before a frame.
@@ -206,10 +218,11 @@ impl Rows {
         }
     }
 
-    fn arrange(&mut self, state: &RunState) {
+    fn arrange(&mut self, state: &RunState, listing: Option<&Listing>) {
+        let seen = |position: usize| listing.is_none_or(|listing| listing.row(position).is_some());
         (self.steps, self.sections) = match self.view {
-            View::Tree => (tree(state), Vec::new()),
-            _ => (Vec::new(), sections(state)),
+            View::Tree => (tree(state, &seen), Vec::new()),
+            _ => (Vec::new(), sections(state, &seen)),
         };
     }
 
@@ -270,7 +283,7 @@ impl Rows {
 impl OpenRun {
     /// Makes the rows anew after the plan, the view, the filter or what is folded has changed.
     pub(super) fn arrange(&mut self) {
-        self.list.rows.refresh(&self.state, self.list.matches.as_deref());
+        self.list.rows.refresh(&self.state, self.list.listing.as_ref(), self.list.is_filtered());
         let gone = |key: &String| self.list.rows.heading_row(key).is_none();
         if self.list.heading.as_ref().is_some_and(gone) {
             self.list.heading = None;
@@ -351,20 +364,26 @@ impl OpenRun {
     pub fn show_selected(&mut self) {
         if self.selected_row().is_none() && !self.list.filter.is_empty() {
             self.list.filter.clear();
-            self.refilter();
+            self.refresh_rows();
         }
     }
 }
 
-/// Every step below the last of those it needs: the one in the deepest layer, which ends last if all take equally long.
-fn tree(state: &RunState) -> Vec<StepRow> {
+/// Every step below the last of those it needs: the one in the deepest layer, which ends last if all take equally long. Instances that are seen
+/// hang below the step they are instances of, which needs what they need.
+fn tree(state: &RunState, seen: &dyn Fn(usize) -> bool) -> Vec<StepRow> {
     let (order, count) = (state.order(), state.steps.len());
     let depths = step_depths(order, count);
     let mut children: Vec<Vec<u32>> = vec![Vec::new(); count];
     let mut more = vec![0u32; count];
     let mut roots = Vec::new();
-    for step in 0..count {
-        let needs = || order.predecessors(step).filter(|before| *before < count && depths[*before] < depths[step]);
+    for step in (0..count).filter(|step| seen(*step)) {
+        if let Some(parent) = state.parent(step) {
+            children[parent].push(step as u32);
+            continue;
+        }
+        let first = state.instances(step).map_or(step, |instances| instances.start);
+        let needs = || order.waits_for(first).into_iter().filter(|before| depths[*before] < depths[step]);
         match needs().max_by_key(|before| (depths[*before], *before)) {
             Some(parent) => children[parent].push(step as u32),
             None => roots.push(step as u32),
@@ -408,16 +427,26 @@ fn close(open: &mut Vec<usize>, found: &mut [StepRow]) {
 
 /// The sections of a plan: in a sequence its stages, those of a single step together; in a graph the groups that it names, and the layers of what is
 /// in none.
-fn sections(state: &RunState) -> Vec<Section> {
+fn sections(state: &RunState, seen: &dyn Fn(usize) -> bool) -> Vec<Section> {
     let steps = &state.plan.steps;
+    let written = state.plan.written();
+    // Instances stand behind the step they are instances of.
+    let with_instances = |members: Vec<usize>| -> Vec<usize> {
+        let all = members
+            .into_iter()
+            .flat_map(|step| std::iter::once(step).chain(state.instances(step).into_iter().flatten()));
+        all.filter(|step| seen(*step)).collect()
+    };
+    let undoing = || (state.plan.own_steps()..steps.len()).collect::<Vec<usize>>();
     let mut found: Vec<Section> = Vec::new();
     let section = |title: String, members: Vec<usize>| {
         let first = members.first().map_or("", |first| steps[*first].step_id.as_str());
-        Section { key: format!("{title}\n{first}"), title, steps: members, ..Section::default() }
+        Section { key: format!("{title}\n{first}"), title, steps: with_instances(members), ..Section::default() }
     };
+    let rollback = (state.plan.own_steps() < steps.len()).then(|| section("Rollback".into(), undoing()));
     if !state.order().is_graph() {
         let mut singles: Vec<usize> = Vec::new();
-        for stage in stages(steps) {
+        for stage in stages(&steps[..written]) {
             if stage.len() == 1 {
                 singles.push(stage.start);
                 continue;
@@ -427,6 +456,7 @@ fn sections(state: &RunState) -> Vec<Section> {
             found.push(section(format!("{name}, side by side"), stage.collect()));
         }
         found.extend(one_after_the_other(&mut singles).map(|(title, members)| section(title, members)));
+        found.extend(rollback);
         return found;
     }
     let depths = step_depths(state.order(), steps.len());
@@ -434,7 +464,7 @@ fn sections(state: &RunState) -> Vec<Section> {
     let mut layers: HashMap<usize, usize> = HashMap::new();
     // Sorted by the first layer they have a step in, then by the first step.
     let mut sorted: Vec<(usize, String, Vec<usize>)> = Vec::new();
-    for (position, step) in steps.iter().enumerate() {
+    for (position, step) in steps[..written].iter().enumerate() {
         let depth = depths[position];
         let place = match step.parallel_group.as_deref() {
             Some(name) => *named.entry(name).or_insert_with(|| {
@@ -450,7 +480,7 @@ fn sections(state: &RunState) -> Vec<Section> {
         sorted[place].2.push(position);
     }
     sorted.sort_by_key(|(depth, _, members)| (*depth, members[0]));
-    sorted.into_iter().map(|(_, title, members)| section(title, members)).collect()
+    sorted.into_iter().map(|(_, title, members)| section(title, members)).chain(rollback).collect()
 }
 
 fn one_after_the_other(singles: &mut Vec<usize>) -> Option<(String, Vec<usize>)> {

@@ -1,6 +1,6 @@
 //! The open run as the console knows it: its state, folded with the same `apply` as everywhere, and what the operator looks at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +11,7 @@ use crate::run::{Event, Input as RunInput, Moment, Recorded, RunState, RunStatus
 use super::document::Document;
 use super::estimate::Estimate;
 use super::graph::Graph;
+use super::listing::{Listing, item_in_words};
 use super::log::Log;
 use super::rows::{Row, Rows, View};
 use super::text;
@@ -78,12 +79,21 @@ pub struct StepList {
     pub offset: usize,
     /// The filter, lower case; empty: none.
     pub filter: String,
-    /// Positions that pass the filter; `None`: all.
-    pub matches: Option<Vec<usize>>,
+    /// Which steps the list shows; `None`: every step in the plan's order.
+    pub listing: Option<Listing>,
+    /// The `foreach` steps, by id, of which the instances are seen.
+    pub opened: HashSet<String>,
     /// The selected heading; no step is selected then.
     pub heading: Option<String>,
     /// How the steps are shown, and the rows of that.
     pub rows: Rows,
+}
+
+impl StepList {
+    /// Whether only what passes a filter is seen.
+    pub fn is_filtered(&self) -> bool {
+        !self.filter.is_empty()
+    }
 }
 
 /// An open run.
@@ -145,6 +155,7 @@ impl OpenRun {
             state,
         };
         run.adopt(recent);
+        run.refresh_rows();
         run.list.selected = run.watched().or_else(|| run.state.plan.steps.first().map(|step| step.step_id.clone()));
         run
     }
@@ -209,8 +220,13 @@ impl OpenRun {
         let state = &self.state;
         let current = self.list.selected.as_deref().and_then(|id| state.position(id));
         let place = state.needs_person().first().copied().or_else(|| {
-            let still = current.filter(|place| state.steps[*place].status.is_live());
-            still.or_else(|| state.live().next())
+            let runs = |place: &usize| {
+                let own = state.steps[*place].status.is_live();
+                own || state.instance_counts(*place).is_some_and(|counts| counts.live() > 0)
+            };
+            let next =
+                || state.live().next().map(|live| state.parent(live).filter(|_| !self.sees(live)).unwrap_or(live));
+            current.filter(runs).or_else(next)
         });
         place.map(|place| state.plan.steps[place].step_id.clone())
     }
@@ -224,12 +240,23 @@ impl OpenRun {
             self.list.selected = Some(watched);
             self.attempt = None;
         }
+        if let Some(position) = self.position() {
+            self.open_above(position);
+        }
+    }
+
+    /// Whether an instance has a row of its own.
+    fn sees(&self, position: usize) -> bool {
+        let parent = self.state.parent(position).map(|parent| &self.state.plan.steps[parent].step_id);
+        parent.is_none_or(|parent| self.list.opened.contains(parent))
     }
 
     /// A selected step that was removed leaves the selection to the one that stands there now.
     fn keep_place(&mut self, place: Option<usize>) {
         if let Some(place) = place.filter(|_| self.position().is_none()) {
-            let place = place.min(self.state.plan.steps.len().saturating_sub(1));
+            // Of an instance that is gone, the step is there.
+            let parent = self.list.selected.as_deref().and_then(|id| self.state.position(id.split_once('.')?.0));
+            let place = parent.unwrap_or(place).min(self.state.plan.steps.len().saturating_sub(1));
             self.list.selected = self.state.plan.steps.get(place).map(|step| step.step_id.clone());
             self.attempt = None;
         }
@@ -269,8 +296,8 @@ impl OpenRun {
 
     /// How many rows the steps have.
     pub fn row_count(&self) -> usize {
-        match (self.list.rows.view, &self.list.matches) {
-            (View::List, Some(matches)) => matches.len(),
+        match (self.list.rows.view, &self.list.listing) {
+            (View::List, Some(listing)) => listing.len(),
             (View::List, None) => self.state.steps.len(),
             _ => self.list.rows.len(),
         }
@@ -278,8 +305,8 @@ impl OpenRun {
 
     /// Position of the step in a row; `None` for a heading.
     pub fn row(&self, row: usize) -> Option<usize> {
-        match (self.list.rows.view, &self.list.matches) {
-            (View::List, Some(matches)) => matches.get(row).copied(),
+        match (self.list.rows.view, &self.list.listing) {
+            (View::List, Some(listing)) => listing.position(row),
             (View::List, None) => (row < self.state.steps.len()).then_some(row),
             _ => match self.list.rows.get(row)? {
                 Row::Step(step) => Some(step.position),
@@ -296,13 +323,14 @@ impl OpenRun {
         }
     }
 
-    /// The row of a step, or the one it is folded into; `None` when the filter hides it.
+    /// The row of a step, or the one it is folded into, of an instance that is not seen that of its step; `None` when the filter hides it.
     pub fn row_of(&self, position: usize) -> Option<usize> {
-        match (self.list.rows.view, &self.list.matches) {
-            (View::List, Some(matches)) => matches.binary_search(&position).ok(),
+        let own = match (self.list.rows.view, &self.list.listing) {
+            (View::List, Some(listing)) => listing.row(position),
             (View::List, None) => Some(position),
             _ => self.list.rows.row_of(position),
-        }
+        };
+        own.or_else(|| self.row_of(self.state.parent(position)?))
     }
 
     /// Positions of the steps in rows.
@@ -333,28 +361,59 @@ impl OpenRun {
             self.list.selected = Some(step.step_id.clone());
             self.attempt = None;
         }
+        self.open_above(position);
     }
 
-    /// Finds anew what passes the filter. Cost: the number of steps, so it is done once before a frame and only while there is a filter.
-    pub fn refilter(&mut self) {
+    /// Lets an instance be seen.
+    fn open_above(&mut self, position: usize) {
+        if let Some(parent) = self.state.parent(position)
+            && self.list.opened.insert(self.state.plan.steps[parent].step_id.clone())
+        {
+            self.refresh_rows();
+        }
+    }
+
+    /// Opens the selected `foreach` step, or closes it, from one of its instances as well; whether there was anything to open or close.
+    pub fn toggle(&mut self) -> bool {
+        let Some(position) = self.position() else { return false };
+        if self.list.is_filtered() || self.state.instances(position).is_none() {
+            return false;
+        }
+        let id = &self.state.plan.steps[position].step_id;
+        if !self.list.opened.remove(id) {
+            self.list.opened.insert(id.clone());
+        }
+        self.list.chosen = true;
+        self.refresh_rows();
+        true
+    }
+
+    /// Finds anew which rows there are. Cost: the number of steps where there is a filter or there are instances, so it is done once before a
+    /// frame.
+    pub fn refresh_rows(&mut self) {
         if self.list.filter.is_empty() {
-            self.list.matches = None;
-            self.arrange();
+            let listing = Listing::of(&self.state, &self.list.opened);
+            if listing != self.list.listing || self.list.rows.is_old(&self.state) {
+                self.list.listing = listing;
+                self.arrange();
+            }
             return;
         }
         let wanted: Vec<&str> = self.list.filter.split_whitespace().collect();
-        let found = (0..self.state.steps.len()).filter(|place| {
-            let (step, status) = (&self.state.plan.steps[*place], self.state.steps[*place].status);
+        let listing = Listing::passing(&self.state, |place| {
+            let (step, status) = (&self.state.plan.steps[place], self.state.steps[place].status);
             wanted.iter().all(|word| {
                 let has = |text: &str| contains(text, word);
+                let item = || self.state.item(place).is_some_and(|(_, item)| has(&item_in_words(item)));
                 has(&step.step_id)
+                    || item()
                     || step.name.as_deref().is_some_and(has)
                     || has(step.agent_label())
                     || has(status.word())
                     || has(super::theme::step_word(status))
             })
         });
-        self.list.matches = Some(found.collect());
+        self.list.listing = Some(listing);
         self.arrange();
         if self.selected_row().is_none()
             && let Some(first) = self.first_step()

@@ -82,7 +82,7 @@ impl Timeline {
             let same = made == seq && of == forecast;
             same || (run.state.steps.len() > MANY && now - at < PAUSE)
         });
-        let filtered = run.list.matches.is_some();
+        let filtered = run.list.is_filtered();
         if fresh && !filtered {
             return;
         }
@@ -103,8 +103,8 @@ impl Timeline {
             step.is_some_and(|step| step.attempts.is_empty() && is_to_come(step.status))
         };
         self.rows.extend(expected.iter().map(|one| one.step).filter(new));
-        if let Some(matches) = &run.list.matches {
-            self.rows.retain(|row| matches.binary_search(&(*row as usize)).is_ok());
+        if let Some(listing) = run.list.listing.as_ref().filter(|_| filtered) {
+            self.rows.retain(|row| listing.row(*row as usize).is_some());
         }
     }
 
@@ -218,7 +218,7 @@ impl App {
         match &mut self.run {
             Some(run) if !run.list.filter.is_empty() => {
                 run.list.filter.clear();
-                run.refilter();
+                run.refresh_rows();
             }
             _ => self.place = Place::Run,
         }

@@ -391,8 +391,10 @@ impl App {
                     // An attempt is opened by looking at what it printed.
                     Pane::Detail if run.tab == Tab::Attempts => run.tab = Tab::Output,
                     Pane::Steps => {
-                        run.focus = Pane::Detail;
-                        run.zoom = views::layout::is_narrow(self.size);
+                        if !run.toggle() {
+                            run.focus = Pane::Detail;
+                            run.zoom = views::layout::is_narrow(self.size);
+                        }
                     }
                     Pane::Detail | Pane::Log => run.zoom = !run.zoom,
                 }
@@ -464,7 +466,7 @@ impl App {
             run.focus = Pane::Steps;
         } else if !run.list.filter.is_empty() {
             run.list.filter.clear();
-            run.refilter();
+            run.refresh_rows();
         } else if let Some(history) = self.came_from.take() {
             self.history = Some(history);
             self.place = Place::History;
@@ -485,7 +487,10 @@ impl App {
         let current = here.as_ref().map(|run| run.id());
         if let Some(run) = here {
             let needing = run.state.needs_person();
-            let after = run.position().and_then(|now| needing.iter().find(|place| **place > now).copied());
+            // As one reads them: an instance where its step stands.
+            let place_of = |position: usize| (run.state.order().home(position), position);
+            let after =
+                run.position().and_then(|now| needing.iter().find(|one| place_of(**one) > place_of(now)).copied());
             let first = needing.first().copied();
             let another = after.or_else(|| first.filter(|place| Some(*place) != run.position()));
             // Away from the steps, the selected one is not to be seen.
@@ -498,7 +503,7 @@ impl App {
                 }
                 if !run.list.filter.is_empty() {
                     run.list.filter.clear();
-                    run.refilter();
+                    run.refresh_rows();
                 }
                 run.select(position);
                 run.focus = Pane::Steps;

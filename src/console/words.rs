@@ -170,6 +170,7 @@ pub fn reason(reason: &Reason, zone: Zone, now: DateTime<Utc>) -> String {
 pub fn run_word(state: &RunState) -> &'static str {
     match state.status {
         RunStatus::Running | RunStatus::Paused if state.cancelling => "CANCELLING",
+        RunStatus::Running if state.rolling_back => "ROLLING BACK",
         RunStatus::Idle => "IDLE",
         RunStatus::Running => "RUNNING",
         RunStatus::Paused => "PAUSED",
@@ -202,15 +203,13 @@ pub fn run_reason(state: &RunState) -> String {
     let finishing = || format!("{} finishing", thousands(live));
     let named = |status: StepStatus, what: &str| {
         let found: Vec<usize> = match status {
-            StepStatus::Failed => state.failed().take(1).collect(),
-            _ => {
-                state.needs_person().into_iter().filter(|place| state.steps[*place].status == status).take(1).collect()
-            }
+            StepStatus::Failed => state.failed().filter(|place| state.takes_part(*place)).collect(),
+            _ => state.needs_person().into_iter().filter(|place| state.steps[*place].status == status).collect(),
         };
-        let first = state.step_ids(&found).first().copied().unwrap_or("a step").to_string();
-        match counts.of(status) {
+        let first = state.step_ids(found.first()).first().copied().unwrap_or("a step").to_string();
+        match found.len() {
             0 | 1 => format!("{first} {what}"),
-            many => format!("{first} and {} more {what}", thousands(many as usize - 1)),
+            many => format!("{first} and {} more {what}", thousands(many - 1)),
         }
     };
     match state.status {
@@ -218,6 +217,7 @@ pub fn run_reason(state: &RunState) -> String {
             format!("{} stopping", thousands(counts.live() as usize))
         }
         RunStatus::Idle => "not started".into(),
+        RunStatus::Running if state.rolling_back => undone(state),
         RunStatus::Running => {
             let mut said = Vec::new();
             if counts.of(StepStatus::Failed) > 0 {
@@ -252,6 +252,9 @@ pub fn run_reason(state: &RunState) -> String {
                     PauseReason::Recovered => "its engine had ended".into(),
                 })
                 .collect();
+            if state.rolling_back {
+                said.push(undone(state));
+            }
             if live > 0 {
                 said.push(finishing());
             }
@@ -263,10 +266,32 @@ pub fn run_reason(state: &RunState) -> String {
         },
         RunStatus::Failed => match counts.of(StepStatus::Failed) {
             0 => state.error.clone().unwrap_or_default(),
-            _ => named(StepStatus::Failed, "failed"),
+            _ => [Some(named(StepStatus::Failed, "failed")), rolled_back(state)]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" · "),
         },
+        RunStatus::Cancelled if state.rollback.is_some() => rolled_back(state).unwrap_or_default(),
         RunStatus::Cancelled => who(state, "cancel").map_or_else(String::new, |user| format!("by {user}")),
     }
+}
+
+/// How far a rollback has come.
+fn undone(state: &RunState) -> String {
+    let (undone, left) = state.undone();
+    format!("{} of {} undone", thousands(undone.len()), thousands(undone.len() + left.len()))
+}
+
+/// That a run that has ended was rolled back, and whether all of it was.
+fn rolled_back(state: &RunState) -> Option<String> {
+    let rollback = state.rollback.as_ref()?;
+    let (done, left) = state.undone();
+    let by = rollback.user.as_deref().map(|user| format!(" by {user}")).unwrap_or_default();
+    Some(match (done.is_empty(), left.is_empty()) {
+        (false, true) => format!("rolled back{by}"),
+        _ => format!("rolled back{by} only in part: {}", undone(state)),
+    })
 }
 
 /// Which run a fork comes from, and why it was made; `None` for a run that is no fork.
@@ -283,6 +308,7 @@ pub fn done(command: &Command) -> String {
         Command::Pause => "the run is paused".into(),
         Command::Resume => "the run is resumed".into(),
         Command::Cancel => "the run is being cancelled".into(),
+        Command::Rollback => "the run is being rolled back".into(),
         Command::Interrupt => "the attempts are being stopped".into(),
         Command::Retry { step, downstream: false } => format!("{step} is retried"),
         Command::Retry { step, downstream: true } => format!("{step} is retried, with everything after it"),
@@ -314,6 +340,7 @@ pub fn asked(command: &Command) -> String {
         Command::Pause => "pause".into(),
         Command::Resume => "resume".into(),
         Command::Cancel => "cancel".into(),
+        Command::Rollback => "roll back".into(),
         Command::Interrupt => "stop the attempts".into(),
         Command::Retry { step, .. } => format!("retry {step}"),
         Command::Skip { step } => format!("skip {step}"),

@@ -64,6 +64,11 @@ pub(super) struct Launcher {
 }
 
 impl Launcher {
+    /// The run is let go: none of its attempts is alive, and none will follow.
+    pub fn run_closed(&self, run_id: Uuid) {
+        self.warden.clear_notes(&super::output_dir(&self.root, run_id));
+    }
+
     /// Starts an attempt whose start is durable, or takes one up again that another engine has started; `asked`: what it has asked by then.
     pub fn start(&self, run: &LiveRun, step_id: &str, number: u32, asked: Vec<Asked>) -> Option<Running> {
         let state = &run.state;
@@ -185,7 +190,8 @@ fn results_of(state: &RunState) -> agents::Results {
     if !jsonl {
         return Arc::new(|| Value::Object(serde_json::Map::new()));
     }
-    let steps = state.plan.steps.iter().zip(&state.steps);
-    let results: Value = steps.filter_map(|(step, found)| Some((step.step_id.clone(), found.result()?))).collect();
+    // Those of instances are in the list of their step.
+    let steps = state.plan.steps[..state.plan.written()].iter().enumerate();
+    let results: Value = steps.filter_map(|(place, step)| Some((step.step_id.clone(), state.result(place)?))).collect();
     Arc::new(move || results.clone())
 }

@@ -135,7 +135,7 @@ impl LiveRun {
     fn refuse_without_secrets(&self, request: &Request) -> Result<(), Rejection> {
         let starts = matches!(
             request.command,
-            Command::Start | Command::Resume | Command::Retry { .. } | Command::Release { .. }
+            Command::Start | Command::Resume | Command::Rollback | Command::Retry { .. } | Command::Release { .. }
         );
         if !starts || self.missing_secrets.is_empty() {
             return Ok(());

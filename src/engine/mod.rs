@@ -1,7 +1,7 @@
 //! The shell around the pure core: one task that owns the runs, makes events durable, and carries out effects.
 //!
-//! The task never waits for a disk, a process or a slow reader. It decides and folds on its own states, which run ahead; the recorder makes
-//! the batches durable and publishes them; only then are attempts started and commands acknowledged. Attempts are tasks that report back.
+//! The task never waits for a disk to sync, for a process or for a slow reader. It decides and folds on its own states, which run ahead; the
+//! recorder makes the batches durable and publishes them; only then are attempts started and commands acknowledged. Attempts are tasks that report back.
 //! Time, ids and randomness come in through [`EngineConfig`].
 
 mod attempts;
@@ -91,5 +91,10 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// Where an attempt's output lies in the folder of all runs.
 pub fn output_path(root: &Path, run_id: Uuid, step: &str, attempt: u32) -> PathBuf {
-    root.join(run_id.to_string()).join(crate::journal::OUTPUT).join(format!("{step}.{attempt}.log"))
+    output_dir(root, run_id).join(format!("{step}.{attempt}.log"))
+}
+
+/// Where the output of a run's attempts lies in the folder of all runs.
+fn output_dir(root: &Path, run_id: Uuid) -> PathBuf {
+    root.join(run_id.to_string()).join(crate::journal::OUTPUT)
 }

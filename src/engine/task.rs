@@ -174,6 +174,8 @@ impl Engine {
         left.into_iter().for_each(|run_id| self.say_goodbye(run_id));
         self.recorder.close_all().await;
         while self.goodbyes.join_next().await.is_some() {}
+        // The warden is told good-bye, and what its attempts had on disk is removed.
+        drop(self.launcher);
         for reply in self.closing.drain(..) {
             // Whoever asked may be gone.
             let _ = reply.send(());
@@ -551,20 +553,34 @@ impl Engine {
                 if let Some(wake) = self.runs.remove(&run_id).and_then(|run| run.wake) {
                     self.wakes.remove(&(wake, run_id));
                 }
+                self.launcher.run_closed(run_id);
                 self.to_close.push((run_id, reply));
             }
         }
     }
 
+    /// Has recorded what was decided, as far as the recorder is free.
     fn submit(&mut self) {
-        if self.busy || (self.pending.is_empty() && self.to_close.is_empty()) {
-            return;
-        }
-        self.busy = true;
-        self.in_flight.append(&mut self.to_close);
-        // Never more than one group is in flight, so it is refused only when the recorder is gone: then its channel says so as well.
-        if let Err(error) = self.recorder.submit(Group { entries: std::mem::take(&mut self.pending) }) {
-            tracing::error!(%error, "the recorder took no group");
+        while !self.busy {
+            let mut group = Group { entries: std::mem::take(&mut self.pending) };
+            if group.entries.is_empty() && self.to_close.is_empty() {
+                return;
+            }
+            if self.to_close.is_empty() {
+                match self.recorder.record(group) {
+                    Ok(committed) => {
+                        self.on_committed(committed);
+                        continue;
+                    }
+                    Err(back) => group = back,
+                }
+            }
+            self.busy = true;
+            self.in_flight.append(&mut self.to_close);
+            // Never more than one group is in flight, so it is refused only when the recorder is gone: then its channel says so as well.
+            if let Err(error) = self.recorder.submit(group) {
+                tracing::error!(%error, "the recorder took no group");
+            }
         }
     }
 

@@ -175,6 +175,11 @@ pub struct Overview {
     pub updates: broadcast::Receiver<Arc<RunUpdate>>,
 }
 
+/// A batch that is not synced and takes longer than this was held up: the system has no room for what is written, or the disk hangs.
+const SLOW: Duration = Duration::from_millis(100);
+/// How long nobody but the recorder's thread writes then.
+const LEAVE_ALONE: Duration = Duration::from_secs(10);
+
 /// How many batches a subscriber may be behind.
 pub const BATCHES_BEHIND: usize = 256;
 /// How many updates a reader of the overview may be behind.
@@ -188,6 +193,14 @@ pub struct Committer {
     runs: HashMap<Uuid, Run>,
     updates: broadcast::Sender<Arc<RunUpdate>>,
     buffer: Vec<u8>,
+    /// Until when no group counts as quick.
+    slow_until: Option<Instant>,
+}
+
+impl std::fmt::Debug for Committer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Committer").field("runs", &self.runs.len()).finish_non_exhaustive()
+    }
 }
 
 struct Run {
@@ -235,7 +248,7 @@ impl Committer {
             trouble,
         );
         let (updates, _) = broadcast::channel(UPDATES_BEHIND);
-        Ok(Self { config, syncer, writer, runs: HashMap::new(), updates, buffer: Vec::new() })
+        Ok(Self { config, syncer, writer, runs: HashMap::new(), updates, buffer: Vec::new(), slow_until: None })
     }
 
     /// Makes a group durable and publishes it.
@@ -253,6 +266,31 @@ impl Committer {
                 Err(error) => committed.failed.extend(self.fail(run_id, &error)),
             }
         }
+        committed
+    }
+
+    /// Whether a group takes no more than a few appends to the page cache: nothing is made or synced, no state has to be copied because
+    /// somebody still holds the last one, no full checkpoint is written on the spot, and the last such group was no trouble.
+    pub(super) fn is_quick(&self, group: &Group) -> bool {
+        let quick = |entry: &Entry| match entry {
+            Entry::Append { run_id, .. } => self.runs.get(run_id).is_some_and(|run| {
+                run.trouble.is_none()
+                    && run.ledger.has_state_to_itself()
+                    && run.ledger.state().options.durability == Durability::Relaxed
+            }),
+            Entry::Create { .. } | Entry::Adopt(_) => false,
+        };
+        self.config.background_checkpoints
+            && self.slow_until.is_none_or(|until| until <= Instant::now())
+            && group.entries.iter().all(quick)
+    }
+
+    /// Commits a [quick](Self::is_quick) group, and remembers when it was not.
+    pub(super) fn commit_quickly(&mut self, group: Group) -> Committed {
+        let start = Instant::now();
+        let committed = self.commit(group);
+        let end = Instant::now();
+        self.slow_until = (end - start > SLOW).then(|| end + LEAVE_ALONE);
         committed
     }
 

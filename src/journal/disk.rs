@@ -113,41 +113,54 @@ pub trait Lock: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-impl Lock for File {
+/// An open file, and which one it is: that never changes, and it is asked for with every batch.
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    device: u64,
+    inode: u64,
+}
+
+impl OpenFile {
+    fn new(file: File) -> io::Result<Arc<Self>> {
+        let metadata = file.metadata()?;
+        Ok(Arc::new(Self { file, device: metadata.dev(), inode: metadata.ino() }))
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        match std::fs::symlink_metadata(path) {
+            Ok(there) => Ok((there.dev(), there.ino()) == (self.device, self.inode)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Lock for OpenFile {
     fn is_still_at(&self, path: &Path) -> io::Result<bool> {
-        is_at(self, path)
+        self.is_at(path)
     }
 }
 
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let ours = file.metadata()?;
-    match std::fs::symlink_metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-impl DiskFile for File {
+impl DiskFile for OpenFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut file = self;
-        file.write_all(bytes)
+        (&self.file).write_all(bytes)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        File::sync_data(self)
+        self.file.sync_data()
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        File::set_len(self, length)
+        self.file.set_len(length)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
+        self.file.read_at(buffer, offset)
     }
 
     fn is_still_at(&self, path: &Path) -> io::Result<bool> {
-        is_at(self, path)
+        self.is_at(path)
     }
 }
 
@@ -211,11 +224,11 @@ impl Disk for RealDisk {
     }
 
     fn create_file(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(open(OpenOptions::new().read(true).append(true).create_new(true), path)?))
+        Ok(OpenFile::new(open(OpenOptions::new().read(true).append(true).create_new(true), path)?)?)
     }
 
     fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(open(OpenOptions::new().read(true).append(true), path)?))
+        Ok(OpenFile::new(open(OpenOptions::new().read(true).append(true), path)?)?)
     }
 
     fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -275,7 +288,7 @@ impl Disk for RealDisk {
                 Ok(()) => {
                     file.set_len(0)?;
                     (&file).write_all(owner.as_bytes())?;
-                    return Ok(Locking::Taken(Arc::new(file)));
+                    return Ok(Locking::Taken(OpenFile::new(file)?));
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
                 Err(TryLockError::Error(error)) => return Err(error),

@@ -210,6 +210,11 @@ impl Ledger {
         self.state.is_some()
     }
 
+    /// Whether nobody else holds the durable state, so that nothing has to be copied to change it.
+    pub(super) fn has_state_to_itself(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| Arc::strong_count(state) == 1)
+    }
+
     pub(super) fn lock(&self) -> Arc<dyn Lock> {
         Arc::clone(&self.lock)
     }

@@ -1,7 +1,9 @@
 //! The recorder: a thread that makes what the engine decides durable, one group at a time.
 //!
-//! The engine keeps at most one group in flight and collects what it decides meanwhile into the next: group commit without a delay.
+//! The engine keeps at most one group in flight and collects what it decides meanwhile into the next: group commit without a delay. A group
+//! of which nothing has to be synced is not worth waking the thread for: whoever has it may [`record`](Recorder::record) it on the spot.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -49,10 +51,22 @@ pub enum SubmitError {
 
 #[derive(Debug)]
 enum Query {
-    Subscribe { run_id: Uuid, reply: oneshot::Sender<Option<Subscription>> },
-    Overview { reply: oneshot::Sender<Overview> },
-    Close { run_id: Uuid, reply: oneshot::Sender<Closing> },
-    CloseAll { reply: oneshot::Sender<Vec<oneshot::Receiver<()>>> },
+    Subscribe {
+        run_id: Uuid,
+        reply: oneshot::Sender<Option<Subscription>>,
+    },
+    Overview {
+        reply: oneshot::Sender<Overview>,
+    },
+    Close {
+        run_id: Uuid,
+        reply: oneshot::Sender<Closing>,
+    },
+    CloseAll {
+        reply: oneshot::Sender<Vec<oneshot::Receiver<()>>>,
+    },
+    /// Nothing is asked: something is to be repaired that was not when the thread looked last.
+    Repair,
 }
 
 type Closing = (Option<Place>, oneshot::Receiver<()>);
@@ -60,8 +74,16 @@ type Closing = (Option<Place>, oneshot::Receiver<()>);
 /// A handle on the recorder; the thread ends when the last one is dropped, after everything is written.
 #[derive(Debug, Clone)]
 pub struct Recorder {
+    committer: Shared,
     groups: mpsc::Sender<Group>,
     queries: mpsc::Sender<Query>,
+}
+
+/// Held by the thread while it works; [`Recorder::record`] never waits for it.
+type Shared = Arc<Mutex<Committer>>;
+
+fn lock(committer: &Shared) -> MutexGuard<'_, Committer> {
+    committer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Recorder {
@@ -80,15 +102,17 @@ impl Recorder {
             // Nobody waits for this one; when the engine does not keep up, it may be lost.
             Box::new(move |run_id, error| drop(notices.try_send(Report::CheckpointFailed { run_id, error }))),
         )?;
+        let committer = Arc::new(Mutex::new(committer));
+        let shared = Arc::clone(&committer);
         let clock = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .map_err(JournalError::io("record in", &root))?;
         std::thread::Builder::new()
             .name("recorder".into())
-            .spawn(move || clock.block_on(work(committer, next_group, next_query, reports)))
+            .spawn(move || clock.block_on(work(&shared, next_group, next_query, reports)))
             .map_err(JournalError::io("record in", &root))?;
-        Ok((Self { groups, queries }, told))
+        Ok((Self { committer, groups, queries }, told))
     }
 
     /// Hands a group over; never waits. A [`Report::Committed`] follows.
@@ -100,6 +124,24 @@ impl Recorder {
             mpsc::error::TrySendError::Full(group) => SubmitError::Busy(group),
             mpsc::error::TrySendError::Closed(group) => SubmitError::Gone(group),
         })
+    }
+
+    /// Records a group at once, on the thread of whoever asks, if that takes no longer than an append to the page cache: none of its runs is
+    /// to be synced, none is in trouble, and the thread is idle. No group may be in flight.
+    ///
+    /// # Errors
+    /// It is work for the thread; the group comes back.
+    pub fn record(&self, group: Group) -> Result<Committed, Group> {
+        let Ok(mut committer) = self.committer.try_lock() else { return Err(group) };
+        if !committer.is_quick(&group) {
+            return Err(group);
+        }
+        let committed = committer.commit_quickly(group);
+        if !committed.failed.is_empty() {
+            // Full, the thread will look anyway.
+            let _ = self.queries.try_send(Query::Repair);
+        }
+        Ok(committed)
     }
 
     /// A run from this moment on; `None` when it is not recorded here.
@@ -136,13 +178,13 @@ impl Recorder {
 }
 
 async fn work(
-    mut committer: Committer,
+    committer: &Shared,
     mut groups: mpsc::Receiver<Group>,
     mut queries: mpsc::Receiver<Query>,
     reports: mpsc::Sender<Report>,
 ) {
     loop {
-        let next_repair = committer.next_repair();
+        let next_repair = lock(committer).next_repair();
         let repair_due = async {
             match next_repair {
                 Some(time) => tokio::time::sleep_until(time.into()).await,
@@ -152,15 +194,16 @@ async fn work(
         tokio::select! {
             // Questions are few and quick; a busy engine must not starve them.
             biased;
-            Some(query) = queries.recv() => answer(&mut committer, query),
+            Some(query) = queries.recv() => answer(&mut lock(committer), query),
             Some(group) = groups.recv() => {
-                let committed = committer.commit(group);
+                let committed = lock(committer).commit(group);
                 if reports.send(Report::Committed(committed)).await.is_err() {
                     return;
                 }
             }
             () = repair_due => {
-                for run_id in committer.repair(Instant::now()) {
+                let writable = lock(committer).repair(Instant::now());
+                for run_id in writable {
                     if reports.send(Report::Writable { run_id }).await.is_err() {
                         return;
                     }
@@ -182,6 +225,7 @@ fn answer(committer: &mut Committer, query: Query) {
             let closing = committer.open_runs().into_iter().map(|run_id| close(committer, run_id).1).collect();
             drop(reply.send(closing));
         }
+        Query::Repair => {}
     }
 }
 

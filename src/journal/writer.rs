@@ -21,7 +21,7 @@ use super::replay::Place;
 use super::sync::Syncer;
 
 /// How many files are written before they are synced together.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 1024;
 /// Ending of a file that is not complete yet.
 pub(super) const UNFINISHED: &str = ".new";
 

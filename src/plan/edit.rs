@@ -82,14 +82,15 @@ impl Plan {
     /// The change does not fit; the plan is as it was.
     pub fn edit(&mut self, edit: &Edit) -> Result<Edit, EditError> {
         let place = |steps: &[Arc<Step>], id: &str| {
-            steps.iter().position(|step| step.step_id == id).ok_or_else(|| EditError::NoStep(id.to_owned()))
+            // What is taken out again was most often put in last.
+            steps.iter().rposition(|step| step.step_id == id).ok_or_else(|| EditError::NoStep(id.to_owned()))
         };
         match edit {
             Edit::Add { position, step } => {
                 if place(&self.steps, &step.step_id).is_ok() {
                     return Err(EditError::Taken(step.step_id.clone()));
                 }
-                self.steps.insert((*position).min(self.steps.len()), Arc::clone(step));
+                self.steps.insert(self.place_for(step, *position), Arc::clone(step));
                 Ok(Edit::Remove { step_id: step.step_id.clone() })
             }
             Edit::Remove { step_id } => {
@@ -127,34 +128,58 @@ impl Plan {
         inverse.reverse();
         Ok(inverse)
     }
+
+    /// Where a new step comes that is to stand at a position: what a run has made itself stands behind all that was written, and the steps of a
+    /// rollback behind everything.
+    pub fn place_for(&self, step: &Step, position: usize) -> usize {
+        match step.undoes() {
+            Some(_) => self.steps.len(),
+            None if step.generated.is_some() => position.min(self.own_steps()),
+            None => position.min(self.written()),
+        }
+    }
 }
 
-/// The changes that make one plan's steps into another's.
+/// The changes that make one plan's steps into another's. Instances come and go with what they were made for; what is told of them is only
+/// whether one that is in both has another definition. The steps of a rollback stay or go together.
 pub fn difference(from: &Plan, to: &Plan) -> Vec<Edit> {
     let there: HashMap<&str, &Arc<Step>> = to.steps.iter().map(|step| (step.step_id.as_str(), step)).collect();
     let here: HashMap<&str, &Arc<Step>> = from.steps.iter().map(|step| (step.step_id.as_str(), step)).collect();
     let mut edits = Vec::new();
+    let undoing = |plan: &Plan| -> Vec<String> {
+        plan.steps[plan.own_steps()..].iter().map(|step| step.step_id.clone()).collect()
+    };
+    let (undone, undoes) = (undoing(from), undoing(to));
+    let other_rollback = undone != undoes;
+    if other_rollback {
+        edits.extend(undone.into_iter().rev().map(|step_id| Edit::Remove { step_id }));
+    }
     for step in &from.steps {
         match there.get(step.step_id.as_str()) {
-            None => edits.push(Edit::Remove { step_id: step.step_id.clone() }),
+            _ if other_rollback && step.undoes().is_some() => {}
+            None if step.generated.is_none() => edits.push(Edit::Remove { step_id: step.step_id.clone() }),
             Some(other) if !Arc::ptr_eq(step, other) && step != *other => {
                 edits.push(Edit::Replace { step: Arc::clone(other) });
             }
-            Some(_) => {}
+            None | Some(_) => {}
         }
     }
     // What stays, in the order it has and in the order it is to have.
+    let (before, after) = (&from.steps[..from.written()], &to.steps[..to.written()]);
     let stays: Vec<&str> =
-        from.steps.iter().map(|step| step.step_id.as_str()).filter(|id| there.contains_key(id)).collect();
-    let wanted: Vec<&str> =
-        to.steps.iter().map(|step| step.step_id.as_str()).filter(|id| here.contains_key(id)).collect();
+        before.iter().map(|step| step.step_id.as_str()).filter(|id| there.contains_key(id)).collect();
+    let wanted: Vec<&str> = after.iter().map(|step| step.step_id.as_str()).filter(|id| here.contains_key(id)).collect();
     if let Some((position, steps)) = moved(&stays, &wanted) {
         edits.push(Edit::Reorder { position, steps: steps.iter().map(|id| (*id).to_owned()).collect() });
     }
-    for (position, step) in to.steps.iter().enumerate() {
+    for (position, step) in after.iter().enumerate() {
         if !here.contains_key(step.step_id.as_str()) {
             edits.push(Edit::Add { position, step: Arc::clone(step) });
         }
+    }
+    if other_rollback {
+        let steps = to.steps.iter().enumerate().skip(to.own_steps());
+        edits.extend(steps.map(|(position, step)| Edit::Add { position, step: Arc::clone(step) }));
     }
     edits
 }
@@ -179,9 +204,8 @@ pub struct FieldChange {
 
 /// Which fields differ between two definitions of a step.
 pub fn field_changes(before: &Step, after: &Step) -> Vec<FieldChange> {
-    let json = |step: &Step| serde_json::to_value(step).unwrap_or(Value::Null);
     let mut found = Vec::new();
-    compare("", &json(before), &json(after), &mut found);
+    compare("", &step_json(before), &step_json(after), &mut found);
     found
 }
 
@@ -202,8 +226,17 @@ fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<FieldChang
 
 /// A step with a JSON merge patch (RFC 7396) laid over it, as JSON: a field is removed by null. Not checked yet.
 pub fn patched(step: &Step, patch: &Value) -> Value {
-    let mut value = serde_json::to_value(step).unwrap_or(Value::Null);
+    let mut value = step_json(step);
     json_patch::merge(&mut value, patch);
+    value
+}
+
+/// A step as its author may write it: without what only a run says of the steps it makes itself.
+pub fn step_json(step: &Step) -> Value {
+    let mut value = serde_json::to_value(step).unwrap_or(Value::Null);
+    if let Value::Object(fields) = &mut value {
+        fields.remove("generated");
+    }
     value
 }
 
@@ -232,18 +265,40 @@ pub fn check_step(plan: &Plan, text: &str, defaults: bool, simulate: bool) -> Re
     }
     let own = serde_json::from_str::<Value>(text).ok();
     let id = own.as_ref().and_then(|step| step["step_id"].as_str()).unwrap_or_default();
-    let head = surroundings(plan, own.as_ref(), id, defaults);
-    let checked = super::load("step", &format!("{head}\n{text}\n]}}"));
+    let made = plan.steps[plan.written()..].iter().find(|step| step.step_id == id);
+    // An id that only a run can give is read as one that a plan can have, of the same length: every place stays what it is.
+    let stand_in = made.map(|_| id.replace('.', "_"));
+    let readable = stand_in.as_ref().map(|stand_in| text.replacen(&format!("\"{id}\""), &format!("\"{stand_in}\""), 1));
+    let id = stand_in.as_deref().unwrap_or(id);
+    let head = surroundings(plan, own.as_ref(), id, defaults, made.is_some());
+    let checked = super::load("step", &format!("{head}\n{}\n]}}", readable.as_deref().unwrap_or(text)));
     let before = head.len() + 1;
     let mut found: Vec<Diagnostic> =
         checked.diagnostics.into_iter().filter(Diagnostic::is_error).map(|one| one.inside(before, text)).collect();
     let step = checked.plan.as_ref().filter(|_| found.is_empty()).and_then(|plan| plan.steps.last()).cloned();
-    let Some(step) = step else {
+    let Some(mut step) = step else {
         if found.is_empty() {
             found.push(Diagnostic::error(0..text.len(), "this is not one step").inside(0, text));
         }
         return Err(found);
     };
+    if let Some(made) = made {
+        let of_the_whole = ["depends_on", "dependencies", "parallel_group", "foreach"];
+        let given =
+            |name: &&&str| own.as_ref().is_some_and(|own| own.get(**name).is_some_and(|value| !value.is_null()));
+        if let Some(name) = of_the_whole.iter().find(given) {
+            let message = format!("an instance has no `{name}` of its own: it belongs to the step as a whole");
+            return Err(vec![Diagnostic::error(0..text.len(), message).inside(0, text)]);
+        }
+        let own = Step::clone(&step);
+        step = Arc::new(Step {
+            step_id: made.step_id.clone(),
+            generated: made.generated.clone(),
+            foreach: None,
+            depends_on: made.depends_on.clone(),
+            ..own
+        });
+    }
     // What a run refuses a plan for, it refuses a step for.
     let alone = Plan { steps: vec![Arc::clone(&step)], ..headless(plan, defaults) };
     let unsupported = unsupported(&alone).into_iter().filter(|one| one.step.is_some()).map(|one| one.message);
@@ -262,7 +317,7 @@ fn headless(plan: &Plan, defaults: bool) -> Plan {
 }
 
 /// The text of the plan up to the place of its last step: of the other steps only those stand in it that the last one may name.
-fn surroundings(plan: &Plan, own: Option<&Value>, id: &str, defaults: bool) -> String {
+fn surroundings(plan: &Plan, own: Option<&Value>, id: &str, defaults: bool, instance: bool) -> String {
     let named: Vec<&str> = own
         .and_then(|step| step.get("depends_on").or_else(|| step.get("dependencies")))
         .and_then(Value::as_array)
@@ -270,16 +325,22 @@ fn surroundings(plan: &Plan, own: Option<&Value>, id: &str, defaults: bool) -> S
         .unwrap_or_default();
     // Expressions may name any step; they are rare, and then all of them stand there.
     let all = own.is_none_or(|step| step.get("when").is_some() || step.to_string().contains("{{"));
-    let stands = |step: &&Arc<Step>| step.step_id != id && (all || named.contains(&step.step_id.as_str()));
+    let stands = |step: &&Arc<Step>| {
+        step.step_id != id && step.generated.is_none() && (all || named.contains(&step.step_id.as_str()))
+    };
     let mut head = match serde_json::to_value(headless(plan, defaults)) {
         Ok(Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     };
     head.remove("steps");
+    if instance {
+        // So that `item` and `index` are known.
+        head.insert("defaults".into(), serde_json::json!({"foreach": []}));
+    }
     let mut text = Value::Object(head).to_string();
     text.pop();
     text.push_str(r#","steps":["#);
-    for step in plan.steps.iter().filter(stands) {
+    for step in plan.steps[..plan.written()].iter().filter(stands) {
         // Only the id counts; what it depends on may not stand here.
         text.push_str(&format!(r#"{{"step_id":"{}","run":"true"}},"#, step.step_id));
     }
@@ -406,7 +467,9 @@ mod tests {
             (r#"{"step_id": "n", "run": "1"}, {"step_id": "m", "run": "2"}"#, "after the end"),
             (r#"{"step_id": "n", "run": "1"}]}, {"#, "broken JSON"),
             (r#"{"step_id": "n", "agent_type": "nobody"}"#, "not bound"),
-            (r#"{"step_id": "n", "run": "1", "rollback": {"run": "x"}}"#, "cannot be honoured"),
+            (r#"{"step_id": "n", "run": "1", "hold": "{{ run }}"}"#, "cannot be honoured"),
+            (r#"{"step_id": "n", "run": "1", "rollback": {"agent_type": "nobody"}}"#, "the rollback of `n` wants"),
+            (r#"{"step_id": "n", "run": "1", "generated": {"kind": "rollback", "of": "a"}}"#, "`generated`"),
         ] {
             let found = check_step(&plan, text, true, false).expect_err(text);
             assert!(found.iter().any(|one| one.message.contains(says)), "{text}: {found:?}");

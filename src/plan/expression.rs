@@ -190,6 +190,8 @@ pub struct Names {
     pub steps: BTreeSet<String>,
     /// Steps are looked up by an expression or by a name in brackets: any may be meant.
     pub every_step: bool,
+    /// `item` or `index` is named, which only the instances of a `foreach` step have.
+    pub item: bool,
 }
 
 impl Names {
@@ -197,13 +199,13 @@ impl Names {
         self.any = true;
         for name in found.unwrap_or_default() {
             let mut parts = name.split('.');
-            if parts.next() == Some("steps") {
-                match parts.next() {
-                    Some(id) => {
-                        self.steps.insert(id.to_owned());
-                    }
+            match parts.next() {
+                Some("steps") => match parts.next() {
+                    Some(id) => drop(self.steps.insert(id.to_owned())),
                     None => self.every_step = true,
-                }
+                },
+                Some("item" | "index") => self.item = true,
+                _ => {}
             }
         }
     }
@@ -247,6 +249,14 @@ pub fn condition_names(text: &str) -> Names {
     names
 }
 
+/// The names in what a `foreach` says: an expression by itself, or any value with expressions in it.
+pub fn items_names(foreach: &serde_json::Value) -> Names {
+    match foreach {
+        serde_json::Value::String(text) if !is_template(text) => condition_names(text),
+        other => value_names(other),
+    }
+}
+
 /// The steps whose results a step's expressions use, in order, each once.
 pub fn references(step: &super::Step) -> Vec<String> {
     let mut names = step_names(step);
@@ -254,7 +264,7 @@ pub fn references(step: &super::Step) -> Vec<String> {
         names.take(expression_names(when));
     }
     if let Some(items) = step.foreach.as_deref() {
-        names.value(items);
+        names.steps.extend(items_names(items).steps);
     }
     names.steps.into_iter().collect()
 }

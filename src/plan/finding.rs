@@ -11,6 +11,8 @@ pub enum At {
     Agent(String),
     /// A step's action, by the step's position.
     Action(usize),
+    /// What undoes a step, by the step's position.
+    Rollback(usize),
     /// Something in a step's parameters: the step's position, and the names and places that lead there.
     Parameter(usize, Vec<String>),
 }
@@ -44,6 +46,7 @@ impl Document<'_> {
         match at {
             At::Agent(name) => self.get(self.get(0, "agents")?, name),
             At::Action(position) => self.of_step(*position, "action"),
+            At::Rollback(position) => self.of_step(*position, "rollback"),
             At::Parameter(position, path) => {
                 let mut node = self.of_step(*position, "parameters")?;
                 for part in path {

@@ -1,13 +1,17 @@
 //! In which order the steps of a plan may run.
 //!
 //! A plan in which no step names `depends_on` is a sequence of stages: neighbouring steps with the same `parallel_group` form one stage, and
-//! the next stage waits for all of it. Any `depends_on` makes the plan a graph. Both become the same structure: nodes, each with a
+//! the next stage waits for all of it. Any `depends_on` makes the plan a graph. The steps of a rollback, which stand behind the plan's own, are a
+//! chain beside that. All become the same structure: nodes, each with a
 //! number of predecessors that must be satisfied first. Between two wide stages stands a *barrier* node, so that a stage of a thousand after
 //! a stage of a thousand costs two thousand edges, not a million.
+//!
+//! The instances of a `foreach` step take its place: they wait for what it waits for, and it waits for them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use super::{Plan, Step};
+use super::{Generated, Plan, Step};
 
 /// The order of work of one plan. Nodes `0..step_count` are the plan's steps by position; later nodes are barriers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,6 +21,8 @@ pub struct Order {
     predecessors: Adjacency,
     /// By node: the steps of the longest chain of work that begins with it, itself included.
     chains: Vec<u32>,
+    /// By position behind the steps that were written: where the step stands that it was made for.
+    homes: Vec<u32>,
     is_graph: bool,
 }
 
@@ -85,11 +91,14 @@ impl Order {
     /// An unknown dependency or a cycle.
     pub fn with_places(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Result<Self, OrderError> {
         let is_graph = is_graph(plan);
-        let (nodes, edges) = if is_graph { graph_edges(plan, place)? } else { stage_edges(plan) };
+        let families = families(plan, &place);
+        let (mut nodes, mut edges) = if is_graph { graph_edges(plan, place)? } else { stage_edges(plan) };
+        let homes = stand_instances_before(&families, plan, &mut nodes, &mut edges);
+        edges.extend((plan.own_steps() as u32 + 1..plan.steps.len() as u32).map(|step| (step - 1, step)));
         let reversed: Vec<(u32, u32)> = edges.iter().map(|(from, to)| (*to, *from)).collect();
         let (successors, predecessors) = (Adjacency::new(nodes, &edges), Adjacency::new(nodes, &reversed));
         let chains = chains(plan.steps.len(), nodes, &successors, &predecessors);
-        let order = Self { step_count: plan.steps.len(), successors, predecessors, chains, is_graph };
+        let order = Self { step_count: plan.steps.len(), successors, predecessors, chains, homes, is_graph };
         match order.cycle() {
             Some(members) => {
                 Err(OrderError::Cycle(members.into_iter().map(|index| plan.steps[index].step_id.clone()).collect()))
@@ -108,6 +117,7 @@ impl Order {
             successors: circles.clone(),
             predecessors: circles,
             chains: vec![0; step_count],
+            homes: Vec::new(),
             is_graph: true,
         }
     }
@@ -140,6 +150,13 @@ impl Order {
     /// How many steps the longest chain of work has that begins with this step, itself included. Who starts the longest first ends soonest.
     pub fn chain(&self, step: usize) -> u32 {
         self.chains.get(step).copied().unwrap_or(0)
+    }
+
+    /// Where a step stands among those that were written: an instance where the step stands that it is an instance of.
+    pub fn home(&self, step: usize) -> usize {
+        let written = self.step_count - self.homes.len().min(self.step_count);
+        let made = step.checked_sub(written).and_then(|place| self.homes.get(place));
+        made.map_or(step, |home| *home as usize)
     }
 
     /// How many nodes must be satisfied before this one.
@@ -187,7 +204,9 @@ impl Order {
         if !self.is_graph {
             return None;
         }
-        find_cycles(self.step_count, &self.successors, &self.predecessors).into_iter().next()
+        let mut found = find_cycles(self.node_count(), &self.successors, &self.predecessors).into_iter().next()?;
+        found.retain(|node| !self.is_barrier(*node));
+        Some(found)
     }
 }
 
@@ -300,7 +319,7 @@ fn is_graph(plan: &Plan) -> bool {
 fn graph_edges(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Result<(usize, Vec<(u32, u32)>), OrderError> {
     let mut edges = Vec::with_capacity(plan.steps.len());
     let mut named: Vec<&String> = Vec::new();
-    for (index, step) in plan.steps.iter().enumerate() {
+    for (index, step) in plan.steps[..plan.written()].iter().enumerate() {
         named.clear();
         named.extend(step.depends_on.iter().flatten());
         named.sort_unstable();
@@ -322,7 +341,7 @@ fn stage_edges(plan: &Plan) -> (usize, Vec<(u32, u32)>) {
     let mut nodes = plan.steps.len();
     let mut edges = Vec::new();
     let mut previous: Option<std::ops::Range<usize>> = None;
-    for stage in stages(&plan.steps) {
+    for stage in stages(&plan.steps[..plan.written()]) {
         if let Some(before) = previous.replace(stage.clone()) {
             if before.len() == 1 || stage.len() == 1 {
                 edges.extend(before.flat_map(|from| stage.clone().map(move |to| (from as u32, to as u32))));
@@ -335,6 +354,65 @@ fn stage_edges(plan: &Plan) -> (usize, Vec<(u32, u32)>) {
         }
     }
     (nodes, edges)
+}
+
+/// The `foreach` steps that have instances, by position, and where those stand.
+pub fn families(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Vec<(usize, Range<usize>)> {
+    let mut found: Vec<(usize, Range<usize>)> = Vec::new();
+    let mut last: Option<&str> = None;
+    for (position, step) in plan.steps.iter().enumerate().skip(plan.written()) {
+        let Some(Generated::Instance { of, .. }) = &step.generated else {
+            last = None;
+            continue;
+        };
+        match found.last_mut() {
+            Some((_, instances)) if last == Some(of) && instances.end == position => instances.end += 1,
+            _ => found.extend(place(of).map(|parent| (parent, position..position + 1))),
+        }
+        last = Some(of);
+    }
+    found
+}
+
+/// Lets what leads to a `foreach` step lead to its instances, and those to the step. Gives the positions for which the steps behind those that
+/// were written have been made.
+fn stand_instances_before(
+    families: &[(usize, Range<usize>)],
+    plan: &Plan,
+    nodes: &mut usize,
+    edges: &mut Vec<(u32, u32)>,
+) -> Vec<u32> {
+    let written = plan.written();
+    let mut homes: Vec<u32> = (written..plan.steps.len()).map(|position| position as u32).collect();
+    if families.is_empty() {
+        return homes;
+    }
+    let mut family_of = vec![usize::MAX; *nodes];
+    for (family, (parent, instances)) in families.iter().enumerate() {
+        family_of[*parent] = family;
+        homes[instances.start - written..instances.end - written].fill(*parent as u32);
+    }
+    let mut leads: Vec<Vec<u32>> = vec![Vec::new(); families.len()];
+    edges.retain(|(from, to)| match family_of[*to as usize] {
+        usize::MAX => true,
+        family => {
+            leads[family].push(*from);
+            false
+        }
+    });
+    for ((parent, instances), mut leads) in families.iter().zip(leads) {
+        if leads.len() > 1 && instances.len() > 1 {
+            let barrier = *nodes as u32;
+            *nodes += 1;
+            edges.extend(leads.iter().map(|from| (*from, barrier)));
+            leads = vec![barrier];
+        }
+        for instance in instances.clone() {
+            edges.extend(leads.iter().map(|from| (*from, instance as u32)));
+            edges.push((instance as u32, *parent as u32));
+        }
+    }
+    homes
 }
 
 /// The stages of a sequence, as ranges of positions.
@@ -424,6 +502,38 @@ mod tests {
     }
 
     #[test]
+    fn instances_stand_between_what_their_step_waits_for_and_the_step() {
+        let with_instances = |mut steps: Vec<Step>, of: &str, count: u32| {
+            let each = steps.iter().find(|step| step.step_id == of).unwrap().clone();
+            steps.extend((0..count).map(|index| crate::plan::instance_of(&each, index)));
+            plan(steps)
+        };
+        // A list: two, then `t` beside another, then the last.
+        let list = vec![in_group("a", "g"), in_group("b", "g"), in_group("t", "h"), in_group("u", "h"), step("z")];
+        let order = Order::new(&with_instances(list, "t", 3)).unwrap();
+        assert_eq!(order.waits_for(2), [5, 6, 7]);
+        assert_eq!(order.waits_for(6), [0, 1]);
+        assert_eq!(order.waits_for(3), [0, 1], "what runs beside it waits for what it did");
+        assert_eq!(order.waits_for(4), [2, 3]);
+        assert_eq!(order.downstream(0), [2, 3, 4, 5, 6, 7]);
+        assert_eq!(order.downstream(6), [2, 4]);
+        assert_eq!((order.home(6), order.home(3)), (2, 3));
+        assert_eq!(order.chain(6), 3, "the instance, its step and the last");
+
+        // A graph with many before it and many of it: a barrier, and a circle through it is still told by its steps.
+        let wide: Vec<String> = (0..100).map(|n| format!("s{n}")).collect();
+        let names: Vec<&str> = wide.iter().map(String::as_str).collect();
+        let mut graph: Vec<Step> = wide.iter().map(|id| step(id)).collect();
+        graph.push(after("t", &names));
+        let order = Order::new(&with_instances(graph.clone(), "t", 100)).unwrap();
+        assert_eq!(edges(&order), 300);
+        assert_eq!(order.waits_for(150).len(), 100);
+        graph[0] = after("s0", &["t"]);
+        let Err(OrderError::Cycle(members)) = Order::new(&with_instances(graph, "t", 100)) else { panic!("no cycle") };
+        assert!(members.iter().all(|id| id.starts_with(['s', 't'])), "{members:?}");
+    }
+
+    #[test]
     fn any_dependency_makes_a_graph_and_groups_labels() {
         let order = Order::new(&plan(vec![
             in_group("a", "g"),
@@ -495,6 +605,24 @@ mod tests {
                 .collect();
         let order = Order::new(&plan(steps)).unwrap();
         assert_eq!(order.downstream(0).len(), 49_999);
+    }
+
+    #[test]
+    fn the_steps_of_a_rollback_are_a_chain_beside_the_others() {
+        for own in
+            [vec![step("a"), in_group("b", "g"), in_group("c", "g")], vec![after("a", &["b"]), step("b"), step("c")]]
+        {
+            let alone = Order::new(&plan(own.clone())).unwrap();
+            let undo = |step: &Step| {
+                Step { rollback: Some(Box::default()), ..step.clone() }.undoing(crate::plan::FailurePolicy::Fail)
+            };
+            let undoing: Vec<Step> = own.iter().rev().filter_map(undo).collect();
+            let order = Order::new(&plan(own.into_iter().chain(undoing).collect())).unwrap();
+            assert_eq!(order.is_graph(), alone.is_graph(), "they make no graph of a list");
+            assert!((0..3).all(|place| order.waits_for(place) == alone.waits_for(place)));
+            assert!((0..3).all(|place| order.downstream(place) == alone.downstream(place)), "and wait for nobody else");
+            assert_eq!([3, 4, 5].map(|place| order.waits_for(place)), [vec![], vec![3], vec![4]]);
+        }
     }
 
     #[test]

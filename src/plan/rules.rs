@@ -344,6 +344,12 @@ impl<'a> Check<'a, '_, '_> {
             match find("kind").map_or("", |kind| document.string(kind)) {
                 "http" => super::http::check(document, agent, self.report),
                 "mcp" => super::mcp::check(document, agent, self.report),
+                "wait" => {
+                    if let (Some(_), Some(until)) = (find("seconds"), find("until")) {
+                        let message = "a wait has `seconds` or `until`, not both".to_owned();
+                        self.error(until, message, "keep one of them", None);
+                    }
+                }
                 _ => {}
             }
             for node in agent..document.after(agent) {
@@ -355,7 +361,7 @@ impl<'a> Check<'a, '_, '_> {
     /// Every string of a step that is rendered. What is only carried or free for the author is not.
     fn expressions(&mut self, owner: NodeId, fields: &Fields) {
         let document = self.document;
-        if fields.when.is_none() && !self.templates {
+        if fields.when.is_none() && fields.foreach.is_none() && !self.templates {
             return;
         }
         let each = fields.foreach.or(self.default_fields.foreach).is_some();
@@ -363,10 +369,11 @@ impl<'a> Check<'a, '_, '_> {
             let name = document.string(key);
             if name == "when" {
                 self.when(value, each);
+            } else if name == "foreach" {
+                self.foreach(value);
             } else if !CARRIED.contains(&name) && !matches!(name, "metadata" | "step_config" | "step_id") {
-                let rows = !matches!(name, "rollback");
                 for node in value..document.after(value) {
-                    self.template(node, rows.then_some(each));
+                    self.template(node, Some(each));
                 }
             }
         }
@@ -382,6 +389,41 @@ impl<'a> Check<'a, '_, '_> {
                 self.mistake(node, &mistake, "the condition", help);
             }
         }
+    }
+
+    /// What the items are, an expression by itself or with expressions in it, is known before there is any item.
+    fn foreach(&mut self, node: NodeId) {
+        let document = self.document;
+        let whole = document.as_string(node).filter(|text| !expression::is_template(text));
+        match whole.map(expression::expression_names) {
+            Some(Ok(names)) => self.expression_names(node, names, Some(false)),
+            Some(Err(mistake)) => {
+                let help = "a list, or an expression that gives one".to_owned();
+                self.mistake(node, &mistake, "what the items are", Some(help));
+            }
+            None => (node..document.after(node)).for_each(|node| self.template(node, Some(false))),
+        }
+        for node in node..document.after(node) {
+            let Some(text) = document.as_string(node) else { continue };
+            let names = match whole {
+                Some(text) => expression::expression_names(text),
+                None => expression::template_names(text),
+            };
+            let secret = names.into_iter().flatten().find(|name| {
+                let variable = name.strip_prefix("vars.").and_then(|name| name.split('.').next());
+                variable.is_some_and(|variable| self.is_secret(variable))
+            });
+            if let Some(name) = secret {
+                let help = "name it where it is used: in `env` or `parameters`".to_owned();
+                self.unknown_name(node, &name, format!("`{name}` is secret, and items are written down"), Some(help));
+            }
+        }
+    }
+
+    fn is_secret(&self, variable: &str) -> bool {
+        let document = self.document;
+        let found = document.get(0, "variables").and_then(|all| document.get(all, variable));
+        found.and_then(|one| document.get(one, "secret")).is_some_and(|node| document.raw(node) == "true")
     }
 
     /// A string that may hold `{{ … }}`. `known` is given where all names are known: whether `foreach` adds some.

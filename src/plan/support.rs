@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::diagnostic::{Diagnostic, Report, visible};
 use super::expression::is_template;
 use super::json::{Document, NodeId};
-use super::{AgentSpec, CARRIED, FailurePolicy, Plan, Step, fields};
+use super::{AgentSpec, CARRIED, Plan, Step, fields};
 
 /// Something in a plan that this version cannot honour.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +48,6 @@ struct Row {
 /// Everything this version reads and does not honour.
 const TABLE: &[Row] = &[
     row("{{ }}", "does not render expressions in this field", true, Looks::Step(has_unrendered)),
-    row("foreach", "does not repeat a step for each item", true, Looks::Step(|step| step.foreach.is_some())),
-    row("rollback", "does not roll steps back", true, Looks::Step(|step| step.rollback.is_some())),
-    row("on_failure", "does not roll back", true, Looks::Step(|step| step.on_failure == Some(FailurePolicy::Rollback))),
-    row("on_failure", "does not roll back", true, Looks::Plan(|plan| plan.on_failure == Some(FailurePolicy::Rollback))),
     row("priority", "does not order runs by priority", false, Looks::Plan(|plan| plan.priority.is_some())),
 ];
 
@@ -83,7 +79,10 @@ impl Plan {
         if step.run.is_some() {
             return Some("command");
         }
-        let name = step.agent()?;
+        self.kind_named(step.agent()?)
+    }
+
+    fn kind_named(&self, name: &str) -> Option<&'static str> {
         match self.agents.get(name) {
             Some(spec) => Some(spec.kind()),
             None => KINDS_WITHOUT_ENTRY.into_iter().find(|kind| *kind == name),
@@ -91,7 +90,7 @@ impl Plan {
     }
 }
 
-/// A step that nobody would do.
+/// A step that nobody would do, or undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unbound {
     /// The step.
@@ -100,6 +99,8 @@ pub struct Unbound {
     pub position: usize,
     /// The agent it names, if it names one.
     pub agent: Option<String>,
+    /// Whether its rollback names it.
+    pub in_rollback: bool,
 }
 
 impl Unbound {
@@ -109,7 +110,8 @@ impl Unbound {
         match &self.agent {
             Some(agent) => {
                 let agent = visible(agent);
-                format!("step `{step}` wants the agent `{agent}`, which is not bound: {}", how_to_bind(&agent))
+                let who = if self.in_rollback { "the rollback of" } else { "step" };
+                format!("{who} `{step}` wants the agent `{agent}`, which is not bound: {}", how_to_bind(&agent))
             }
             None => format!("step `{step}` names no agent: add \"run\", or \"agent_type\" with an agent from `agents`"),
         }
@@ -125,14 +127,21 @@ fn how_to_bind(agent: &str) -> String {
 /// The steps whose agent is neither bound in `agents` nor of a kind that needs no entry. `run` refuses a plan that has any, unless it is
 /// told to simulate them.
 pub fn unbound_agents(plan: &Plan) -> Vec<Unbound> {
-    let steps = plan.steps.iter().enumerate().filter(|(_, step)| plan.agent_kind(step).is_none());
-    steps
-        .map(|(position, step)| Unbound {
+    let mut found = Vec::new();
+    for (position, step) in plan.steps.iter().enumerate() {
+        let unbound = |agent: Option<&str>, in_rollback| Unbound {
             step: step.step_id.clone(),
             position,
-            agent: step.agent().map(str::to_owned),
-        })
-        .collect()
+            agent: agent.map(str::to_owned),
+            in_rollback,
+        };
+        if plan.agent_kind(step).is_none() {
+            found.push(unbound(step.agent(), false));
+        }
+        let undoes = step.rollback.as_deref().and_then(|action| action.agent_type.as_deref());
+        found.extend(undoes.filter(|name| plan.kind_named(name).is_none()).map(|name| unbound(Some(name), true)));
+    }
+    found
 }
 
 /// One line for each agent that is not bound, with the steps that want it; empty when all are bound.
@@ -222,7 +231,10 @@ impl Row {
 
 /// Expressions where nothing renders them: a step is found by its name and its agent before it has values.
 fn has_unrendered(step: &Step) -> bool {
-    [&step.name, &step.agent_type, &step.agent_name].into_iter().any(|field| field.as_deref().is_some_and(is_template))
+    let undoes = step.rollback.as_deref().map_or(&None, |action| &action.agent_type);
+    [&step.name, &step.agent_type, &step.agent_name, undoes]
+        .into_iter()
+        .any(|field| field.as_deref().is_some_and(is_template))
         || step.hold.as_ref().and_then(super::Hold::reason).is_some_and(is_template)
 }
 
@@ -281,6 +293,11 @@ fn report_unbound(
     for group in by_agent(&unbound) {
         let [first, others @ ..] = group.as_slice() else { continue };
         let place = |one: &Unbound| {
+            if one.in_rollback {
+                let rollback = locate(one.position, "rollback");
+                let name = rollback.and_then(|rollback| document.get(rollback, "agent_type"));
+                return document.span(name.or(rollback).unwrap_or(0));
+            }
             let name = locate(one.position, "agent_name").or_else(|| locate(one.position, "agent_type"));
             let node = name.or_else(|| locate(one.position, "action"));
             document.span(node.or_else(|| steps.get(one.position).copied()).unwrap_or(0))

@@ -220,7 +220,7 @@ pub enum FailurePolicy {
     Fail,
     /// What does not depend on the failed step goes on; the run fails when nothing more can run.
     Continue,
-    /// The completed steps' `rollback` actions run in reverse order; then the run fails.
+    /// When the steps that are running have ended, the completed steps' `rollback` actions run in reverse order; then the run fails.
     Rollback,
 }
 
@@ -342,6 +342,28 @@ pub struct Step {
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub tools: Option<Box<Value>>,
+    /// Set on a step that a run has made itself; no plan file may say it. Such steps stand behind all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub generated: Option<Generated>,
+}
+
+/// What a step was made for that no plan has written. Its id contains a `.`, which the ids in plans cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Generated {
+    /// It undoes what a step has done.
+    Rollback {
+        /// Which step.
+        of: String,
+    },
+    /// It does the work of a `foreach` step for one of its items.
+    Instance {
+        /// Which step.
+        of: String,
+        /// Which item, from 0.
+        index: u32,
+    },
 }
 
 /// Reads a list into just the memory it needs: a plan may hold a hundred thousand of them, most with one or two names.
@@ -427,7 +449,7 @@ pub struct QualityGate {
     pub quality_dimensions: Vec<String>,
 }
 
-/// What undoes a step: a shell line, or an agent's action.
+/// What undoes a step: a shell line, or an agent's action. A command runs where the step's did, and also gets what the step's `env` says.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackAction {
@@ -449,10 +471,20 @@ pub struct RollbackAction {
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"pattern": ENV_PATTERN}))]
     pub env: BTreeMap<String, String>,
-    /// Time limit, in seconds.
+    /// Time limit of one attempt, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = MAX_SECONDS), extend("exclusiveMinimum" = 0))]
     pub timeout_seconds: Option<f64>,
+    /// How many more attempts follow a failed one by themselves; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_RETRIES))]
+    pub max_retries: Option<u32>,
+    /// How long to wait between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Box<RetryPolicy>>,
+    /// Running it twice does no harm: after a crash it is run again by itself.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "std::ops::Not::not")]
+    pub idempotent: bool,
 }
 
 /// How many attempts run at once when the plan does not say.
@@ -473,6 +505,36 @@ impl Step {
             name agent_type agent_name action parameters run env working_dir depends_on parallel_group when foreach
             hold timeout_seconds max_retries retry idempotent priority pool on_failure quality_gate rollback metadata
             step_type step_index assigned_capability status retry_count result expected_output tools
+        }
+    }
+
+    /// The step that undoes this one, if the plan says how: `on_failure` is what holds for it.
+    pub fn undoing(&self, on_failure: FailurePolicy) -> Option<Step> {
+        let action = self.rollback.as_deref()?;
+        let env = self.env.iter().chain(&action.env).map(|(name, value)| (name.clone(), value.clone()));
+        Some(Step {
+            step_id: format!("rollback.{}", self.step_id),
+            agent_type: action.agent_type.clone(),
+            action: action.action.clone(),
+            parameters: action.parameters.clone(),
+            run: action.run.clone(),
+            env: env.collect(),
+            working_dir: self.working_dir.clone(),
+            timeout_seconds: action.timeout_seconds,
+            max_retries: action.max_retries,
+            retry: action.retry.clone(),
+            idempotent: action.idempotent,
+            on_failure: Some(on_failure),
+            generated: Some(Generated::Rollback { of: self.step_id.clone() }),
+            ..Step::default()
+        })
+    }
+
+    /// The step that this one undoes; `None` for every step but those of a rollback.
+    pub fn undoes(&self) -> Option<&str> {
+        match &self.generated {
+            Some(Generated::Rollback { of }) => Some(of),
+            Some(Generated::Instance { .. }) | None => None,
         }
     }
 
@@ -511,7 +573,28 @@ impl Hold {
     }
 }
 
+impl RollbackAction {
+    /// What is done, on one line: the command, or what its agent is to do.
+    pub fn in_words(&self) -> String {
+        match (&self.run, &self.agent_type, &self.action) {
+            (Some(run), ..) => run.clone(),
+            (None, Some(agent), Some(action)) => format!("{agent}: {action}"),
+            (None, agent, action) => agent.clone().or_else(|| action.clone()).unwrap_or_default(),
+        }
+    }
+}
+
 impl Plan {
+    /// How many steps somebody has written. They stand before those that a run has made itself.
+    pub fn written(&self) -> usize {
+        self.steps.partition_point(|step| step.generated.is_none())
+    }
+
+    /// How many of the steps are not those of a rollback, which stand behind all others.
+    pub fn own_steps(&self) -> usize {
+        self.steps.len() - self.steps.iter().rev().take_while(|step| step.undoes().is_some()).count()
+    }
+
     /// The position of a step in the list.
     pub fn position(&self, step_id: &str) -> Option<usize> {
         self.steps.iter().position(|step| step.step_id == step_id)

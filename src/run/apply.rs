@@ -8,14 +8,15 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
-use crate::plan::FailurePolicy;
 use crate::plan::order::Order;
+use crate::plan::{FailurePolicy, Generated, Step, asks_before_expanding};
 
+use super::instances::{Definitions, Families};
 use super::places::Places;
 use super::{
-    Answered, Asked, Attempt, ByHand, CheckpointCause, CheckpointMark, Event, GateDecision, HoldState, Intervention,
-    InterventionStatus, PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState, RunStatus,
-    Signature, Skip, StepState, StepStatus, StopReason, Then, queue::Queue, state::Index,
+    Answered, Asked, Attempt, ByHand, CheckpointCause, CheckpointMark, Event, Expansion, GateDecision, HoldState,
+    Intervention, InterventionStatus, PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState,
+    RunStatus, Signature, Skip, StepState, StepStatus, StopReason, Then, queue::Queue, state::Index,
 };
 
 impl RunState {
@@ -46,7 +47,12 @@ impl RunState {
                 self.answer_failures();
                 self.enter_status(RunStatus::Running, time);
             }
-            Event::RunReopened => self.reopen(time),
+            Event::RunReopened => {
+                if self.rollback.take().is_some() {
+                    self.drop_rollback(time);
+                }
+                self.reopen(time);
+            }
             Event::CancelRequested { .. } => self.cancelling = true,
             Event::RunTimedOut => self.timed_out = true,
             Event::RunCompleted => self.end(RunStatus::Completed, seq, time),
@@ -59,6 +65,17 @@ impl RunState {
                 self.cancelling = false;
                 self.stand_down(time);
                 self.end(RunStatus::Cancelled, seq, time);
+            }
+            Event::RollbackStarted { steps, rollback } => self.start_rollback(steps, rollback, time),
+            Event::RollbackEnded { undone, ends, error } => {
+                for step in undone {
+                    self.with(step, time, StepState::undo);
+                }
+                if let Some(rollback) = &mut self.rollback {
+                    rollback.ends = *ends;
+                    rollback.over = true;
+                }
+                self.error = Some(error.clone());
             }
             Event::StepHeld { step, .. } => self.with(step, time, |step| step.status = StepStatus::Held),
             Event::HoldReleased { step, user, uid, released } => self.with(step, time, |step| {
@@ -79,9 +96,28 @@ impl RunState {
                 step.hold = Some(Box::new(HoldState { set: Some(false), ..HoldState::default() }));
             }),
             Event::ConditionMet { step } => self.with(step, time, |step| step.condition_met = true),
+            Event::StepExpanded { step, items } => {
+                if let Some(position) = self.position(step) {
+                    let expansion = Expansion { seq, items: items.as_ref().clone() };
+                    self.expand(vec![(position, Some(Arc::new(expansion)))], &Definitions::Fresh);
+                }
+            }
+            Event::StepConcluded { step, then, error } => {
+                self.with(step, time, |step| {
+                    step.follow(then);
+                    step.rolled_back = false;
+                    step.error = error.as_deref().map(Box::from);
+                });
+                self.mark(seq, time, CheckpointCause::Step, self.position(step));
+            }
+            Event::InstancesRemoved { steps } => {
+                let of = steps.iter().filter_map(|step| Some((self.position(step)?, None)));
+                self.expand(of.collect(), &Definitions::Fresh);
+            }
             Event::AttemptStarted { step, attempt, digest, input, due } => self.with(step, time, |step| {
                 step.status = StepStatus::Running;
                 step.due = None;
+                step.rolled_back = false;
                 step.last_attempt = step.last_attempt.max(*attempt);
                 step.attempts.push(Arc::new(Attempt {
                     number: *attempt,
@@ -176,7 +212,7 @@ impl RunState {
             }
             Event::StepQueued { step } => {
                 // It was asked for by name: that is worth more than its condition.
-                let conditional = self.step(step).is_some_and(|(definition, _)| definition.when.is_some());
+                let conditional = self.step(step).is_some_and(|(definition, _)| asks_before_expanding(definition));
                 self.with(step, time, |step| {
                     step.queue();
                     step.condition_met = conditional;
@@ -184,19 +220,14 @@ impl RunState {
             }
             Event::StepsReset { steps } => {
                 for step in steps {
-                    self.with(step, time, |step| {
-                        step.queue();
-                        if let Some(hold) = &mut step.hold {
-                            hold.released = false;
-                            hold.signed.clear();
-                        }
-                    });
+                    self.with(step, time, StepState::begin_anew);
                 }
             }
             Event::StepSkipped { step, why, user, reason } => {
                 self.with(step, time, |step| {
                     step.clear_verdict();
                     step.status = StepStatus::Skipped;
+                    step.rolled_back = false;
                     step.skip = Some(Box::new(Skip { why: *why, user: user.clone(), reason: reason.clone() }));
                 });
                 self.mark(seq, time, CheckpointCause::Step, self.position(step));
@@ -205,13 +236,21 @@ impl RunState {
                 self.with(step, time, |step| {
                     step.clear_verdict();
                     step.status = StepStatus::Completed;
+                    step.rolled_back = false;
                     step.by_hand = Some(ByHand { user: user.clone(), result: result.clone() });
                 });
                 self.mark(seq, time, CheckpointCause::Step, self.position(step));
             }
             Event::MaxParallelSet { value } => self.options.max_parallel = *value,
             Event::PlanChanged(change) => self.change_plan(change, time),
-            Event::Restored { steps, .. } => {
+            Event::Restored { steps, rollback, instances, .. } => {
+                self.rollback.clone_from(rollback);
+                if self.rolling_back != rollback.is_some() {
+                    self.rolling_back = rollback.is_some();
+                    self.reorder();
+                }
+                let expansions = self.other_expansions(steps);
+                self.expand(expansions, &Definitions::Given(instances));
                 for (id, state) in steps {
                     if let Some(position) = self.position(id) {
                         let before = self.leave(position);
@@ -229,6 +268,8 @@ impl RunState {
                 self.interventions.push(Arc::new(intervention.as_ref().clone()));
             }
             Event::InterventionUndone { intervention_id, by, again, steps, max_parallel } => {
+                let expansions = self.other_expansions(steps);
+                self.expand(expansions, &Definitions::AsRemoved);
                 for (id, was) in steps {
                     self.with(id, time, |step| step.put_back(was));
                 }
@@ -249,7 +290,9 @@ impl RunState {
                     let found = Arc::make_mut(found);
                     found.status = *status;
                     found.error.clone_from(error);
-                    found.inverse.clone_from(inverse);
+                    if inverse.is_some() {
+                        found.inverse.clone_from(inverse);
+                    }
                     if spent_id(found).is_none()
                         && let Some(id) = &found.command_id
                     {
@@ -297,9 +340,12 @@ impl RunState {
         self.steps.resize(self.plan.steps.len(), StepState::default());
         let command_ids = std::mem::take(&mut self.index.command_ids);
         let queue = Queue::new(&self.plan);
-        self.index = Index { order: Arc::new(order), places, unmet, released, command_ids, queue, ..Index::default() };
+        let families = Families::of(&self.plan, &places);
+        let order = Arc::new(order);
+        self.index = Index { order, places, families, unmet, released, command_ids, queue, ..Index::default() };
         for position in 0..self.steps.len() {
             self.index.counts.add(self.steps[position].status);
+            self.index.families.count(position, self.steps[position].status);
             self.join(position);
         }
         for position in 0..self.steps.len() {
@@ -308,7 +354,7 @@ impl RunState {
     }
 
     /// The run ends: a step that waited for its back-off will not be tried again; one at its hold point has not started.
-    fn stand_down(&mut self, time: DateTime<Utc>) {
+    pub(super) fn stand_down(&mut self, time: DateTime<Utc>) {
         let mut waiting: Vec<usize> = self.index.queue.waiting().collect();
         waiting.extend(&self.index.waiting_blocked);
         let held: Vec<usize> = self.index.held.iter().copied().collect();
@@ -339,6 +385,9 @@ impl RunState {
     fn end(&mut self, status: RunStatus, seq: u64, time: DateTime<Utc>) {
         self.enter_status(status, time);
         self.ended_at = Some(time);
+        if std::mem::take(&mut self.rolling_back) {
+            self.reorder();
+        }
         self.mark(seq, time, CheckpointCause::Ended, None);
     }
 
@@ -367,17 +416,18 @@ impl RunState {
         if !self.index.unanswered.is_empty() {
             return;
         }
-        for position in &self.index.failed {
-            let step = &mut self.steps[*position];
+        let failed: Vec<usize> = self.index.failed.iter().copied().filter(|one| self.takes_part(*one)).collect();
+        for position in failed {
+            let step = &mut self.steps[position];
             if step.asks_when_failed() {
                 step.unanswered = true;
-                self.index.unanswered.insert(*position);
+                self.index.unanswered.insert(position);
             }
         }
     }
 
     /// An operator lets the run go on past its failures.
-    fn answer_failures(&mut self) {
+    pub(super) fn answer_failures(&mut self) {
         let mut flagged = std::mem::take(&mut self.index.unanswered);
         flagged.append(&mut self.index.fatal);
         for position in flagged {
@@ -412,8 +462,7 @@ impl RunState {
         match step.status {
             StepStatus::Pending => {
                 index.queue.remove_ready(definition, &index.order, position);
-                index.at_hold.remove(&position);
-                index.at_condition.remove(&position);
+                index.delist(position);
             }
             StepStatus::Held => {
                 index.held.remove(&position);
@@ -447,17 +496,20 @@ impl RunState {
     }
 
     pub(super) fn enter(&mut self, position: usize, before: StepStatus) {
-        self.index.counts.moved(before, self.steps[position].status);
+        let status = self.steps[position].status;
+        self.index.counts.moved(before, status);
+        self.index.families.moved(position, before, status);
         self.join(position);
         self.sync_release(position);
     }
 
     fn join(&mut self, position: usize) {
+        let has_turn = self.index.unmet[position] == 0 && self.takes_part(position);
         let (definition, step) = (&self.plan.steps[position], &self.steps[position]);
         let index = &mut self.index;
         match step.status {
             StepStatus::Pending => {
-                if index.unmet[position] == 0 {
+                if has_turn {
                     self.enlist(position);
                 }
             }
@@ -471,7 +523,7 @@ impl RunState {
                 }
                 index.queue.began(definition);
             }
-            StepStatus::Waiting if index.unmet[position] == 0 => {
+            StepStatus::Waiting if has_turn => {
                 index.queue.add_waiting(definition, step.due.unwrap_or_default(), position);
             }
             StepStatus::Waiting => {
@@ -487,7 +539,7 @@ impl RunState {
                 index.failed.insert(position);
                 if step.unanswered {
                     match step.failed_with {
-                        Some(FailurePolicy::Fail) => index.fatal.insert(position),
+                        Some(FailurePolicy::Fail | FailurePolicy::Rollback) => index.fatal.insert(position),
                         _ => index.unanswered.insert(position),
                     };
                 }
@@ -510,7 +562,7 @@ impl RunState {
 
     /// Whether the step itself no longer holds up what waits for it.
     fn is_passed(&self, position: usize) -> bool {
-        self.steps[position].lets_pass(&self.index.order)
+        self.steps[position].lets_pass(&self.plan.steps[position], &self.index.order)
     }
 
     /// Carries a node's release, or its end, on to what waits for it. Not recursive: a chain of skipped steps may be as long as the plan.
@@ -537,24 +589,29 @@ impl RunState {
 
     /// A pending step waits for nothing any more: it may start, or is to be signed off first.
     fn enlist(&mut self, position: usize) {
-        if self.plan.steps[position].when.is_some() && !self.steps[position].condition_met {
+        let (definition, step) = (&self.plan.steps[position], &self.steps[position]);
+        if step.expansion.is_some() {
+            self.index.at_end.insert(position);
+        } else if !step.condition_met && asks_before_expanding(definition) {
             self.index.at_condition.insert(position);
         } else if self.is_hold_point(position) {
             self.index.at_hold.insert(position);
+        } else if definition.foreach.is_some() {
+            self.index.at_foreach.insert(position);
         } else {
             let index = &mut self.index;
-            index.queue.add_ready(&self.plan.steps[position], &index.order, position);
+            index.queue.add_ready(definition, &index.order, position);
         }
     }
 
     fn move_ready(&mut self, position: usize, released: bool) {
+        let released = released && self.takes_part(position);
         let (index, definition, step) = (&mut self.index, &self.plan.steps[position], &self.steps[position]);
         match (step.status, released) {
             (StepStatus::Pending, true) => self.enlist(position),
             (StepStatus::Pending, false) => {
                 index.queue.remove_ready(definition, &index.order, position);
-                index.at_hold.remove(&position);
-                index.at_condition.remove(&position);
+                index.delist(position);
             }
             (StepStatus::Waiting, true) => {
                 index.waiting_blocked.remove(&position);
@@ -565,6 +622,15 @@ impl RunState {
                 index.waiting_blocked.insert(position);
             }
             _ => {}
+        }
+    }
+}
+
+impl Index {
+    /// A pending step waits again for something, or is not pending any more.
+    fn delist(&mut self, position: usize) {
+        for set in [&mut self.at_hold, &mut self.at_condition, &mut self.at_foreach, &mut self.at_end] {
+            set.remove(&position);
         }
     }
 }
@@ -580,11 +646,13 @@ impl StepState {
     }
 
     /// Whether the step no longer holds up what waits for it.
-    pub(super) fn lets_pass(&self, order: &Order) -> bool {
+    pub(super) fn lets_pass(&self, definition: &Step, order: &Order) -> bool {
         // In a list the steps follow each other but do not need each other: with `continue` the next stage goes on past a failure. In a
-        // graph, what depends on the failed step stays blocked.
-        let passed_over =
-            self.status == StepStatus::Failed && self.failed_with == Some(FailurePolicy::Continue) && !order.is_graph();
+        // graph, what depends on the failed step stays blocked. A `foreach` step looks at what has become of its instances itself.
+        let is_instance = matches!(definition.generated, Some(Generated::Instance { .. }));
+        let passed_over = self.status == StepStatus::Failed
+            && self.failed_with == Some(FailurePolicy::Continue)
+            && (is_instance || !order.is_graph());
         self.status.is_satisfied() || passed_over
     }
 
@@ -630,6 +698,21 @@ impl StepState {
         };
     }
 
+    /// Runs again as if it never had, but for its attempts: what was signed off before is to be signed off again.
+    fn begin_anew(&mut self) {
+        self.queue();
+        if let Some(hold) = &mut self.hold {
+            hold.released = false;
+            hold.signed.clear();
+        }
+    }
+
+    /// What it did is undone.
+    pub(super) fn undo(&mut self) {
+        self.begin_anew();
+        self.rolled_back = true;
+    }
+
     fn queue(&mut self) {
         self.clear_verdict();
         self.retries = 0;
@@ -638,7 +721,7 @@ impl StepState {
         self.status = StepStatus::Pending;
     }
 
-    fn clear_verdict(&mut self) {
+    pub(super) fn clear_verdict(&mut self) {
         // Whoever took the step into their hands did not take the result as it was.
         if self.status == StepStatus::InReview
             && let Some(review) = self.reviews.last_mut()
@@ -646,6 +729,7 @@ impl StepState {
             review.status = Some(ReviewStatus::Rejected);
         }
         self.due = None;
+        self.error = None;
         self.skip = None;
         self.by_hand = None;
         self.failed_with = None;

@@ -10,8 +10,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::plan::order::{Order, OrderError, stages};
-use crate::plan::{Diagnostic, Edit, FieldChange, Plan, Step, check_step, difference, field_changes, moved, patched};
+use crate::plan::{
+    Diagnostic, Edit, FieldChange, Generated, Plan, Step, check_step, difference, field_changes, moved, patched,
+};
 
+use super::instances::Definitions;
 use super::intervene::{Asker, Decision, refuse};
 use super::{
     ChangeCause, Command, Event, Fork, InterventionStatus, Place, PlanChange, PlanVersion, Rejection, RejectionCode,
@@ -49,20 +52,30 @@ impl RunState {
     }
 
     fn restructure(&mut self, change: &PlanChange, time: DateTime<Utc>) {
-        if self.step_names.is_empty() {
-            self.step_names = self.plan.steps.iter().map(|step| step.step_id.clone()).collect();
-        }
+        // A step that goes takes its instances with it.
+        let gone = change.edits.iter().filter_map(|edit| match edit {
+            Edit::Remove { step_id } => {
+                let position = self.position(step_id)?;
+                self.steps[position].expansion.is_some().then_some((position, None))
+            }
+            _ => None,
+        });
+        self.expand(gone.collect(), &Definitions::Fresh);
+        self.name_steps();
         let mut places = std::mem::take(&mut self.index.places);
         for edit in &change.edits {
+            let place = match edit {
+                Edit::Add { position, step } => self.plan.place_for(step, *position),
+                _ => 0,
+            };
             let Ok(inverse) = Arc::make_mut(&mut self.plan).edit(edit) else { continue };
             match (edit, inverse) {
-                (Edit::Add { position, step }, _) => {
-                    let position = (*position).min(self.steps.len());
+                (Edit::Add { step, .. }, _) => {
                     let state =
                         change.states.iter().find(|(id, _)| *id == step.step_id).map(|(_, state)| state.clone());
-                    self.steps.insert(position, state.unwrap_or_default());
+                    self.steps.insert(place, state.unwrap_or_default());
                     self.removed.remove(&step.step_id);
-                    if places.insert(position, &step.step_id) {
+                    if places.insert(place, &step.step_id) {
                         self.step_names.push(step.step_id.clone());
                     }
                 }
@@ -99,6 +112,13 @@ impl RunState {
             let before = self.leave(position);
             self.leave_lost_hold(position, time);
             self.enter(position, before);
+        }
+    }
+
+    /// From now on a step's number is not its place any more.
+    pub(super) fn name_steps(&mut self) {
+        if self.step_names.is_empty() {
+            self.step_names = self.plan.steps.iter().map(|step| step.step_id.clone()).collect();
         }
     }
 
@@ -163,14 +183,21 @@ impl Asker<'_> {
             Place::Before(neighbour) => (Some(self.target_of(neighbour)?), false),
             Place::End => (None, true),
         };
-        let mut position = neighbour.map_or(plan.steps.len(), |place| place + usize::from(after));
+        if let Some(neighbour) = neighbour {
+            self.refuse_instance(
+                neighbour,
+                "and what stands beside it is an instance too",
+                "put it beside `{parent}`",
+            )?;
+        }
+        let mut position = neighbour.map_or(plan.written(), |place| place + usize::from(after));
         let mut edits = Vec::new();
         if let Some(neighbour) = neighbour {
             if is_graph {
                 edits = wired(plan, &mut step, neighbour, after, rewire);
             } else if step.parallel_group.is_none() || step.parallel_group != plan.steps[neighbour].parallel_group {
                 // After a step that runs beside others is after all of them: put between them it would tear their stage apart.
-                let stage = stages(&plan.steps).into_iter().find(|stage| stage.contains(&neighbour));
+                let stage = stages(&plan.steps[..plan.written()]).into_iter().find(|stage| stage.contains(&neighbour));
                 position = stage.map_or(position, |stage| if after { stage.end } else { stage.start });
             }
         }
@@ -181,7 +208,8 @@ impl Asker<'_> {
     pub(super) fn remove(&self, id: &str) -> Decision {
         let target = self.target(id)?;
         let plan = &self.state.plan;
-        if plan.steps.len() == 1 {
+        self.refuse_instance(target.position, "which has one for each of its items", "skip it")?;
+        if plan.written() == 1 {
             return Err(refuse(format!("`{id}` is the plan's only step")).possible("skip it, or cancel the run"));
         }
         let mut edits = Vec::new();
@@ -213,7 +241,9 @@ impl Asker<'_> {
             if !seen.insert(id) {
                 return Err(invalid(format!("`{id}` is named twice")).possible("name each step once"));
             }
-            places.push(self.target_of(id)?);
+            let place = self.target_of(id)?;
+            self.refuse_instance(place, "which has them in the order of its items", "move `{parent}`")?;
+            places.push(place);
         }
         if places.len() < 2 {
             return Err(
@@ -221,7 +251,7 @@ impl Asker<'_> {
             );
         }
         places.sort_unstable();
-        let before: Vec<&str> = plan.steps.iter().map(|step| step.step_id.as_str()).collect();
+        let before: Vec<&str> = plan.steps[..plan.written()].iter().map(|step| step.step_id.as_str()).collect();
         let mut after = before.clone();
         for (place, id) in places.iter().zip(ids) {
             after[*place] = id;
@@ -236,11 +266,13 @@ impl Asker<'_> {
 
     pub(super) fn use_version(&self, version: u64) -> Decision {
         let state = self.state;
-        let Some(plan) = state.plan_at(version) else {
+        let Some(plan) = state.whole_plan_at(version) else {
             return Err(Rejection::new(RejectionCode::NotFound, format!("the plan has no version {version}"))
                 .possible(format!("it has the versions 1 to {}", state.plan_version)));
         };
-        let edits = difference(&state.plan, &plan);
+        // The steps of a rollback come and go by themselves.
+        let plan = Plan { steps: plan.steps[..plan.own_steps()].to_vec(), ..plan };
+        let edits = difference(&state.own_plan(), &plan);
         if edits.is_empty() {
             return Err(
                 refuse(format!("the plan is as it was in version {version}")).possible("choose another version")
@@ -252,6 +284,7 @@ impl Asker<'_> {
     /// Makes a change of the plan, if the whole plan that it gives keeps the rules and nothing of it was overtaken by what ran.
     pub(super) fn change(&self, cause: ChangeCause, edits: Vec<Edit>) -> Decision {
         self.refuse_while_cancelling()?;
+        self.refuse_while_rolling_back("its plan is not changed now")?;
         let state = self.state;
         // Taking the last open step out completes a run at once; that must not be the end of undoing it.
         let takes_back = matches!(cause, ChangeCause::Undo { .. } | ChangeCause::UseVersion { .. });
@@ -273,8 +306,11 @@ impl Asker<'_> {
         let mut plan = self.state.plan.as_ref().clone();
         let inverse = plan.edit_all(&edits).map_err(|error| overtaken(&error))?;
         let states = self.states_of_added(&edits, cause);
+        // Whoever changes the plan of a run that has ended opens it again, and that takes the steps of a rollback out.
+        let reopens = self.state.status.is_ended() && !matches!(cause, ChangeCause::Restore { .. });
+        let taken_out = reopens && self.state.rollback.is_some();
         let change = PlanChange {
-            version: self.state.plan_version + 1,
+            version: self.state.plan_version + 1 + u64::from(taken_out),
             cause,
             user: self.request.user.clone(),
             reason: self.request.reason.clone(),
@@ -294,18 +330,18 @@ impl Asker<'_> {
             Edit::Replace { step } => {
                 let id = &step.step_id;
                 // What it waits for says nothing about work that is done: only a dependency that was removed from under it.
-                match found(id).map(|step| step.status) {
-                    Some(status) if is_settled(status) => {
+                match found(id) {
+                    Some(there) if is_settled(there) => {
                         let inherits = state.step(id).is_some_and(|(before, _)| {
                             Step { depends_on: step.depends_on.clone(), ..before.as_ref().clone() } == *step.as_ref()
                         });
-                        if inherits { Ok(()) } else { Err(too_late(id, "changed", status)) }
+                        if inherits { Ok(()) } else { Err(too_late(id, "changed", there)) }
                     }
                     _ => Ok(()),
                 }
             }
-            Edit::Remove { step_id } => match found(step_id).map(|step| step.status) {
-                Some(status) if is_settled(status) => Err(too_late(step_id, "removed", status)),
+            Edit::Remove { step_id } => match found(step_id) {
+                Some(there) if is_settled(there) => Err(too_late(step_id, "removed", there)),
                 _ => Ok(()),
             },
             Edit::Reorder { position, steps } => {
@@ -313,6 +349,7 @@ impl Asker<'_> {
                     state.plan.steps.iter().skip(*position).map(|step| step.step_id.as_str()).collect();
                 for (place, id) in steps.iter().enumerate() {
                     let started = found(id).filter(|step| match step.status {
+                        _ if step.expansion.is_some() => true,
                         StepStatus::Pending | StepStatus::Held => false,
                         StepStatus::Skipped => !step.attempts.is_empty(),
                         _ => true,
@@ -321,7 +358,7 @@ impl Asker<'_> {
                     if let Some(step) = started
                         && old.get(place) != Some(&id.as_str())
                     {
-                        return Err(too_late(id, "moved", step.status));
+                        return Err(too_late(id, "moved", step));
                     }
                 }
                 Ok(())
@@ -389,7 +426,7 @@ impl Asker<'_> {
             let added = || states.iter().find(|(added, _)| added == id).map(|(_, state)| state);
             places[position].map(|place| &state.steps[place]).or_else(added)
         };
-        let open = |position: usize| !found(position).is_some_and(|step| step.lets_pass(order));
+        let open = |position: usize| !found(position).is_some_and(|step| step.lets_pass(&plan.steps[position], order));
         let mut waits = vec![false; order.node_count()];
         for position in 0..plan.steps.len() {
             if open(position) {
@@ -454,7 +491,8 @@ impl Asker<'_> {
         let state_of = |edit: &Edit| {
             let Edit::Add { step, .. } = edit else { return None };
             let removed = self.state.removed.get(&step.step_id)?;
-            let state = if cause == ChangeCause::Add {
+            // A `foreach` step had its result from its instances, which do not come back with it.
+            let state = if cause == ChangeCause::Add || step.foreach.is_some() {
                 StepState { last_attempt: removed.state.last_attempt, ..StepState::default() }
             } else {
                 // The run was let past its failure when it was removed.
@@ -466,7 +504,8 @@ impl Asker<'_> {
     }
 
     fn target_of(&self, id: &str) -> Result<usize, Rejection> {
-        self.state.position(id).ok_or_else(|| no_step(self.state, id))
+        let position = self.state.position(id).ok_or_else(|| no_step(self.state, id))?;
+        self.refuse_other_turn(position).map(|()| position)
     }
 
     /// A step from outside, checked as a step of this plan.
@@ -480,12 +519,21 @@ impl Asker<'_> {
 }
 
 /// Whether a step's definition belongs to what it does or did.
-fn is_settled(status: StepStatus) -> bool {
-    status.is_live() || status == StepStatus::Completed
+fn is_settled(step: &StepState) -> bool {
+    step.status.is_live() || step.status == StepStatus::Completed || step.expansion.is_some()
 }
 
-fn too_late(id: &str, what: &str, status: StepStatus) -> Rejection {
+fn too_late(id: &str, what: &str, step: &StepState) -> Rejection {
+    let status = step.status;
     let word = status.word();
+    if step.expansion.is_some() && status != StepStatus::Completed {
+        let possible = match what {
+            "changed" => "change its instances, or retry it with everything after it first, while the run is paused",
+            "moved" => "only steps that have not started are moved",
+            _ => "skip it, or restore a checkpoint from before it was expanded",
+        };
+        return refuse(format!("`{id}` has its instances already; it can no longer be {what}")).possible(possible);
+    }
     let possible = match status {
         _ if what == "moved" => "only steps that have not started are moved",
         StepStatus::Running | StepStatus::Stopping => "wait until it has ended, or skip it",
@@ -506,12 +554,17 @@ pub fn still_open(state: &RunState, id: &str, removed: bool) -> Result<(), Rejec
     let request = Request::new(uuid::Uuid::nil(), Command::Undo { version: None }, "");
     let asker = Asker { state, request: &request };
     asker.refuse_while_cancelling()?;
+    asker.refuse_while_rolling_back("its plan is not changed now")?;
     if state.status == RunStatus::Completed {
         return Err(asker.refuse_run("the plan of a completed run is not changed"));
     }
-    let status = state.step(id).ok_or_else(|| no_step(state, id))?.1.status;
-    if is_settled(status) {
-        return Err(too_late(id, if removed { "removed" } else { "changed" }, status));
+    let position = asker.target_of(id)?;
+    if removed {
+        asker.refuse_instance(position, "which has one for each of its items", "skip it")?;
+    }
+    let step = &state.steps[position];
+    if is_settled(step) {
+        return Err(too_late(id, if removed { "removed" } else { "changed" }, step));
     }
     Ok(())
 }
@@ -590,19 +643,31 @@ fn field_in_words(change: &FieldChange) -> String {
 /// Where a new run begins that is forked from a checkpoint of another: `then` is the other's state there, `now` its state today.
 pub fn fork_at(then: &RunState, now: &RunState) -> Fork {
     let none = StepState::default();
-    let steps = then.plan.steps.iter().zip(&then.steps).filter_map(|(definition, step)| {
-        let id = &definition.step_id;
-        let today = now.step(id).map(|(_, step)| step).or_else(|| now.removed.get(id).map(|removed| &removed.state));
-        let step = super::intervene::restored(step, today.unwrap_or(&none));
-        (step != none).then(|| (id.clone(), step))
-    });
+    let own = then.plan.own_steps();
+    let steps =
+        then.plan.steps[..own].iter().zip(&then.steps).enumerate().filter_map(|(position, (definition, step))| {
+            let id = &definition.step_id;
+            let today =
+                now.step(id).map(|(_, step)| step).or_else(|| now.removed.get(id).map(|removed| &removed.state));
+            let mut step = super::intervene::restored(step, today.unwrap_or(&none));
+            // In the middle of a rollback it still counted as completed.
+            if then.is_undone(position) && step.status == StepStatus::Completed {
+                step.undo();
+            }
+            (step != none).then(|| (id.clone(), step))
+        });
     let lineage = std::iter::once((then.run_id, then.created_at)).chain(then.lineage.iter().copied()).collect();
     Fork { parent: then.run_id, checkpoint: then.seq, steps: steps.collect(), lineage, reason: None }
 }
 
 pub(super) fn no_step(state: &RunState, id: &str) -> Rejection {
     let possible = match state.removed.get(id) {
-        Some(removed) => Some(format!("it was removed in version {}", removed.version)),
+        Some(removed) => Some(match &removed.definition.generated {
+            Some(Generated::Instance { of, .. }) => {
+                format!("it was an instance of `{of}`, which has been expanded anew since")
+            }
+            _ => format!("it was removed in version {}", removed.version),
+        }),
         None => crate::plan::suggest(id, state.plan.steps.iter().map(|step| step.step_id.as_str()))
             .map(|near| format!("did you mean `{near}`?")),
     };

@@ -75,6 +75,8 @@ pub enum Command {
     Resume,
     /// Stop every attempt and end as cancelled; a second time: KILL now.
     Cancel,
+    /// Undo what is completed: the steps' rollback actions run in reverse order of completion, then the run ends.
+    Rollback,
     /// Pause, and stop every attempt: they become interrupted. For an engine that has to end.
     Interrupt,
     /// A new attempt of a step; with `downstream`, of everything that depends on it as well.
@@ -212,6 +214,7 @@ impl Command {
             Command::Pause => "pause",
             Command::Resume => "resume",
             Command::Cancel => "cancel",
+            Command::Rollback => "rollback",
             Command::Interrupt => "interrupt",
             Command::Retry { .. } => "retry_step",
             Command::Skip { .. } | Command::Complete { .. } => "skip_step",
@@ -238,6 +241,19 @@ impl Command {
         matches!(
             self,
             Command::Release { .. } | Command::Approve { .. } | Command::Reject { .. } | Command::Escalate { .. }
+        )
+    }
+
+    /// Whether it changes the plan.
+    pub(super) fn changes_plan(&self) -> bool {
+        matches!(
+            self,
+            Command::Modify { .. }
+                | Command::Add { .. }
+                | Command::Remove { .. }
+                | Command::Reorder { .. }
+                | Command::Undo { version: Some(_) }
+                | Command::UseVersion { .. }
         )
     }
 

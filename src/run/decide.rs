@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::plan::{FailurePolicy, RetryPolicy, Step};
 
-use super::inputs::{Secrets, condition, rendered_step, rendered_value};
+use super::inputs::{Secrets, condition, items, rendered_step, rendered_value};
 use super::intervene;
+use super::rollback;
 use super::undo::inverse_of;
 use super::{
     Event, GateDecision, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Question, Recorded,
@@ -91,8 +92,15 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
         return None;
     }
     let live = index.live.len();
+    if let Some(event) = rollback::ends(state) {
+        return Some(event);
+    }
     if state.cancelling {
         return (live == 0).then_some(Event::RunCancelled);
+    }
+    // It takes no attempt, so it happens whether or not any may start.
+    if let Some(position) = index.at_end.first() {
+        return Some(concluded(state, *position));
     }
     if live == 0 && index.counts.done() as usize == state.steps.len() {
         return Some(Event::RunCompleted);
@@ -109,7 +117,11 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
     if state.status == RunStatus::Paused {
         return goes_on(state).then_some(Event::RunResumed);
     }
-    // Nobody's slot is needed to leave a step out, or to ask for a signature.
+    // A step that failed without an attempt has asked for nothing yet.
+    if !index.unanswered.is_empty() {
+        return Some(Event::RunPaused { reasons: [PauseReason::StepFailed].into() });
+    }
+    // Nobody's slot is needed to leave a step out, to ask for a signature, or to see for what there is to be an instance.
     if let Some(position) = index.at_condition.first() {
         return Some(judged(state, *position));
     }
@@ -117,13 +129,22 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
         let reason = state.hold_reason(*position).map(str::to_owned);
         return Some(Event::StepHeld { step: state.plan.steps[*position].step_id.clone(), reason });
     }
+    if let Some(position) = index.at_foreach.first() {
+        return Some(expanded(state, *position));
+    }
     if let Some(event) = next_start(state, moment) {
         return Some(event);
     }
-    if state.works() || index.queue.moves() {
+    if state.works() || state.queue_moves() {
         return None;
     }
     Some(stalled(state))
+}
+
+/// What becomes of a run that has nothing to go on with but these failures.
+fn over_failures(state: &RunState, failed: &BTreeSet<usize>) -> Event {
+    let rolls_back = |position: &usize| state.steps[*position].failed_with == Some(FailurePolicy::Rollback);
+    if failed.iter().any(rolls_back) { rollback::begins(state) } else { Event::RunFailed { error: failures(state) } }
 }
 
 fn next_start(state: &RunState, moment: &Moment) -> Option<Event> {
@@ -158,13 +179,16 @@ fn wait_end(state: &RunState, step: &Step, now: DateTime<Utc>) -> Option<DateTim
 }
 
 /// The run fails when the last attempt has ended. What only waits, for people or for a time, could hold that up for ever: when nothing else is
-/// left, it is stopped, and starts anew should the run be taken up again.
+/// left, it is stopped; what has done nothing else starts anew should the run be taken up again.
 fn fails(state: &RunState) -> Option<Event> {
     let index = &state.index;
     if index.live.is_empty() {
-        return Some(Event::RunFailed { error: failures(state) });
+        return Some(over_failures(state, &index.fatal));
     }
-    if state.working() > 0 {
+    let only_waits = |position: &usize| {
+        index.asking.contains(position) || !state.plan.ability(&state.plan.steps[*position]).takes_slot
+    };
+    if !index.live.iter().all(only_waits) {
         return None;
     }
     let waits = index.live.iter().find(|position| state.steps[**position].status == StepStatus::Running)?;
@@ -185,6 +209,30 @@ fn asked(state: &RunState, step_id: &str, number: u32, which: u32, question: &Ar
         return Vec::new();
     }
     vec![Event::QuestionAsked { step: step_id.to_owned(), attempt: number, question: Arc::clone(question) }]
+}
+
+/// What the items of a `foreach` step lead to.
+fn expanded(state: &RunState, position: usize) -> Event {
+    let definition = &state.plan.steps[position];
+    let step = definition.step_id.clone();
+    match items(state, position) {
+        Ok(items) => Event::StepExpanded { step, items: Arc::new(items) },
+        Err(error) if error.left_out => left_out(definition, SkipReason::Upstream, error.message),
+        Err(error) => {
+            let policy = definition.on_failure.unwrap_or(state.options.on_failure);
+            Event::StepConcluded { step, then: Then::Fail { policy }, error: Some(error.message) }
+        }
+    }
+}
+
+/// Every instance of a `foreach` step has come to its end. Those that have failed are let past by their policy: the step then fails with it, so
+/// that what comes after goes on, or does not, as after any step.
+fn concluded(state: &RunState, position: usize) -> Event {
+    let step = state.plan.steps[position].step_id.clone();
+    match state.failed_instances(position) {
+        None => Event::StepConcluded { step, then: Then::Complete, error: None },
+        error => Event::StepConcluded { step, then: Then::Fail { policy: FailurePolicy::Continue }, error },
+    }
 }
 
 /// The run's time is over: one attempt after the other is asked to stop, and when the last has ended the run fails.
@@ -221,34 +269,35 @@ fn left_out(step: &Step, why: SkipReason, reason: impl Into<Option<String>>) -> 
     Event::StepSkipped { step: step.step_id.clone(), why, user: None, reason: reason.into() }
 }
 
+/// What a run waits for from people when nothing of it can go on by itself.
+pub(super) fn waits_for(state: &RunState) -> BTreeSet<PauseReason> {
+    let index = &state.index;
+    let any = |steps: &BTreeSet<usize>| steps.iter().any(|position| state.takes_part(*position));
+    let asks = |position: &usize| state.takes_part(*position) && state.steps[*position].asks_when_failed();
+    let open = [
+        (any(&index.held), PauseReason::Hold),
+        (any(&index.in_review), PauseReason::Review),
+        (any(&index.asking), PauseReason::Question),
+        (any(&index.interrupted), PauseReason::Recovered),
+        (any(&index.cancelled), PauseReason::Operator),
+        (index.failed.iter().any(asks), PauseReason::StepFailed),
+    ];
+    open.into_iter().filter(|(open, _)| *open).map(|(_, reason)| reason).collect()
+}
+
 /// Nothing runs but what waits for an answer, nothing waits for a time, nothing can start, and not every step is done: people must act, or the run
 /// has failed.
 fn stalled(state: &RunState) -> Event {
     let index = &state.index;
-    let mut reasons = BTreeSet::new();
-    if !index.held.is_empty() {
-        reasons.insert(PauseReason::Hold);
-    }
-    if !index.in_review.is_empty() {
-        reasons.insert(PauseReason::Review);
-    }
-    if !index.asking.is_empty() {
-        reasons.insert(PauseReason::Question);
-    }
-    if !index.interrupted.is_empty() {
-        reasons.insert(PauseReason::Recovered);
-    }
-    if !index.cancelled.is_empty() {
-        reasons.insert(PauseReason::Operator);
-    }
-    if index.failed.iter().any(|position| state.steps[*position].asks_when_failed()) {
-        reasons.insert(PauseReason::StepFailed);
-    }
+    let reasons = waits_for(state);
     if !reasons.is_empty() {
         return Event::RunPaused { reasons };
     }
+    if state.rolling_back {
+        return rollback::failed(state);
+    }
     if !index.failed.is_empty() {
-        return Event::RunFailed { error: failures(state) };
+        return over_failures(state, &index.failed);
     }
     // Cannot happen for a plan that has an order; said plainly instead of waiting for ever if it ever does.
     Event::RunFailed { error: "no step can run and none waits for anybody: the plan has no way on".into() }
@@ -257,7 +306,7 @@ fn stalled(state: &RunState) -> Event {
 /// Whether everything a run is paused for has been answered without a word of `resume`.
 fn goes_on(state: &RunState) -> bool {
     let index = &state.index;
-    let moves = index.queue.moves() || !index.at_condition.is_empty() || !index.at_hold.is_empty() || state.works();
+    let moves = state.moves();
     !state.paused.is_empty()
         && state.paused.iter().all(|reason| match reason {
             PauseReason::Operator | PauseReason::Recovered => false,
@@ -268,7 +317,18 @@ fn goes_on(state: &RunState) -> bool {
         })
 }
 
-fn failures(state: &RunState) -> String {
+/// Some ids on one line.
+pub(super) fn some_ids(ids: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    let mut said: Vec<String> = ids.iter().take(SHOWN).map(|id| (*id).to_owned()).collect();
+    if ids.len() > SHOWN {
+        said.push(format!("and {} more", ids.len() - SHOWN));
+    }
+    said.join(", ")
+}
+
+/// What has failed and why, on one line.
+pub(super) fn failures(state: &RunState) -> String {
     const SHOWN: usize = 5;
     let failed = &state.index.failed;
     let mut said: Vec<String> = failed
@@ -328,8 +388,16 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
         then,
     };
     let asked = step.stop.as_ref().and_then(|stop| stop.intervention);
+    let record = asked.and_then(|id| state.interventions.iter().rev().find(|one| one.intervention_id == id));
+    // The skip of a `foreach` step may wait for many attempts. What undoes it was noted at once, and nothing keeps it from its effect.
+    let of_many = record.is_some_and(|record| record.inverse.is_some());
+    let waits = record.filter(|record| record.status == InterventionStatus::Pending).and(asked).filter(|id| {
+        let same =
+            |position: &&usize| state.steps[**position].stop.as_ref().and_then(|stop| stop.intervention) == Some(*id);
+        !of_many || state.index.live.iter().filter(same).count() == 1
+    });
     let settled = |status, error: Option<&str>, inverse| {
-        asked.map(|intervention_id| Event::InterventionSettled {
+        waits.map(|intervention_id| Event::InterventionSettled {
             intervention_id,
             status,
             error: error.map(str::to_owned),
@@ -356,7 +424,11 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
                 events
             }
         };
-        events.extend(settled(InterventionStatus::Failed, Some("the step completed before it could be stopped"), None));
+        let (status, error) = match of_many {
+            true => (InterventionStatus::Applied, None),
+            false => (InterventionStatus::Failed, Some("the step completed before it could be stopped")),
+        };
+        events.extend(settled(status, error, None));
         return events;
     }
     match step.stop.as_ref().map(|stop| stop.why) {
@@ -365,7 +437,6 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
         }
         Some(why @ (StopReason::Skip | StopReason::Complete | StopReason::Retry)) => {
             let mut events = vec![event(Then::Stop)];
-            let record = asked.and_then(|id| state.interventions.iter().rev().find(|one| one.intervention_id == id));
             let user = record.map_or_else(|| state.user.clone(), |record| record.user.clone());
             match why {
                 StopReason::Skip => events.push(Event::StepSkipped {
@@ -385,19 +456,20 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
                     events.push(Event::StepQueued { step: step_id.to_owned() });
                     let downstream = record.is_some_and(|record| record.parameters["downstream"] == true);
                     if downstream && let Some(position) = state.position(step_id) {
-                        events.extend(intervene::reset_downstream(
-                            state,
-                            position,
-                            record.map(|record| record.timestamp),
-                        ));
+                        let asked = record.map(|record| record.timestamp);
+                        events.extend(intervene::reset_downstream(state, position, asked));
                     }
                 }
             }
-            let inverse = inverse_of(state, &events);
+            let inverse = if of_many { None } else { inverse_of(state, &events) };
             events.extend(settled(InterventionStatus::Applied, None, inverse));
             events
         }
-        Some(StopReason::RunFails) if outcome.status != OutcomeStatus::Failed => vec![event(Then::Requeue)],
+        Some(StopReason::RunFails) if outcome.status != OutcomeStatus::Failed => {
+            // What worked and asked has done a part of its work: whether it is done again is for an operator to say.
+            let again = definition.idempotent || state.plan.ability(definition).outlives_engine;
+            vec![event(if again { Then::Requeue } else { Then::Stop })]
+        }
         Some(StopReason::Interrupt) if outcome.status != OutcomeStatus::Failed => {
             vec![event(if definition.idempotent { Then::Requeue } else { Then::Interrupt })]
         }
@@ -422,8 +494,7 @@ fn failed(state: &RunState, definition: &Step, ended: impl Fn(Then) -> Event) ->
 
 /// The pause that a failure with this policy asks for.
 pub(super) fn asks_for_failure(state: &RunState, policy: FailurePolicy) -> Option<Event> {
-    // Rollback actions are not run yet: until they are, an operator decides.
-    let asks = matches!(policy, FailurePolicy::Pause | FailurePolicy::Rollback) && !state.cancelling;
+    let asks = policy == FailurePolicy::Pause && !state.cancelling;
     asks.then(|| Event::RunPaused { reasons: [PauseReason::StepFailed].into() })
 }
 

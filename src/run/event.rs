@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::plan::{Edit, FailurePolicy, Plan};
+use crate::plan::{Edit, FailurePolicy, Plan, Step};
 
-use super::{Answer, Judgement, Outcome, PauseReason, Question, ReviewStatus, StepState};
+use super::{Answer, Judgement, Outcome, PauseReason, Question, ReviewStatus, Rollback, RollbackEnd, StepState};
 
 /// An event with its place and time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub enum Event {
     },
     /// Every reason to be paused is gone; the run goes on.
     RunResumed,
-    /// failed, cancelled or completed → paused (reason `operator`).
+    /// failed, cancelled or completed → paused (reason `operator`). The steps of a rollback that is over are taken out of the plan.
     RunReopened,
     /// The run is being cancelled; with `kill`, without waiting for the grace period.
     CancelRequested {
@@ -70,6 +70,23 @@ pub enum Event {
     },
     /// The run was cancelled and the last attempt has ended.
     RunCancelled,
+    /// The run is rolled back: steps that undo what was completed stand behind the plan's own from now on, and only they have their turn. That
+    /// makes a version of the plan. They are taken out again when the run is reopened.
+    RollbackStarted {
+        /// The steps, in the order in which they run.
+        steps: Vec<Arc<Step>>,
+        /// What it is, and how the run ends by it.
+        rollback: Rollback,
+    },
+    /// The rollback is over: what was undone is pending again, and the run ends.
+    RollbackEnded {
+        /// The steps that were undone, in that order.
+        undone: Vec<String>,
+        /// How the run ends.
+        ends: RollbackEnd,
+        /// Why, and what was undone and what was not, in words.
+        error: String,
+    },
     /// A step with a hold point is ready and waits to be released.
     StepHeld {
         /// Which step.
@@ -107,6 +124,28 @@ pub enum Event {
     ConditionMet {
         /// Which step.
         step: String,
+    },
+    /// A `foreach` step has its items: there is an instance of it for each from now on, which wait for what it waits for, and it waits for them.
+    StepExpanded {
+        /// Which step.
+        step: String,
+        /// The items, in the order of the instances.
+        items: Arc<Vec<Value>>,
+    },
+    /// A `foreach` step has come to its end, which takes no attempt: every instance has, or it has no list of items.
+    StepConcluded {
+        /// Which step.
+        step: String,
+        /// What was decided: it is completed, or has failed.
+        then: Then,
+        /// Why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// The instances of `foreach` steps are taken out of the plan: the steps are to be expanded anew.
+    InstancesRemoved {
+        /// Which steps.
+        steps: Vec<String>,
     },
     /// An attempt starts: durable before the process or call begins.
     AttemptStarted {
@@ -245,6 +284,12 @@ pub enum Event {
         to: u64,
         /// The steps whose state differs, as they are now.
         steps: Vec<(String, StepState)>,
+        /// The rollback that was under way there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rollback: Option<Rollback>,
+        /// The instances that come back and are not defined as the step is that they are instances of.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        instances: Vec<Arc<Step>>,
     },
     /// An operator's command, applied or refused.
     Intervention(Box<Intervention>),
@@ -360,6 +405,8 @@ pub enum ChangeCause {
         /// The checkpoint.
         checkpoint: u64,
     },
+    /// The steps of a rollback came into the plan, or went out of it when that was over and the run was reopened.
+    Rollback,
 }
 
 /// How a run is run.

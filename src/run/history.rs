@@ -128,12 +128,17 @@ impl Branches {
 
 /// How many steps the plan had at any time.
 #[derive(Debug, Clone, Default)]
-pub struct PlanSizes(Vec<(DateTime<Utc>, usize)>);
+pub struct PlanSizes {
+    /// Since when as many steps were written.
+    written: Vec<(DateTime<Utc>, usize)>,
+    /// The events that gave the steps of today their instances, and how many there were after them.
+    instances: Vec<(u64, usize)>,
+}
 
 impl PlanSizes {
     /// Cost: the changes of the plan.
     pub fn of(state: &RunState) -> Self {
-        let mut size = state.plan.steps.len();
+        let mut size = state.plan.written();
         let mut sizes = Vec::with_capacity(state.versions.len() + 1);
         for version in state.versions.iter().rev() {
             // A checkpoint's time has microseconds.
@@ -148,13 +153,24 @@ impl PlanSizes {
         }
         sizes.push((DateTime::<Utc>::MIN_UTC, size));
         sizes.reverse();
-        Self(sizes)
+        let expansions = state.steps.iter().filter_map(|step| step.expansion.as_ref());
+        let mut instances: Vec<(u64, usize)> = expansions.map(|made| (made.seq, made.items.len())).collect();
+        instances.sort_unstable();
+        let mut sum = 0;
+        for (_, number) in &mut instances {
+            sum += *number;
+            *number = sum;
+        }
+        Self { written: sizes, instances }
     }
 
     /// The number of steps at a checkpoint.
     pub fn at(&self, mark: &CheckpointMark) -> usize {
-        let later = self.0.partition_point(|(since, _)| *since <= mark.time);
-        later.checked_sub(1).and_then(|place| self.0.get(place)).map_or(0, |(_, size)| *size)
+        let before = |later: usize| later.checked_sub(1);
+        let written = self.written.partition_point(|(since, _)| *since <= mark.time);
+        let written = before(written).and_then(|place| self.written.get(place)).map_or(0, |(_, size)| *size);
+        let instances = self.instances.partition_point(|(seq, _)| *seq <= mark.seq);
+        written + before(instances).and_then(|place| self.instances.get(place)).map_or(0, |(_, number)| *number)
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::plan::{self, EvaluationError, Names, Scope, Step};
+use crate::plan::{self, EvaluationError, MAX_INSTANCES, Names, Scope, Step};
 
 use super::{RunState, SkipReason, StepStatus};
 
@@ -49,7 +49,7 @@ pub fn rendered_step(state: &RunState, position: usize, secrets: &Secrets) -> Re
     if !names.any {
         return Ok(None);
     }
-    let scope = scope(state, &names, secrets);
+    let scope = scope(state, Some(position), &names, secrets);
     let mut made = Step::clone(step);
     let fail = |field: String, error: EvaluationError| input_error(state, &field, &error);
     for (name, field) in [("run", &mut made.run), ("action", &mut made.action), ("working_dir", &mut made.working_dir)]
@@ -73,7 +73,7 @@ pub fn rendered_step(state: &RunState, position: usize, secrets: &Secrets) -> Re
 /// # Errors
 /// An expression that cannot be evaluated.
 pub fn rendered_value(state: &RunState, step: &Step, value: &Value, secrets: &Secrets) -> Result<Value, InputError> {
-    let mut scope = scope(state, &plan::value_names(value), secrets);
+    let mut scope = scope(state, state.position(&step.step_id), &plan::value_names(value), secrets);
     scope.set("action", step.action.clone().map_or(Value::Null, Value::from));
     scope.set("parameters", Value::Object(step.parameters.clone()));
     scope.set("step_id", Value::from(step.step_id.clone()));
@@ -90,8 +90,33 @@ pub fn rendered_value(state: &RunState, step: &Step, value: &Value, secrets: &Se
 pub fn condition(state: &RunState, position: usize) -> Result<bool, InputError> {
     let step = &state.plan.steps[position];
     let Some(when) = &step.when else { return Ok(true) };
-    let scope = scope(state, &plan::condition_names(when), &Secrets::default());
+    let scope = scope(state, Some(position), &plan::condition_names(when), &Secrets::default());
     plan::is_true(when, &scope).map_err(|error| input_error(state, "when", &error))
+}
+
+/// The items of a `foreach` step. They are journaled, so secrets stand masked in them.
+///
+/// # Errors
+/// They cannot be evaluated, are no list, or too many.
+pub fn items(state: &RunState, position: usize) -> Result<Vec<Value>, InputError> {
+    let foreach = state.plan.steps[position].foreach.as_deref().unwrap_or(&Value::Null);
+    let scope = scope(state, None, &plan::items_names(foreach), &Secrets::default());
+    let made = plan::items(foreach, &scope).map_err(|error| input_error(state, "foreach", &error))?;
+    let message = match made {
+        Value::Array(items) if items.len() <= MAX_INSTANCES => return Ok(items),
+        Value::Array(items) => format!("{} items, and a step has at most {MAX_INSTANCES} instances", items.len()),
+        other => {
+            let kind = match other {
+                Value::Null => "nothing (null)",
+                Value::Bool(_) => "true or false",
+                Value::Number(_) => "a number",
+                Value::String(_) => "a text",
+                _ => "an object",
+            };
+            format!("it gives {kind}, and a list is needed")
+        }
+    };
+    Err(InputError { message: format!("foreach: {message}"), left_out: false })
 }
 
 fn input_error(state: &RunState, field: &str, error: &EvaluationError) -> InputError {
@@ -107,9 +132,13 @@ fn input_error(state: &RunState, field: &str, error: &EvaluationError) -> InputE
     InputError { message, left_out }
 }
 
-/// What the names stand for. Only the steps that are named are looked at: a plan may have a hundred thousand.
-fn scope(state: &RunState, names: &Names, secrets: &Secrets) -> Scope {
+/// What the names stand for, in the step at a position. Only the steps that are named are looked at: a plan may have a hundred thousand.
+fn scope(state: &RunState, position: Option<usize>, names: &Names, secrets: &Secrets) -> Scope {
     let mut scope = Scope::default();
+    if let Some((index, item)) = position.and_then(|position| state.item(position)) {
+        scope.set("item", item.clone());
+        scope.set("index", index.into());
+    }
     let mut vars: Map<String, Value> = state.options.variables.clone();
     for (name, value) in &secrets.0 {
         vars.insert(name.clone(), Value::from(value.as_str()));
@@ -129,7 +158,7 @@ fn scope(state: &RunState, names: &Names, secrets: &Secrets) -> Scope {
     let mut put = |position: usize| {
         let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
         let mut facts = json!({"status": step.status.word(), "attempts": step.attempts.len()});
-        if let Some(result) = step.result_data() {
+        if let Some(result) = state.result_data(position) {
             facts["result"] = result;
         }
         if let Some(score) = step.quality_score() {
@@ -141,7 +170,7 @@ fn scope(state: &RunState, names: &Names, secrets: &Secrets) -> Scope {
         steps.insert(definition.step_id.clone(), facts);
     };
     if names.every_step {
-        (0..state.steps.len()).for_each(put);
+        (0..state.plan.written()).for_each(put);
     } else {
         names.steps.iter().filter_map(|id| state.position(id)).for_each(&mut put);
     }

@@ -3,13 +3,14 @@
 //! Each function answers for one command: the events that carry it out, or the rule that refuses it and what would be possible instead.
 //! Every request leaves a record in the intervention log, refused ones as well (see [`super::log_refusal`]).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::plan::{Step, difference};
+use crate::plan::{FailurePolicy, Plan, Step, difference};
 
-use super::decide::asks_for_failure;
+use super::decide::{asks_for_failure, waits_for};
 use super::undo::{inverse_of, newest_undoable};
 use super::{
     Answer, ChangeCause, Command, Event, Intervention, InterventionStatus, Inverse, Moment, PauseReason, Rejection,
@@ -52,11 +53,15 @@ pub(super) fn request(
     };
     let request = named.as_ref().unwrap_or(request);
     let asker = Asker { state, request };
+    if request.command.changes_plan() {
+        asker.refuse_while_rolling_back("its plan is not changed now")?;
+    }
     let (status, mut events) = match &request.command {
         Command::Start => asker.start(),
         Command::Pause => asker.pause(),
         Command::Resume => asker.resume(),
         Command::Cancel => asker.cancel(),
+        Command::Rollback => asker.rollback(),
         Command::Interrupt => asker.interrupt(),
         Command::Retry { step, downstream } => asker.retry(step, *downstream),
         Command::Skip { step } => asker.skip(step),
@@ -113,30 +118,52 @@ pub(super) fn record(
 }
 
 /// The reset of everything that depends on a step, if anything of it has to be reset. What a person completed by hand stays, and so does what
-/// one skipped after the retry was `asked` for, while the attempt was still being stopped.
-pub(super) fn reset_downstream(state: &RunState, position: usize, asked: Option<DateTime<Utc>>) -> Option<Event> {
-    reset_after(state, position, |step| {
+/// one skipped after the retry was `asked` for, while the attempt was still being stopped. `foreach` steps among it are expanded anew.
+pub(super) fn reset_downstream(state: &RunState, position: usize, asked: Option<DateTime<Utc>>) -> Vec<Event> {
+    // What runs again and is an instance itself has its step behind it, the items of which stay.
+    let own = state.parent(position);
+    let resets = |position: usize| {
+        let step = &state.steps[position];
+        let expanded = step.expansion.is_some() && Some(position) != own;
         let skipped_since = step.skip.as_ref().is_some_and(|skip| skip.why == SkipReason::Operator)
             && asked.is_some_and(|asked| step.since.is_some_and(|since| since > asked));
-        (step.status != StepStatus::Pending || is_signed(step))
-            && !step.status.is_live()
-            && step.by_hand.is_none()
-            && !skipped_since
-    })
+        let touched = step.status != StepStatus::Pending || is_signed(step) || expanded;
+        touched && !step.status.is_live() && step.by_hand.is_none() && !skipped_since
+    };
+    let downstream = state.order().downstream(position);
+    let is_live = |position: usize| state.steps[position].status.is_live();
+    let anew = downstream.iter().copied().filter(|step| {
+        let expanded = Some(*step) != own && state.steps[*step].expansion.is_some();
+        expanded && resets(*step) && !state.instances(*step).into_iter().flatten().any(is_live)
+    });
+    let anew: BTreeSet<usize> = anew.collect();
+    // Instances go with their step, or stay with it.
+    let own_way = |step: &usize| state.parent(*step).is_none_or(|parent| Some(parent) == own);
+    let again = downstream.into_iter().filter(|step| own_way(step) && resets(*step));
+    let removed = anew.iter().map(|step| state.plan.steps[*step].step_id.clone()).collect::<Vec<_>>();
+    let mut events = Vec::new();
+    events.extend((!removed.is_empty()).then_some(Event::InstancesRemoved { steps: removed }));
+    events.extend(reset(again.map(|position| state.plan.steps[position].step_id.clone()).collect()));
+    events
 }
 
 /// Whoever signed off what depends on a step had not seen what it does when it runs after all.
-fn reset_sign_offs(state: &RunState, position: usize) -> Option<Event> {
+pub(super) fn reset_sign_offs(state: &RunState, position: usize) -> Vec<Event> {
     reset_after(state, position, |step| match step.status {
+        // It has gone on with it already.
+        _ if step.expansion.is_some() => false,
         StepStatus::Held => true,
         StepStatus::Pending => is_signed(step),
         _ => false,
     })
 }
 
-fn reset_after(state: &RunState, position: usize, resets: impl Fn(&StepState) -> bool) -> Option<Event> {
+fn reset_after(state: &RunState, position: usize, resets: impl Fn(&StepState) -> bool) -> Vec<Event> {
     let downstream = state.order().downstream(position).into_iter().filter(|position| resets(&state.steps[*position]));
-    let steps: Vec<String> = downstream.map(|position| state.plan.steps[position].step_id.clone()).collect();
+    reset(downstream.map(|position| state.plan.steps[position].step_id.clone()).collect()).into_iter().collect()
+}
+
+fn reset(steps: Vec<String>) -> Option<Event> {
     (!steps.is_empty()).then_some(Event::StepsReset { steps })
 }
 
@@ -153,7 +180,7 @@ pub fn open_questions(state: &RunState) -> Vec<String> {
     let index = &state.index;
     let mut said = Vec::new();
     let mut say = |positions: &mut dyn Iterator<Item = &usize>, what: &str| {
-        for position in positions {
+        for position in positions.filter(|position| state.takes_part(**position)) {
             said.push(format!("`{}` {what}", state.plan.steps[*position].step_id));
         }
     };
@@ -170,7 +197,7 @@ pub(super) fn refuse(message: impl Into<String>) -> Rejection {
     Rejection::new(RejectionCode::NotNow, message)
 }
 
-fn applied(events: Vec<Event>) -> Decision {
+pub(super) fn applied(events: Vec<Event>) -> Decision {
     Ok((InterventionStatus::Applied, events))
 }
 
@@ -180,10 +207,10 @@ pub(super) struct Asker<'a> {
 }
 
 pub(super) struct Target<'a> {
-    position: usize,
-    id: &'a str,
+    pub position: usize,
+    pub id: &'a str,
     pub definition: &'a Arc<Step>,
-    step: &'a StepState,
+    pub step: &'a StepState,
 }
 
 impl Asker<'_> {
@@ -222,13 +249,15 @@ impl Asker<'_> {
         }
         if !index.fatal.is_empty() {
             let ids = state.step_ids(&index.fatal).join(", ");
-            return Err(refuse(format!("the run ends because of {ids} when what still runs has ended"))
+            let rolls_back = |place: &usize| state.steps[*place].failed_with == Some(FailurePolicy::Rollback);
+            let what = if index.fatal.iter().any(rolls_back) { "is rolled back" } else { "ends" };
+            return Err(refuse(format!("the run {what} because of {ids} when what still runs has ended"))
                 .possible("retry or skip the failed step to let it go on"));
         }
         let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
-        let moves = index.queue.moves() || !index.at_condition.is_empty() || !index.at_hold.is_empty() || state.works();
         // Whoever lets a run go on in which only a question is open wants it to go on with the answer.
-        if !moves && !(by_word && !index.asking.is_empty()) {
+        let answer_goes_on = by_word && !index.asking.is_empty() && waits_for(state) != state.paused;
+        if !state.moves() && !answer_goes_on {
             let mut questions = open_questions(state);
             let more = questions.len().saturating_sub(QUESTIONS_TOLD);
             questions.truncate(QUESTIONS_TOLD);
@@ -258,8 +287,13 @@ impl Asker<'_> {
                 .possible("wait until they have ended"));
         }
         let mut events = vec![Event::CancelRequested { kill }];
+        let mut settled = BTreeSet::new();
         for position in stops {
-            events.extend(self.stop(position, StopReason::Cancel, kill, None));
+            let stops = self.stop(position, StopReason::Cancel, kill, None);
+            events.extend(stops.into_iter().filter(|event| match event {
+                Event::InterventionSettled { intervention_id, .. } => settled.insert(*intervention_id),
+                _ => true,
+            }));
         }
         applied(events)
     }
@@ -297,11 +331,16 @@ impl Asker<'_> {
         if downstream {
             self.refuse_live_downstream(&target)?;
         }
+        if target.step.expansion.is_some() && (downstream || target.step.status != StepStatus::Completed) {
+            return if downstream { self.expand_anew(&target) } else { self.retry_instances(&target) };
+        }
         match target.step.status {
             StepStatus::Running | StepStatus::Stopping => return self.stop_first(&target, StopReason::Retry),
             StepStatus::Completed if !downstream => {
                 return Err(refuse(format!("`{step}` is completed")).possible("retry it with everything after it"));
             }
+            // What a run has undone and ended with is what takes it up again.
+            StepStatus::Pending if target.step.rolled_back && run.is_ended() => {}
             StepStatus::Pending if !target.step.attempts.is_empty() => {
                 return Err(refuse(format!("`{step}` is queued already")).possible("it runs when its turn comes"));
             }
@@ -320,6 +359,7 @@ impl Asker<'_> {
         }
         let mut events = self.reopened();
         events.push(Event::StepQueued { step: step.to_owned() });
+        events.extend(self.parent_again(target.position));
         if downstream {
             events.extend(reset_downstream(self.state, target.position, None));
         } else if target.step.status == StepStatus::Skipped {
@@ -336,13 +376,22 @@ impl Asker<'_> {
             return self.stop_first(&target, StopReason::Skip);
         }
         let mut events = self.reopened();
+        events.extend(self.skip_instances(target.position));
         events.push(Event::StepSkipped {
             step: step.to_owned(),
             why: SkipReason::Operator,
             user: Some(self.request.user.clone()),
             reason: self.request.reason.clone(),
         });
-        applied(events)
+        events.extend(self.parent_again(target.position));
+        Ok((self.when_stopped(&events), events))
+    }
+
+    /// What stops attempts is done when they have ended.
+    fn when_stopped(&self, events: &[Event]) -> InterventionStatus {
+        let own = Some(self.request.id);
+        let waits = |event: &Event| matches!(event, Event::StopRequested { intervention, .. } if *intervention == own);
+        if events.iter().any(waits) { InterventionStatus::Pending } else { InterventionStatus::Applied }
     }
 
     fn complete(&self, step: &str, result: Option<&serde_json::Value>) -> Decision {
@@ -353,12 +402,14 @@ impl Asker<'_> {
             return self.stop_first(&target, StopReason::Complete);
         }
         let mut events = self.reopened();
+        events.extend(self.skip_instances(target.position));
         events.push(Event::StepCompletedByHand {
             step: step.to_owned(),
             user: self.request.user.clone(),
             result: result.cloned().map(Arc::new),
         });
-        applied(events)
+        events.extend(self.parent_again(target.position));
+        Ok((self.when_stopped(&events), events))
     }
 
     fn hold(&self, step: &str) -> Decision {
@@ -367,9 +418,14 @@ impl Asker<'_> {
         if target.step.status == StepStatus::Held {
             return Err(refuse(format!("`{step}` is at its hold point now")).possible(self.answers(&target)));
         }
-        if target.step.status != StepStatus::Pending || !target.step.attempts.is_empty() {
+        let begun = !target.step.attempts.is_empty() || target.step.expansion.is_some();
+        if target.step.status != StepStatus::Pending || begun {
             let word = target.step.status.word();
-            let now = if target.step.status == StepStatus::Pending { "has run before" } else { &format!("is {word}") };
+            let now = match target.step.status {
+                StepStatus::Pending if target.step.expansion.is_some() => "has its instances already",
+                StepStatus::Pending => "has run before",
+                _ => &format!("is {word}"),
+            };
             return Err(refuse(format!("`{step}` {now}; a hold point can be set only on a step that has not started"))
                 .possible(self.answers(&target)));
         }
@@ -506,16 +562,19 @@ impl Asker<'_> {
             return Err(no_checkpoint(checkpoint));
         };
         let mut events = Vec::new();
-        // A version's number is never used again: the same number is the same plan.
-        let same = target.plan_version == state.plan_version;
-        let edits = if same { Vec::new() } else { difference(&state.plan, &target.plan) };
+        // A rollback that was over there is not taken up again: its steps only told of it.
+        let plan = if target.rolling_back { Arc::clone(&target.plan) } else { target.own_plan() };
+        // A version's number is never used again: the same number is the same plan, but for what a run makes itself.
+        let made = |plan: &Plan| plan.written() < plan.steps.len();
+        let same = target.plan_version == state.plan_version && !made(&plan) && !made(&state.plan);
+        let edits = if same { Vec::new() } else { difference(&state.plan, &plan) };
         if !edits.is_empty() {
             let (_, change) = self.changed(ChangeCause::Restore { checkpoint }, edits)?;
             events.push(Event::PlanChanged(Box::new(change)));
         }
         let none = StepState::default();
-        let steps = (target.plan.steps.iter().zip(&target.steps))
-            .zip(self.places_before(&target.plan))
+        let steps = (plan.steps.iter().zip(&target.steps))
+            .zip(self.places_before(&plan))
             .filter_map(|((definition, then), place)| {
                 let id = &definition.step_id;
                 let here = place.map(|place| &state.steps[place]);
@@ -525,7 +584,9 @@ impl Asker<'_> {
                 differs.then(|| (id.clone(), restored))
             })
             .collect();
-        events.push(Event::Restored { to: checkpoint, steps });
+        let rollback = target.rollback.clone().filter(|_| target.rolling_back);
+        let instances = super::instances::redefined(target);
+        events.push(Event::Restored { to: checkpoint, steps, rollback, instances });
         applied(events)
     }
 
@@ -534,6 +595,7 @@ impl Asker<'_> {
         let Some(position) = state.position(id) else {
             return Err(super::change::no_step(state, id));
         };
+        self.refuse_other_turn(position)?;
         let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
         if let Some(seen) = self.request.seen
             && seen != step.status
@@ -577,8 +639,14 @@ impl Asker<'_> {
     }
 
     /// What can be done about a step as it is.
-    fn answers(&self, target: &Target<'_>) -> &'static str {
+    pub(super) fn answers(&self, target: &Target<'_>) -> &'static str {
         match target.step.status {
+            StepStatus::Pending if target.step.rolled_back && self.state.status.is_ended() => {
+                "retry it, skip it, or complete it by hand"
+            }
+            StepStatus::Pending if target.step.expansion.is_some() => {
+                "act on its instances, skip it, or complete it by hand"
+            }
             StepStatus::Pending => "skip it, or complete it by hand",
             StepStatus::Held if self.state.status.is_ended() => "skip it, or complete it by hand",
             StepStatus::Held => "release it, skip it, or complete it by hand",
@@ -623,13 +691,18 @@ impl Asker<'_> {
         if state.index.live.iter().all(|position| *position == target.position) {
             return Ok(());
         }
+        let is_live = |position: &usize| state.steps[*position].status.is_live();
+        let own: Vec<usize> = state.instances(target.position).into_iter().flatten().filter(is_live).collect();
+        if !own.is_empty() {
+            return Err(refuse(format!("instances of `{}` are running ({})", target.id, some_ids(state, &own)))
+                .possible("pause, and wait until they have ended"));
+        }
         let downstream = state.order().downstream(target.position);
-        let live: Vec<usize> =
-            downstream.into_iter().filter(|position| state.steps[*position].status.is_live()).collect();
+        let live: Vec<usize> = downstream.into_iter().filter(is_live).collect();
         if live.is_empty() {
             return Ok(());
         }
-        let ids = state.step_ids(&live).join(", ");
+        let ids = some_ids(state, &live);
         Err(refuse(format!("steps after `{}` are running ({ids})", target.id))
             .possible("pause, and wait until they have ended"))
     }
@@ -651,17 +724,28 @@ impl Asker<'_> {
     }
 
     /// Asks an attempt to stop. An intervention that waited for it is overtaken.
-    fn stop(&self, position: usize, why: StopReason, kill: bool, intervention: Option<uuid::Uuid>) -> Vec<Event> {
+    pub(super) fn stop(
+        &self,
+        position: usize,
+        why: StopReason,
+        kill: bool,
+        intervention: Option<uuid::Uuid>,
+    ) -> Vec<Event> {
         let step = &self.state.steps[position];
         let Some(attempt) = step.attempt() else { return Vec::new() };
-        let overtaken = step.stop.as_ref().and_then(|stop| stop.intervention);
+        let record = |id: uuid::Uuid| self.state.interventions.iter().rev().find(|one| one.intervention_id == id);
+        let overtaken = step.stop.as_ref().and_then(|stop| record(stop.intervention?));
         let mut events = Vec::new();
-        events.extend(overtaken.map(|intervention_id| Event::InterventionSettled {
-            intervention_id,
-            status: InterventionStatus::Failed,
-            error: Some(format!("overtaken by {} of {}", self.request.command.intervention_type(), self.request.user)),
-            inverse: None,
-        }));
+        if let Some(record) = overtaken.filter(|record| record.status == InterventionStatus::Pending) {
+            let by = || format!("overtaken by {} of {}", self.request.command.intervention_type(), self.request.user);
+            // The skip of a `foreach` step has had its effect on what did not run.
+            let (status, error) = match record.inverse {
+                Some(_) => (InterventionStatus::Applied, None),
+                None => (InterventionStatus::Failed, Some(by())),
+            };
+            let intervention_id = record.intervention_id;
+            events.push(Event::InterventionSettled { intervention_id, status, error, inverse: None });
+        }
         events.push(Event::StopRequested {
             step: self.state.plan.steps[position].step_id.clone(),
             attempt: attempt.number,
@@ -671,6 +755,15 @@ impl Asker<'_> {
         });
         events
     }
+}
+
+/// The ids of steps, a few of them by name.
+fn some_ids(state: &RunState, positions: &[usize]) -> String {
+    let mut named = state.step_ids(positions.iter().take(QUESTIONS_TOLD)).join(", ");
+    if positions.len() > QUESTIONS_TOLD {
+        named.push_str(&format!(" and {} more", positions.len() - QUESTIONS_TOLD));
+    }
+    named
 }
 
 /// Whether a run can go back to a checkpoint, before the state there is read.

@@ -76,6 +76,11 @@ impl Places {
         self.numbers.remove(position);
     }
 
+    /// The steps from a position on are taken out.
+    pub fn truncate(&mut self, position: usize) {
+        self.numbers.truncate(position);
+    }
+
     /// The steps from a position on have another order.
     pub fn reorder(&mut self, position: usize, names: &[String]) {
         for (offset, name) in names.iter().enumerate() {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::references;
+use crate::plan::{Edit, references};
 
 use super::{
-    ChangeCause, Command, Event, Input, Moment, PlanChange, Recorded, Rejection, Request, RunState, RunStatus,
-    StepState, StepStatus, StopReason, Undoable, advance, checkpoint_id, fork_at, newest_undoable,
+    ChangeCause, Command, Event, Input, Moment, PlanChange, Recorded, Rejection, Request, RollbackEnd, RunState,
+    RunStatus, StepState, StepStatus, StopReason, Undoable, advance, checkpoint_id, fork_at, newest_undoable,
 };
 
 /// What a command would do now.
@@ -39,6 +39,15 @@ pub struct Preview {
     /// Steps whose question would be answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<String>,
+    /// What would be rolled back, in this order: the step, and what undoes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rolls_back: Vec<(String, String)>,
+    /// How the run would end by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_ends: Option<RollbackEnd>,
+    /// Steps that would count as completed though they were rolled back since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undone_since: Vec<String>,
     /// The run has ended, would be opened again, and would end again at once: nothing of it is left to run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ends_again: bool,
@@ -75,13 +84,27 @@ impl Preview {
         if !self.runs_again.is_empty() {
             lines.push(format!("runs again: {} (what they did outside is not undone)", some(&self.runs_again)));
         }
+        if !self.undone_since.is_empty() {
+            lines.push(format!("would count as completed, but was rolled back: {}", some(&self.undone_since)));
+        }
+        if !self.rolls_back.is_empty() {
+            lines.push("rolls back, one after the other:".into());
+        }
+        for (place, (step, action)) in self.rolls_back.iter().enumerate().take(SHOWN) {
+            lines.push(format!("{}. {step}: {action}", place + 1));
+        }
+        if self.rolls_back.len() > SHOWN {
+            lines.push(format!("and {} more steps", self.rolls_back.len() - SHOWN));
+        }
+        lines.extend(self.rollback_ends.map(|ends| format!("after that the run is {}", ends.word())));
         lines.extend(
             self.lost_inputs.iter().map(|(step, uses)| format!("{step} uses {uses}, which would not be there")),
         );
         lines.extend(self.undoes.iter().map(|what| format!("undoes {what}")));
         lines.extend(self.answers.iter().map(|step| format!("{step} goes on with the answer")));
         let (before, after) = self.plan_version;
-        if before != after {
+        // The steps of a rollback are told above.
+        if before != after && self.rolls_back.is_empty() {
             lines.push(format!("the plan becomes version {after}"));
         }
         lines.extend(self.plan_changes.iter().cloned());
@@ -135,11 +158,30 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
     let mut then = state.clone();
     let batch = advance(&mut then, input, moment)?;
     let events = || batch.iter().map(|recorded: &std::sync::Arc<Recorded>| &recorded.event);
+    let rolls_back: Vec<(String, String)> = events()
+        .filter_map(|event| match event {
+            Event::RollbackStarted { steps, .. } => Some(steps),
+            _ => None,
+        })
+        .flatten()
+        .filter_map(|step| {
+            let undone = state.step(step.undoes()?)?.0;
+            Some((undone.step_id.clone(), undone.rollback.as_ref()?.in_words()))
+        })
+        .collect();
     let mut steps = Vec::new();
     let mut runs_again = Vec::new();
+    let mut undone_since = Vec::new();
     for (definition, after) in then.plan.steps.iter().zip(&then.steps) {
         let id = &definition.step_id;
+        // What a rollback does is told by itself.
+        if !rolls_back.is_empty() && definition.undoes().is_some() {
+            continue;
+        }
         let before = state.step(id).map(|(_, step)| step);
+        if after.status == StepStatus::Completed && state.position(id).is_some_and(|place| state.is_undone(place)) {
+            undone_since.push(id.clone());
+        }
         if before.map(|step| step.status) != Some(after.status) {
             steps.push(StepChange {
                 step_id: id.clone(),
@@ -185,6 +227,9 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
         plan_version: (state.plan_version, then.plan_version),
         plan_changes: changes.flatten().collect(),
         answers: answers.collect(),
+        rollback_ends: then.rollback.as_ref().filter(|_| !rolls_back.is_empty()).map(|rollback| rollback.ends),
+        rolls_back,
+        undone_since,
         stops: stops.collect(),
         starts: starts.collect(),
         lost_inputs: lost_inputs(state, &then),
@@ -249,12 +294,12 @@ pub fn fork_preview(then: &RunState, now: &RunState) -> ForkPreview {
     let fresh = StepState::default();
     let mut preview = ForkPreview {
         done: 0,
-        steps: u32::try_from(then.plan.steps.len()).unwrap_or(u32::MAX),
+        steps: u32::try_from(then.plan.own_steps()).unwrap_or(u32::MAX),
         to_run: Vec::new(),
         runs_again: Vec::new(),
         waits: Vec::new(),
     };
-    for definition in &then.plan.steps {
+    for definition in &then.plan.steps[..then.plan.own_steps()] {
         let id = definition.step_id.as_str();
         let step = begun.get(id).copied().unwrap_or(&fresh);
         if step.status.is_satisfied() {
@@ -330,6 +375,10 @@ impl PlanChange {
             ChangeCause::Undo { version } => format!("undid version {version}"),
             ChangeCause::UseVersion { version } => format!("brought version {version} back"),
             ChangeCause::Restore { checkpoint } => format!("went back to {}", checkpoint_id(checkpoint)),
+            ChangeCause::Rollback if self.edits.iter().any(|edit| matches!(edit, Edit::Add { .. })) => {
+                "a rollback began".into()
+            }
+            ChangeCause::Rollback => "the steps of the rollback went out".into(),
             ChangeCause::Modify | ChangeCause::Add | ChangeCause::Remove | ChangeCause::Reorder => {
                 let mut lines = self.in_words();
                 match lines.len() {

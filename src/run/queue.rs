@@ -10,7 +10,8 @@ use crate::plan::order::Order;
 use crate::plan::{Ability, KINDS_WITHOUT_ENTRY, Plan, Step};
 
 /// In which order ready steps start: higher priority, then the longer chain of work behind it, then the plan's order.
-type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u32>, usize);
+/// An instance stands where the step stands that it is an instance of.
+type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u32>, usize, usize);
 
 /// The lanes of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +90,7 @@ impl Queue {
 
     fn turn(step: &Step, order: &Order, position: usize) -> Turn {
         use std::cmp::Reverse;
-        (Reverse(step.priority.unwrap_or(0)), Reverse(order.chain(position)), position)
+        (Reverse(step.priority.unwrap_or(0)), Reverse(order.chain(position)), order.home(position), position)
     }
 
     pub fn add_ready(&mut self, step: &Step, order: &Order, position: usize) {
@@ -130,7 +131,7 @@ impl Queue {
     /// The step whose turn it is, within the limits of slots and pools: what is due after a back-off first.
     pub fn next(&self, now: DateTime<Utc>, has_slot: bool) -> Option<usize> {
         let due = self.next_due(has_slot).filter(|(due, _)| *due <= now).map(|(_, position)| position);
-        due.or_else(|| self.open(has_slot).filter_map(|track| track.ready.first()).min().map(|turn| turn.2))
+        due.or_else(|| self.open(has_slot).filter_map(|track| track.ready.first()).min().map(|turn| turn.3))
     }
 
     /// When the next back-off ends of a step that could start then, and whose it is.
@@ -144,9 +145,9 @@ impl Queue {
         tracks.flat_map(|track| track.waiting.iter().map(|(_, position)| *position))
     }
 
-    /// Whether something waits for its turn, or for a time, that no full pool keeps from starting.
-    pub fn moves(&self) -> bool {
-        self.open(true).any(|track| !track.is_empty())
+    /// Whether something waits for its turn, or for a time, that neither a full pool nor the lack of a slot keeps from starting.
+    pub fn moves(&self, has_slot: bool) -> bool {
+        self.open(has_slot).any(|track| !track.is_empty())
     }
 
     /// The pool that keeps a ready step from starting, with its limit.

@@ -4,18 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Branches, CheckpointMark, Intervention, PlanSizes, RunState, STEP_STATUSES, StepState, StepStatus, checkpoint_id,
+    Branches, CheckpointMark, Counts, Intervention, PlanSizes, RunState, STEP_STATUSES, StepStatus, checkpoint_id,
     open_questions,
 };
 
 /// The snapshot of a run at a moment. Cost: steps plus checkpoints plus interventions.
 pub fn snapshot(state: &RunState, now: DateTime<Utc>) -> Value {
     let counts = state.counts();
-    let by_status: Map<String, Value> = STEP_STATUSES
-        .into_iter()
-        .filter(|status| counts.of(*status) > 0)
-        .map(|status| (status.word().to_owned(), counts.of(status).into()))
-        .collect();
     let live: Vec<usize> = state.live().collect();
     json!({
         // A place in the journal determines the state, so it also names its snapshot.
@@ -30,11 +25,12 @@ pub fn snapshot(state: &RunState, now: DateTime<Utc>) -> Value {
         "orchestration_state": state.status.word(),
         "cancelling": state.cancelling,
         "rolling_back": state.rolling_back,
+        "rollback": state.rollback,
         "paused": state.paused,
         "waits_for": open_questions(state),
         "error": state.error,
         "current_step_index": state.step_index(),
-        "counts": by_status,
+        "counts": by_status(&counts),
         "current_steps": state.step_ids(&live),
         "completed_steps": ids(state, StepStatus::Completed),
         "failed_steps": ids(state, StepStatus::Failed),
@@ -53,6 +49,11 @@ pub fn snapshot(state: &RunState, now: DateTime<Utc>) -> Value {
         "since": state.since,
         "timestamp": now,
     })
+}
+
+fn by_status(counts: &Counts) -> Map<String, Value> {
+    let there = STEP_STATUSES.into_iter().filter(|status| counts.of(*status) > 0);
+    there.map(|status| (status.word().to_owned(), counts.of(status).into())).collect()
 }
 
 /// The versions of the plan, oldest first, each as an object.
@@ -128,8 +129,8 @@ fn ids(state: &RunState, status: StepStatus) -> Vec<&str> {
 }
 
 fn steps(state: &RunState, now: DateTime<Utc>) -> Vec<Value> {
-    let all = state.plan.steps.iter().zip(&state.steps);
-    all.map(|(definition, step)| {
+    let all = state.plan.steps.iter().zip(&state.steps).enumerate();
+    all.map(|(position, (definition, step))| {
         let mut shown = match serde_json::to_value(step) {
             Ok(Value::Object(fields)) => fields,
             _ => Map::new(),
@@ -139,8 +140,14 @@ fn steps(state: &RunState, now: DateTime<Utc>) -> Vec<Value> {
         if let Some(seconds) = step.seconds(now) {
             shown.insert("duration_seconds".into(), json!(seconds));
         }
-        if let Some(result) = StepState::result(step) {
+        if let Some(result) = state.result(position) {
             shown.insert("result".into(), result);
+        }
+        if let Some(parent) = state.parent(position) {
+            shown.insert("instance_of".into(), state.plan.steps[parent].step_id.clone().into());
+        }
+        if let Some(counts) = state.instance_counts(position) {
+            shown.insert("instances".into(), by_status(counts).into());
         }
         Value::Object(shown)
     })

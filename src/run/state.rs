@@ -11,12 +11,14 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::plan::order::Order;
-use crate::plan::{FailurePolicy, Plan, Step};
+use crate::plan::{Edit, FailurePolicy, Plan, Step};
 
+use super::instances::Families;
 use super::places::Places;
 use super::queue::Queue;
 use super::{
-    Asked, Event, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, Signature, SkipReason, StopReason,
+    Asked, Event, Expansion, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, Signature, SkipReason,
+    StopReason,
 };
 
 /// The six states of a run.
@@ -326,9 +328,19 @@ pub struct StepState {
     /// The policy with which it failed (status `failed`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_with: Option<FailurePolicy>,
-    /// Whether nobody has answered its failure yet: with policy `pause` it keeps the run paused, with `fail` it ends the run.
+    /// Whether nobody has answered its failure yet: with policy `pause` it keeps the run paused, with `fail` it ends the run, with `rollback` it
+    /// has the run rolled back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unanswered: bool,
+    /// What it had done was undone by its rollback action, and it has neither run nor been answered for since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolled_back: bool,
+    /// The items of a `foreach` step, once it has been expanded: its instances are steps of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expansion: Option<Arc<Expansion>>,
+    /// Why it failed without an attempt: a `foreach` step makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<str>>,
 }
 
 fn is_zero(value: &u32) -> bool {
@@ -342,7 +354,7 @@ fn is_zero_i64(value: &i64) -> bool {
 impl StepState {
     /// Whether it failed with a policy that leaves the answer to an operator; the others have their answer in the plan.
     pub(super) fn asks_when_failed(&self) -> bool {
-        matches!(self.failed_with, Some(FailurePolicy::Pause | FailurePolicy::Rollback))
+        self.failed_with == Some(FailurePolicy::Pause)
     }
 
     /// The newest attempt.
@@ -364,6 +376,9 @@ impl StepState {
 
     /// Why its newest attempt did not do: what the attempt says, else what the quality gate or a reviewer said of its result.
     pub fn why_failed(&self) -> Option<String> {
+        if let Some(error) = &self.error {
+            return Some(error.to_string());
+        }
         let attempt = self.attempt()?;
         let own = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).filter(|why| !why.is_empty());
         own.or_else(|| {
@@ -384,7 +399,8 @@ impl StepState {
         matches!(self.status, StepStatus::Completed | StepStatus::Failed | StepStatus::InReview)
     }
 
-    /// What expressions see as the step's result: what a person gave, else the `data` of the newest attempt's result, else that result.
+    /// What expressions see as the result of a step that is no `foreach` (see [`RunState::result_data`]): what a person gave, else the `data` of
+    /// the newest attempt's result, else that result.
     pub fn result_data(&self) -> Option<Value> {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.result.as_deref().cloned();
@@ -398,7 +414,7 @@ impl StepState {
         self.attempt().filter(|_| self.has_result())?.outcome.as_ref()?.result.as_ref()?.quality_score
     }
 
-    /// The result dependents see: the one given by hand, else the newest successful attempt's.
+    /// The result that dependents of a step that is no `foreach` see (see [`RunState::result`]): the one given by hand, else the newest successful attempt's.
     pub fn result(&self) -> Option<Value> {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.result.as_deref().cloned();
@@ -413,6 +429,41 @@ impl Attempt {
     pub fn seconds(&self, now: DateTime<Utc>) -> f64 {
         let span = self.ended_at.unwrap_or(now) - self.started_at;
         span.as_seconds_f64().max(0.0)
+    }
+}
+
+/// A rollback of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// How the run ends by it.
+    pub ends: RollbackEnd,
+    /// What it was started for, in words.
+    pub why: String,
+    /// Who asked for it; `None`: the plan did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// It is over, whether or not all of it was done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+}
+
+/// How a run ends that was rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackEnd {
+    /// As failed.
+    Failed,
+    /// As cancelled.
+    Cancelled,
+}
+
+impl RollbackEnd {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            RollbackEnd::Failed => "failed",
+            RollbackEnd::Cancelled => "cancelled",
+        }
     }
 }
 
@@ -512,9 +563,12 @@ pub struct RunState {
     /// Attempts are being stopped; the run ends as cancelled.
     #[serde(default)]
     pub cancelling: bool,
-    /// Rollback actions run.
+    /// Rollback actions run: only the steps of the rollback have their turn.
     #[serde(default)]
     pub rolling_back: bool,
+    /// The rollback whose steps stand behind the plan's own: the one that is under way, or the last one until the run is opened again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
     /// The time limit of the whole run is over; its attempts are being stopped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed_out: bool,
@@ -577,6 +631,7 @@ pub struct RunState {
 pub(super) struct Index {
     pub order: Arc<Order>,
     pub places: Places,
+    pub families: Families,
     pub counts: Counts,
     /// By node: how many predecessors are not satisfied yet.
     pub unmet: Vec<u32>,
@@ -588,6 +643,10 @@ pub(super) struct Index {
     pub at_condition: BTreeSet<usize>,
     /// Steps that are pending and wait for nothing but to be signed off.
     pub at_hold: BTreeSet<usize>,
+    /// `foreach` steps that are pending and wait for nothing but to be expanded.
+    pub at_foreach: BTreeSet<usize>,
+    /// `foreach` steps of which every instance has come to its end.
+    pub at_end: BTreeSet<usize>,
     pub live: BTreeSet<usize>,
     /// Live, and waiting for a person's answer.
     pub asking: BTreeSet<usize>,
@@ -598,9 +657,9 @@ pub(super) struct Index {
     /// Failed, and to be answered before the run goes on by itself.
     pub unanswered: BTreeSet<usize>,
     pub cancelled: BTreeSet<usize>,
-    /// Failed, and to end the run.
+    /// Failed, and to end the run, or to have it rolled back.
     pub fatal: BTreeSet<usize>,
-    /// In back-off while something they need was taken up again.
+    /// In back-off while something they need was taken up again, or while others have their turn.
     pub waiting_blocked: BTreeSet<usize>,
     pub command_ids: HashSet<String>,
 }
@@ -630,15 +689,28 @@ impl RunState {
         }
     }
 
-    /// The plan as it was in a version, if there was one.
+    /// The plan as it was in a version, if there was one: the steps that were written.
     pub fn plan_at(&self, version: u64) -> Option<Plan> {
+        let mut plan = self.whole_plan_at(version)?;
+        plan.steps.truncate(plan.written());
+        Some(plan)
+    }
+
+    /// The same, with the instances that there are now as they were defined then.
+    pub(super) fn whole_plan_at(&self, version: u64) -> Option<Plan> {
         if !(1..=self.plan_version).contains(&version) {
             return None;
         }
         let mut plan = self.plan.as_ref().clone();
         let later = self.versions.iter().rev().take_while(|one| one.change.version > version);
         for one in later {
-            plan.edit_all(&one.change.inverse).ok()?;
+            for edit in &one.change.inverse {
+                // An instance that was changed may be gone.
+                let gone = matches!(edit, Edit::Replace { step } if step.generated.is_some() && plan.position(&step.step_id).is_none());
+                if !gone {
+                    plan.edit(edit).ok()?;
+                }
+            }
         }
         Some(plan)
     }
@@ -679,6 +751,18 @@ impl RunState {
         self.index.live.len() > self.index.asking.len()
     }
 
+    /// Whether something may start by itself, now or when its time has come, as long as no live attempt ends.
+    pub(super) fn queue_moves(&self) -> bool {
+        self.index.queue.moves(self.has_slot())
+    }
+
+    /// Whether something moves or could, were the run to go on: more than an open question.
+    pub(super) fn moves(&self) -> bool {
+        let index = &self.index;
+        let sets = [&index.at_condition, &index.at_hold, &index.at_foreach];
+        self.queue_moves() || self.works() || sets.iter().any(|set| !set.is_empty())
+    }
+
     /// Whether a slot of `max_parallel` is free. An attempt that only waits takes none.
     pub fn has_slot(&self) -> bool {
         self.index.queue.working() < self.options.max_parallel
@@ -689,12 +773,19 @@ impl RunState {
         self.index.queue.working()
     }
 
-    /// Positions of steps that wait for a person: failed, held, in review, interrupted, asking; in plan order.
+    /// Whether a step can have its turn in what the run does now: the steps of a rollback while it is rolled back, all others otherwise.
+    pub fn takes_part(&self, position: usize) -> bool {
+        self.plan.steps[position].undoes().is_some() == self.rolling_back
+    }
+
+    /// Positions of steps that wait for a person: failed, held, in review, interrupted, asking; in plan order, an instance where
+    /// its step stands. While the run is rolled back nobody is asked about the others.
     pub fn needs_person(&self) -> Vec<usize> {
         let index = &self.index;
         let all = [&index.failed, &index.held, &index.in_review, &index.interrupted, &index.asking];
-        let mut found: Vec<usize> = all.into_iter().flatten().copied().collect();
-        found.sort_unstable();
+        let mut found: Vec<usize> =
+            all.into_iter().flatten().copied().filter(|position| self.takes_part(*position)).collect();
+        found.sort_unstable_by_key(|position| (index.order.home(*position), *position));
         found
     }
 
@@ -715,7 +806,9 @@ impl RunState {
 
     /// Whether a step waits for nothing but its turn.
     pub fn is_ready(&self, position: usize) -> bool {
-        self.steps[position].status == StepStatus::Pending && self.index.unmet.get(position) == Some(&0)
+        self.steps[position].status == StepStatus::Pending
+            && self.index.unmet.get(position) == Some(&0)
+            && self.takes_part(position)
     }
 
     /// Positions of the steps that a step still waits for, in plan order; seen through those that were skipped or completed ahead of their turn.
@@ -749,9 +842,10 @@ impl RunState {
         self.index.queue.full_pool(&self.plan.steps[position])
     }
 
-    /// When the time limit of the whole run is over, if it has one and is running. The time in which it is paused does not count.
+    /// When the time limit of the whole run is over, if it has one and is running. The time in which it is paused or rolled back does not count.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
-        if self.status != RunStatus::Running || self.timed_out || self.cancelling {
+        // What was begun to be undone is undone to the end.
+        if self.status != RunStatus::Running || self.timed_out || self.cancelling || self.rolling_back {
             return None;
         }
         let limit = (self.plan.max_execution_time_seconds? * 1e6) as i64;
@@ -781,6 +875,10 @@ impl RunState {
 
     /// Whether a step has a hold point that is not released yet.
     pub fn is_hold_point(&self, position: usize) -> bool {
+        // Once it is expanded it has begun.
+        if self.steps[position].expansion.is_some() {
+            return false;
+        }
         let planned = self.plan.steps[position].hold.as_ref().is_some_and(crate::plan::Hold::is_set);
         match &self.steps[position].hold {
             Some(hold) => hold.set.unwrap_or(planned) && !hold.released,
@@ -859,6 +957,9 @@ pub struct RunSummary {
     pub status: RunStatus,
     /// Being cancelled.
     pub cancelling: bool,
+    /// Being rolled back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolling_back: bool,
     /// Why it is paused.
     pub paused: BTreeSet<PauseReason>,
     /// Steps by state.
@@ -923,6 +1024,7 @@ impl RunState {
             headline: self.plan.headline().to_string(),
             status: self.status,
             cancelling: self.cancelling,
+            rolling_back: self.rolling_back,
             paused: self.paused.clone(),
             counts: self.index.counts,
             user: self.user.clone(),
@@ -959,6 +1061,7 @@ impl RunState {
             status: RunStatus::Idle,
             cancelling: false,
             rolling_back: false,
+            rollback: None,
             timed_out: false,
             ran_micros: 0,
             paused: BTreeSet::new(),
@@ -992,6 +1095,9 @@ impl RunState {
             for (id, step) in &fork.steps {
                 if let Some(place) = places.get(id.as_str()) {
                     state.steps[*place] = step.clone();
+                    if let Some(made) = &mut state.steps[*place].expansion {
+                        Arc::make_mut(made).seq = first.seq;
+                    }
                 }
             }
         }

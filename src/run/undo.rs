@@ -12,7 +12,7 @@ use super::change::{no_step, overtaken};
 use super::intervene::{Asker, Decision, refuse};
 use super::{
     ChangeCause, Command, Event, Intervention, InterventionStatus, Inverse, PauseReason, PlanChange, PlanVersion,
-    Rejection, RejectionCode, Request, RunState, StepState, StepStatus, checkpoint_id,
+    Rejection, RejectionCode, Request, RunState, StepState, StepStatus, StopReason, checkpoint_id,
 };
 
 /// What an undo without a name takes back.
@@ -124,6 +124,9 @@ fn stands(record: &Intervention, undone: &HashSet<u64>) -> bool {
 }
 
 fn undoable<'a>(state: &'a RunState, record: &'a Arc<Intervention>) -> Option<Undoable<'a>> {
+    if record.status == InterventionStatus::Pending {
+        return None;
+    }
     match record.inverse.as_deref()? {
         Inverse::Plan { version } => {
             let found = state.versions.iter().rev().find(|one| one.change.version == *version);
@@ -149,6 +152,8 @@ fn instead(state: &RunState, record: &Intervention) -> String {
             "when the last attempt has ended, retrying or skipping a step reopens the run".into()
         }
         "cancel" => "retrying or skipping a step, or restoring a checkpoint, reopens the run".into(),
+        "rollback" if state.rolling_back => "cancel ends it where it is".into(),
+        "rollback" => "resumed after a retry or a restore, the run does again what was rolled back".into(),
         "restore" => {
             // Whatever it left behind is still in the journal, and its newest checkpoint leads there.
             let back = state.checkpoints.iter().rposition(|mark| mark.cause == super::CheckpointCause::Restored);
@@ -188,7 +193,8 @@ fn said(record: &Intervention) -> String {
 
 fn newest_change<'a>(state: &'a RunState, undone: &HashSet<u64>) -> Option<&'a Arc<PlanVersion>> {
     let stands = |one: &&Arc<PlanVersion>| {
-        !undone.contains(&one.change.version) && !matches!(one.change.cause, ChangeCause::Undo { .. })
+        !undone.contains(&one.change.version)
+            && !matches!(one.change.cause, ChangeCause::Undo { .. } | ChangeCause::Rollback)
     };
     state.versions.iter().rev().find(stands)
 }
@@ -232,6 +238,8 @@ pub(super) fn inverse_of(state: &RunState, events: &[Event]) -> Option<Box<Inver
             | Event::HoldCleared { step }
             | Event::HoldReleased { step, .. }
             | Event::ReviewAnswered { step, .. } => note(step),
+            // It is skipped with the step that it is an instance of.
+            Event::StopRequested { step, why: StopReason::Skip, .. } if events.len() > 1 => note(step),
             Event::StepsReset { steps } => steps.iter().for_each(|step| note(step)),
             Event::InterventionUndone { steps, .. } => steps.iter().for_each(|(step, _)| note(step)),
             _ => {}
@@ -258,6 +266,10 @@ impl Asker<'_> {
             return Err(refuse(format!("version {number} is undone already"))
                 .possible("the list of versions shows by which one"));
         }
+        if change.cause == ChangeCause::Rollback {
+            return Err(refuse(format!("version {number} came with a rollback, which is not undone"))
+                .possible("retrying a step, or restoring a checkpoint, goes on from there"));
+        }
         if let ChangeCause::Restore { checkpoint } = change.cause {
             let id = super::checkpoint_id(checkpoint);
             return Err(refuse(format!("version {number} came with going back to {id}, which is not undone"))
@@ -265,10 +277,17 @@ impl Asker<'_> {
         }
         // What the change left must still be there: a later one may have taken it up.
         let mut made =
-            state.plan_at(number).ok_or_else(|| refuse(format!("version {number} cannot be made out again")))?;
+            state.whole_plan_at(number).ok_or_else(|| refuse(format!("version {number} cannot be made out again")))?;
         let now: HashMap<&str, &Arc<Step>> =
             state.plan.steps.iter().map(|step| (step.step_id.as_str(), step)).collect();
         for edit in &change.edits {
+            if let Edit::Replace { step } = edit
+                && step.generated.is_some()
+                && now.get(step.step_id.as_str()).is_none_or(|now| *now != step)
+            {
+                return Err(refuse(format!("version {number} was overtaken: `{}` has come anew since", step.step_id))
+                    .possible("change it again"));
+            }
             for id in edit.step_ids() {
                 let was = made.steps.iter().find(|step| step.step_id == id);
                 if was != now.get(id).copied() {
@@ -309,7 +328,7 @@ impl Asker<'_> {
             return Err(refuse(format!("{} is undone already", said(record)))
                 .possible("undoing the undo, by its id, brings it again"));
         }
-        match record.inverse.as_deref() {
+        match record.inverse.as_deref().filter(|_| record.status != InterventionStatus::Pending) {
             Some(Inverse::Plan { version }) => self.undo_version(*version),
             Some(Inverse::Steps(steps)) => self.put_back(place, steps),
             Some(Inverse::MaxParallel(value)) => self.limit_as_before(place, *value),
@@ -349,10 +368,14 @@ impl Asker<'_> {
         }
         let order = state.order();
         let mut steps = Vec::with_capacity(were.len());
-        let mut held_again = BTreeSet::new();
+        let (mut held_again, mut open_again) = (BTreeSet::new(), BTreeSet::new());
         for (id, was) in were {
             let position = state.position(id).ok_or_else(|| no_step(state, id))?;
+            self.refuse_other_turn(position)?;
             let now = &state.steps[position];
+            if now.rolled_back && !was.rolled_back {
+                return Err(overtaken(format!("`{id}` was rolled back since")).possible(self.answers_to(position)));
+            }
             if now.last_attempt != was.last_attempt || now.status.is_live() {
                 let possible = match &*record.intervention_type {
                     "retry_step" => self.answers_to(position),
@@ -360,7 +383,14 @@ impl Asker<'_> {
                 };
                 return Err(overtaken(format!("attempt {} of `{id}` has started", now.last_attempt)).possible(possible));
             }
-            if now.lets_pass(order) && !was.lets_pass(order) {
+            if was.expansion.as_ref().map(|was| was.seq) != now.expansion.as_ref().map(|now| now.seq) {
+                self.expansion_stands(place, position, was)?;
+            }
+            let definition = &state.plan.steps[position];
+            let parent = state.parent(position).filter(|parent| !ids.contains(self.id(*parent)));
+            open_again
+                .extend(parent.filter(|_| !was.lets_pass(definition, order) && self.parent_again(position).is_some()));
+            if now.lets_pass(definition, order) && !was.lets_pass(definition, order) {
                 held_again.extend(self.nothing_went_past(place, position, &undone)?);
             }
             let waits: Vec<usize> =
@@ -378,6 +408,14 @@ impl Asker<'_> {
             }
             steps.push((id.clone(), was.clone()));
         }
+        // A `foreach` step that had come to its end waits for the instance again.
+        for position in open_again {
+            let step = &state.steps[position];
+            let (failed_with, error, unanswered) = (None, None, false);
+            let status = StepStatus::Pending;
+            let step = StepState { status, failed_with, error, unanswered, attempts: Vec::new(), ..step.clone() };
+            steps.push((self.id(position).to_owned(), step));
+        }
         // What had come to its hold point only because of it has not come there.
         for position in held_again.into_iter().filter(|position| !ids.contains(self.id(*position))) {
             let step = StepState { status: StepStatus::Pending, attempts: Vec::new(), ..state.steps[position].clone() };
@@ -391,6 +429,30 @@ impl Asker<'_> {
             events.push(Event::RunPaused { reasons: [PauseReason::StepFailed].into() });
         }
         Ok((InterventionStatus::Applied, events))
+    }
+
+    /// A `foreach` step is to have the instances it had, or none: nothing may have been done with those that it has now.
+    fn expansion_stands(&self, place: usize, position: usize, was: &StepState) -> Result<(), Rejection> {
+        let state = self.state;
+        if state.steps[position].expansion.is_none() {
+            return Ok(());
+        }
+        let (record, id) = (&state.interventions[place], self.id(position));
+        let overtaken = |by: String| {
+            Err(refuse(format!("{} was overtaken: {by}", said(record))).possible(self.answers_to(position)))
+        };
+        if was.expansion.is_some() {
+            return overtaken(format!("`{id}` has been expanded anew"));
+        }
+        let ran = |instance: &usize| {
+            let step = &state.steps[*instance];
+            step.attempt().is_some_and(|attempt| attempt.started_at >= record.timestamp)
+                || step.since > Some(record.timestamp)
+        };
+        match state.instances(position).into_iter().flatten().find(ran) {
+            Some(instance) => overtaken(format!("`{}`, an instance of `{id}`, has been dealt with", self.id(instance))),
+            None => Ok(()),
+        }
     }
 
     fn limit_as_before(&self, place: usize, value: u32) -> Decision {
@@ -462,7 +524,7 @@ impl Asker<'_> {
         later.into_iter().find_map(version)
     }
 
-    fn id(&self, position: usize) -> &str {
+    pub(super) fn id(&self, position: usize) -> &str {
         &self.state.plan.steps[position].step_id
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::plan::StopKind;
+use crate::plan::{FailurePolicy, StopKind};
 
 use super::{
     Answer, Command, Input, Moment, PauseReason, Request, RunState, RunStatus, SkipReason, StepStatus, advance, decide,
@@ -204,6 +204,11 @@ impl Asked<'_> {
                     Some(by_hand) => format!("{id} was completed by hand by {}", by_hand.user),
                     None => format!("{id} is completed"),
                 };
+                let undoing = format!("rollback.{id}");
+                if state.rolling_back && state.position(&undoing).is_some() {
+                    let done = if state.is_undone(position) { "has undone it" } else { "is to undo it" };
+                    reason.what.push_str(&format!(", and {undoing} {done}"));
+                }
                 reason.who = Who::Nobody;
                 reason.commands = self.possible([retry(true)]);
             }
@@ -287,8 +292,23 @@ impl Asked<'_> {
         let id = &state.plan.steps[position].step_id;
         let unmet = state.unmet(position);
         let hold = if state.is_hold_point(position) { "; then its hold point stops it" } else { "" };
+        if !state.takes_part(position) {
+            let over = state.plan.steps[position].undoes().is_some();
+            reason.what = match over {
+                true => format!("{id} did not run: the rollback it belongs to is over"),
+                false => format!("{id} does not run while the run is being rolled back"),
+            };
+            reason.who = if over { Who::Nobody } else { Who::Engine };
+            return;
+        }
         if !unmet.is_empty() {
-            reason.what = format!("{id} waits for {}{hold}", self.names(&unmet));
+            let own = |step: &usize| state.parent(*step) == Some(position);
+            reason.what = match state.instance_counts(position) {
+                Some(counts) if unmet.iter().all(own) => {
+                    format!("{id} waits for {} of its {} instances", unmet.len(), counts.total())
+                }
+                _ => format!("{id} waits for {}{hold}", self.names(&unmet)),
+            };
             reason.who = Who::Engine;
             reason.since = reason.since.or(state.started_at);
             return;
@@ -296,8 +316,9 @@ impl Asked<'_> {
         let before = state.index.order.waits_for(position).into_iter();
         let before = before.filter_map(|before| state.steps.get(before)?.since).max();
         reason.since = reason.since.max(before).or(state.started_at);
+        let again = if state.steps[position].rolled_back { " again, after it was rolled back" } else { "" };
         if !state.may_start() {
-            reason.what = format!("{id} is ready, and waits for the run to go on{hold}");
+            reason.what = format!("{id} is ready{again}, and waits for the run to go on{hold}");
             return;
         }
         reason.who = Who::Engine;
@@ -367,6 +388,11 @@ impl Asked<'_> {
             return;
         }
         let since = Some(state.since);
+        if let Some(rollback) = state.rollback.as_ref().filter(|_| state.rolling_back && !state.cancelling) {
+            let commands = if self.outside.owned { self.possible([Command::Cancel]) } else { Vec::new() };
+            let what = format!("the run is being rolled back: only what undoes its steps runs ({})", rollback.why);
+            say(what, None, Who::Engine, commands);
+        }
         match state.status {
             _ if state.cancelling => {
                 let commands = self.possible([Command::Cancel]);
@@ -393,8 +419,10 @@ impl Asked<'_> {
             RunStatus::Running if !state.may_start() => {
                 let failed: Vec<usize> = state.index.fatal.iter().copied().collect();
                 let failed = self.names(&failed);
+                let rolls_back = |place: &usize| state.steps[*place].failed_with == Some(FailurePolicy::Rollback);
+                let then = if state.index.fatal.iter().any(rolls_back) { "is rolled back" } else { "fails" };
                 say(
-                    format!("{failed} failed: nothing starts any more, and the run fails when what runs has ended"),
+                    format!("{failed} failed: nothing starts any more, and the run {then} when what runs has ended"),
                     None,
                     Who::Engine,
                     Vec::new(),
@@ -428,7 +456,7 @@ impl Asked<'_> {
             return Vec::new();
         }
         let broken = state.index.failed.iter().chain(&state.index.cancelled).chain(&state.index.interrupted);
-        let broken: BTreeSet<usize> = broken.copied().collect();
+        let broken: BTreeSet<usize> = broken.copied().filter(|place| state.takes_part(*place)).collect();
         let mut found = Vec::new();
         for step in state.step_ids(broken.iter().take(NAMED)) {
             found.extend(self.possible([Command::Retry { step: step.to_owned(), downstream: false }]));

@@ -309,3 +309,50 @@ fn a_run_that_has_ended_says_what_opens_it_again() {
     let words: Vec<&str> = way.split_whitespace().skip(1).chain(["--yes"]).collect();
     sandbox.ok(0, &words);
 }
+
+/// Three steps; the first two can be undone, the third fails.
+fn undoable(sandbox: &Sandbox) -> String {
+    let step = |id: &str| json!({"step_id": id, "run": format!("echo {id} >> ran"), "rollback": {"run": format!("echo undo {id} >> ran")}});
+    sandbox.plan("shipment", json!([step("a"), step("b"), {"step_id": "c", "run": "exit 3"}]))
+}
+
+#[test]
+fn a_failure_is_rolled_back_when_the_command_line_says_so() {
+    let sandbox = Sandbox::new();
+    let plan = undoable(&sandbox);
+    let told = sandbox.ok(1, &["run", &plan, "--headless", "--on-failure", "rollback"]);
+    assert!(told.contains("rolling back b and a, because c failed: exit status 3"), "{told}");
+    assert!(told.contains("because   c failed: exit status 3; rolled back: b, a"), "{told}");
+    assert_eq!(sandbox.read("ran"), "a\nb\nundo b\nundo a\n");
+    let shown = sandbox.snapshot();
+    assert_eq!((&shown["rolling_back"], &shown["orchestration_state"]), (&json!(false), &json!("failed")));
+    assert_eq!(shown["steps"][0]["rolled_back"], true);
+    assert!(sandbox.ok(0, &["output", "shipment", "rollback.a"]).is_empty(), "a step like any other");
+    let refused = sandbox.run(&["resume", "shipment", "--rollback"]);
+    assert!(refused.stderr.contains("what could be was rolled back already"), "{}", refused.stderr);
+    // What was undone is done again before what had failed.
+    sandbox.ok(0, &["resume", "shipment", "--skip", "c"]);
+    assert_eq!(sandbox.read("ran"), "a\nb\nundo b\nundo a\na\nb\n");
+}
+
+#[test]
+fn a_paused_run_is_rolled_back_on_demand_after_its_preview() {
+    let sandbox = Sandbox::new();
+    let plan = undoable(&sandbox);
+    assert_eq!(sandbox.run(&["run", &plan, "--headless", "--on-failure", "pause"]).code, Some(4));
+    let preview = sandbox.ok(0, &["ctl", "shipment", "rollback", "--open", "--preview"]);
+    let lines: Vec<&str> = preview.lines().map(str::trim).collect();
+    assert_eq!(
+        lines[..3],
+        ["rolls back, one after the other:", "1. b: echo undo b >> ran", "2. a: echo undo a >> ran"]
+    );
+    // Who only comes to say something leaves the run paused: what was asked for begins when somebody goes on with it.
+    sandbox.ok(0, &["ctl", "shipment", "rollback", "--open", "--reason", "wrong host"]);
+    let found = state(&sandbox, "shipment");
+    assert!(found.rolling_back && found.status == RunStatus::Paused, "{:?}", found.paused);
+    assert_eq!(sandbox.read("ran"), "a\nb\n");
+    let why = sandbox.ok(0, &["why", "shipment", "b"]);
+    assert!(why.contains("b is completed, and rollback.b is to undo it"), "{why}");
+    sandbox.ok(1, &["resume", "shipment", "--headless"]);
+    assert_eq!(sandbox.read("ran"), "a\nb\nundo b\nundo a\n");
+}

@@ -319,10 +319,10 @@ fn unbound_agents_are_refused_unless_simulated() {
 #[test]
 fn what_cannot_be_honoured_is_refused() {
     let sandbox = Sandbox::new();
-    let plan = sandbox.plan("later", json!([{"step_id": "s", "run": "true", "rollback": {"run": "x"}}]));
+    let plan = sandbox.plan("later", json!([{"step_id": "s", "run": "true", "name": "{{ run.id }}"}]));
     let ended = sandbox.run(&["run", &plan, "--headless"]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(ended.stderr.contains("rollback") && ended.stderr.contains("nothing was started"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("`{{ }}`") && ended.stderr.contains("nothing was started"), "{}", ended.stderr);
     assert!(!sandbox.path().join("checkpoints").exists(), "nothing was written");
 }
 

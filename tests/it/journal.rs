@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use holdpoint::journal::disk::RealDisk;
 use holdpoint::journal::{Entry, Group, JournalError, Published, Recorder, RecorderConfig, Report, Store};
-use holdpoint::run::{Durability, RunStatus};
+use holdpoint::run::{Command, Durability, RunStatus};
 use tokio::sync::mpsc;
 
 use crate::journal_support::{Batch, Driver, text};
@@ -184,6 +184,43 @@ async fn a_run_goes_on_in_another_recorder_where_it_was() {
     let rest = driver.whole_run();
     rig.record(&driver, rest).await;
     assert_eq!(text(&rig.store.load(&dir).unwrap().state), text(&driver.state));
+}
+
+#[tokio::test]
+async fn what_is_not_synced_is_recorded_on_the_spot_and_mended_by_the_thread() {
+    let mut rig = Rig::new();
+    let (mut driver, events) = Driver::new(1, 3, Durability::Relaxed);
+    rig.commit(vec![Entry::Create { run_id: driver.id(), events }]).await;
+    let append = |driver: &Driver, events| Group { entries: vec![Entry::Append { run_id: driver.id(), events }] };
+
+    let opened = driver.open();
+    let mut group = append(&driver, opened);
+    let committed = loop {
+        match rig.recorder.record(group) {
+            Ok(committed) => break committed,
+            // Whoever writes the first full file still holds the state.
+            Err(back) => group = back,
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((committed.durable, committed.failed.len()), (vec![(driver.id(), 2)], 0));
+    let dir = rig.store.dir(driver.id());
+    assert_eq!(text(&rig.store.load(&dir).unwrap().state), text(&driver.state));
+
+    let before = driver.state.clone();
+    std::fs::rename(dir.join("journal.jsonl"), dir.join("aside")).unwrap();
+    let started = driver.ask(Command::Start);
+    let committed = rig.recorder.record(append(&driver, started.clone())).unwrap();
+    assert!(committed.durable.is_empty() && committed.failed[0].will_retry, "{committed:?}");
+    let mended = rig.report().await;
+    assert!(matches!(mended, Report::Writable { run_id } if run_id == driver.id()), "{mended:?}");
+    assert_eq!(text(&rig.store.load(&dir).unwrap().state), text(&before));
+    rig.record(&driver, vec![started]).await;
+    assert_eq!(text(&rig.store.load(&dir).unwrap().state), text(&driver.state));
+
+    let mut durable = rig.create(2, 1).await;
+    let opened = durable.open();
+    assert!(rig.recorder.record(append(&durable, opened)).is_err(), "a sync is waited for");
 }
 
 /// Not a test by itself: the other process of the next one.

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdpoint::agents::{AttemptContext, Desk, Stop, StopHandle, desk, run_attempt};
+use holdpoint::agents::{AttemptContext, Stop, StopHandle, desk, run_attempt};
 use holdpoint::plan::AgentSpec;
 use holdpoint::run::{Answer, Answered, Outcome, OutcomeStatus};
 use serde_json::{Value, json};
@@ -328,7 +328,6 @@ async fn what_a_server_asks_comes_to_people_and_their_answer_to_it() {
     tokio::time::timeout(Duration::from_secs(60), clerk.next()).await.unwrap();
     handle.stop(Stop::Term);
     assert_eq!(work.await.unwrap().status, OutcomeStatus::Stopped);
-    let _ = Desk::empty();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

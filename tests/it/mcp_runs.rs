@@ -205,7 +205,8 @@ fn check_asks_the_servers_and_points_at_the_calls_that_they_would_not_take() {
     {{"step_id": "type", "action": "get-sum", "parameters": {{"a": 1,
       "b": "two"}}}},
     {{"step_id": "less", "action": "echo"}},
-    {{"step_id": "none", "parameters": {{}}}}
+    {{"step_id": "none", "parameters": {{}}}},
+    {{"step_id": "undo", "run": "true", "rollback": {{"agent_type": "server", "action": "ecko"}}}}
   ]
 }}"#,
         everything()
@@ -228,6 +229,7 @@ fn check_asks_the_servers_and_points_at_the_calls_that_they_would_not_take() {
         (10, "\"two\" is not of type \"number\""),
         (11, "`message` is missing"),
         (12, "does not say which tool"),
+        (13, "what undoes step `undo`: the server has no tool `ecko`: did you mean `echo`?"),
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for ((line, message), (wanted, words)) in found.iter().zip(expected) {

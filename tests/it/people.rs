@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::cli_support::{Sandbox, wait_until};
 use crate::pty::Session;
-use crate::pty_edit::until as press_until;
+use crate::pty_edit::{fill, until as press_until};
 
 /// Nothing here takes long; whoever waits this long waits for something that does not come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -338,8 +338,7 @@ fn a_person_answers_in_the_console_after_the_engine_was_killed() {
     let mut second = console(&["resume", "change"]);
     second.wait_for_text("look asks you");
     press_until(&mut second, "o", "Notes", true);
-    second.press("OPS-9");
-    second.wait_for_text("OPS-9");
+    fill(&mut second, "ticket", "OPS-9");
     press_until(&mut second, "<Enter>", "Notes", false);
     second.wait_for_text("COMPLETED");
     assert_eq!(sandbox.read("shipped"), "OPS-9\n");

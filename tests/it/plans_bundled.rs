@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::cli_support::Sandbox;
 
-const PLANS: [&str; 12] = [
+const PLANS: [&str; 14] = [
     "backup-demo",
     "console-demo",
+    "foreach-demo",
     "graph-demo",
     "host-checkup",
     "mcp-demo",
@@ -16,6 +17,7 @@ const PLANS: [&str; 12] = [
     "quality-demo",
     "research-demo",
     "retries-demo",
+    "rollback-demo",
     "sign-off-demo",
 ];
 
@@ -115,4 +117,19 @@ fn the_sign_off_demo_wants_two_people() {
     assert!(told.contains("`switch` is held"), "one is not enough: {told}");
     let told = release(0, "bob");
     assert!(told.contains("COMPLETED"), "{told}");
+}
+
+#[test]
+fn the_release_that_is_not_well_is_taken_back() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.ok(1, &["--plans", &folder(), "run", "rollback-demo", "--headless"]);
+    assert!(told.contains("because   check failed: exit status 1; rolled back: switch, unpack"), "{told}");
+    let current = || std::fs::read_link(sandbox.path().join("rollback-demo/current")).unwrap();
+    assert_eq!(current().to_string_lossy(), "releases/v1");
+    assert!(!sandbox.path().join("rollback-demo/releases/v2").exists());
+    // One that is well stays, until somebody wants it back.
+    sandbox.ok(0, &["--plans", &folder(), "run", "rollback-demo", "--headless", "--set", "well=yes"]);
+    assert_eq!(current().to_string_lossy(), "releases/v2");
+    sandbox.ok(3, &["resume", "rollback-demo", "--rollback", "--headless"]);
+    assert_eq!(current().to_string_lossy(), "releases/v1");
 }

@@ -63,3 +63,27 @@ fn a_wide_stage_after_a_wide_stage_costs_its_steps() {
     let batch = driver.ends(&format!("a{}", WIDE - 1), Outcome::succeeded());
     assert_eq!(batch.len(), 1 + WIDE, "the next stage starts at once");
 }
+
+/// Ten thousand instances come once; then each costs what any step does.
+#[test]
+fn the_last_thousand_instances_cost_what_the_first_did() {
+    let steps = json!([{"step_id": "t", "foreach": "range(10000) | list"}, "z"]);
+    let mut driver = Driver::new(plan(steps), options(FailurePolicy::Pause, 4));
+    let start = Instant::now();
+    driver.ask(holdpoint::run::Command::Start);
+    println!("10,000 instances came in {:?}", start.elapsed());
+    let mut thousands = Vec::new();
+    for thousand in 0..10 {
+        let before = driver.journal.len();
+        let start = Instant::now();
+        for index in thousand * 1000..(thousand + 1) * 1000 {
+            driver.ends(&format!("t.{index}"), Outcome::succeeded());
+        }
+        println!("thousand {thousand}: {:?}", start.elapsed());
+        thousands.push(driver.journal.len() - before);
+    }
+    assert!(thousands[..9].iter().all(|events| *events == 2000), "one ends, one starts: {thousands:?}");
+    assert_eq!(driver.words().matches("completed").count(), 10_001);
+    driver.succeeds("z");
+    assert_eq!(driver.run(), "completed");
+}

@@ -124,6 +124,24 @@ fn what_only_waits_takes_no_slot_but_its_place_in_a_pool() {
 }
 
 #[test]
+fn an_attempt_that_works_and_asks_keeps_its_slot_and_the_run_waits_for_the_person() {
+    let mut driver = Driver::new(plan(json!([work("a"), work("b")])), options(FailurePolicy::Pause, 1));
+    driver.ask(Command::Start);
+    asks(&mut driver, "a");
+    assert_eq!((driver.run().as_str(), driver.words().as_str()), ("paused(question)", "running pending"));
+    driver.ask(Command::SetParallel { value: 2 });
+    assert_eq!((driver.run().as_str(), driver.words().as_str()), ("running", "running running"), "room for another");
+    driver.succeeds("b");
+    assert_eq!(driver.run(), "paused(question)");
+    driver.crash(0, true);
+    assert_eq!(
+        driver.words(),
+        "interrupted completed",
+        "what works does not outlive its engine, nor does its question"
+    );
+}
+
+#[test]
 fn when_a_wait_is_over_is_decided_when_it_starts() {
     let mut driver = Driver::started(json!([wait("w", 90.0), person("p")]));
     let attempt = driver.state.step("w").unwrap().1.attempt().unwrap().clone();
@@ -222,6 +240,18 @@ fn a_run_that_fails_does_not_wait_for_what_only_waits() {
     driver.ask(retry("bad"));
     driver.ask(Command::Resume);
     assert_eq!(driver.words(), "running completed running running", "taken up again, they start anew");
+
+    let mut driver = Driver::new(plan(json!([work("bad"), work("asks")])), options(FailurePolicy::Fail, 8));
+    driver.ask(Command::Start);
+    asks(&mut driver, "asks");
+    driver.fails("bad");
+    assert_eq!(driver.words(), "failed stopping", "nobody is asked any more");
+    driver.ends("asks", Outcome::stopped());
+    assert_eq!(
+        (driver.run().as_str(), driver.words().as_str()),
+        ("failed", "failed cancelled"),
+        "it had begun to work"
+    );
 }
 
 #[test]

@@ -20,11 +20,14 @@ pub struct StepShape {
     pub priority: i8,
     /// 0: none, 1: one that judges, 2: one that always asks.
     pub gate: u8,
-    /// 0: none, 1: true, 2: false, 3: whether the step before it was not skipped.
+    /// 0: none, 1: true, 2: false, 3: whether the step before it was not skipped, 4: of each instance, for all but one.
     pub when: u8,
     pub pool: bool,
     /// 0: a command, 1: a person does it, 2: it waits for a time.
     pub waits: u8,
+    pub rollback: bool,
+    /// 0: none, 1: no items, 2: some items, 3: as many as ever found, 4: the results of the step before it, 5: no list.
+    pub foreach: u8,
 }
 
 #[derive(Debug, Clone)]
@@ -43,6 +46,7 @@ pub enum Ask {
     Pause,
     Resume,
     Cancel,
+    Rollback,
     Interrupt,
     Retry(Pick, bool),
     Skip(Pick),
@@ -123,7 +127,8 @@ pub enum Op {
 }
 
 fn policy() -> impl Strategy<Value = FailurePolicy> {
-    prop_oneof![Just(FailurePolicy::Pause), Just(FailurePolicy::Continue), Just(FailurePolicy::Fail)]
+    use FailurePolicy::{Continue, Fail, Pause, Rollback};
+    prop_oneof![Just(Pause), Just(Continue), Just(Fail), Just(Rollback)]
 }
 
 fn step_shape() -> impl Strategy<Value = StepShape> {
@@ -137,9 +142,11 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
         0..3i8,
         (
             prop_oneof![3 => Just(0u8), 1 => Just(1), 1 => Just(2)],
-            prop_oneof![4 => Just(0u8), 1 => 1..4u8],
+            prop_oneof![4 => Just(0u8), 1 => 1..5u8],
             prop::bool::weighted(0.3),
             prop_oneof![3 => Just(0u8), 1 => Just(1), 1 => Just(2)],
+            prop::bool::weighted(0.6),
+            prop_oneof![5 => Just(0u8), 3 => 1..6u8],
         ),
     )
         .prop_map(|(group, depends_on, approvals, max_retries, on_failure, idempotent, priority, more)| {
@@ -148,6 +155,8 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
                 when: more.1,
                 pool: more.2,
                 waits: more.3,
+                rollback: more.4,
+                foreach: more.5,
                 group,
                 depends_on,
                 approvals,
@@ -187,6 +196,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         2 => Just(Ask::Pause),
         5 => Just(Ask::Resume),
         1 => Just(Ask::Cancel),
+        2 => Just(Ask::Rollback),
         1 => Just(Ask::Interrupt),
         5 => (pick(), any::<bool>()).prop_map(|(pick, downstream)| Ask::Retry(pick, downstream)),
         3 => pick().prop_map(Ask::Skip),
@@ -257,6 +267,7 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
             match step.when {
                 1 => value["when"] = json!("1 < 2"),
                 2 => value["when"] = json!("1 > 2"),
+                4 if step.foreach > 0 => value["when"] = json!("index != 1"),
                 3 if place > 0 => value["when"] = json!(format!("steps.s{}.status != 'skipped'", place - 1)),
                 _ => {}
             }
@@ -270,6 +281,22 @@ pub fn built(shape: &PlanShape) -> Arc<Plan> {
             }
             if step.waits > 0 {
                 value["run"] = Value::Null;
+            }
+            if step.rollback {
+                value["rollback"] =
+                    json!({"run": "true", "max_retries": step.max_retries / 2, "idempotent": step.idempotent});
+            }
+            match step.foreach {
+                1 => value["foreach"] = json!([]),
+                2 => value["foreach"] = json!(["x", {"name": "y"}, null]),
+                // Each time it is looked at there may be more or fewer.
+                3 => value["foreach"] = json!("[1] if steps.s0.status == 'completed' else [1, 2]"),
+                4 if place > 0 => value["foreach"] = json!(format!("{{{{ steps.s{}.result }}}}", place - 1)),
+                5 => value["foreach"] = json!("3"),
+                _ => {}
+            }
+            if step.foreach > 0 {
+                value["env"] = json!({"ITEM": "{{ index }}: {{ item }}"});
             }
             if step.pool {
                 value["pool"] = json!("one");

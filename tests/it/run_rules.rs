@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use holdpoint::plan::{FailurePolicy, Plan};
+use holdpoint::plan::{FailurePolicy, Generated, Plan};
 use holdpoint::run::{RunState, RunStatus, StepStatus};
 
 /// The rules, said again without the core's index.
@@ -16,9 +16,16 @@ pub struct Rules {
 
 impl Rules {
     pub fn new(plan: &Arc<Plan>) -> Self {
-        let steps = &plan.steps;
+        // The steps of a rollback are a chain of their own behind the others.
+        let own = plan.steps.iter().filter(|step| step.undoes().is_none()).count();
+        assert!(plan.steps[own..].iter().all(|step| step.undoes().is_some()), "they stand behind the others");
+        let all = &plan.steps;
+        let steps = &all[..all.iter().filter(|step| step.generated.is_none()).count()];
         let graph = steps.iter().any(|step| step.depends_on.is_some());
-        let mut before = vec![Vec::new(); steps.len()];
+        let mut before = vec![Vec::new(); all.len()];
+        for (place, waits) in before.iter_mut().enumerate().skip(own + 1) {
+            *waits = vec![place - 1];
+        }
         if graph {
             for (place, step) in steps.iter().enumerate() {
                 before[place] = step.depends_on.iter().flatten().filter_map(|id| plan.position(id)).collect();
@@ -33,6 +40,20 @@ impl Rules {
                 before[place] = (0..place).filter(|other| stage_of[*other] + 1 == stage_of[place]).collect();
             }
         }
+        // Instances stand between what their step waits for, and the step.
+        for (place, step) in all.iter().enumerate().skip(steps.len()) {
+            let Some(Generated::Instance { of, .. }) = &step.generated else { continue };
+            let parent = plan.position(of).expect("an instance has its step");
+            before[place] = before[parent].iter().copied().filter(|other| *other < steps.len()).collect();
+        }
+        for (place, step) in all.iter().enumerate().skip(steps.len()) {
+            let Some(Generated::Instance { of, index }) = &step.generated else { continue };
+            let parent = plan.position(of).expect("an instance has its step");
+            if *index == 0 {
+                before[parent].clear();
+            }
+            before[parent].push(place);
+        }
         Self { plan: Arc::clone(plan), graph, before }
     }
 
@@ -41,7 +62,9 @@ impl Rules {
         let step = &state.steps[place];
         let passed = match step.status {
             StepStatus::Completed | StepStatus::Skipped => true,
-            StepStatus::Failed => !self.graph && step.failed_with == Some(FailurePolicy::Continue),
+            StepStatus::Failed => {
+                (!self.graph || place >= self.plan.written()) && step.failed_with == Some(FailurePolicy::Continue)
+            }
             _ => false,
         };
         passed && self.unblocked(state, place)
@@ -67,6 +90,7 @@ impl Rules {
         let planned = self.plan.steps[place].hold.as_ref();
         let needed = planned.map_or(1, holdpoint::plan::Hold::approvals) as usize;
         match &state.steps[place].hold {
+            _ if state.steps[place].expansion.is_some() => false,
             None => planned.is_some(),
             Some(hold) => hold.set.unwrap_or(planned.is_some()) && hold.signed.len() < needed,
         }
@@ -77,7 +101,8 @@ impl Rules {
 pub fn legal_step(from: StepStatus, to: StepStatus) -> bool {
     use StepStatus::*;
     match from {
-        Pending => matches!(to, Held | Running | Skipped | Completed),
+        // A `foreach` step fails without an attempt.
+        Pending => matches!(to, Held | Running | Skipped | Completed | Failed),
         Held => matches!(to, Pending | Skipped | Completed),
         Running => matches!(to, Stopping | Completed | Failed | Waiting | InReview | Interrupted | Pending),
         Stopping => matches!(to, Completed | Failed | Waiting | InReview | Interrupted | Pending | Cancelled),

@@ -73,7 +73,7 @@ impl Driver {
         let state = &self.state;
         let registration = Registration {
             run_id: Uuid::from_u128(8),
-            plan: Arc::clone(&state.plan),
+            plan: state.own_plan(),
             options: state.options.clone(),
             user: "ann".into(),
             fork: Some(Box::new(run::fork_at(state, state))),
@@ -223,6 +223,14 @@ impl Driver {
         let started =
             |recorded: &&Arc<Recorded>| matches!(&recorded.event, Event::AttemptStarted { step, .. } if step == id);
         self.journal.iter().filter(started).count()
+    }
+
+    /// The newest checkpoint made when a step of this name came to an end, whatever the plan is now.
+    pub fn checkpoint_of(&self, step: &str) -> u64 {
+        let named =
+            |mark: &&run::CheckpointMark| mark.step.and_then(|number| self.state.step_name(number)) == Some(step);
+        let made = self.state.checkpoints.iter().rev().find(named);
+        made.unwrap_or_else(|| panic!("no checkpoint after {step}")).seq
     }
 
     /// The newest checkpoint made when this step came to an end.

@@ -428,49 +428,139 @@ fn situations() -> Vec<(&'static str, Driver)> {
             d.crash(0, false);
         },
     );
+    // `t` was completed before `u` failed: what `t` did is being undone, or has been.
+    let undoable = |id: &str| json!({"step_id": id, "rollback": {"run": "true"}});
+    let undone = |policy, more: &dyn Fn(&mut Driver)| {
+        let steps = json!([undoable("t"), {"step_id": "u", "on_failure": "rollback"}, "z"]);
+        let mut driver = ran(steps, policy);
+        driver.succeeds("t");
+        driver.fails("u");
+        more(&mut driver);
+        driver
+    };
+    add("being rolled back", undone(FailurePolicy::Pause, &|_| {}), &|_| {});
+    add("being rolled back, paused", undone(FailurePolicy::Pause, &|d| drop(d.ask(Command::Pause))), &|_| {});
+    add("rollback failed, paused", undone(FailurePolicy::Pause, &|d| d.fails("rollback.t")), &|_| {});
+    add("rollback failed, run failed", undone(FailurePolicy::Fail, &|d| d.fails("rollback.t")), &|_| {});
+    add("rolled back", undone(FailurePolicy::Pause, &|d| d.succeeds("rollback.t")), &|_| {});
+    add("rolled back and reopened", undone(FailurePolicy::Pause, &|d| d.succeeds("rollback.t")), &|d| {
+        d.ask(retry("u"));
+    });
+    add("rolled back, though it had completed", started(json!([undoable("t"), undoable("z")])), &|d| {
+        d.succeeds("t");
+        d.succeeds("z");
+        d.ask(Command::Rollback);
+        d.succeeds("rollback.z");
+        d.succeeds("rollback.t");
+    });
     add("run cancelled before its turn", started(json!(["a", "t", "z"])), &|d| {
         d.ask(Command::Cancel);
         d.ends("a", Outcome::stopped());
     });
+    let each = |more: serde_json::Value| {
+        let mut step = json!({"foreach": ["x", "y"]});
+        step.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        beside(step)
+    };
+    add("foreach, its turn has not come", started(json!(["a", {"step_id": "t", "foreach": [1, 2]}, "z"])), &|_| {});
+    add("foreach, instances run", each(json!({})), &|_| {});
+    add("foreach, an instance failed", each(json!({})), &|d| {
+        d.fails("t.0");
+        d.succeeds("t.1");
+    });
+    add("foreach, an instance failed, with continue", each(json!({"on_failure": "continue"})), &|d| {
+        d.fails("t.0");
+        d.succeeds("t.1");
+    });
+    add("foreach, completed", each(json!({})), &|d| {
+        d.succeeds("t.0");
+        d.succeeds("t.1");
+    });
+    add("foreach, skipped under way", each(json!({})), &|d| {
+        d.succeeds("t.0");
+        d.ask(skip("t"));
+        d.ends("t.1", Outcome::stopped());
+    });
+    add("foreach, no list", each(json!({"foreach": "1 + 1"})), &|_| {});
     all
 }
 
+/// The same commands meet an instance of a `foreach` step `t`.
+fn instance_situations() -> Vec<(&'static str, Driver)> {
+    let each = |more: serde_json::Value| {
+        let mut step = json!({"step_id": "t", "foreach": ["x", "y"], "parallel_group": "g"});
+        step.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        ran(json!([group("s"), step, "z"]), FailurePolicy::Pause)
+    };
+    let made = |name, mut driver: Driver, more: &dyn Fn(&mut Driver)| {
+        more(&mut driver);
+        (name, driver)
+    };
+    vec![
+        made("an instance waits", each(json!({})), &|d| {
+            d.ask(Command::Pause);
+            d.ask(Command::SetParallel { value: 1 });
+            d.ask(retry("t.0"));
+            d.ends("t.0", Outcome::stopped());
+        }),
+        made("an instance runs", each(json!({})), &|_| {}),
+        made("an instance failed", each(json!({})), &|d| d.fails("t.0")),
+        made("an instance completed", each(json!({})), &|d| d.succeeds("t.0")),
+        made("an instance skipped, all done", each(json!({})), &|d| {
+            d.ask(skip("t.0"));
+            d.ends("t.0", Outcome::stopped());
+            d.succeeds("t.1");
+        }),
+        made("an instance failed, all ended, with continue", each(json!({"on_failure": "continue"})), &|d| {
+            d.fails("t.0");
+            d.succeeds("t.1");
+        }),
+    ]
+}
+
 fn step_commands() -> [(&'static str, Command); 16] {
+    commands_about("t")
+}
+
+fn commands_about(t: &str) -> [(&'static str, Command); 16] {
     let new = json!({"step_id": "n", "run": "true"});
     let add = |place| Command::Add { step: new.clone(), place, rewire: false };
     [
-        ("modify", Command::Modify { step: "t".into(), patch: json!({"name": "changed"}) }),
-        ("add before", add(Place::Before("t".into()))),
-        ("add after", add(Place::After("t".into()))),
-        ("remove", Command::Remove { step: "t".into() }),
-        ("reorder", Command::Reorder { steps: vec!["z".into(), "t".into()] }),
-        ("retry", retry("t")),
-        ("retry all after", retry_downstream("t")),
-        ("skip", skip("t")),
-        ("complete", complete("t")),
-        ("hold", hold("t")),
-        ("unhold", unhold("t")),
-        ("release", release("t")),
-        ("approve", Command::Approve { step: "t".into() }),
-        ("reject", Command::Reject { step: "t".into() }),
-        ("escalate", Command::Escalate { step: "t".into() }),
-        ("answer", Command::Answer { step: "t".into(), question: None, answer: Answer::Declined }),
+        ("modify", Command::Modify { step: t.into(), patch: json!({"name": "changed"}) }),
+        ("add before", add(Place::Before(t.into()))),
+        ("add after", add(Place::After(t.into()))),
+        ("remove", Command::Remove { step: t.into() }),
+        ("reorder", Command::Reorder { steps: vec!["z".into(), t.into()] }),
+        ("retry", retry(t)),
+        ("retry all after", retry_downstream(t)),
+        ("skip", skip(t)),
+        ("complete", complete(t)),
+        ("hold", hold(t)),
+        ("unhold", unhold(t)),
+        ("release", release(t)),
+        ("approve", Command::Approve { step: t.into() }),
+        ("reject", Command::Reject { step: t.into() }),
+        ("escalate", Command::Escalate { step: t.into() }),
+        ("answer", Command::Answer { step: t.into(), question: None, answer: Answer::Declined }),
     ]
 }
 
 /// What the contract's table of interventions says of a command on a step in a run.
 fn allowed(name: &str, driver: &Driver) -> bool {
     use StepStatus::*;
-    let (_, step) = driver.state.step("t").expect("a step t");
+    let position = driver.state.position("t").expect("a step t");
+    let step = &driver.state.steps[position];
     let run = driver.state.status;
-    if driver.state.cancelling {
+    // While the run is rolled back its steps are those of the rollback.
+    if driver.state.cancelling || driver.state.rolling_back {
         return false;
     }
     // A stop for its time limit is nobody's decision: an operator's goes before it.
     let stopping = step.status == Stopping && step.stop.as_ref().is_none_or(|stop| stop.intervention.is_some());
     let retried =
         matches!(step.status, Failed | Interrupted | Cancelled | Skipped | Waiting | InReview | Running | Stopping)
-            && !stopping;
+            && !stopping
+            || step.rolled_back && run.is_ended();
     let live = matches!(step.status, Running | Stopping);
     let changeable = !live && step.status != Completed && run != RunStatus::Completed;
     // What is put before a step is put before all that run beside it.
@@ -481,6 +571,23 @@ fn allowed(name: &str, driver: &Driver) -> bool {
     let ran = stage
         .any(|step| matches!(step.status, Running | Stopping) || step.status == Completed && step.by_hand.is_none());
     let hold_ahead = driver.state.is_hold_point(driver.state.position("t").expect("a step t"));
+    if step.expansion.is_some() && step.status != Completed {
+        // It has begun, though nothing of it is an attempt of its own.
+        let found = driver.state.instances(position).expect("instances").map(|one| driver.state.steps[one].status);
+        let found: Vec<StepStatus> = found.collect();
+        let runs = found.iter().any(|status| status.is_live());
+        let broken = found.iter().any(|status| matches!(status, Failed | Interrupted | Cancelled));
+        return match name {
+            "modify" | "remove" | "reorder" | "hold" | "unhold" | "release" | "approve" | "reject" | "escalate"
+            | "answer" => false,
+            "retry" => broken || step.status == Skipped,
+            "retry all after" => !runs,
+            "skip" | "complete" => step.status != Skipped,
+            "add before" => found.iter().all(|status| !status.is_live() && *status != Completed) && !ran,
+            "add after" => true,
+            other => panic!("no rule for {other}"),
+        };
+    }
     match name {
         "retry" => retried && run != RunStatus::Completed,
         "retry all after" => retried || step.status == Completed,
@@ -508,11 +615,15 @@ fn step_in_group(driver: &Driver) -> bool {
 
 /// What a command did to a situation, or what refused it.
 fn outcome(driver: &Driver, command: &Command) -> Result<String, Rejection> {
+    outcome_of(driver, command, "t")
+}
+
+fn outcome_of(driver: &Driver, command: &Command, about: &str) -> Result<String, Rejection> {
     let mut after = driver.clone();
     let answer = after.try_as("ann", command.clone());
     match answer {
         Ok(_) => {
-            let step = after.state.step("t").map_or("gone", |(_, step)| step.status.word());
+            let step = after.state.step(about).map_or("gone", |(_, step)| step.status.word());
             Ok(format!("run {}, step {step}", after.run()))
         }
         Err(refusal) => {
@@ -540,12 +651,44 @@ fn every_command_on_every_state_of_a_step() {
     }
 }
 
+/// An instance takes the commands of a step, but for those about its place.
+#[test]
+fn every_command_on_an_instance() {
+    for (name, driver) in instance_situations() {
+        let status = driver.status("t.0");
+        for (command_name, command) in commands_about("t.0") {
+            use StepStatus::*;
+            let may = match command_name {
+                "remove" | "reorder" | "add before" | "add after" => false,
+                "retry" => matches!(status, Failed | Skipped | Running),
+                "retry all after" => matches!(status, Failed | Skipped | Running | Completed),
+                "skip" | "complete" => !status.is_satisfied(),
+                "modify" => !status.is_live() && status != Completed,
+                _ => false,
+            };
+            let mut after = driver.clone();
+            match after.try_as("ann", command) {
+                Ok(_) => assert!(may, "{command_name} on {name} was accepted"),
+                Err(refusal) => {
+                    assert!(!may, "{command_name} on {name} was refused: {refusal}");
+                    assert!(
+                        refusal.possible.is_some(),
+                        "{command_name} on {name}: {refusal}: and what would be possible?"
+                    );
+                    assert_eq!(driver.state, after.state);
+                }
+            }
+        }
+    }
+}
+
 fn run_commands() -> Vec<(&'static str, Command)> {
     vec![
         ("start", Command::Start),
         ("pause", Command::Pause),
         ("resume", Command::Resume),
         ("cancel", Command::Cancel),
+        ("rollback", Command::Rollback),
         ("interrupt", Command::Interrupt),
         ("set parallel 2", Command::SetParallel { value: 2 }),
         ("set parallel 0", Command::SetParallel { value: 0 }),
@@ -563,7 +706,7 @@ fn prepared(driver: &Driver, name: &str) -> Driver {
         let status = driver.state.status;
         if driver.try_as("ann", change).is_ok() {
             // An ended run is taken up again by a change of its plan: that is another situation.
-            assert!(driver.state.status == status || status.is_ended());
+            assert!(driver.state.status == status || status.is_ended(), "{:?} → {:?}", status, driver.state.status);
         }
     }
     driver
@@ -605,29 +748,31 @@ fn every_state_of_a_run_and_a_step_is_played_or_out_of_reach() {
 fn the_docs_have_the_whole_table() {
     let mut page = String::from(INTERVENTIONS);
     let situations = situations();
-    let mut table = |title: &str, commands: &[(&'static str, Command)]| {
-        let names: Vec<&str> = commands.iter().map(|(name, _)| *name).collect();
-        let _ = writeln!(page, "\n## {title}\n\n| situation | {} |", names.join(" | "));
-        let _ = writeln!(page, "|---|{}", "---|".repeat(names.len()));
-        let mut details = String::new();
-        for (name, driver) in &situations {
-            let _ = writeln!(details, "\n**{name}**: run {}, step {}\n", driver.run(), driver.status("t").word());
-            let _ = writeln!(details, "| command | becomes, or is refused because |\n|---|---|");
-            let _ = write!(page, "| {name} |");
-            for (word, command) in commands {
-                let (mark, told) = match outcome(&prepared(driver, word), command) {
-                    Ok(effect) => ("yes", effect),
-                    Err(refusal) => ("–", format!("– {refusal}")),
-                };
-                let _ = write!(page, " {mark} |");
-                let _ = writeln!(details, "| {word} | {told} |");
+    let mut table =
+        |title: &str, commands: &[(&'static str, Command)], situations: &[(&'static str, Driver)], about: &str| {
+            let names: Vec<&str> = commands.iter().map(|(name, _)| *name).collect();
+            let _ = writeln!(page, "\n## {title}\n\n| situation | {} |", names.join(" | "));
+            let _ = writeln!(page, "|---|{}", "---|".repeat(names.len()));
+            let mut details = String::new();
+            for (name, driver) in situations {
+                let _ = writeln!(details, "\n**{name}**: run {}, step {}\n", driver.run(), driver.status(about).word());
+                let _ = writeln!(details, "| command | becomes, or is refused because |\n|---|---|");
+                let _ = write!(page, "| {name} |");
+                for (word, command) in commands {
+                    let (mark, told) = match outcome_of(&prepared(driver, word), command, about) {
+                        Ok(effect) => ("yes", effect),
+                        Err(refusal) => ("–", format!("– {refusal}")),
+                    };
+                    let _ = write!(page, " {mark} |");
+                    let _ = writeln!(details, "| {word} | {told} |");
+                }
+                page.push('\n');
             }
-            page.push('\n');
-        }
-        page.push_str(&details);
-    };
-    table("Commands about a step", &step_commands());
-    table("Commands about the run", &run_commands());
+            page.push_str(&details);
+        };
+    table("Commands about a step", &step_commands(), &situations, "t");
+    table("Commands about an instance", &commands_about("t.0"), &instance_situations(), "t.0");
+    table("Commands about the run", &run_commands(), &situations, "t");
     page.push_str(UNDO);
     for (name, driver) in crate::run_undo::situations() {
         let told = outcome(&driver, &Command::Undo { version: None }).unwrap_or_else(|refusal| format!("– {refusal}"));
@@ -661,19 +806,26 @@ intervention pending until it has.
 This page is made by a test that plays each situation through the engine's pure core (`tests/it/run_table.rs`) and fails when the two differ.
 
 In each situation `t` is the step that the command is about. `z` comes after it, `a` comes before it or `s` runs beside it where the
-situation needs one, and `add` puts in a step `n`. `reorder` asks for `z` before `t`. `undo` and `use version 1` find a change of `z` to take
+situation needs one, and `add` puts in a step `n`. `t.0` is the first instance of a `foreach` step `t`. `reorder` asks for `z` before `t`. `undo` and `use version 1` find a change of `z` to take
 back wherever the plan could be changed; on a run that had failed or was cancelled that change has taken the run up again.
 
 - Changes of the plan (`modify`, `add`, `remove`, `reorder`) are for what has not started: a step that runs or is completed keeps its
   definition and its place. A failed, interrupted or cancelled step can be modified and retried, or removed.
 - A change of the plan on a failed or cancelled run reopens it, paused; a completed run takes `restore`, `retry all after`, and taking back a
   change.
+- A `foreach` step has begun when it has its instances, though it is `pending` until they have ended: `retry` takes up those that have failed,
+  `retry all after` expands it anew, `skip` and `complete` skip what is not done of it. An instance takes the commands of a step but for those
+  about its place, which it has from its step.
 - In a plan with `depends_on`, what depends on a removed step inherits its dependencies; an order that contradicts a dependency is refused.
 - `undo` takes back the newest intervention that is not undone yet, or the one that is named: a change of the plan by the version that it made, any
   other by its id. It is itself an intervention, and can be undone by its id. Start, pause, resume and interrupt decide nothing about a step or
   the plan: without a name, `undo` passes over them.
 - `answer` goes to the attempt that asks, and is not taken back: retrying the step asks again. What only waits, for a person or for a time, takes
   no slot of `max_parallel`, is not interrupted when its engine ends, and is taken up again by the next one as the same attempt.
+- `rollback` undoes what is completed and has a `rollback` action. Until it is over the run's steps are those of the rollback: `rollback.t`, which
+  undoes `t`, is retried, skipped and completed by hand like any step, and the plan and its own steps are left alone. `pause` and `resume` work as
+  ever; `cancel` ends the rollback where it is. It cannot be undone. Afterwards what was undone is pending, and a retry, a skip or a restore takes
+  the run up again.
 ";
 
 const UNDO: &str = "

@@ -381,16 +381,6 @@ fn an_interrupt_leaves_alone_what_is_being_stopped_already() {
     assert_eq!(driver.run(), "paused(operator,step_failed)");
 }
 
-/// Rollback actions are not run yet: until they are, nothing goes on past the failure, and an operator decides.
-#[test]
-fn a_failure_with_policy_rollback_starts_nothing_more() {
-    let group = |id: &str| json!({"step_id": id, "depends_on": []});
-    let mut driver = Driver::new(plan(json!([group("a"), group("b")])), options(FailurePolicy::Rollback, 1));
-    driver.ask(Command::Start);
-    driver.fails("a");
-    assert_eq!((driver.run().as_str(), driver.words().as_str()), ("paused(step_failed)", "failed pending"));
-}
-
 /// No delay stays no delay, however often a step was tried.
 #[test]
 fn retries_without_delay_never_wait() {

@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::{PipeWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +31,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::live::LiveSink;
+use super::notes::Notes;
 use super::spawn::OpenFiles;
 
 pub(super) use orphans::reap;
@@ -59,6 +60,7 @@ pub struct Warden {
     room: Semaphore,
     open_files: OpenFiles,
     orphans: orphans::Orphans,
+    notes: Notes,
     sweeps: AtomicBool,
 }
 
@@ -102,6 +104,7 @@ impl Warden {
             room: Semaphore::new(open_files.attempts),
             open_files,
             orphans: orphans::Orphans::default(),
+            notes: Notes::default(),
             sweeps: AtomicBool::new(false),
         }
     }
@@ -223,6 +226,16 @@ impl Warden {
     /// The limits on open files.
     pub(super) fn open_files(&self) -> OpenFiles {
         self.open_files
+    }
+
+    /// The blank notes on disk.
+    pub(super) fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// No attempt of the run whose output lies in this folder will follow: what is kept there for one is removed.
+    pub fn clear_notes(&self, folder: &Path) {
+        self.notes.clear(folder);
     }
 
     /// Has a process group watched.

@@ -491,7 +491,7 @@ fn as_json(step: &Step) -> Value {
             *value = Value::from(seconds as u64);
         }
     }
-    let mut value = serde_json::to_value(step).unwrap_or_default();
+    let mut value = crate::plan::step_json(step);
     whole(value.get_mut("timeout_seconds"));
     if let Some(retry) = value.get_mut("retry").and_then(Value::as_object_mut) {
         retry.iter_mut().for_each(|(_, value)| whole(Some(value)));

@@ -459,3 +459,29 @@ fn a_question_that_somebody_else_has_answered_goes_away() {
     screen(&mut app);
     assert!(app.layers.is_empty() && said(&app).contains("overtaken"), "{}", said(&app));
 }
+
+#[test]
+fn enter_opens_a_foreach_step_and_closes_it() {
+    let sim = super::screens::foreach();
+    let mut app = open(&sim, (80, 24));
+    let rows = |app: &App| app.run.as_ref().unwrap().row_count();
+    let selected = |app: &App| app.run.as_ref().unwrap().list.selected.clone().unwrap();
+    screen(&mut app);
+    assert_eq!(selected(&app), "checksum.12", "what needs a person is seen");
+    assert_eq!(rows(&app), 43);
+    press(&mut app, "g j Enter");
+    assert_eq!((selected(&app).as_str(), rows(&app)), ("checksum", 3));
+    press(&mut app, "j");
+    assert_eq!(selected(&app), "report", "its instances are passed over");
+    press(&mut app, "!");
+    assert_eq!((selected(&app).as_str(), rows(&app)), ("checksum.12", 43), "and opened where a person is needed");
+    // A filter finds instances also of a step that is closed, by id and by item.
+    press(&mut app, "g j Enter /");
+    for sign in "s-07".chars() {
+        press(&mut app, &sign.to_string());
+    }
+    press(&mut app, "Enter");
+    assert_eq!((selected(&app).as_str(), rows(&app)), ("checksum.7", 1));
+    press(&mut app, "Esc");
+    assert_eq!(rows(&app), 43, "what is selected stays to be seen");
+}

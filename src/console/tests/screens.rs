@@ -71,6 +71,35 @@ fn run_of_nobody_and_of_others() {
     shown("run_damaged", |size| open_as(&sim, size, Ownership::Damaged("line 41: the hash does not fit".into())));
 }
 
+/// A run in which a step has an instance for each of forty files: some done, some running, one failed.
+pub(super) fn foreach() -> Sim {
+    let mut each = step("checksum");
+    each.foreach = Some(Box::new((0..40).map(|n| format!("orders-{n:02}.dump")).collect()));
+    each.run = Some("cksum {{ item }}".into());
+    let mut sim = Sim::new(plan("nightly", "Nightly checksums", vec![step("dump"), each, step("report")]));
+    sim = sim.ask(Command::Start).wait(5).done("dump");
+    for n in 0..12 {
+        sim = sim.wait(1).done(&format!("checksum.{n}"));
+    }
+    sim.wait(2).failed("checksum.12", 3).ask(Command::Resume).wait(1)
+}
+
+#[test]
+fn a_foreach_step_is_one_row_and_opens() {
+    let sim = foreach();
+    shown("run_foreach", |size| {
+        let mut app = open(&sim, size);
+        press(&mut app, "g j");
+        press(&mut app, "Enter");
+        app
+    });
+    shown("run_foreach_open", |size| {
+        let mut app = open(&sim, size);
+        output(&mut app, &LINES);
+        app
+    });
+}
+
 #[test]
 fn detail_tabs() {
     for (tab, keys) in [("result", "k k ]"), ("definition", "k k ] ]"), ("attempts", "] ] ]")] {

@@ -8,10 +8,11 @@ use crate::run::{Answer, Answered, Asked, Attempt, OutcomeStatus, Question, RunS
 
 use super::super::actions::Action;
 use super::super::app::{App, FilterOf};
+use super::super::listing::{instances_in_words, shown};
 use super::super::markdown;
 use super::super::run_model::{OpenRun, Pane, TABS, Tab};
 use super::super::text;
-use super::super::theme::{Role, step_role, step_word};
+use super::super::theme::{Role, step_role};
 use super::super::words::{self, Zone};
 use super::answer::draw_line;
 use super::paint::Brush;
@@ -45,6 +46,9 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
         Tab::Output if run.shown_attempt().is_some_and(|attempt| attempt.due.is_some()) => waits(app, run, brush, body),
         Tab::Output => match run.shown_attempt() {
             Some(_) => app.output.draw(brush.buffer, body, &brush.theme, &brush.glyphs),
+            None if run.state.instance_counts(position).is_some() => {
+                empty(brush, body, "its instances do the work: Enter shows them");
+            }
             None => empty(brush, body, "it has not run yet, so there is no output"),
         },
         Tab::Result if run.document.lines.is_empty() => {
@@ -195,15 +199,11 @@ fn heading(run: &OpenRun, brush: &mut Brush<'_>, title: Rect, position: usize) {
         let of = if newest { String::new() } else { format!(" of {}", step.last_attempt) };
         format!("attempt {}{of}", attempt.number)
     });
-    let asks = step.question().is_some();
-    let (shown, word) = match asks {
-        true => (StepStatus::Held, "asks you"),
-        false => (step.status, step_word(step.status)),
-    };
-    let role = step_role(shown);
+    let (status, word) = shown(&run.state, position);
+    let role = step_role(status);
     let limit = tabs_at.saturating_sub(2);
     let left = |at: u16| limit.saturating_sub(at);
-    let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(shown), role) + 1;
+    let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(status), role) + 1;
     let mut at = brush.text(at, title.y, left(at), &definition.step_id, focus);
     // What does not fit is left out whole: a word that is cut is no word.
     let more = [Some((word.to_string(), role)), attempt.map(|attempt| (attempt, Role::Muted))];
@@ -270,6 +270,12 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
     if let Some(by_hand) = step.by_hand.as_ref().filter(|_| run.attempt.is_none()) {
         return (none, format!("completed by hand by {}", by_hand.user));
     }
+    if let Some(why) = step.why_failed().filter(|_| step.attempts.is_empty()) {
+        return ((why, Role::Failed), String::new());
+    }
+    if let Some(counts) = state.instance_counts(position) {
+        return (none, instances_in_words(counts));
+    }
     let Some(attempt) = run.shown_attempt() else {
         let waits = state.unmet(position);
         let names = state.step_ids(waits.iter().take(20));
@@ -334,8 +340,7 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
                 quiet.push_str(&format!(" of {}", words::duration(limit)));
             }
             if let Some(due) = attempt.due {
-                let left = words::span((due - app.now).as_seconds_f64().ceil());
-                quiet.push_str(&format!(" · waits until {}, {left} left", zone.clock(due)));
+                quiet.push_str(&format!(" of {}", words::duration((due - attempt.started_at).as_seconds_f64())));
             }
             if let Some(progress) = run.progress.get(&definition.step_id).filter(|one| one.attempt == attempt.number) {
                 if let Some(value) = progress.value {

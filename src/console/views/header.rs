@@ -63,7 +63,7 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
     // The selected step if it needs a person, else the first that does: the keys are about the selected one.
     let needing = state.needs_person();
     let selected = run.position().filter(|_| among_steps);
-    let place = selected.filter(|place| needing.binary_search(place).is_ok()).or_else(|| needing.first().copied());
+    let place = selected.filter(|place| needing.contains(place)).or_else(|| needing.first().copied());
     if let Some(place) = place.filter(|_| state.status != RunStatus::Idle) {
         let (definition, step) = (&state.plan.steps[place], &state.steps[place]);
         let id = &definition.step_id;
@@ -118,6 +118,14 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
         return Some(Call { what, keys, role: Role::Waiting });
     }
     match state.status {
+        RunStatus::Running if state.rolling_back => {
+            let why = state.rollback.as_ref().map(|rollback| rollback.why.clone()).unwrap_or_default();
+            Some(Call {
+                what: format!("what was completed is being undone: {why}"),
+                keys: vec![("c", "ends that here")],
+                role: Role::Warning,
+            })
+        }
         RunStatus::Idle => {
             let what = match words::forked_from(state) {
                 Some(from) => format!("{from}; nothing of it has run yet"),
@@ -171,7 +179,7 @@ fn title(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     let waits = matches!(state.status, RunStatus::Paused | RunStatus::Failed) || state.cancelling || damaged;
     let role = match () {
         () if damaged => Role::Error,
-        () if state.cancelling => Role::Warning,
+        () if state.cancelling || (state.rolling_back && state.status == RunStatus::Running) => Role::Warning,
         () => run_role(state.status),
     };
     let mut word_style = brush.theme.style(role).add_modifier(Modifier::BOLD);

@@ -84,7 +84,9 @@ pub fn run(area: Rect, run: &OpenRun) -> RunLayout {
     }
     if narrow {
         // The list needs no more rows than it has steps; what it leaves goes to the detail.
-        let steps = (panes.height * 45 / 100).clamp(4, (run.state.steps.len() as u16).saturating_add(1).max(4));
+        let count = if run.list.is_filtered() { run.state.steps.len() } else { run.row_count() };
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        let steps = (panes.height * 45 / 100).clamp(4, count.saturating_add(1).max(4));
         let steps = steps.min(panes.height);
         (layout.steps_title, layout.steps) = title_and(rows(panes, 0, steps), 1);
         (layout.detail_title, layout.detail) = title_and(rows(panes, steps, panes.height - steps), 2);

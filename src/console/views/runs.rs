@@ -267,6 +267,7 @@ fn state(listed: &ListedRun) -> (&'static str, Role) {
     match summary.status {
         _ if summary.cancelling && listed.owned => ("cancelling", Role::Warning),
         RunStatus::Running if !listed.owned => ("halted", Role::Held),
+        RunStatus::Running if summary.rolling_back => ("undoing", Role::Warning),
         status => (status.word(), run_role(status)),
     }
 }

@@ -6,6 +6,7 @@ use crate::run::{OutcomeStatus, SkipReason, StepStatus};
 
 use super::super::app::{App, FilterOf};
 use super::super::graph::{LOUD, wires};
+use super::super::listing::{instances_in_words, item_in_words, shown};
 use super::super::mouse::Drag;
 use super::super::rows::{Row, StepRow, View};
 use super::super::run_model::{OpenRun, Pane};
@@ -69,10 +70,12 @@ fn heading(
 ) {
     let role = if run.focus == Pane::Steps { Role::Accent } else { Role::Strong };
     let at = brush.text(title.x + 1, title.y, title.width, "Steps", role);
-    let total = run.state.steps.len();
+    let (total, written) = (run.state.steps.len(), run.state.plan.written());
     let rows = run.row_count();
-    let mut count = if run.list.matches.is_some() {
+    let mut count = if run.list.is_filtered() {
         format!("{} of {}", words::thousands(rows), words::thousands(total))
+    } else if total > written {
+        format!("{} · {}", words::thousands(written), words::count(total - written, "instance"))
     } else {
         words::thousands(total)
     };
@@ -120,9 +123,9 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
     let selected = run.position() == Some(position);
     let y = area.y;
-    let asks = step.question().is_some();
-    let role = if asks { Role::Held } else { super::super::theme::step_role(step.status) };
-    let quiet = matches!(step.status, StepStatus::Pending | StepStatus::Skipped | StepStatus::Cancelled);
+    let (status, word) = shown(state, position);
+    let role = step_role(status);
+    let quiet = matches!(status, StepStatus::Pending | StepStatus::Skipped | StepStatus::Cancelled);
     if selected {
         brush.over(area, if run.focus == Pane::Steps { Role::Selection } else { Role::SelectionIdle });
         let dragged = app.drag.as_ref().filter(|drag| drag.is_moving());
@@ -134,11 +137,15 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
         brush.text(area.x, y, 1, mark, role);
     }
     let mut x = area.x + 1;
-    brush.text(x, y, 2, brush.glyphs.step(if asks { StepStatus::Held } else { step.status }), role);
+    brush.text(x, y, 2, brush.glyphs.step(status), role);
     x += 2;
-    brush.text(x, y, WORD, if asks { "asks you" } else { step_word(step.status) }, role);
+    brush.text(x, y, WORD, word, role);
     x += WORD + 1;
-    brush.text(x, y, 1, group(run, position, brush.glyphs.charset() == text::Charset::Ascii), Role::Faint);
+    let ascii = brush.glyphs.charset() == text::Charset::Ascii;
+    match state.instance_counts(position) {
+        Some(_) => brush.text(x, y, 1, opener(run, position, ascii), Role::Accent),
+        None => brush.text(x, y, 1, group(run, position, ascii), Role::Faint),
+    };
     x += 2;
     let name_role = match () {
         () if selected => Role::Strong,
@@ -151,6 +158,10 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
     if step.status == StepStatus::Pending && state.is_hold_point(position) {
         at = brush.text(at, y, 1, brush.glyphs.step(StepStatus::Held), Role::Held) + 1;
     }
+    if state.parent(position).is_some() && run.list.rows.view != View::Tree {
+        // An instance stands below its step.
+        at += 2;
+    }
     let end = (x + columns.name).saturating_sub(1);
     let marks = hangs.map(|hangs| marks(&hangs)).unwrap_or_default();
     let kept = marks.iter().map(|(short, _)| text::width(short) as u16).sum::<u16>();
@@ -160,7 +171,21 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
         let said = if text::width(long) <= left as usize { long } else { short };
         at_name = brush.text(at_name, y, left, said, Role::Faint);
     }
-    if let Some(name) = definition.name.as_deref().filter(|name| *name != definition.step_id) {
+    if let Some(counts) = state.instance_counts(position) {
+        // It has no agent and no attempt of its own: there is room for how its instances stand.
+        let notes = x + columns.name + columns.agent + MARK + DURATION + 1;
+        let said = instances_in_words(counts);
+        brush.text(at_name + 2, y, notes.min(area.right()).saturating_sub(at_name + 3), &said, Role::Muted);
+        if columns.note > 0 {
+            let (note, role) = note(app, run, position);
+            brush.text(notes, y, columns.note.saturating_sub(1), &note, role);
+        }
+        return;
+    }
+    if let Some((_, item)) = state.item(position) {
+        let left = (x + columns.name).saturating_sub(at_name + 3);
+        brush.text(at_name + 2, y, left, &item_in_words(item), Role::Faint);
+    } else if let Some(name) = definition.name.as_deref().filter(|name| *name != definition.step_id) {
         let left = (x + columns.name).saturating_sub(at_name + 3);
         // A name that is cut to a syllable says nothing.
         if left >= 14 || text::width(name) <= left as usize {
@@ -279,9 +304,23 @@ fn marks(hangs: &StepRow) -> Vec<(String, String)> {
     marks
 }
 
-/// The bracket beside steps that run side by side.
+/// Whether the instances of a step are seen below it.
+fn opener(run: &OpenRun, position: usize, ascii: bool) -> &'static str {
+    let opened = run.list.opened.contains(&run.state.plan.steps[position].step_id) && !run.list.is_filtered();
+    match (opened, ascii) {
+        (true, false) => "▾",
+        (false, false) => "▸",
+        (true, true) => "-",
+        (false, true) => "+",
+    }
+}
+
+/// The bracket beside steps that run side by side; the sign of those that undo others.
 fn group(run: &OpenRun, position: usize, ascii: bool) -> &'static str {
-    if run.state.order().is_graph() || run.list.matches.is_some() || run.list.rows.view != View::List {
+    if run.state.plan.steps[position].undoes().is_some() {
+        return if ascii { "<" } else { "↶" };
+    }
+    if run.state.order().is_graph() || run.list.is_filtered() || run.list.rows.view != View::List {
         return " ";
     }
     let steps = &run.state.plan.steps;
@@ -321,6 +360,7 @@ pub fn note(app: &App, run: &OpenRun, position: usize) -> (String, Role) {
         StepStatus::Pending if state.is_hold_point(position) => {
             (state.hold_reason(position).unwrap_or("hold point").into(), Role::Muted)
         }
+        StepStatus::Pending if step.rolled_back => ("was rolled back".into(), Role::Muted),
         StepStatus::Waiting => {
             let wait = step.due.map(|due| (due - app.now).as_seconds_f64()).unwrap_or_default();
             (format!("again in {}", words::span(wait.ceil())), Role::Waiting)

@@ -86,6 +86,7 @@ pub struct Answer {
 /// What an engine answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "it lives for as long as it takes to write or to read it")]
 pub enum Say {
     /// It was refused.
     Refused(Rejection),

@@ -1,0 +1,353 @@
+//! The instances of `foreach` steps: what they do a step's work for, how they stand, and how they come and go.
+//!
+//! An expansion is a part of the step's state. The steps that follow from it stand behind all that were written, in the order of the
+//! expansions; so the places of those that were written, and the versions of the plan, do not depend on what was found in a list.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::plan::order::families;
+use crate::plan::{Generated, Plan, Step, instance_id, instance_of};
+
+use super::intervene::{Asker, Decision, Target, applied, refuse, reset_downstream, reset_sign_offs};
+use super::places::Places;
+use super::{Counts, Event, Rejection, RemovedStep, RunState, SkipReason, StepState, StepStatus, StopReason};
+
+/// So many instances are named one by one.
+const NAMED: usize = 4;
+
+/// The items of a `foreach` step, frozen when it was expanded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expansion {
+    /// The event that made it, or the first one of a run that was forked with it: a step has no two that are the same.
+    pub seq: u64,
+    /// One for each instance.
+    pub items: Vec<Value>,
+}
+
+/// Which steps are instances of which, and how those stand.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Families {
+    /// How many steps were written.
+    written: usize,
+    /// By position behind those: the step it is an instance of.
+    parents: Vec<Option<u32>>,
+    /// By position of a step that has instances.
+    of: BTreeMap<usize, Family>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Family {
+    instances: Range<usize>,
+    counts: Counts,
+}
+
+impl Families {
+    /// Nothing is counted yet.
+    pub fn of(plan: &Plan, places: &Places) -> Self {
+        let written = plan.written();
+        let mut parents = vec![None; plan.steps.len() - written];
+        let mut of = BTreeMap::new();
+        for (parent, instances) in families(plan, |id| places.position(id)) {
+            parents[instances.start - written..instances.end - written].fill(Some(parent as u32));
+            of.insert(parent, Family { instances, counts: Counts::default() });
+        }
+        Self { written, parents, of }
+    }
+
+    /// The step that one is an instance of.
+    pub fn parent(&self, position: usize) -> Option<usize> {
+        self.parents.get(position.checked_sub(self.written)?)?.map(|parent| parent as usize)
+    }
+
+    fn family_of(&mut self, position: usize) -> Option<&mut Family> {
+        let parent = self.parent(position)?;
+        self.of.get_mut(&parent)
+    }
+
+    /// A step has this status when counting begins.
+    pub fn count(&mut self, position: usize, status: StepStatus) {
+        if let Some(family) = self.family_of(position) {
+            family.counts.add(status);
+        }
+    }
+
+    /// A step's status changes.
+    pub fn moved(&mut self, position: usize, from: StepStatus, to: StepStatus) {
+        if let Some(family) = self.family_of(position) {
+            family.counts.moved(from, to);
+        }
+    }
+}
+
+/// Which definitions instances get that come into the plan.
+pub(super) enum Definitions<'a> {
+    /// Those that follow from the step; the instances begin anew, with their earlier attempts behind them.
+    Fresh,
+    /// Those given here, else those that follow from the step.
+    Given(&'a [Arc<Step>]),
+    /// Those with which they were taken out.
+    AsRemoved,
+}
+
+impl RunState {
+    /// Where the instances of a `foreach` step stand, in the order of its items; `None` before it is expanded, and when it has no items.
+    pub fn instances(&self, position: usize) -> Option<Range<usize>> {
+        self.index.families.of.get(&position).map(|family| family.instances.clone())
+    }
+
+    /// How many of a step's instances are in each state.
+    pub fn instance_counts(&self, position: usize) -> Option<&Counts> {
+        self.index.families.of.get(&position).map(|family| &family.counts)
+    }
+
+    /// The position of the `foreach` step that a step is an instance of.
+    pub fn parent(&self, position: usize) -> Option<usize> {
+        self.index.families.parent(position)
+    }
+
+    /// The positions of all steps in the order in which people read them: instances behind the step they are instances of.
+    pub fn reading_order(&self) -> Vec<usize> {
+        let families = &self.index.families;
+        let mut order = Vec::with_capacity(self.steps.len());
+        for position in 0..families.written.min(self.steps.len()) {
+            order.push(position);
+            order.extend(self.instances(position).into_iter().flatten());
+        }
+        order.extend((families.written..self.steps.len()).filter(|position| self.parent(*position).is_none()));
+        order
+    }
+
+    /// The item of an instance, and its number from 0.
+    pub fn item(&self, position: usize) -> Option<(u32, &Value)> {
+        let Some(Generated::Instance { index, .. }) = self.plan.steps.get(position)?.generated else { return None };
+        let expansion = self.steps.get(self.parent(position)?)?.expansion.as_ref()?;
+        Some((index, expansion.items.get(index as usize)?))
+    }
+
+    /// What expressions see as a step's result: of a `foreach` step the results of its instances in the order of its items, `null` for one that
+    /// was skipped.
+    pub fn result_data(&self, position: usize) -> Option<Value> {
+        self.gathered(position, StepState::result_data).or_else(|| self.steps.get(position)?.result_data())
+    }
+
+    /// The result dependents see, in full.
+    pub fn result(&self, position: usize) -> Option<Value> {
+        self.gathered(position, StepState::result).or_else(|| self.steps.get(position)?.result())
+    }
+
+    fn gathered(&self, position: usize, result: impl Fn(&StepState) -> Option<Value>) -> Option<Value> {
+        let step = self.steps.get(position)?;
+        if step.status != StepStatus::Completed || step.by_hand.is_some() || step.expansion.is_none() {
+            return None;
+        }
+        let instances = self.instances(position).unwrap_or_default();
+        Some(instances.map(|instance| result(&self.steps[instance]).unwrap_or(Value::Null)).collect())
+    }
+
+    /// Why a `foreach` step whose instances have all come to an end has failed; `None`: it has not.
+    pub(super) fn failed_instances(&self, position: usize) -> Option<String> {
+        let counts = self.instance_counts(position)?;
+        let (failed, total) = (counts.of(StepStatus::Failed), counts.total());
+        if failed == 0 {
+            return None;
+        }
+        let found = self.instances(position)?.filter(|instance| self.steps[*instance].status == StepStatus::Failed);
+        let mut named = self.step_ids(&found.take(NAMED).collect::<Vec<_>>()).join(", ");
+        if failed as usize > NAMED {
+            named.push_str(&format!(" and {} more", failed as usize - NAMED));
+        }
+        Some(format!("{failed} of its {total} instances failed: {named}"))
+    }
+
+    /// Gives `foreach` steps another expansion, or none: their instances of before are taken out, the new ones come in. Cost: the plan's size.
+    pub(super) fn expand(&mut self, changes: Vec<(usize, Option<Arc<Expansion>>)>, definitions: &Definitions<'_>) {
+        let none_there = |(position, expansion): &(usize, Option<Arc<Expansion>>)| {
+            self.instances(*position).is_none() && expansion.as_ref().is_none_or(|expansion| expansion.items.is_empty())
+        };
+        if changes.iter().all(none_there) {
+            for (position, expansion) in changes {
+                let before = self.leave(position);
+                self.steps[position].expansion = expansion;
+                self.enter(position, before);
+            }
+            return;
+        }
+        self.name_steps();
+        let mut places = std::mem::take(&mut self.index.places);
+        let mut plan = self.plan.as_ref().clone();
+        let changed: HashMap<usize, &Option<Arc<Expansion>>> =
+            changes.iter().map(|(position, expansion)| (*position, expansion)).collect();
+        // What stays and what comes, with the event that made it.
+        let mut made: Vec<(u64, Arc<Step>, StepState)> = Vec::new();
+        let written = plan.written().min(self.steps.len());
+        let definitions_there = plan.steps.split_off(written);
+        let states = self.steps.split_off(written);
+        for ((definition, state), position) in definitions_there.into_iter().zip(states).zip(written..) {
+            let parent = self.index.families.parent(position);
+            if parent.is_some_and(|parent| changed.contains_key(&parent)) {
+                let removed = RemovedStep { definition, state, version: self.plan_version };
+                self.removed.insert(removed.definition.step_id.clone(), Arc::new(removed));
+            } else {
+                let expansion = parent.and_then(|parent| self.steps.get(parent)?.expansion.as_ref());
+                made.push((expansion.map_or(u64::MAX, |expansion| expansion.seq), definition, state));
+            }
+        }
+        let given: HashMap<&str, &Arc<Step>> = match definitions {
+            Definitions::Given(given) => given.iter().map(|step| (step.step_id.as_str(), step)).collect(),
+            _ => HashMap::new(),
+        };
+        for (position, expansion) in &changes {
+            let Some(of) = plan.steps.get(*position) else { continue };
+            self.steps[*position].expansion.clone_from(expansion);
+            let Some(expansion) = expansion else { continue };
+            for index in 0..expansion.items.len() as u32 {
+                let id = instance_id(&of.step_id, index);
+                let removed = self.removed.remove(&id).map(Arc::unwrap_or_clone);
+                let (was, state) = removed.map(|removed| (removed.definition, removed.state)).unzip();
+                let known = match definitions {
+                    Definitions::Fresh => None,
+                    Definitions::Given(_) => given.get(id.as_str()).map(|step| Arc::clone(step)),
+                    Definitions::AsRemoved => was,
+                };
+                let state = state.unwrap_or_default();
+                let state = match definitions {
+                    Definitions::Fresh => state.begun_anew(),
+                    _ => state,
+                };
+                let definition = known.unwrap_or_else(|| Arc::new(instance_of(of, index)));
+                made.push((expansion.seq, definition, state));
+            }
+        }
+        made.sort_by_key(|(seq, ..)| *seq);
+        places.truncate(written);
+        for (_, definition, state) in made {
+            if places.insert(plan.steps.len(), &definition.step_id) {
+                self.step_names.push(definition.step_id.clone());
+            }
+            plan.steps.push(definition);
+            self.steps.push(state);
+        }
+        self.plan = Arc::new(plan);
+        places.settle();
+        self.index.places = places;
+        self.reorder();
+    }
+
+    /// The expansions that differ in steps that are to stand otherwise.
+    pub(super) fn other_expansions(&self, steps: &[(String, StepState)]) -> Vec<(usize, Option<Arc<Expansion>>)> {
+        let differs = |(id, then): &(String, StepState)| {
+            let position = self.position(id)?;
+            let seq = |step: &StepState| step.expansion.as_ref().map(|expansion| expansion.seq);
+            (seq(&self.steps[position]) != seq(then)).then(|| (position, then.expansion.clone()))
+        };
+        steps.iter().filter_map(differs).collect()
+    }
+}
+
+impl StepState {
+    /// The state of a step of the same name that has not run: its attempts are known, and go on being counted.
+    fn begun_anew(mut self) -> Self {
+        self.clear_verdict();
+        Self { attempts: self.attempts, last_attempt: self.last_attempt, reviews: self.reviews, ..Self::default() }
+    }
+}
+
+/// The instances that are not defined as the steps are that they are instances of: somebody has changed them.
+pub(super) fn redefined(state: &RunState) -> Vec<Arc<Step>> {
+    let changed = |(position, step): &(usize, &Arc<Step>)| {
+        let Some(Generated::Instance { index, .. }) = step.generated else { return false };
+        state.parent(*position).is_none_or(|parent| instance_of(&state.plan.steps[parent], index) != ***step)
+    };
+    let made = state.plan.steps.iter().enumerate().skip(state.plan.written());
+    made.filter(changed).map(|(_, step)| Arc::clone(step)).collect()
+}
+
+impl Asker<'_> {
+    /// What was found of a `foreach` step is forgotten: it is expanded anew when its turn comes, and everything after it runs again.
+    pub(super) fn expand_anew(&self, target: &Target<'_>) -> Decision {
+        let mut events = self.reopened();
+        let step = target.id.to_owned();
+        events.push(Event::InstancesRemoved { steps: vec![step.clone()] });
+        events.push(Event::StepQueued { step });
+        events.extend(reset_downstream(self.state, target.position, None));
+        applied(events)
+    }
+
+    /// The instances of a `foreach` step that have come to nothing run again, those that somebody skipped as well when the whole was skipped.
+    pub(super) fn retry_instances(&self, target: &Target<'_>) -> Decision {
+        let state = self.state;
+        let skipped = target.step.status == StepStatus::Skipped;
+        let again = |instance: &usize| match state.steps[*instance].status {
+            StepStatus::Failed | StepStatus::Interrupted | StepStatus::Cancelled => true,
+            StepStatus::Skipped => {
+                let why = state.steps[*instance].skip.as_ref().map(|skip| skip.why);
+                skipped && why == Some(SkipReason::Operator)
+            }
+            _ => false,
+        };
+        let again: Vec<usize> = state.instances(target.position).into_iter().flatten().filter(again).collect();
+        if again.is_empty() && target.step.status == StepStatus::Pending {
+            return Err(refuse(format!("no instance of `{}` has failed", target.id))
+                .possible("retry it with everything after it, which expands it anew"));
+        }
+        let mut events = self.reopened();
+        events.extend(again.iter().map(|instance| Event::StepQueued { step: self.id(*instance).to_owned() }));
+        if target.step.status != StepStatus::Pending {
+            events.push(Event::StepsReset { steps: vec![target.id.to_owned()] });
+        }
+        if skipped {
+            events.extend(reset_sign_offs(state, target.position));
+        }
+        applied(events)
+    }
+
+    /// What is not done of a `foreach` step that is skipped, or that a person has done, is skipped with it; what runs is stopped for that.
+    pub(super) fn skip_instances(&self, position: usize) -> Vec<Event> {
+        let state = self.state;
+        let mut events = Vec::new();
+        for instance in state.instances(position).into_iter().flatten() {
+            let step = &state.steps[instance];
+            let why = step.stop.as_ref().map(|stop| stop.why);
+            if step.status.is_satisfied() || matches!(why, Some(StopReason::Skip | StopReason::Complete)) {
+                continue;
+            }
+            if step.status.is_live() {
+                events.extend(self.stop(instance, StopReason::Skip, false, Some(self.request.id)));
+            } else {
+                events.push(Event::StepSkipped {
+                    step: self.id(instance).to_owned(),
+                    why: SkipReason::Operator,
+                    user: Some(self.request.user.clone()),
+                    reason: self.request.reason.clone(),
+                });
+            }
+        }
+        events
+    }
+
+    /// A `foreach` step that has come to its end comes to it once more when one of its instances is taken up again.
+    pub(super) fn parent_again(&self, position: usize) -> Option<Event> {
+        let parent = self.state.parent(position)?;
+        let step = &self.state.steps[parent];
+        let ended =
+            step.status == StepStatus::Failed || (step.status == StepStatus::Completed && step.by_hand.is_none());
+        ended.then(|| Event::StepsReset { steps: vec![self.id(parent).to_owned()] })
+    }
+
+    /// An instance has its place and its order from its step.
+    pub(super) fn refuse_instance(&self, position: usize, rule: &str, possible: &str) -> Result<(), Rejection> {
+        match self.state.parent(position) {
+            Some(parent) => {
+                let (id, parent) = (self.id(position), self.id(parent));
+                Err(refuse(format!("`{id}` is an instance of `{parent}`, {rule}"))
+                    .possible(possible.replace("{parent}", parent)))
+            }
+            None => Ok(()),
+        }
+    }
+}
