@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use holdpoint::agents::warden;
 use holdpoint::cli;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
@@ -57,6 +59,9 @@ fn log_to_file() -> Result<Option<tracing_appender::non_blocking::WorkerGuard>, 
         Err(_) => tracing::Level::INFO,
     };
     let (writer, guard) = tracing_appender::non_blocking(file);
-    tracing_subscriber::fmt().with_writer(writer).with_ansi(false).with_max_level(level).init();
+    // The MCP library logs whole messages, and with them what must not be written anywhere.
+    let targets = Targets::new().with_default(level).with_target("rmcp", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false).with_filter(targets);
+    tracing_subscriber::registry().with(lines).init();
     Ok(Some(guard))
 }

@@ -63,11 +63,11 @@ impl Agent for CommandAgent {
 }
 
 /// How the attempt's first process ended.
-struct Ended {
-    status: io::Result<ExitStatus>,
+pub(super) struct Ended {
+    pub status: io::Result<ExitStatus>,
     /// TERM or KILL was sent before it ended.
-    stopped: bool,
-    leftovers: Leftovers,
+    pub stopped: bool,
+    pub leftovers: Leftovers,
 }
 
 impl CommandAgent {
@@ -124,20 +124,7 @@ impl CommandAgent {
     async fn start(&self, context: &AttemptContext, result_path: &Path) -> Result<(Child, Pipes, Group), String> {
         let folder = [context.step.working_dir.as_deref(), self.working_dir.as_deref()].into_iter().flatten().next();
         let folder = context.working_dir.join(folder.unwrap_or_default());
-        let mut command = match &self.command {
-            CommandLine::Shell(line) => {
-                let mut command = Command::new("sh");
-                command.arg("-c").arg(line);
-                command
-            }
-            CommandLine::Argv(words) => {
-                let (program, arguments) =
-                    words.split_first().ok_or("the command is an empty list; it must name a program")?;
-                let mut command = Command::new(program);
-                command.args(arguments);
-                command
-            }
-        };
+        let mut command = process_of(&self.command)?;
         let variables: [(&str, OsString); 7] = [
             (env::RUN_ID, context.run_id.to_string().into()),
             (env::STEP_ID, context.step.step_id.clone().into()),
@@ -155,7 +142,7 @@ impl CommandAgent {
         command.process_group(0).stdin(stdin).stdout(stdout).stderr(stderr);
         let turn = context.warden.turn().await;
         let spawned = context.warden.open_files().spawn(&mut command, &context.live).await;
-        let child = spawned.map_err(|error| self.not_started(&error, &folder))?;
+        let child = spawned.map_err(|error| not_started(&self.command, &error, &folder))?;
         let leader = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or("the process has no id")?;
         let group = Group::new(&context.warden, leader, &context.key).noted(context);
         drop(turn);
@@ -163,29 +150,48 @@ impl CommandAgent {
         drop(command);
         Ok((child, pipes, group))
     }
+}
 
-    fn not_started(&self, error: &io::Error, folder: &Path) -> String {
-        let place = folder.display();
-        match folder.metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return format!("the working directory {place} does not exist");
-            }
-            Err(error) => return format!("the working directory {place} cannot be used: {error}"),
-            Ok(metadata) if !metadata.is_dir() => return format!("the working directory {place} is not a directory"),
-            Ok(_) => {}
+/// The process that a command stands for, not started yet.
+pub(super) fn process_of(command: &CommandLine) -> Result<Command, String> {
+    Ok(match command {
+        CommandLine::Shell(line) => {
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(line);
+            command
         }
-        let program = match &self.command {
-            CommandLine::Shell(_) => "sh",
-            CommandLine::Argv(words) => words.first().map_or("", String::as_str),
-        };
-        match error.kind() {
-            io::ErrorKind::NotFound if program.contains('/') => {
-                format!("the program `{program}` does not exist (or the interpreter named in its first line does not)")
-            }
-            io::ErrorKind::NotFound => format!("the program `{program}` was not found; PATH has no such program"),
-            io::ErrorKind::PermissionDenied => format!("the program `{program}` may not be executed: {error}"),
-            _ => format!("the program `{program}` could not be started: {error}"),
+        CommandLine::Argv(words) => {
+            let (program, arguments) =
+                words.split_first().ok_or("the command is an empty list; it must name a program")?;
+            let mut command = Command::new(program);
+            command.args(arguments);
+            command
         }
+    })
+}
+
+/// Why a command could not be started in a folder.
+pub(super) fn not_started(command: &CommandLine, error: &io::Error, folder: &Path) -> String {
+    let place = folder.display();
+    match folder.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return format!("the working directory {place} does not exist");
+        }
+        Err(error) => return format!("the working directory {place} cannot be used: {error}"),
+        Ok(metadata) if !metadata.is_dir() => return format!("the working directory {place} is not a directory"),
+        Ok(_) => {}
+    }
+    let program = match command {
+        CommandLine::Shell(_) => "sh",
+        CommandLine::Argv(words) => words.first().map_or("", String::as_str),
+    };
+    match error.kind() {
+        io::ErrorKind::NotFound if program.contains('/') => {
+            format!("the program `{program}` does not exist (or the interpreter named in its first line does not)")
+        }
+        io::ErrorKind::NotFound => format!("the program `{program}` was not found; PATH has no such program"),
+        io::ErrorKind::PermissionDenied => format!("the program `{program}` may not be executed: {error}"),
+        _ => format!("the program `{program}` could not be started: {error}"),
     }
 }
 
@@ -195,7 +201,7 @@ async fn feed(mut stdin: ChildStdin, line: Vec<u8>) {
 }
 
 /// Waits for the first process, stops it when asked, and then clears away what it left.
-async fn see_through(child: &mut Child, group: Group, stop: &mut StopSignal, grace: Duration) -> Ended {
+pub(super) async fn see_through(child: &mut Child, group: Group, stop: &mut StopSignal, grace: Duration) -> Ended {
     let mut level = Stop::None;
     let mut kill_at = None;
     let status = loop {

@@ -13,8 +13,10 @@ mod jsonl;
 mod live;
 mod manual;
 mod masking;
+mod mcp;
 mod notes;
 pub mod output;
+mod probe;
 mod procfs;
 mod result;
 mod simulated;
@@ -43,6 +45,8 @@ pub use desk::{AnswerSender, Desk, DeskClerk, desk};
 pub use http::{ask_by_key, deepest_cause, http_client};
 pub use live::{LiveBoard, LiveSink, LiveUpdate};
 pub use masking::{MASK, Masker};
+pub use mcp::{Sessions, Tools};
+pub use probe::{Ground, Probe, probe};
 pub use result::MAX_RESULT_BYTES;
 pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 pub use survivors::{Survivor, stop_survivors, survivors};
@@ -96,6 +100,8 @@ pub struct AttemptContext {
     pub live: LiveSink,
     /// Sees to it that no process survives the engine.
     pub warden: Arc<Warden>,
+    /// The sessions with servers that the run's attempts share.
+    pub sessions: Sessions,
     /// What must not appear in output, messages and results.
     pub secrets: Masker,
 }
@@ -111,7 +117,7 @@ pub trait Agent: Send + Sync {
 type Bind = fn(&AgentSpec) -> Option<Box<dyn Agent>>;
 
 /// The kinds that this version can run.
-const KINDS: &[Bind] = &[command::bind, http::bind, manual::bind, simulated::bind, wait::bind];
+const KINDS: &[Bind] = &[command::bind, http::bind, manual::bind, mcp::bind, simulated::bind, wait::bind];
 
 fn bind(spec: &AgentSpec) -> Option<Box<dyn Agent>> {
     KINDS.iter().find_map(|bind| bind(spec))

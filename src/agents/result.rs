@@ -54,7 +54,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     })
 }
 
-fn from_data(data: Value) -> Result<AgentResult, String> {
+/// A result that is data and nothing else.
+pub(super) fn from_data(data: Value) -> Result<AgentResult, String> {
     if depth(&data) > MAX_RESULT_DEPTH {
         return Err(too_deep());
     }

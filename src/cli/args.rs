@@ -97,6 +97,24 @@ pub enum Command {
         /// Take steps whose agent is not bound for simulated
         #[arg(long)]
         simulate: bool,
+        /// Ask the agents as well: programs, services and MCP servers that do not answer, calls that their tools would not take
+        #[arg(long)]
+        connect: bool,
+        /// A variable's value, for --connect; may be repeated
+        #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value, requires = "connect")]
+        set: Vec<(String, String)>,
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Lists a plan's agents, whether they answer, how fast, and their tools; 0 all answer, 1 not
+    Agents {
+        /// The plan
+        #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+        plan: PathBuf,
+        /// A variable's value; may be repeated
+        #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+        set: Vec<(String, String)>,
         /// How it is said
         #[arg(long, value_enum, default_value_t)]
         format: Format,

@@ -5,8 +5,9 @@
 //! - `config`: what is configured for every run.
 //! - `screen`: the console and what it needs to know.
 //! - `ctl`: acting on a run in another process; `detach`: runs without a terminal.
-//! - `plans`, `runs`, `show`, `read`, `versions`, `restore`, `prune`, `why`: one subcommand each, or a few that belong together.
+//! - `agents`, `plans`, `runs`, `show`, `read`, `versions`, `restore`, `prune`, `why`: one subcommand each, or a few that belong together.
 
+mod agents;
 pub mod args;
 mod config;
 pub mod ctl;
@@ -172,7 +173,15 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
                 screen::First::Plan(path, plan),
             ))
         }
-        Some(Command::Check { files, simulate, format }) => plans::check(&context, &files, simulate, format),
+        Some(Command::Check { files, simulate, connect: false, format, .. }) => {
+            block_on(plans::check(&context, &files, simulate, None, format))
+        }
+        Some(Command::Check { files, simulate, format, set, .. }) => {
+            block_on(plans::check(&context, &files, simulate, Some(&set.into_iter().collect()), format))
+        }
+        Some(Command::Agents { plan, set, format }) => {
+            block_on(agents::list(&context, &plan, &set.into_iter().collect(), format))
+        }
         Some(Command::Plans { format }) => plans::list(&context, format),
         Some(Command::Runs { format }) => runs::list(&context, format),
         Some(Command::Show { run, format }) => show::show(&context, &run, format),

@@ -1,13 +1,15 @@
 //! Plans: the list, what is wrong with them, and the schema of their format.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::plan::Severity;
 
 use super::Context;
+use super::agents;
 use super::args::Format;
 use super::failure::{Exit, Failure};
 use super::say::{Cell, Ink, Paint, cell, table};
@@ -16,14 +18,20 @@ use super::start::{self, Read};
 /// What lies beside the plans and is none.
 const SCHEMA: &str = "this is the schema, not a plan";
 
-/// `holdpoint check`: every problem of every plan; 2 if any is an error.
-pub fn check(context: &Context, given: &[PathBuf], simulate: bool, format: Format) -> Result<Exit, Failure> {
+/// `holdpoint check`: every problem of every plan; 2 if any is an error. With `connect`, which holds values of variables, also what the agents
+/// say that are asked.
+pub async fn check(
+    context: &Context,
+    given: &[PathBuf],
+    simulate: bool,
+    connect: Option<&BTreeMap<String, String>>,
+    format: Format,
+) -> Result<Exit, Failure> {
     let mut wrong = false;
     let mut shown = Vec::new();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for one in given {
-        let read = start::find(&context.plans, one).and_then(|path| Read::file(&path, simulate));
-        let read = match read {
+        let read = match read(context, one, simulate, connect).await {
             Ok(read) => read,
             Err(Failure::Said { message, .. }) => {
                 wrong = true;
@@ -66,6 +74,21 @@ pub fn check(context: &Context, given: &[PathBuf], simulate: bool, format: Forma
     }
     out.flush()?;
     Ok(if wrong { Exit::Usage } else { Exit::Fine })
+}
+
+async fn read(
+    context: &Context,
+    given: &Path,
+    simulate: bool,
+    connect: Option<&BTreeMap<String, String>>,
+) -> Result<Read, Failure> {
+    let path = start::find(&context.plans, given)?;
+    let mut read = Read::file(&path, simulate)?;
+    if let (Some(set), Some(plan)) = (connect, &read.loaded.plan) {
+        let found = agents::findings(plan, &agents::ask(plan, &path, set).await?);
+        read.loaded.diagnostics.extend(crate::plan::diagnose(&read.text, found));
+    }
+    Ok(read)
 }
 
 fn verdict(read: &Read, paint: Paint) -> String {

@@ -112,6 +112,7 @@ impl Launcher {
             stop,
             live: self.live.sink(run_id, step_id, number),
             warden: Arc::clone(&self.warden),
+            sessions: run.sessions.clone(),
             secrets: run.masker.clone(),
             step,
         };

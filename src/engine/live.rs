@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::agents::{Masker, Stop};
+use crate::agents::{Masker, Sessions, Stop};
 use crate::plan;
 use crate::run::{
     Answered, Asked, Command, Event, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, Recorded, Rejection,
@@ -52,6 +52,8 @@ pub(super) struct LiveRun {
     pub missing_secrets: Vec<String>,
     /// What masks them.
     pub masker: Masker,
+    /// The sessions with servers that its attempts share.
+    pub sessions: Sessions,
     /// The attempts that are alive, by step.
     pub attempts: HashMap<String, Running>,
     /// Effects of events that are not durable yet.
@@ -101,6 +103,7 @@ impl LiveRun {
             secrets: Secrets::default(),
             missing_secrets: Vec::new(),
             masker: Masker::default(),
+            sessions: Sessions::default(),
             attempts: HashMap::new(),
             effects: VecDeque::new(),
             waiters: VecDeque::new(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -80,6 +81,8 @@ struct Engine {
     /// When runs are to be woken, the next first.
     wakes: BTreeSet<(Wake, Uuid)>,
     closing: Vec<oneshot::Sender<()>>,
+    /// Sessions with servers that are being closed.
+    goodbyes: JoinSet<()>,
     ended: bool,
 }
 
@@ -120,6 +123,7 @@ pub fn start(config: EngineConfig) -> Result<EngineHandle, JournalError> {
         done: done_in,
         wakes: BTreeSet::new(),
         closing: Vec::new(),
+        goodbyes: JoinSet::new(),
         ended: false,
     };
     tokio::spawn(engine.run(messages, reports, done, disk, live));
@@ -166,12 +170,23 @@ impl Engine {
         }
         let news = live.take();
         self.publish(news);
+        let left: Vec<Uuid> = self.runs.keys().copied().collect();
+        left.into_iter().for_each(|run_id| self.say_goodbye(run_id));
         self.recorder.close_all().await;
+        while self.goodbyes.join_next().await.is_some() {}
         // The warden is told good-bye, and what its attempts had on disk is removed.
         drop(self.launcher);
         for reply in self.closing.drain(..) {
             // Whoever asked may be gone.
             let _ = reply.send(());
+        }
+    }
+
+    /// Closes the sessions that a run's attempts have shared.
+    fn say_goodbye(&mut self, run_id: Uuid) {
+        while self.goodbyes.try_join_next().is_some() {}
+        if let Some(sessions) = self.runs.get(&run_id).map(|run| run.sessions.clone()).filter(|all| !all.is_empty()) {
+            self.goodbyes.spawn(async move { sessions.close().await });
         }
     }
 
@@ -388,7 +403,11 @@ impl Engine {
         let moment = self.moment();
         if let Some(run) = self.runs.get_mut(&run_id) {
             let batch = run.report(input, &moment);
+            let over = run.state.status.is_ended() && !run.is_busy();
             self.decided(run_id, batch);
+            if over {
+                self.say_goodbye(run_id);
+            }
         }
     }
 
@@ -530,6 +549,7 @@ impl Engine {
                 let _ = reply.send(Err(refusal.possible("wait until they have ended, or cancel the run")));
             }
             Some(_) => {
+                self.say_goodbye(run_id);
                 if let Some(wake) = self.runs.remove(&run_id).and_then(|run| run.wake) {
                     self.wakes.remove(&(wake, run_id));
                 }

@@ -36,7 +36,7 @@ impl AgentSpec {
     pub fn ability(&self) -> Ability {
         match self {
             AgentSpec::Command { .. } => Ability { stop: StopKind::Signals, ..WORKS },
-            AgentSpec::Http { .. } | AgentSpec::Mcp { .. } | AgentSpec::Simulated(_) => WORKS,
+            AgentSpec::Http(_) | AgentSpec::Mcp(_) | AgentSpec::Simulated(_) => WORKS,
             AgentSpec::Manual(_) | AgentSpec::Wait(_) => WAITS,
         }
     }

@@ -55,20 +55,8 @@ pub enum AgentSpec {
     },
     /// An HTTP request.
     Http(Box<HttpSpec>),
-    /// A Model Context Protocol server: `command` (stdio) or `url` (streamable HTTP).
-    Mcp {
-        /// Starts a stdio server.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        command: Option<CommandLine>,
-        /// Address of a streamable HTTP server.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schemars(length(min = 1))]
-        url: Option<String>,
-        /// Added to the server's environment.
-        #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
-        #[schemars(extend("propertyNames" = {"pattern": ENV_PATTERN}))]
-        env: BTreeMap<String, String>,
-    },
+    /// A tool of a Model Context Protocol server: `command` (stdio) or `url` (streamable HTTP).
+    Mcp(Box<McpSpec>),
     /// A person does it.
     Manual(ManualSpec),
     /// A duration, or until a time.
@@ -211,6 +199,41 @@ pub struct HttpSpec {
     /// The answer is that a job has begun: it is asked for until it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<HttpPoll>,
+}
+
+/// A Model Context Protocol server. A step's `action` is the tool, its `parameters` are the arguments. Every text may hold expressions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct McpSpec {
+    /// Starts a server that speaks on stdin and stdout: argv or a shell line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandLine>,
+    /// Address of a streamable HTTP server, with `http://` or `https://`.
+    #[serde(default, deserialize_with = "maybe_text", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub url: Option<String>,
+    /// Added to the environment of a server that is started here.
+    #[serde(default, deserialize_with = "texts", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": ENV_PATTERN}))]
+    pub env: BTreeMap<String, String>,
+    /// Where a server that is started here runs.
+    #[serde(default, deserialize_with = "maybe_text", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub working_dir: Option<String>,
+    /// Headers of every request to `url`.
+    #[serde(default, deserialize_with = "texts", skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Who asks at `url`; one of `bearer` and `basic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<HttpAuth>,
+    /// How long one call may take, without the time that people take to answer; default 300.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_SECONDS), extend("exclusiveMinimum" = 0))]
+    pub timeout_seconds: Option<f64>,
+    /// How long it may take until the server is ready and has listed its tools; default 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_SECONDS), extend("exclusiveMinimum" = 0))]
+    pub connect_timeout_seconds: Option<f64>,
 }
 
 /// Who asks.

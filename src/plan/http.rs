@@ -50,6 +50,15 @@ pub(super) fn check(document: &Document, agent: NodeId, report: &mut Report) {
     Entry { document, report }.check(agent);
 }
 
+/// Reports what is wrong with the parts that say where a server is and who asks: `url`, `headers` and `auth`.
+pub(super) fn check_address(document: &Document, agent: NodeId, report: &mut Report) {
+    let mut entry = Entry { document, report };
+    if let Some(url) = entry.find(agent, "url") {
+        entry.url(url, false);
+    }
+    entry.headers(agent);
+}
+
 struct Entry<'a, 'd, 'r> {
     document: &'a Document<'d>,
     report: &'r mut Report,

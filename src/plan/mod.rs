@@ -15,11 +15,13 @@ mod edit;
 mod evaluate;
 mod expression;
 mod fields;
+mod finding;
 mod foreach;
 mod format;
 mod http;
 mod json;
 mod load;
+mod mcp;
 pub mod order;
 mod render;
 mod rules;
@@ -42,14 +44,17 @@ pub use edit::{
 };
 pub use evaluate::{EvaluationError, Scope, evaluate, is_true, render, render_value};
 pub use expression::{Names, condition_names, items_names, references, step_names, value_names};
+pub use finding::{At, Finding, diagnose};
 pub use foreach::{asks_before_expanding, instance_id, instance_of, items};
 pub use http::{FRAMING_HEADERS, is_pointer};
 pub use load::{Loaded, check, check_bytes, load, load_bytes, step_from_value};
+pub use mcp::PROTOCOL_HEADERS;
 pub use render::render_text;
 pub use schema::{is_schema, schema};
 pub use suggest::suggest;
 pub use support::{
-    KINDS_WITHOUT_ENTRY, Unbound, Unsupported, has_expression, not_yet, unbound_agents, unbound_summary, unsupported,
+    KINDS_WITHOUT_ENTRY, Unbound, Unsupported, has_expression, has_template, not_yet, unbound_agents, unbound_summary,
+    unsupported,
 };
 pub use types::*;
 pub use variables::{Bound, MASKED, bind, secrets};

@@ -343,26 +343,13 @@ impl<'a> Check<'a, '_, '_> {
             let find = |name: &str| document.get(agent, name).filter(|node| document.kind(*node) != Kind::Null);
             match find("kind").map_or("", |kind| document.string(kind)) {
                 "http" => super::http::check(document, agent, self.report),
+                "mcp" => super::mcp::check(document, agent, self.report),
                 "wait" => {
                     if let (Some(_), Some(until)) = (find("seconds"), find("until")) {
                         let message = "a wait has `seconds` or `until`, not both".to_owned();
                         self.error(until, message, "keep one of them", None);
                     }
                 }
-                "mcp" => match (find("command"), find("url")) {
-                    (Some(_), Some(url)) => {
-                        let message = "an MCP server has `command` or `url`, not both".to_owned();
-                        self.error(url, message, "keep one of them", None);
-                    }
-                    (None, None) => {
-                        let start = document.span(agent).start;
-                        self.report.push(
-                            Diagnostic::error(start..start + 1, "the MCP server has neither `command` nor `url`")
-                                .label("how is it reached?"),
-                        );
-                    }
-                    _ => {}
-                },
                 _ => {}
             }
             for node in agent..document.after(agent) {

@@ -3,7 +3,7 @@
 //! A field without effect is never ignored in silence: what would change the run makes `run` refuse the plan, the rest is a warning. When a
 //! field starts to have its effect, its row in [`TABLE`] goes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::diagnostic::{Diagnostic, Report, visible};
 use super::expression::is_template;
@@ -13,7 +13,7 @@ use super::{AgentSpec, CARRIED, Plan, Step, fields};
 /// Something in a plan that this version cannot honour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsupported {
-    /// The step that has it; `None` for the plan itself or one of its agents.
+    /// The step that has it; `None` for the plan itself.
     pub step: Option<String>,
     /// The field.
     pub field: &'static str,
@@ -21,7 +21,7 @@ pub struct Unsupported {
     pub message: String,
     /// Whether the run would do something else than the plan says, so that `run` refuses it.
     pub changes_run: bool,
-    /// The step's position, or the agent's name, to find the place in the text.
+    /// Where it stands in the text.
     place: Place,
 }
 
@@ -29,17 +29,12 @@ pub struct Unsupported {
 enum Place {
     Plan,
     Step(usize),
-    /// What undoes a step.
-    Rollback(usize),
-    Agent(String),
 }
 
 /// Where a row looks.
 enum Looks {
     Plan(fn(&Plan) -> bool),
     Step(fn(&Step) -> bool),
-    /// At the agent of every step that uses one of this kind, and at entries that no step uses.
-    Kind(&'static str),
 }
 
 struct Row {
@@ -54,7 +49,6 @@ struct Row {
 const TABLE: &[Row] = &[
     row("{{ }}", "does not render expressions in this field", true, Looks::Step(has_unrendered)),
     row("priority", "does not order runs by priority", false, Looks::Plan(|plan| plan.priority.is_some())),
-    row("kind", "has no agents of kind `mcp`", true, Looks::Kind("mcp")),
 ];
 
 const fn row(field: &'static str, why: &'static str, changes_run: bool, looks: Looks) -> Row {
@@ -71,7 +65,7 @@ impl AgentSpec {
         match self {
             AgentSpec::Command { .. } => "command",
             AgentSpec::Http(_) => "http",
-            AgentSpec::Mcp { .. } => "mcp",
+            AgentSpec::Mcp(_) => "mcp",
             AgentSpec::Manual(_) => "manual",
             AgentSpec::Wait(_) => "wait",
             AgentSpec::Simulated(_) => "simulated",
@@ -86,11 +80,6 @@ impl Plan {
             return Some("command");
         }
         self.kind_named(step.agent()?)
-    }
-
-    /// The kind of the agent that undoes a step, where one is named.
-    fn undoing_kind(&self, step: &Step) -> Option<&'static str> {
-        self.kind_named(step.rollback.as_deref()?.agent_type.as_deref()?)
     }
 
     fn kind_named(&self, name: &str) -> Option<&'static str> {
@@ -210,22 +199,6 @@ pub fn not_yet(plan: &Plan) -> Vec<Unsupported> {
                 let steps = plan.steps.iter().enumerate().filter(|(_, step)| has(step));
                 found.extend(steps.map(|(place, _)| row.found(plan, Place::Step(place), row.changes_run)));
             }
-            Looks::Kind(kind) => {
-                let mut used: BTreeSet<&str> = BTreeSet::new();
-                for (place, step) in plan.steps.iter().enumerate() {
-                    if plan.agent_kind(step) == Some(kind) {
-                        found.push(row.found(plan, Place::Step(place), row.changes_run));
-                        used.extend(step.agent());
-                    }
-                    if plan.undoing_kind(step) == Some(kind) {
-                        found.push(row.found(plan, Place::Rollback(place), row.changes_run));
-                        used.extend(step.rollback.as_deref().and_then(|action| action.agent_type.as_deref()));
-                    }
-                }
-                let entries =
-                    plan.agents.iter().filter(|(name, spec)| spec.kind() == kind && !used.contains(name.as_str()));
-                found.extend(entries.map(|(name, _)| row.found(plan, Place::Agent(name.clone()), false)));
-            }
         }
     }
     found
@@ -240,18 +213,13 @@ impl Row {
     fn found(&self, plan: &Plan, place: Place, changes_run: bool) -> Unsupported {
         let (step, owner) = match &place {
             Place::Plan => (None, "the plan".to_owned()),
-            Place::Agent(name) => (None, format!("agent `{}`", visible(name))),
-            Place::Step(place) | Place::Rollback(place) => {
+            Place::Step(place) => {
                 let id = plan.steps[*place].step_id.clone();
                 let owner = format!("step `{}`", visible(&id));
                 (Some(id), owner)
             }
         };
-        let field = match (&place, self.field) {
-            (Place::Step(_), "kind") => "agent_type",
-            (Place::Rollback(_), _) => "rollback",
-            (_, field) => field,
-        };
+        let field = self.field;
         let message = if changes_run {
             format!("this version {}: `{field}` of {owner} cannot be honoured, and `run` refuses the plan", self.why)
         } else {
@@ -272,14 +240,15 @@ fn has_unrendered(step: &Step) -> bool {
 
 /// Whether an agent's entry has an expression anywhere.
 pub fn has_expression(spec: &AgentSpec) -> bool {
-    serde_json::to_value(spec).is_ok_and(|value| value_has_template(&value))
+    serde_json::to_value(spec).is_ok_and(|value| has_template(&value))
 }
 
-fn value_has_template(value: &serde_json::Value) -> bool {
+/// Whether any text within a value has an expression.
+pub fn has_template(value: &serde_json::Value) -> bool {
     match value {
         serde_json::Value::String(text) => is_template(text),
-        serde_json::Value::Array(items) => items.iter().any(value_has_template),
-        serde_json::Value::Object(members) => members.values().any(value_has_template),
+        serde_json::Value::Array(items) => items.iter().any(has_template),
+        serde_json::Value::Object(members) => members.values().any(has_template),
         _ => false,
     }
 }
@@ -303,21 +272,7 @@ pub(super) fn report(document: &Document, plan: &Plan, simulate: bool, report: &
         let node = match &one.place {
             Place::Plan => document.get(0, one.field),
             Place::Step(place) if one.field == "{{ }}" => steps.get(*place).map(|step| template_in(document, *step)),
-            Place::Step(place) if one.field == "agent_type" => {
-                locate(*place, "agent_name").or_else(|| locate(*place, "agent_type"))
-            }
-            Place::Step(place) | Place::Rollback(place) => {
-                locate(*place, one.field).or_else(|| steps.get(*place).copied())
-            }
-            Place::Agent(name) => {
-                document.get(0, "agents").and_then(|agents| document.get(agents, name)).map(|agent| {
-                    if one.field == "{{ }}" {
-                        template_in(document, agent)
-                    } else {
-                        document.get(agent, one.field).unwrap_or(agent)
-                    }
-                })
-            }
+            Place::Step(place) => locate(*place, one.field).or_else(|| steps.get(*place).copied()),
         };
         let span = document.span(node.unwrap_or(0));
         let label = if one.changes_run { "cannot be honoured yet" } else { "no effect yet" };

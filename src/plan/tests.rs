@@ -442,14 +442,14 @@ fn what_only_a_run_says_of_a_step_is_no_field_of_a_plan() {
 #[test]
 fn what_is_not_honoured_is_never_passed_over() {
     let text = r#"{"plan_id": "p", "pools": {"db": 1}, "priority": 3, "max_execution_time_seconds": 60, "on_failure": "rollback",
-        "variables": {"v": {"default": 1}}, "agents": {"h": {"kind": "mcp", "url": "https://x"}},
+        "variables": {"v": {"default": 1}},
         "steps": [{"step_id": "a", "run": "echo {{ vars.v }}", "when": "true", "name": "n {{ vars.v }}", "foreach": [1], "pool": "db", "on_failure": "rollback",
-            "quality_gate": {}, "rollback": {"run": "x"}}, {"step_id": "b", "agent_type": "h", "rollback": {"agent_type": "h"}}]}"#;
+            "quality_gate": {}, "rollback": {"run": "x"}}]}"#;
     let plan = loaded(text);
     let refused: BTreeSet<(Option<String>, &str)> =
         unsupported(&plan).into_iter().map(|one| (one.step, one.field)).collect();
     let of = |step: &str, field| (Some(step.to_owned()), field);
-    let expected = [of("a", "{{ }}"), of("b", "agent_type"), of("b", "rollback")];
+    let expected = [of("a", "{{ }}")];
     assert_eq!(refused, expected.into_iter().collect());
     let mild: Vec<&str> = not_yet(&plan).iter().filter(|one| !one.changes_run).map(|one| one.field).collect();
     assert_eq!(mild, ["priority"]);

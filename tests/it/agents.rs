@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdpoint::agents::output::{OutputIndex, Stream};
-use holdpoint::agents::{AttemptContext, Desk, LiveBoard, Masker, Stop, StopHandle, Warden, run_attempt, stop_channel};
+use holdpoint::agents::{
+    AttemptContext, Desk, LiveBoard, Masker, Sessions, Stop, StopHandle, Warden, run_attempt, stop_channel,
+};
 use holdpoint::plan::{AgentSpec, CommandLine, CommandProtocol, SimulatedSpec, Step};
 use holdpoint::run::{Outcome, OutcomeStatus, ResultStatus};
 use serde_json::{Value, json};
@@ -15,11 +17,12 @@ use uuid::Uuid;
 pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) warden: Arc<Warden>,
-    live: LiveBoard,
+    pub(crate) live: LiveBoard,
+    pub(crate) sessions: Sessions,
     pub(crate) run_id: Uuid,
     grace: Duration,
-    output_limit: u64,
-    secrets: Masker,
+    pub(crate) output_limit: u64,
+    pub(crate) secrets: Masker,
     pub(crate) step: Step,
 }
 
@@ -29,6 +32,7 @@ impl Bench {
             folder: tempfile::tempdir().unwrap(),
             warden: Arc::new(Warden::new(env!("CARGO_BIN_EXE_holdpoint").into())),
             live: LiveBoard::default(),
+            sessions: Sessions::default(),
             run_id: Uuid::now_v7(),
             grace: Duration::from_secs(10),
             output_limit: u64::MAX,
@@ -45,7 +49,7 @@ impl Bench {
         self.path("output/s.1.log")
     }
 
-    fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(self.output_path()).unwrap_or_default()
     }
 
@@ -71,12 +75,13 @@ impl Bench {
             stop,
             live: self.live.sink(self.run_id, "s", 1),
             warden: Arc::clone(&self.warden),
+            sessions: self.sessions.clone(),
             secrets: self.secrets.clone(),
         };
         (context, handle)
     }
 
-    async fn run(&self, agent: AgentSpec) -> Outcome {
+    pub(crate) async fn run(&self, agent: AgentSpec) -> Outcome {
         let (context, _handle) = self.context(agent);
         run_attempt(context).await
     }

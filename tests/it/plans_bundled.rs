@@ -4,12 +4,13 @@ use std::path::Path;
 
 use crate::cli_support::Sandbox;
 
-const PLANS: [&str; 13] = [
+const PLANS: [&str; 14] = [
     "backup-demo",
     "console-demo",
     "foreach-demo",
     "graph-demo",
     "host-checkup",
+    "mcp-demo",
     "person-demo",
     "pools-demo",
     "project-checks",

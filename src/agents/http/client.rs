@@ -12,7 +12,7 @@ const KEPT: Duration = Duration::from_secs(4);
 
 /// A client, and what is known of it.
 #[derive(Debug, Clone)]
-pub(super) struct Connector {
+pub(in crate::agents) struct Connector {
     pub client: Client,
     /// The system has no root certificates, so no server's certificate can be trusted.
     pub no_roots: bool,
@@ -23,7 +23,7 @@ type Connectors = BTreeMap<(Duration, bool), Connector>;
 static CONNECTORS: Mutex<Connectors> = Mutex::new(BTreeMap::new());
 
 /// The client for requests to this URL. Reads the system's certificates and the proxy variables when it is needed for the first time.
-pub(super) async fn connector(url: &Url, connect_timeout: Duration) -> Result<Connector, String> {
+pub(in crate::agents) async fn connector(url: &Url, connect_timeout: Duration) -> Result<Connector, String> {
     let key = (connect_timeout, is_this_machine(url));
     let known = |connectors: &Connectors| connectors.get(&key).cloned();
     if let Some(connector) = known(&CONNECTORS.lock().unwrap_or_else(PoisonError::into_inner)) {

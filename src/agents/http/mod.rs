@@ -5,11 +5,11 @@
 
 mod answer;
 mod call;
-mod client;
+pub(super) mod client;
 mod poll;
-mod request;
+pub(super) mod request;
 mod retry;
-mod words;
+pub(super) mod words;
 
 use std::time::Duration;
 

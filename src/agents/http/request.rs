@@ -7,7 +7,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
-use crate::plan::{FRAMING_HEADERS, HttpSpec};
+use crate::plan::{FRAMING_HEADERS, HttpAuth, HttpSpec};
 
 use super::super::AttemptContext;
 use super::super::masking::Masker;
@@ -41,7 +41,7 @@ impl Request {
             headers.insert(IDEMPOTENCY_KEY, key);
         }
         set_headers(&mut headers, &spec.headers)?;
-        authorize(&mut headers, spec)?;
+        authorize(&mut headers, spec.auth.as_ref())?;
         Ok(Self { method, url, headers, body })
     }
 
@@ -137,7 +137,7 @@ fn same_place(one: &Url, other: &Url) -> bool {
 }
 
 /// A URL of the plan, rendered. What is wrong with it is said without it: it may hold a secret.
-pub(super) fn checked_url(text: &str) -> Result<Url, String> {
+pub(in crate::agents) fn checked_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text.trim()).map_err(|error| format!("its URL cannot be used: {error}"))?;
     checked(url)
 }
@@ -203,7 +203,8 @@ fn body(
     json.map(Some).map_err(|error| format!("its body cannot be written: {error}"))
 }
 
-fn set_headers(headers: &mut HeaderMap, wanted: &BTreeMap<String, String>) -> Result<(), String> {
+/// Adds the headers that an entry wants.
+pub(in crate::agents) fn set_headers(headers: &mut HeaderMap, wanted: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in wanted {
         let header = HeaderName::from_bytes(name.as_bytes())
             .ok()
@@ -216,8 +217,9 @@ fn set_headers(headers: &mut HeaderMap, wanted: &BTreeMap<String, String>) -> Re
     Ok(())
 }
 
-fn authorize(headers: &mut HeaderMap, spec: &HttpSpec) -> Result<(), String> {
-    let Some(auth) = &spec.auth else { return Ok(()) };
+/// Says who asks.
+pub(in crate::agents) fn authorize(headers: &mut HeaderMap, auth: Option<&HttpAuth>) -> Result<(), String> {
+    let Some(auth) = auth else { return Ok(()) };
     let mut value = match (&auth.bearer, &auth.basic) {
         (Some(token), None) => HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| "the token has characters that no header may have; is there a line break at its end?")?,

@@ -24,7 +24,7 @@ pub(super) fn is_private(name: &HeaderName) -> bool {
 }
 
 /// What a secret looks like within a URL, a form and JSON.
-pub(super) fn written(secret: &str) -> Vec<String> {
+pub(in crate::agents) fn written(secret: &str) -> Vec<String> {
     let mut looks = Vec::new();
     if let Ok(url) = Url::parse(&format!("http://h/{secret}")) {
         looks.push(url.path().trim_start_matches('/').to_owned());
@@ -60,7 +60,7 @@ fn percent(text: &str, kept: &[u8]) -> String {
 }
 
 /// A URL as it may be shown: without user, password, fragment and secrets.
-pub(super) fn url(url: &Url, secrets: &Masker) -> String {
+pub(in crate::agents) fn url(url: &Url, secrets: &Masker) -> String {
     let mut url = url.clone();
     // Refused only where a URL can have none.
     let _ = url.set_username("");
@@ -92,7 +92,7 @@ pub(super) fn headers(mark: &str, headers: &HeaderMap, secrets: &Masker) -> Stri
 }
 
 /// The beginning of an answer on one line; `None` for one that is no text or says nothing.
-pub(super) fn excerpt(body: &[u8], secrets: &Masker) -> Option<String> {
+pub(in crate::agents) fn excerpt(body: &[u8], secrets: &Masker) -> Option<String> {
     let text = text(body)?;
     let text = secrets.text(text);
     let words: Vec<&str> =
@@ -118,7 +118,7 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// The cause of an error that has no further cause: what the system or the library said itself. Without URLs, which may hold secrets.
-pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
+pub(in crate::agents) fn deepest(error: &(dyn Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -127,13 +127,13 @@ pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
 }
 
 /// A duration as people say it.
-pub(super) fn seconds(duration: std::time::Duration) -> String {
+pub(in crate::agents) fn seconds(duration: std::time::Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds >= 10.0 || seconds.fract() == 0.0 { format!("{seconds:.0} s") } else { format!("{seconds:.1} s") }
 }
 
 /// How long something took.
-pub(super) fn took(duration: std::time::Duration) -> String {
+pub(in crate::agents) fn took(duration: std::time::Duration) -> String {
     if duration.as_secs() == 0 { format!("{} ms", duration.as_millis()) } else { seconds(duration) }
 }
 
