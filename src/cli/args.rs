@@ -70,6 +70,9 @@ pub struct ConsoleArgs {
     /// Steps whose agent is not bound are simulated; the console says so for as long as it lasts
     #[arg(long)]
     pub simulate: bool,
+    /// Binds agents that the plan does not bind, or binds otherwise: a JSON file, {"agents": {"name": {"kind": …}}}
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub agents: Option<PathBuf>,
     /// The value of a variable of the plan; may be given again for another. A secret is better given in the environment: what stands on a
     /// command line others can see
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value, requires = "plan")]
@@ -94,6 +97,9 @@ pub enum Command {
         /// Take steps whose agent is not bound for simulated
         #[arg(long)]
         simulate: bool,
+        /// Check them with the agents of this file
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        agents: Option<PathBuf>,
         /// How it is said
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -239,6 +245,9 @@ pub struct RunArgs {
     /// Steps whose agent is not bound are simulated
     #[arg(long)]
     pub simulate: bool,
+    /// Binds agents that the plan does not bind, or binds otherwise: a JSON file, {"agents": {"name": {"kind": …}}}
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub agents: Option<PathBuf>,
     /// The value of a variable of the plan; may be given again for another. A secret is better given in the environment: what stands on a
     /// command line others can see
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]

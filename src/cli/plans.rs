@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::plan::Severity;
+use crate::plan::{Severity, Terms};
 
 use super::Context;
 use super::args::Format;
@@ -17,12 +17,12 @@ use super::start::{self, Read};
 const SCHEMA: &str = "this is the schema, not a plan";
 
 /// `holdpoint check`: every problem of every plan; 2 if any is an error.
-pub fn check(context: &Context, given: &[PathBuf], simulate: bool, format: Format) -> Result<Exit, Failure> {
+pub fn check(context: &Context, given: &[PathBuf], terms: &Terms, format: Format) -> Result<Exit, Failure> {
     let mut wrong = false;
     let mut shown = Vec::new();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for one in given {
-        let read = start::find(&context.plans, one).and_then(|path| Read::file(&path, simulate));
+        let read = start::find(&context.plans, one).and_then(|path| Read::file(&path, terms));
         let read = match read {
             Ok(read) => read,
             Err(Failure::Said { message, .. }) => {
@@ -49,13 +49,16 @@ pub fn check(context: &Context, given: &[PathBuf], simulate: bool, format: Forma
         wrong |= read.loaded.has_errors();
         match format {
             Format::Json => {
-                shown.push(json!({"plan": read.name, "ok": !read.loaded.has_errors(), "diagnostics": diagnostics}));
+                let mut one = json!({"plan": read.name, "ok": !read.loaded.has_errors(), "diagnostics": diagnostics});
+                if let Some(agents) = &terms.agents {
+                    one["agents"] = json!({"file": agents.name(), "diagnostics": read.loaded.of_agents_file});
+                }
+                shown.push(one);
             }
             Format::Text => {
                 // The problems go where problems go; the verdict is the answer.
                 out.flush()?;
-                let _ =
-                    write!(std::io::stderr().lock(), "{}", read.render(diagnostics, Paint::stderr(context.no_color)));
+                let _ = write!(std::io::stderr().lock(), "{}", read.render(terms, Paint::stderr(context.no_color)));
                 writeln!(out, "{}", verdict(&read, Paint::stdout(context.no_color)))?;
             }
         }
@@ -69,7 +72,8 @@ pub fn check(context: &Context, given: &[PathBuf], simulate: bool, format: Forma
 }
 
 fn verdict(read: &Read, paint: Paint) -> String {
-    let count = |severity| read.loaded.diagnostics.iter().filter(|one| one.severity == severity).count();
+    let all = || read.loaded.diagnostics.iter().chain(&read.loaded.of_agents_file);
+    let count = |severity| all().filter(|one| one.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let plural = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
     let name = crate::console::text::clean(&read.name);
@@ -94,7 +98,7 @@ pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
     for name in start::names(&context.plans) {
         let path = context.plans.join(&name).with_extension("json");
         let file = format!("{name}.json");
-        let read = match Read::file(&path, false) {
+        let read = match Read::file(&path, &Terms::default()) {
             Ok(read) => read,
             Err(failure) => {
                 shown.push(json!({"file": file, "ok": false, "error": failure.to_string()}));

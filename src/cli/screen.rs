@@ -16,7 +16,7 @@ use crate::console::theme::{Depth, Theme};
 use crate::console::values::Given;
 use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left, Unmade};
 use crate::engine::{EngineHandle, NewRun};
-use crate::plan::{FailurePolicy, Plan};
+use crate::plan::{FailurePolicy, Plan, Terms};
 use crate::run::{RunState, short_id};
 
 use super::args::ResumeArgs;
@@ -42,7 +42,7 @@ pub enum First {
 /// Opens a console on a run that another process owns. Leaving it leaves that process alone.
 pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
     let (engine, run_id) = ctl::live(context, name).await?;
-    let wishes = Wishes::new(false, FailurePolicy::Pause)?;
+    let wishes = Wishes::new(Terms::default(), FailurePolicy::Pause)?;
     let options = options(context, wishes, Some(Initial::Attach(run_id)));
     let left = crate::console::run(engine.clone(), options).await;
     let Left { summary, .. } = left.map_err(|error: ConsoleError| Failure::failed(error.to_string()))?;
@@ -114,14 +114,14 @@ fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> Conso
     let environment = Theme::from_env();
     let theme = if context.no_color { Theme::new(environment.name(), Depth::None) } else { environment };
     let user = context.user.clone();
-    let simulate = wishes.simulate;
+    let terms = wishes.terms.clone();
     let named = context.clone();
     ConsoleOptions {
         plans_dir: context.plans.clone(),
         user: context.user.clone(),
         initial,
         new_run: Arc::new(move |plan, path, given| new_run(&wishes, &user, plan, path, given)),
-        simulate,
+        terms,
         theme,
         charset: Charset::from_env(),
         alerts: true,

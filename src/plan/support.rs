@@ -93,7 +93,7 @@ impl Plan {
         self.kind_named(step.rollback.as_deref()?.agent_type.as_deref()?)
     }
 
-    fn kind_named(&self, name: &str) -> Option<&'static str> {
+    pub(super) fn kind_named(&self, name: &str) -> Option<&'static str> {
         match self.agents.get(name) {
             Some(spec) => Some(spec.kind()),
             None => KINDS_WITHOUT_ENTRY.into_iter().find(|kind| *kind == name),
@@ -131,7 +131,7 @@ impl Unbound {
 
 fn how_to_bind(agent: &str) -> String {
     format!(
-        "add \"agents\": {{\"{agent}\": {{\"kind\": \"command\", \"command\": [\"./{agent}\"]}}}} to the plan, or run it with --simulate"
+        "add \"agents\": {{\"{agent}\": {{\"kind\": \"command\", \"command\": [\"./{agent}\"]}}}} to the plan or to a file of agents (--agents FILE), or run it with --simulate"
     )
 }
 
@@ -298,6 +298,12 @@ pub(super) fn report(document: &Document, plan: &Plan, simulate: bool, report: &
     for one in not_yet(plan) {
         if report.is_full() {
             return;
+        }
+        // An entry that stands in a file of its own and that no step uses is told of there.
+        if let Place::Agent(name) = &one.place
+            && document.get(0, "agents").and_then(|agents| document.get(agents, name)).is_none()
+        {
+            continue;
         }
         // What is simulated needs no agent of its own kind.
         let node = match &one.place {
