@@ -15,6 +15,7 @@ mod diagnostic;
 mod edit;
 mod evaluate;
 mod expression;
+mod factors;
 mod fields;
 mod foreach;
 mod format;

@@ -319,10 +319,14 @@ fn unbound_agents_are_refused_unless_simulated() {
 #[test]
 fn what_cannot_be_honoured_is_refused() {
     let sandbox = Sandbox::new();
-    let plan = sandbox.plan("later", json!([{"step_id": "s", "run": "true", "foreach": [1, 2]}]));
+    let plan = sandbox.plan("later", json!([{"step_id": "s", "run": "true", "name": "of {{ run.id }}"}]));
     let ended = sandbox.run(&["run", &plan, "--headless"]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(ended.stderr.contains("foreach") && ended.stderr.contains("nothing was started"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("cannot be honoured") && ended.stderr.contains("nothing was started"),
+        "{}",
+        ended.stderr
+    );
     assert!(!sandbox.path().join("checkpoints").exists(), "nothing was written");
 }
 
@@ -416,4 +420,20 @@ fn a_run_goes_on_with_the_agents_it_was_registered_with() {
         "{}",
         gone.stderr
     );
+}
+
+#[test]
+fn a_command_with_a_terminal_does_not_survive_its_engine() {
+    let sandbox = Sandbox::new();
+    let plan = json!({"plan_id": "tty",
+        "agents": {"it": {"kind": "command", "tty": true, "command": "trap '' HUP TERM; echo $$ > pid; test -t 1 && sleep 600"}},
+        "steps": [{"step_id": "one", "agent_type": "it"}]});
+    let plan = sandbox.plan_text("tty", &plan.to_string());
+    let running = sandbox.start(&["run", &plan, "--headless"]);
+    crate::cli_support::wait_until("the command runs", || sandbox.read("pid").ends_with('\n'));
+    let pid: i32 = sandbox.read("pid").trim().parse().unwrap();
+    assert!(crate::agents::is_alive(pid));
+    running.signal(Signal::KILL);
+    assert_eq!(running.wait().code, None);
+    crate::cli_support::wait_until("the command is gone", || !crate::agents::is_alive(pid));
 }
