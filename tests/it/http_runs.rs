@@ -217,7 +217,7 @@ async fn killed_in_mid_job(poll: Value, idempotent: bool) -> (Arc<Sandbox>, Serv
         "steps": [{"step_id": "s", "agent_type": "job", "idempotent": idempotent},
             {"step_id": "after", "run": "test \"$N\" = 7", "env": {"N": "{{ steps.s.result.n }}"}}]});
     let name = sandbox.plan_text("lost", &plan.to_string());
-    let mut running = sandbox.start(&["run", &name, "--headless"]);
+    let running = sandbox.start(&["run", &name, "--headless"]);
     crate::agents::eventually("the job is asked for", || server.asked().get(2).cloned()).await;
     running.signal(rustix::process::Signal::KILL);
     let running = tokio::task::spawn_blocking(move || running.wait()).await.unwrap();
