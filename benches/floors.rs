@@ -155,6 +155,7 @@ fn chain(steps: usize) -> Plan {
     let agent = AgentSpec::Command {
         command: CommandLine::Argv(vec!["true".into()]),
         protocol: None,
+        tty: false,
         env: Default::default(),
         working_dir: None,
     };

@@ -29,28 +29,34 @@ use super::jsonl::{self, Lines, Message};
 use super::live::LiveSink;
 use super::masking::{MaskStream, Masker};
 use super::output::Stream;
+use super::pty::Pty;
+use super::rewrites::Rewrites;
 use super::sink::{OutputReport, OutputSink, make_folder_of};
 use super::stop::{Stop, StopSignal};
 use super::{Agent, AttemptContext, env, result};
 
 /// After all its processes are gone, somebody outside may still hold an attempt's output open; nobody waits longer than this for them.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+/// A line of a terminal that is not at its end is shown when nothing more of it has come for so long.
+const QUIET: Duration = Duration::from_millis(300);
 /// The smallest and the largest buffer for reading.
 const READ: (usize, usize) = (8 * 1024, 64 * 1024);
 
 struct CommandAgent {
     command: CommandLine,
     protocol: CommandProtocol,
+    tty: bool,
     env: BTreeMap<String, String>,
     working_dir: Option<String>,
 }
 
 /// Makes the agent, if the specification is of this kind.
 pub(super) fn bind(spec: &AgentSpec) -> Option<Box<dyn Agent>> {
-    let AgentSpec::Command { command, protocol, env, working_dir } = spec else { return None };
+    let AgentSpec::Command { command, protocol, tty, env, working_dir } = spec else { return None };
     Some(Box::new(CommandAgent {
         command: command.clone(),
         protocol: protocol.unwrap_or(CommandProtocol::Plain),
+        tty: *tty,
         env: env.clone(),
         working_dir: working_dir.clone(),
     }))
@@ -87,7 +93,7 @@ impl CommandAgent {
         let jsonl = self.protocol == CommandProtocol::Jsonl;
         let (mut child, mut pipes, group) = self.start(&context, &result_path).await?;
         let input = child.stdin.take().map(|stdin| feed(stdin, jsonl::request(&context)));
-        let mut intake = Intake::new(&context.secrets, context.live.clone(), jsonl);
+        let mut intake = Intake::new(&context.secrets, context.live.clone(), jsonl, self.tty);
         let mut sink = OutputSink::new(context.output_path.clone(), context.live.clone()).keeping(context.output_limit);
         let ended = {
             let pump = pump(&mut pipes, &mut intake, &mut sink);
@@ -134,11 +140,18 @@ impl CommandAgent {
             (env::RESULT, result_path.into()),
             (env::ENGINE, context.warden.engine().to_string().into()),
         ];
+        if self.tty && std::env::var_os("TERM").is_none() {
+            // Without it a program takes the terminal for one that can do nothing.
+            command.env("TERM", "xterm-256color");
+        }
         command.envs(&self.env).envs(&context.step.env).envs(variables).current_dir(&folder);
         let stdin = if self.protocol == CommandProtocol::Jsonl { Stdio::piped() } else { Stdio::null() };
         // Not `pre_exec`, which would make starting a process several times slower.
-        let (pipes, stdout, stderr) =
-            Pipes::open().map_err(|error| format!("there is no pipe for its output: {error}"))?;
+        let (pipes, stdout, stderr) = if self.tty {
+            Pipes::terminal().map_err(|error| format!("there is no pseudo-terminal for its output: {error}"))?
+        } else {
+            Pipes::open().map_err(|error| format!("there is no pipe for its output: {error}"))?
+        };
         command.process_group(0).stdin(stdin).stdout(stdout).stderr(stderr);
         let turn = context.warden.turn().await;
         let spawned = context.warden.open_files().spawn(&mut command, &context.live).await;
@@ -318,13 +331,16 @@ async fn pump(pipes: &mut Pipes, intake: &mut Intake, sink: &mut OutputSink) {
             piece = pipes.next(), if !sink.is_full() => match piece {
                 Some((stream, bytes)) => intake.push(stream, bytes, sink),
                 None => return,
-            }
+            },
+            () = tokio::time::sleep(QUIET), if intake.is_held() => intake.quiet(sink),
         }
     }
 }
 
 /// stdout and stderr, read in turns.
 struct Pipes {
+    /// Of both, where they are one terminal.
+    terminal: Option<Pty>,
     stdout: Option<pipe::Receiver>,
     stderr: Option<pipe::Receiver>,
     buffer: Vec<u8>,
@@ -340,7 +356,15 @@ impl Pipes {
         let receiver = |reader: PipeReader| pipe::Receiver::from_owned_fd(OwnedFd::from(reader));
         let ((stdout, out), (stderr, err)) = (io::pipe()?, io::pipe()?);
         let (stdout, stderr) = (Some(receiver(stdout)?), Some(receiver(stderr)?));
-        Ok((Self { stdout, stderr, buffer: vec![0; READ.0], stderr_first: false }, out.into(), err.into()))
+        let pipes = Self { terminal: None, stdout, stderr, buffer: vec![0; READ.0], stderr_first: false };
+        Ok((pipes, out.into(), err.into()))
+    }
+
+    /// One pseudo-terminal for both.
+    fn terminal() -> io::Result<(Self, Stdio, Stdio)> {
+        let (terminal, out, err) = Pty::open()?;
+        let terminal = Some(terminal);
+        Ok((Self { terminal, stdout: None, stderr: None, buffer: vec![0; READ.0], stderr_first: false }, out, err))
     }
 
     /// The next piece that comes; `None` when both have ended. Safe to cancel.
@@ -350,6 +374,9 @@ impl Pipes {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<(Stream, usize)>> {
+        if let Poll::Ready(count) = poll_pipe(&mut self.terminal, &mut self.buffer, context) {
+            return Poll::Ready(Some((Stream::Stdout, count)));
+        }
         self.stderr_first = !self.stderr_first;
         for turn in [self.stderr_first, !self.stderr_first] {
             let (stream, read) = if turn {
@@ -361,7 +388,8 @@ impl Pipes {
                 return Poll::Ready(Some((stream, count)));
             }
         }
-        if self.stdout.is_none() && self.stderr.is_none() { Poll::Ready(None) } else { Poll::Pending }
+        let ended = self.terminal.is_none() && self.stdout.is_none() && self.stderr.is_none();
+        if ended { Poll::Ready(None) } else { Poll::Pending }
     }
 }
 
@@ -396,17 +424,20 @@ struct Intake {
     stdout: MaskStream,
     stderr: MaskStream,
     lines: Option<Lines>,
+    /// Of a terminal: the line that may still be written over.
+    rewrites: Option<Rewrites>,
     live: LiveSink,
     result: Option<Result<AgentResult, String>>,
 }
 
 impl Intake {
-    fn new(secrets: &Masker, live: LiveSink, jsonl: bool) -> Self {
+    fn new(secrets: &Masker, live: LiveSink, jsonl: bool, tty: bool) -> Self {
         Self {
             secrets: secrets.clone(),
             stdout: secrets.stream(),
             stderr: secrets.stream(),
             lines: jsonl.then(Lines::default),
+            rewrites: tty.then(Rewrites::default),
             live,
             result: None,
         }
@@ -418,7 +449,15 @@ impl Intake {
                 lines.push(bytes, |message| self.take(message, sink));
                 self.lines = Some(lines);
             }
-            (Stream::Stdout, None) => self.stdout.push(bytes, |shown| sink.push(stream, shown)),
+            (Stream::Stdout, None) => match &mut self.rewrites {
+                Some(rewrites) => {
+                    self.stdout.push(bytes, |shown| rewrites.push(shown, |line| sink.push(stream, line)));
+                    if let Some(state) = rewrites.state() {
+                        self.live.progress(None, Some(&state));
+                    }
+                }
+                None => self.stdout.push(bytes, |shown| sink.push(stream, shown)),
+            },
             (_, lines) => {
                 self.lines = lines;
                 self.stderr.push(bytes, |shown| sink.push(stream, shown));
@@ -426,11 +465,29 @@ impl Intake {
         }
     }
 
+    /// Whether something waits for [`Intake::quiet`].
+    fn is_held(&self) -> bool {
+        self.rewrites.as_ref().is_some_and(Rewrites::is_held)
+    }
+
+    /// Nothing has come for a while.
+    fn quiet(&mut self, sink: &mut OutputSink) {
+        if let Some(rewrites) = &mut self.rewrites {
+            rewrites.quiet(|line| sink.push(Stream::Stdout, line));
+        }
+    }
+
     fn finish(&mut self, sink: &mut OutputSink) {
         if let Some(mut lines) = self.lines.take() {
             lines.finish(|message| self.take(message, sink));
         }
-        self.stdout.finish(|shown| sink.push(Stream::Stdout, shown));
+        match &mut self.rewrites {
+            Some(rewrites) => {
+                self.stdout.finish(|shown| rewrites.push(shown, |line| sink.push(Stream::Stdout, line)));
+                rewrites.finish(|line| sink.push(Stream::Stdout, line));
+            }
+            None => self.stdout.finish(|shown| sink.push(Stream::Stdout, shown)),
+        }
         self.stderr.finish(|shown| sink.push(Stream::Stderr, shown));
     }
 

@@ -18,7 +18,9 @@ mod notes;
 pub mod output;
 mod probe;
 mod procfs;
+mod pty;
 mod result;
+mod rewrites;
 mod simulated;
 mod sink;
 mod spawn;
@@ -42,7 +44,7 @@ use crate::plan::{AgentSpec, CommandLine, ManualSpec, Plan, SimulatedSpec, Step,
 use crate::run::Outcome;
 
 pub use desk::{AnswerSender, Desk, DeskClerk, desk};
-pub use http::{ask_by_key, deepest_cause, http_client};
+pub use http::{deepest_cause, http_client};
 pub use live::{LiveBoard, LiveSink, LiveUpdate};
 pub use masking::{MASK, Masker};
 pub use mcp::{Sessions, Tools};
@@ -72,6 +74,8 @@ pub struct AttemptContext {
     /// When it started, by the journal: an attempt that outlives its engine (see [`crate::plan::Ability`]) may have begun long ago, in another
     /// one.
     pub started_at: DateTime<Utc>,
+    /// Another engine has started it, and has lost sight of it.
+    pub taken_up: bool,
     /// When it is over by itself, where that was decided when it started.
     pub due: Option<DateTime<Utc>>,
     /// The time.
@@ -109,7 +113,8 @@ pub struct AttemptContext {
 /// A kind of agent, bound to what the plan says of it.
 pub trait Agent: Send + Sync {
     /// Makes one attempt. Trouble of any kind is an outcome, not an error. An attempt that outlives its engine is made again by the next one, with
-    /// the same key, start and due time, and asks at its desk what it asked before.
+    /// the same key, start and due time, and asks at its desk what it asked before; it must do nothing then that the first may have done. Where
+    /// nobody knows what became of it the outcome is [`crate::run::OutcomeStatus::Lost`].
     fn attempt(&self, context: AttemptContext) -> BoxFuture<'_, Outcome>;
 }
 
@@ -138,6 +143,7 @@ pub fn resolve(plan: &Plan, step: &Step, simulate: bool) -> Result<AgentSpec, St
         return Ok(AgentSpec::Command {
             command: CommandLine::Shell(line.clone()),
             protocol: None,
+            tty: false,
             env: Default::default(),
             working_dir: None,
         });
@@ -154,7 +160,7 @@ pub fn resolve(plan: &Plan, step: &Step, simulate: bool) -> Result<AgentSpec, St
         Some(("wait", None)) => Ok(AgentSpec::Wait(WaitSpec::default())),
         _ if simulate => Ok(AgentSpec::Simulated(SimulatedSpec::default())),
         Some((name, None)) => Err(format!(
-            "step `{id}`: the agent `{name}` is not bound; bind it in the plan's `agents`, or simulate unbound agents with --simulate"
+            "step `{id}`: the agent `{name}` is not bound; bind it in the plan's `agents` or in a file of agents (--agents FILE), or simulate unbound agents with --simulate"
         )),
         None => Err(format!("step `{id}` says neither `run` nor `agent_type`, so there is nothing to do")),
     }

@@ -122,6 +122,7 @@ fn context(name: &str, spec: &McpSpec, ground: &Ground) -> AttemptContext {
         step: Arc::new(Step { step_id: name.to_owned(), ..Step::default() }),
         agent: AgentSpec::Mcp(Box::new(spec.clone())),
         attempt: 1,
+        taken_up: false,
         started_at: Utc::now(),
         due: None,
         clock: Arc::new(Utc::now),

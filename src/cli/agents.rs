@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::agents::{Ground, Masker, Probe, Tools, Warden, probe};
 use crate::console::text::clean;
-use crate::plan::{self, AgentSpec, At, Finding, KINDS_WITHOUT_ENTRY, Plan, Scope, Step};
+use crate::plan::{self, AgentSpec, At, Finding, KINDS_WITHOUT_ENTRY, Plan, Scope, Step, Terms};
 
 use super::Context;
 use super::args::Format;
@@ -154,13 +154,10 @@ pub async fn list(
 ) -> Result<Exit, Failure> {
     let path = start::find(&context.plans, given)?;
     // What is not bound is listed as such.
-    let read = Read::file(&path, true)?;
+    let terms = Terms::simulate(true);
+    let read = Read::file(&path, &terms)?;
     let Some(plan) = &read.loaded.plan else {
-        let _ = write!(
-            std::io::stderr().lock(),
-            "{}",
-            read.render(&read.loaded.diagnostics, Paint::stderr(context.no_color))
-        );
+        let _ = write!(std::io::stderr().lock(), "{}", read.render(&terms, Paint::stderr(context.no_color)));
         return Err(Failure::usage(format!("{} is wrong, so its agents were not asked", clean(&read.name))));
     };
     let asked = ask(plan, &path, set).await?;

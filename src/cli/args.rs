@@ -73,6 +73,9 @@ pub struct ConsoleArgs {
     /// Steps whose agent is not bound are simulated; the console says so for as long as it lasts
     #[arg(long)]
     pub simulate: bool,
+    /// Binds agents that the plan does not bind, or binds otherwise: a JSON file, {"agents": {"name": {"kind": …}}}
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub agents: Option<PathBuf>,
     /// The value of a variable of the plan; may be given again for another. A secret is better given in the environment: what stands on a
     /// command line others can see
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value, requires = "plan")]
@@ -97,6 +100,9 @@ pub enum Command {
         /// Take steps whose agent is not bound for simulated
         #[arg(long)]
         simulate: bool,
+        /// Check them with the agents of this file
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        agents: Option<PathBuf>,
         /// Ask the agents as well: programs, services and MCP servers that do not answer, calls that their tools would not take
         #[arg(long)]
         connect: bool,
@@ -260,6 +266,9 @@ pub struct RunArgs {
     /// Steps whose agent is not bound are simulated
     #[arg(long)]
     pub simulate: bool,
+    /// Binds agents that the plan does not bind, or binds otherwise: a JSON file, {"agents": {"name": {"kind": …}}}
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub agents: Option<PathBuf>,
     /// The value of a variable of the plan; may be given again for another. A secret is better given in the environment: what stands on a
     /// command line others can see
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]

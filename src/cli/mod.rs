@@ -36,7 +36,7 @@ use clap::FromArgMatches;
 use uuid::Uuid;
 
 use crate::journal::Store;
-use crate::plan::FailurePolicy;
+use crate::plan::{FailurePolicy, Terms};
 use crate::run::Request;
 
 use args::{CheckpointCommand, Cli, Command, ConsoleArgs, DEFAULT_CHECKPOINTS, Global, HeadlessArgs, RunFormat};
@@ -141,7 +141,7 @@ pub fn main() -> Exit {
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let context = Context::new(cli.global);
-    let ConsoleArgs { plan, simulate, set } = cli.console;
+    let ConsoleArgs { plan, simulate, agents, set } = cli.console;
     if let (Some(plan), Some(_)) = (&plan, &cli.command) {
         let shown = plan.to_string_lossy();
         return Err(Failure::usage(format!("`{shown}` stands before a subcommand: give a plan after it, or alone")));
@@ -149,35 +149,40 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     if simulate && cli.command.is_some() {
         return Err(Failure::usage("--simulate belongs behind the subcommand: `holdpoint run PLAN --simulate`"));
     }
+    if agents.is_some() && cli.command.is_some() {
+        return Err(Failure::usage("--agents belongs behind the subcommand: `holdpoint run PLAN --agents FILE`"));
+    }
     if !set.is_empty() && cli.command.is_some() {
         return Err(Failure::usage("--set belongs behind the subcommand: `holdpoint run PLAN --set NAME=VALUE`"));
     }
     match cli.command {
-        None => console(&context, plan, simulate, set),
+        None => console(&context, plan, start::terms(simulate, agents.as_deref())?, set),
         Some(Command::Run(args)) if args.detach => detach::detach(&context),
         Some(Command::Run(args)) if args.detached => {
-            let (path, plan) = start::load_to_run(&context, &args.plan, args.simulate)?;
-            let new = Wishes::of_run(&args, FailurePolicy::Pause)?.new_run(&context.user, plan, &path)?;
+            let terms = start::terms(args.simulate, args.agents.as_deref())?;
+            let (path, plan) = start::load_to_run(&context, &args.plan, &terms)?;
+            let new = Wishes::of_run(&args, terms, FailurePolicy::Pause)?.new_run(&context.user, plan, &path)?;
             block_on(detach::detached(&context, new))
         }
         Some(Command::Run(args)) if is_headless(args.how) => {
-            let (path, plan) = start::load_to_run(&context, &args.plan, args.simulate)?;
-            let new = Wishes::of_run(&args, FailurePolicy::Fail)?.new_run(&context.user, plan, &path)?;
+            let terms = start::terms(args.simulate, args.agents.as_deref())?;
+            let (path, plan) = start::load_to_run(&context, &args.plan, &terms)?;
+            let new = Wishes::of_run(&args, terms, FailurePolicy::Fail)?.new_run(&context.user, plan, &path)?;
             block_on(headless::run(&context, new, args.how.format.unwrap_or(RunFormat::Text)))
         }
         Some(Command::Run(args)) => {
-            let (path, plan) = start::load_to_run(&context, &args.plan, args.simulate)?;
+            let terms = start::terms(args.simulate, args.agents.as_deref())?;
+            let (path, plan) = start::load_to_run(&context, &args.plan, &terms)?;
             block_on(screen::open(
                 &context,
-                Wishes::of_run(&args, FailurePolicy::Pause)?,
+                Wishes::of_run(&args, terms, FailurePolicy::Pause)?,
                 screen::First::Plan(path, plan),
             ))
         }
-        Some(Command::Check { files, simulate, connect: false, format, .. }) => {
-            block_on(plans::check(&context, &files, simulate, None, format))
-        }
-        Some(Command::Check { files, simulate, format, set, .. }) => {
-            block_on(plans::check(&context, &files, simulate, Some(&set.into_iter().collect()), format))
+        Some(Command::Check { files, simulate, agents, connect, format, set }) => {
+            let terms = start::terms(simulate, agents.as_deref())?;
+            let set = connect.then(|| set.into_iter().collect());
+            block_on(plans::check(&context, &files, &terms, set.as_ref(), format))
         }
         Some(Command::Agents { plan, set, format }) => {
             block_on(agents::list(&context, &plan, &set.into_iter().collect(), format))
@@ -192,7 +197,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Checkpoint(CheckpointCommand::Show { run, id })) => read::checkpoint(&context, &run, &id),
         Some(Command::Resume(args)) if is_headless(args.how) => block_on(headless::resume(&context, &args)),
         Some(Command::Resume(args)) => {
-            let wishes = Wishes::new(false, FailurePolicy::Pause)?;
+            let wishes = Wishes::new(Terms::default(), FailurePolicy::Pause)?;
             block_on(screen::open(&context, wishes, screen::First::Run(Box::new(args))))
         }
         Some(Command::Ctl(args)) => block_on(ctl::ctl(&context, args)),
@@ -230,7 +235,7 @@ fn is_headless(how: HeadlessArgs) -> bool {
 fn console(
     context: &Context,
     plan: Option<PathBuf>,
-    simulate: bool,
+    terms: Terms,
     set: Vec<(String, String)>,
 ) -> Result<Exit, Failure> {
     let terminal = std::io::stdout().is_terminal();
@@ -241,12 +246,11 @@ fn console(
                  has run, `holdpoint --help` says what else there is",
             ));
         }
-        return block_on(screen::open(context, Wishes::new(simulate, FailurePolicy::Pause)?, screen::First::Nothing));
+        return block_on(screen::open(context, Wishes::new(terms, FailurePolicy::Pause)?, screen::First::Nothing));
     };
-    let (path, plan) =
-        start::load_to_run(context, &given, simulate).map_err(|failure| not_a_command(&given, failure))?;
+    let (path, plan) = start::load_to_run(context, &given, &terms).map_err(|failure| not_a_command(&given, failure))?;
     let policy = if terminal { FailurePolicy::Pause } else { FailurePolicy::Fail };
-    let mut wishes = Wishes::new(simulate, policy)?;
+    let mut wishes = Wishes::new(terms, policy)?;
     wishes.set = set.into_iter().collect();
     if terminal {
         return block_on(screen::open(context, wishes, screen::First::Plan(path, plan)));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::plan::Severity;
+use crate::plan::{Severity, Terms};
 
 use super::Context;
 use super::agents;
@@ -23,7 +23,7 @@ const SCHEMA: &str = "this is the schema, not a plan";
 pub async fn check(
     context: &Context,
     given: &[PathBuf],
-    simulate: bool,
+    terms: &Terms,
     connect: Option<&BTreeMap<String, String>>,
     format: Format,
 ) -> Result<Exit, Failure> {
@@ -31,7 +31,7 @@ pub async fn check(
     let mut shown = Vec::new();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for one in given {
-        let read = match read(context, one, simulate, connect).await {
+        let read = match read(context, one, terms, connect).await {
             Ok(read) => read,
             Err(Failure::Said { message, .. }) => {
                 wrong = true;
@@ -57,13 +57,16 @@ pub async fn check(
         wrong |= read.loaded.has_errors();
         match format {
             Format::Json => {
-                shown.push(json!({"plan": read.name, "ok": !read.loaded.has_errors(), "diagnostics": diagnostics}));
+                let mut one = json!({"plan": read.name, "ok": !read.loaded.has_errors(), "diagnostics": diagnostics});
+                if let Some(agents) = &terms.agents {
+                    one["agents"] = json!({"file": agents.name(), "diagnostics": read.loaded.of_agents_file});
+                }
+                shown.push(one);
             }
             Format::Text => {
                 // The problems go where problems go; the verdict is the answer.
                 out.flush()?;
-                let _ =
-                    write!(std::io::stderr().lock(), "{}", read.render(diagnostics, Paint::stderr(context.no_color)));
+                let _ = write!(std::io::stderr().lock(), "{}", read.render(terms, Paint::stderr(context.no_color)));
                 writeln!(out, "{}", verdict(&read, Paint::stdout(context.no_color)))?;
             }
         }
@@ -79,11 +82,11 @@ pub async fn check(
 async fn read(
     context: &Context,
     given: &Path,
-    simulate: bool,
+    terms: &Terms,
     connect: Option<&BTreeMap<String, String>>,
 ) -> Result<Read, Failure> {
     let path = start::find(&context.plans, given)?;
-    let mut read = Read::file(&path, simulate)?;
+    let mut read = Read::file(&path, terms)?;
     if let (Some(set), Some(plan)) = (connect, &read.loaded.plan) {
         let found = agents::findings(plan, &agents::ask(plan, &path, set).await?);
         read.loaded.diagnostics.extend(crate::plan::diagnose(&read.text, found));
@@ -92,7 +95,8 @@ async fn read(
 }
 
 fn verdict(read: &Read, paint: Paint) -> String {
-    let count = |severity| read.loaded.diagnostics.iter().filter(|one| one.severity == severity).count();
+    let all = || read.loaded.diagnostics.iter().chain(&read.loaded.of_agents_file);
+    let count = |severity| all().filter(|one| one.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let plural = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
     let name = crate::console::text::clean(&read.name);
@@ -117,7 +121,7 @@ pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
     for name in start::names(&context.plans) {
         let path = context.plans.join(&name).with_extension("json");
         let file = format!("{name}.json");
-        let read = match Read::file(&path, false) {
+        let read = match Read::file(&path, &Terms::default()) {
             Ok(read) => read,
             Err(failure) => {
                 shown.push(json!({"file": file, "ok": false, "error": failure.to_string()}));

@@ -17,7 +17,7 @@ use crate::console::values::Given;
 use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left, Unmade};
 use crate::engine::hooks::Hooks;
 use crate::engine::{EngineHandle, NewRun};
-use crate::plan::{FailurePolicy, Plan};
+use crate::plan::{FailurePolicy, Plan, Terms};
 use crate::run::{RunState, short_id};
 
 use super::args::ResumeArgs;
@@ -44,7 +44,7 @@ pub enum First {
 /// Opens a console on a run that another process owns. Leaving it leaves that process alone.
 pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
     let (engine, run_id) = ctl::live(context, name).await?;
-    let wishes = Wishes::new(false, FailurePolicy::Pause)?;
+    let wishes = Wishes::new(Terms::default(), FailurePolicy::Pause)?;
     // The hooks are those of the process that has the run.
     let config = Config::read(context.config.as_deref(), false)?;
     let options = options(context, &config, None, wishes, Some(Initial::Attach(run_id)));
@@ -127,14 +127,14 @@ fn options(
     let environment = Theme::from_env();
     let theme = if context.no_color { Theme::new(environment.name(), Depth::None) } else { environment };
     let user = context.user.clone();
-    let simulate = wishes.simulate;
+    let terms = wishes.terms.clone();
     let named = context.clone();
     ConsoleOptions {
         plans_dir: context.plans.clone(),
         user: context.user.clone(),
         initial,
         new_run: Arc::new(move |plan, path, given| new_run(&wishes, &user, plan, path, given)),
-        simulate,
+        terms,
         theme,
         charset: Charset::from_env(),
         alerts: true,

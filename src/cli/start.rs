@@ -12,7 +12,7 @@ use crate::console::text::clean;
 use crate::engine::hooks::Hooks;
 use crate::engine::remote::{Listener, Server};
 use crate::engine::{EngineConfig, EngineHandle, NewRun, Opened};
-use crate::plan::{self, DEFAULT_MAX_PARALLEL, Diagnostic, FailurePolicy, Plan};
+use crate::plan::{self, AgentsFile, DEFAULT_MAX_PARALLEL, Diagnostic, FailurePolicy, Plan, Terms};
 use crate::run::{DEFAULT_GRACE_SECONDS, Durability, RunOptions, Secrets, short_id};
 
 use super::Context;
@@ -87,36 +87,54 @@ impl Read {
     ///
     /// # Errors
     /// The file cannot be read. A plan that is wrong is no error here.
-    pub fn file(path: &Path, simulate: bool) -> Result<Self, Failure> {
+    pub fn file(path: &Path, terms: &Terms) -> Result<Self, Failure> {
         let name = path.to_string_lossy().into_owned();
         let bytes = crate::console::plans::bytes(path)
             .map_err(|error| Failure::usage(format!("the plan {} cannot be read: {error}", clean(&name))))?;
-        let loaded = plan::check_bytes(&name, &bytes, simulate);
+        let loaded = plan::check_bytes(&name, &bytes, terms);
         Ok(Self { name, text: String::from_utf8_lossy(&bytes).into_owned(), loaded })
     }
 
-    /// The diagnostics as a picture of the places.
-    pub fn render(&self, diagnostics: &[Diagnostic], paint: Paint) -> String {
-        plan::render_text(&self.name, &self.text, diagnostics, paint.is_on())
+    /// All that is wrong or doubtful, as a picture of the places.
+    pub fn render(&self, terms: &Terms, paint: Paint) -> String {
+        let of_plan = plan::render_text(&self.name, &self.text, &self.loaded.diagnostics, paint.is_on());
+        let of_agents = terms.agents.as_ref().map(|agents| agents.render(&self.loaded.of_agents_file, paint.is_on()));
+        of_plan + &of_agents.unwrap_or_default()
     }
+}
+
+/// What the command line says that plans are held to.
+///
+/// # Errors
+/// The file with agents cannot be read. What is wrong in it is told with the plan.
+pub fn terms(simulate: bool, agents: Option<&Path>) -> Result<Terms, Failure> {
+    let read = |path: &Path| {
+        let name = path.to_string_lossy().into_owned();
+        let bytes = crate::console::plans::bytes(path)
+            .map_err(|error| Failure::usage(format!("the agents in {} cannot be read: {error}", clean(&name))))?;
+        Ok::<_, Failure>(Arc::new(AgentsFile::new(name, &bytes)))
+    };
+    Ok(Terms { simulate, agents: agents.map(read).transpose()? })
 }
 
 /// Loads a plan that is to run; what is wrong with it goes to stderr.
 ///
 /// # Errors
 /// It cannot be read, is wrong, or asks for what this version cannot do. Nothing was written.
-pub fn load_to_run(context: &Context, given: &Path, simulate: bool) -> Result<(PathBuf, Arc<Plan>), Failure> {
+pub fn load_to_run(context: &Context, given: &Path, terms: &Terms) -> Result<(PathBuf, Arc<Plan>), Failure> {
     let path = find(&context.plans, given)?;
-    let read = Read::file(&path, simulate)?;
+    let read = Read::file(&path, terms)?;
     if plan::is_schema(&read.text) {
         return Err(Failure::usage(format!("{} is the schema, not a plan; nothing was started", clean(&read.name))));
     }
     let mut stderr = std::io::stderr().lock();
     let paint = Paint::stderr(context.no_color);
-    let _ = write!(stderr, "{}", read.render(&read.loaded.diagnostics, paint));
+    let _ = write!(stderr, "{}", read.render(terms, paint));
     let name = clean(&read.name);
+    let count = read.loaded.problems();
     let Some(plan) = read.loaded.plan else {
-        let count = read.loaded.diagnostics.iter().filter(|one| one.is_error()).count();
+        let beside = terms.agents.as_ref().filter(|_| read.loaded.of_agents_file.iter().any(Diagnostic::is_error));
+        let name = beside.map_or(name.to_string(), |agents| format!("{name} with {}", clean(agents.name())));
         let what = if count == 1 { "an error".to_owned() } else { format!("{count} errors") };
         return Err(Failure::Said { message: format!("{name} has {what}; nothing was started"), exit: Exit::Usage });
     };
@@ -137,8 +155,8 @@ pub struct Wishes {
     pub on_failure: Option<FailurePolicy>,
     /// `--max-parallel`
     pub max_parallel: Option<u32>,
-    /// `--simulate`
-    pub simulate: bool,
+    /// `--simulate` and `--agents`
+    pub terms: Terms,
     /// `--durability`
     pub durability: Durability,
     /// What happens when a step fails for good and neither the command line nor the plan says.
@@ -151,17 +169,17 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// Nothing but `--simulate` was said.
+    /// Nothing but `--simulate` and `--agents` was said.
     ///
     /// # Errors
     /// The working directory cannot be used.
-    pub fn new(simulate: bool, default_policy: FailurePolicy) -> Result<Self, Failure> {
+    pub fn new(terms: Terms, default_policy: FailurePolicy) -> Result<Self, Failure> {
         let working_dir = std::env::current_dir()
             .map_err(|error| Failure::failed(format!("the working directory cannot be used: {error}")))?;
         Ok(Self {
             on_failure: None,
             max_parallel: None,
-            simulate,
+            terms,
             durability: Durability::Full,
             default_policy,
             set: BTreeMap::new(),
@@ -174,14 +192,14 @@ impl Wishes {
     ///
     /// # Errors
     /// The working directory cannot be used.
-    pub fn of_run(args: &RunArgs, default_policy: FailurePolicy) -> Result<Self, Failure> {
+    pub fn of_run(args: &RunArgs, terms: Terms, default_policy: FailurePolicy) -> Result<Self, Failure> {
         Ok(Self {
             on_failure: args.on_failure.map(FailurePolicy::from),
             max_parallel: args.max_parallel,
             durability: args.durability.into(),
             set: args.set.iter().cloned().collect(),
             output_limit: args.output_limit,
-            ..Self::new(args.simulate, default_policy)?
+            ..Self::new(terms, default_policy)?
         })
     }
 
@@ -206,7 +224,7 @@ impl Wishes {
         RunOptions {
             on_failure: self.on_failure.or(plan.on_failure).unwrap_or(self.default_policy),
             max_parallel: self.max_parallel.or(plan.max_parallel).unwrap_or(DEFAULT_MAX_PARALLEL),
-            simulate: self.simulate,
+            simulate: self.terms.simulate,
             durability: self.durability,
             grace_seconds: DEFAULT_GRACE_SECONDS,
             working_dir: self.working_dir.clone(),

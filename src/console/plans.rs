@@ -8,19 +8,19 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use crate::plan;
+use crate::plan::{self, Terms};
 
 use super::runs_model::PlanEntry;
 
 /// Reads a plan file and checks it.
-pub async fn read(path: PathBuf, simulate: bool) -> PlanEntry {
+pub async fn read(path: PathBuf, terms: Terms) -> PlanEntry {
     let name = path.clone();
-    let read = tokio::task::spawn_blocking(move || load(&path, simulate)).await;
+    let read = tokio::task::spawn_blocking(move || load(&path, &terms)).await;
     read.unwrap_or_else(|error| unreadable(&name, &error.to_string()))
 }
 
 /// Reads every plan of a folder, by name. A folder that is not there holds none.
-pub async fn list(folder: PathBuf, simulate: bool) -> Vec<PlanEntry> {
+pub async fn list(folder: PathBuf, terms: Terms) -> Vec<PlanEntry> {
     let read = tokio::task::spawn_blocking(move || {
         let Ok(entries) = std::fs::read_dir(&folder) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = entries
@@ -30,7 +30,7 @@ pub async fn list(folder: PathBuf, simulate: bool) -> Vec<PlanEntry> {
             .filter(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".schema.json")))
             .collect();
         paths.sort();
-        paths.iter().map(|path| load(path, simulate)).collect()
+        paths.iter().map(|path| load(path, &terms)).collect()
     });
     // A panic in a check is a plan that is not listed, not a console that is gone.
     read.await.unwrap_or_default()
@@ -55,15 +55,18 @@ pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn load(path: &Path, simulate: bool) -> PlanEntry {
+fn load(path: &Path, terms: &Terms) -> PlanEntry {
     let bytes = match bytes(path) {
         Ok(bytes) => bytes,
         Err(error) => return unreadable(path, &error.to_string()),
     };
     let name = path.display().to_string();
-    let loaded = plan::check_bytes(&name, &bytes, simulate);
-    let problems = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
-    let report = plan::render_text(&name, &String::from_utf8_lossy(&bytes), &loaded.diagnostics, false);
+    let loaded = plan::check_bytes(&name, &bytes, terms);
+    let problems = loaded.problems();
+    let mut report = plan::render_text(&name, &String::from_utf8_lossy(&bytes), &loaded.diagnostics, false);
+    if let Some(agents) = &terms.agents {
+        report.push_str(&agents.render(&loaded.of_agents_file, false));
+    }
     // What changes the run and cannot be honoured is a reason not to run it, though the plan is right.
     let refused = loaded.plan.as_ref().map_or(0, |plan| plan::unsupported(plan).len());
     let problems = problems + refused;
@@ -94,7 +97,7 @@ mod tests {
         let real = folder.path().join("real");
         std::fs::write(&real, r#"{"plan_id": "linked", "steps": [{"step_id": "one", "run": "true"}]}"#).unwrap();
         std::os::unix::fs::symlink(&real, folder.path().join("link.json")).unwrap();
-        let found = list(folder.path().to_path_buf(), false).await;
+        let found = list(folder.path().to_path_buf(), Terms::default()).await;
         assert_eq!(found.len(), 3);
         assert!(found[0].plan.is_some(), "a link to a plan is one");
         for entry in &found[1..] {
@@ -110,12 +113,12 @@ mod tests {
         write("a.json", r#"{"plan_id": "bad", "stpes": []}"#);
         write("plan.schema.json", "{}");
         write("notes.txt", "no plan");
-        let found = list(folder.path().to_path_buf(), false).await;
+        let found = list(folder.path().to_path_buf(), Terms::default()).await;
         let names: Vec<&str> = found.iter().map(|entry| entry.plan_id.as_str()).collect();
         assert_eq!(names, ["a", "good"]);
         assert!(found[0].plan.is_none() && found[0].problems > 0 && found[0].report.contains("stpes"));
         assert!(found[1].plan.is_some());
-        assert!(list(folder.path().join("nowhere"), false).await.is_empty());
-        assert!(read(folder.path().join("nowhere.json"), false).await.report.contains("cannot be read"));
+        assert!(list(folder.path().join("nowhere"), Terms::default()).await.is_empty());
+        assert!(read(folder.path().join("nowhere.json"), Terms::default()).await.report.contains("cannot be read"));
     }
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::engine::hooks::Report;
 use crate::engine::{EngineHandle, NewRun, request};
-use crate::plan::Plan;
+use crate::plan::{Plan, Terms};
 use crate::run::{AlertRules, Command, Input, Moment, Rejection, RejectionCode, Request, RunStatus, decide};
 
 use super::app::{App, CommandLine, Effect, Event, Settings};
@@ -63,8 +63,8 @@ pub struct ConsoleOptions {
     pub initial: Option<Initial>,
     /// Makes a new run of a checked plan and its file.
     pub new_run: MakeRun,
-    /// Unbound agents of plans that are opened are simulated.
-    pub simulate: bool,
+    /// What plans that are opened are held to: whether unbound agents are simulated, and who is bound beside them.
+    pub terms: Terms,
     /// Colours.
     pub theme: Theme,
     /// What the terminal can show.
@@ -166,7 +166,7 @@ impl Loop {
             user: options.user.clone(),
             plans_dir: options.plans_dir.clone(),
             checkpoints_dir: handle.root().to_path_buf(),
-            simulate: options.simulate,
+            simulate: options.terms.simulate,
             alerts: options.alerts,
             alert_rules: options.alert_rules,
             zone: Zone::Local,
@@ -453,12 +453,12 @@ impl Loop {
                 self.report(async move { Event::RunsListed(handle.list().await.map_err(|error| error.to_string())) })
             }
             Effect::ListPlans => {
-                let (folder, simulate) = (self.options.plans_dir.clone(), self.options.simulate);
-                self.report(async move { Event::PlansListed(plans::list(folder, simulate).await) });
+                let (folder, terms) = (self.options.plans_dir.clone(), self.options.terms.clone());
+                self.report(async move { Event::PlansListed(plans::list(folder, terms).await) });
             }
             Effect::OpenPlan { path, idle, given } => {
-                let (new_run, simulate) = (Arc::clone(&self.options.new_run), self.options.simulate);
-                self.report(open_plan(handle, new_run, path, simulate, idle, given));
+                let (new_run, terms) = (Arc::clone(&self.options.new_run), self.options.terms.clone());
+                self.report(open_plan(handle, new_run, path, terms, idle, given));
             }
             Effect::Subscribe(run) => {
                 self.end_feed();
@@ -569,11 +569,11 @@ async fn open_plan(
     handle: EngineHandle,
     new_run: MakeRun,
     path: PathBuf,
-    simulate: bool,
+    terms: Terms,
     idle: Option<Uuid>,
     given: Given,
 ) -> Event {
-    let entry = plans::read(path.clone(), simulate).await;
+    let entry = plans::read(path.clone(), terms).await;
     let name = entry.plan_id;
     let invalid = |text: String| Err(Rejection::new(RejectionCode::Invalid, text));
     let result = match entry.plan {

@@ -69,14 +69,14 @@ impl Launcher {
         self.warden.clear_notes(&super::output_dir(&self.root, run_id));
     }
 
-    /// Starts an attempt whose start is durable, or takes one up again that another engine has started; `asked`: what it has asked by then.
-    pub fn start(&self, run: &LiveRun, step_id: &str, number: u32, asked: Vec<Asked>) -> Option<Running> {
+    /// Starts an attempt whose start is durable, or takes one up again that another engine has started and that has asked something by then.
+    pub fn start(&self, run: &LiveRun, step_id: &str, number: u32, taken_up: Option<Vec<Asked>>) -> Option<Running> {
         let state = &run.state;
         let (planned, step_state) = state.step(step_id)?;
         let attempt = step_state.attempts.iter().find(|attempt| attempt.number == number)?;
         let run_id = state.run_id;
         let (stop_handle, stop) = agents::stop_channel();
-        let (desk, mut clerk, answers) = agents::desk(asked);
+        let (desk, mut clerk, answers) = agents::desk(taken_up.clone().unwrap_or_default());
         let reports = self.reports.clone();
         let ended = {
             let step = step_id.to_owned();
@@ -85,7 +85,12 @@ impl Launcher {
         let (step, agent) = match work_of(state, planned, &run.secrets) {
             Ok(found) => found,
             Err(error) => {
-                let report = ended(Outcome::failed(run.masker.text(&error)));
+                let error = run.masker.text(&error);
+                let report = ended(match taken_up {
+                    // What another engine has begun is not over because this one cannot ask for it.
+                    Some(_) => Outcome { error: Some(error.into_owned()), ..Outcome::lost() },
+                    None => Outcome::failed(error),
+                });
                 tokio::spawn(async move {
                     // The engine has ended: there is nobody left to tell; so below.
                     let _ = reports.send(report).await;
@@ -97,6 +102,7 @@ impl Launcher {
             run_id,
             input: input_of(&step),
             started_at: attempt.started_at,
+            taken_up: taken_up.is_some(),
             due: attempt.due,
             clock: Arc::clone(&self.clock),
             desk,
@@ -116,7 +122,8 @@ impl Launcher {
             secrets: run.masker.clone(),
             step,
         };
-        let outlives_engine = context.agent.ability().outlives_engine;
+        // By the plan's own entry: what is filled in by now does not tell any more.
+        let outlives_engine = state.plan.ability(planned).outlives_engine;
         let limit = planned.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let ran = ((self.clock)() - attempt.started_at).to_std().unwrap_or_default();
         let limit = limit.map(|limit| if outlives_engine { limit.saturating_sub(ran) } else { limit });

@@ -23,7 +23,7 @@ use super::attempts::Running;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Effect {
     /// Start an attempt; or take one up again that an earlier engine started, with what it has asked.
-    Start { step: String, attempt: u32, asked: Vec<Asked> },
+    Start { step: String, attempt: u32, taken_up: Option<Vec<Asked>> },
     /// Give an attempt the answer to what it asks.
     Answer { step: String, attempt: u32, number: u32, answered: Arc<Answered> },
     /// Ask an attempt to stop.
@@ -242,7 +242,7 @@ impl LiveRun {
             let step = &self.state.plan.steps[*position].step_id;
             if let Some(attempt) = self.state.steps[*position].attempt().filter(|_| !started(step)) {
                 let (step, asked) = (step.clone(), attempt.questions.clone());
-                self.effects.push_back((first, Effect::Start { step, attempt: attempt.number, asked }));
+                self.effects.push_back((first, Effect::Start { step, attempt: attempt.number, taken_up: Some(asked) }));
             }
         }
     }
@@ -251,7 +251,7 @@ impl LiveRun {
         for recorded in batch {
             let effect = match &recorded.event {
                 Event::AttemptStarted { step, attempt, .. } => {
-                    Effect::Start { step: step.clone(), attempt: *attempt, asked: Vec::new() }
+                    Effect::Start { step: step.clone(), attempt: *attempt, taken_up: None }
                 }
                 Event::QuestionAnswered { step, attempt, .. } => {
                     let found = self

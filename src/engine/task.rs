@@ -475,8 +475,8 @@ impl Engine {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         for effect in run.durable(seq) {
             match effect {
-                Effect::Start { step, attempt, asked } => {
-                    if let Some(running) = self.launcher.start(run, &step, attempt, asked) {
+                Effect::Start { step, attempt, taken_up } => {
+                    if let Some(running) = self.launcher.start(run, &step, attempt, taken_up) {
                         run.attempts.insert(step, running);
                     }
                 }

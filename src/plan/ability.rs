@@ -20,7 +20,8 @@ pub struct Ability {
     /// How one is stopped.
     pub stop: StopKind,
     /// Whether one outlives the engine that started it: by its attempt key, its start and what it was answered another engine takes it up
-    /// again, and nothing is done twice. It goes on as the same attempt, and no engine has to wait for its end before it may end itself.
+    /// again, and nothing is done twice. It goes on as the same attempt, and no engine has to wait for its end before it may end itself. One
+    /// of which it then turns out that nobody knows it is lost, as any other would be.
     pub outlives_engine: bool,
     /// Whether one takes a slot of `max_parallel`: what only waits, for a person or for a time, keeps nothing of the machine busy.
     pub takes_slot: bool,
@@ -32,10 +33,11 @@ const WORKS: Ability = Ability { stop: StopKind::AtOnce, outlives_engine: false,
 const WAITS: Ability = Ability { stop: StopKind::AtOnce, outlives_engine: true, takes_slot: false };
 
 impl AgentSpec {
-    /// What can be done with its attempts.
+    /// What can be done with its attempts. Told from the entry as the plan has it, before anything in it is rendered.
     pub fn ability(&self) -> Ability {
         match self {
             AgentSpec::Command { .. } => Ability { stop: StopKind::Signals, ..WORKS },
+            AgentSpec::Http(_) if self.can_be_asked() => Ability { outlives_engine: true, ..WORKS },
             AgentSpec::Http(_) | AgentSpec::Mcp(_) | AgentSpec::Simulated(_) => WORKS,
             AgentSpec::Manual(_) | AgentSpec::Wait(_) => WAITS,
         }

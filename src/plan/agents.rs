@@ -44,6 +44,9 @@ pub enum AgentSpec {
         /// How it speaks; default `plain`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         protocol: Option<CommandProtocol>,
+        /// Its output goes to a pseudo-terminal, for programs that only colour, or show how far they are, on one.
+        #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "std::ops::Not::not")]
+        tty: bool,
         /// Added to the environment.
         #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
         #[schemars(extend("propertyNames" = {"pattern": ENV_PATTERN}))]

@@ -9,6 +9,7 @@ use minijinja::{Environment, Error, ErrorKind, Value as Made};
 use serde_json::{Map, Value};
 
 use super::expression::{self, MAX_TEMPLATE};
+use super::factors;
 
 /// How many steps of work one evaluation may take; the template library counts them. A few milliseconds.
 const FUEL: u64 = 200_000;
@@ -82,7 +83,7 @@ pub fn render(text: &str, scope: &Scope) -> Result<String, EvaluationError> {
     with_environment(|environment| {
         let mut bounded = Bounded::default();
         let made = environment
-            .template_from_str(text)
+            .template_from_str(&expression::guarded_template(text))
             .and_then(|template| template.render_captured_to(&scope.values, &mut bounded).map(|_| ()));
         match made {
             _ if bounded.full => {
@@ -121,7 +122,9 @@ pub fn render_value(value: &Value, scope: &Scope) -> Result<Value, EvaluationErr
 pub fn evaluate(text: &str, scope: &Scope) -> Result<Value, EvaluationError> {
     let names = expression::expression_names(text).map_err(|mistake| EvaluationError::plain(mistake.message))?;
     with_environment(|environment| {
-        let made = environment.compile_expression(text).and_then(|expression| expression.eval(&scope.values));
+        let made = environment
+            .compile_expression(&factors::guarded(text))
+            .and_then(|expression| expression.eval(&scope.values));
         let made = made.map_err(|error| scope.error(&error, Some(names.clone())))?;
         if made.is_undefined() {
             let missing = scope.missing(&names);
@@ -130,11 +133,15 @@ pub fn evaluate(text: &str, scope: &Scope) -> Result<Value, EvaluationError> {
                 .map_or_else(|| format!("`{text}` is not there"), |name| format!("`{name}` is not there"));
             return Err(EvaluationError { message, missing });
         }
-        let value = serde_json::to_value(&made).map_err(|error| EvaluationError::plain(error.to_string()))?;
-        if serde_json::to_vec(&value).map_or(0, |bytes| bytes.len()) > MAX_TEMPLATE {
+        // A list may be one that is made only while somebody walks over it: nobody does beyond the bound.
+        let mut bounded = Bounded::default();
+        let written = serde_json::to_writer(&mut bounded, &made);
+        if bounded.full {
             return Err(EvaluationError::plain(format!("it makes a value of more than {MAX_TEMPLATE} bytes")));
         }
-        Ok(value)
+        written
+            .and_then(|()| serde_json::from_slice(&bounded.bytes))
+            .map_err(|error| EvaluationError::plain(error.to_string()))
     })
 }
 
@@ -246,5 +253,30 @@ mod tests {
             let said = render(text, &scope);
             assert!(said.is_err(), "{text}: {} bytes", said.unwrap().len());
         }
+    }
+
+    #[test]
+    fn no_list_is_multiplied_and_what_is_no_list_is() {
+        let scope = scope();
+        for text in [
+            "[1] * 10 ** 9",
+            "10 ** 9 * [1]",
+            "([1] * 10 ** 9) | length",
+            "2 * vars.list | list",
+            "(vars.list + [1]) * 1000000000 == []",
+            "1 in vars['list'] * 1000000000",
+            "('ab' | list) * 1000000000 ~ ''",
+            "1000000000 * range(9)",
+        ] {
+            let said = [evaluate(text, &scope), render(&format!("a * {{{{ {text} }}}} b"), &scope).map(Value::String)];
+            for said in said {
+                assert!(said.unwrap_err().message.contains("a list cannot be multiplied"), "{text}");
+            }
+        }
+        assert_eq!(evaluate("vars.n * 2 + (vars.list | length) * 3 ** 2", &scope).unwrap(), json!(24));
+        assert_eq!(evaluate("vars.list | length * 2", &scope).unwrap(), json!(4), "as it was without the guard");
+        assert_eq!(evaluate("'ab' * vars.n ~ '*'", &scope).unwrap(), json!("ababab*"));
+        assert_eq!(render("* {{ -2 * vars.n }} * {{- ' x' * 2 -}} *", &scope).unwrap(), "* -6 * x x*");
+        assert_eq!(evaluate("vars.nothing * 2", &scope).unwrap_err().missing.as_deref(), Some("vars.nothing"));
     }
 }

@@ -11,6 +11,8 @@ use std::sync::LazyLock;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
+use super::factors;
+
 /// Marks that no plan contains: private-use characters, assigned to nothing.
 const NEVER: [(&str, &str); 2] = [("\u{f8f0}%", "%\u{f8f1}"), ("\u{f8f2}#", "#\u{f8f3}")];
 
@@ -30,6 +32,7 @@ pub(super) fn environment() -> Environment<'static> {
     }
     environment.add_filter("join", join);
     environment.add_filter("replace", replace);
+    factors::add_guard(&mut environment);
     let syntax = SyntaxConfig::builder()
         .block_delimiters(NEVER[0].0, NEVER[0].1)
         .comment_delimiters(NEVER[1].0, NEVER[1].1)
@@ -134,6 +137,22 @@ fn expression_end(text: &str) -> usize {
 fn too_long(range: Range<usize>) -> Mistake {
     let message = format!("it is {} bytes long; at most {MAX_EXPRESSION} are allowed", range.len());
     Mistake { message, range: Some(range) }
+}
+
+/// A string with `{{ … }}` in whose expressions no list can be multiplied.
+pub(super) fn guarded_template(text: &str) -> Cow<'_, str> {
+    if !text.contains('*') {
+        return text.into();
+    }
+    let (mut guarded, mut from) = (String::with_capacity(text.len()), 0);
+    while let Some(start) = text[from..].find("{{").map(|found| from + found + 2) {
+        let end = start + expression_end(&text[start..]);
+        guarded.push_str(&text[from..start]);
+        guarded.push_str(&factors::guarded(&text[start..end]));
+        from = end;
+    }
+    guarded.push_str(&text[from..]);
+    guarded.into()
 }
 
 /// The names a string with `{{ … }}` uses, dotted (`vars.db`).

@@ -31,7 +31,8 @@ impl HttpSpec {
 }
 
 fn names_key(url: &str) -> bool {
-    is_template(url) && template_names(url).is_ok_and(|names| names.contains(ATTEMPT_KEY))
+    // Most have none, and looking for the name is cheap.
+    url.contains(ATTEMPT_KEY) && is_template(url) && template_names(url).is_ok_and(|names| names.contains(ATTEMPT_KEY))
 }
 
 /// Whether a text is the name of a header.

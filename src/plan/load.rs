@@ -1,12 +1,14 @@
 //! From text to plan: all problems at once, or the plan.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::diagnostic::{Diagnostic, Report};
 use super::fields::default_holds;
 use super::json::{Document, Kind};
 use super::salvage::salvage;
-use super::{ALIASES, MAX_BYTES, Plan, Step, rules, shape, support};
+use super::{ALIASES, AgentsFile, MAX_BYTES, Plan, Step, rules, shape, support};
 
 /// What became of a plan's text.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,12 +19,35 @@ pub struct Loaded {
     pub plan: Option<Plan>,
     /// All that is wrong or doubtful, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// The same of the file with agents that the plan was checked with; places are places in that file.
+    pub of_agents_file: Vec<Diagnostic>,
+}
+
+/// What a plan is held to besides its own text.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Agents that nothing binds are simulated.
+    pub simulate: bool,
+    /// Agents that are bound beside the plan.
+    pub agents: Option<Arc<AgentsFile>>,
+}
+
+impl Terms {
+    /// No agents beside the plan.
+    pub fn simulate(simulate: bool) -> Self {
+        Self { simulate, agents: None }
+    }
 }
 
 impl Loaded {
     /// Whether anything makes the plan unusable.
     pub fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(Diagnostic::is_error)
+        self.problems() > 0
+    }
+
+    /// How many of the diagnostics are errors.
+    pub fn problems(&self) -> usize {
+        self.diagnostics.iter().chain(&self.of_agents_file).filter(|one| one.is_error()).count()
     }
 }
 
@@ -37,7 +62,7 @@ pub fn load(source_name: &str, text: &str) -> Loaded {
 /// [`load`], and everything else `run` would refuse the plan for: agents that are not bound (unless `simulate`) as errors, fields that have
 /// no effect in this version as warnings.
 pub fn check(source_name: &str, text: &str, simulate: bool) -> Loaded {
-    read(source_name, text, Some(simulate), Vec::new())
+    read(source_name, text, Some(&Terms::simulate(simulate)), Vec::new())
 }
 
 /// [`load`] for bytes that may not be text. Places in the diagnostics are places in [`String::from_utf8_lossy`] of the bytes.
@@ -46,28 +71,36 @@ pub fn load_bytes(source_name: &str, bytes: &[u8]) -> Loaded {
 }
 
 /// [`check`](fn@check) for bytes that may not be text. Places in the diagnostics are places in [`String::from_utf8_lossy`] of the bytes.
-pub fn check_bytes(source_name: &str, bytes: &[u8], simulate: bool) -> Loaded {
-    read_bytes(source_name, bytes, Some(simulate))
+pub fn check_bytes(source_name: &str, bytes: &[u8], terms: &Terms) -> Loaded {
+    read_bytes(source_name, bytes, Some(terms))
 }
 
-fn read_bytes(source_name: &str, bytes: &[u8], simulate: Option<bool>) -> Loaded {
+fn read_bytes(source_name: &str, bytes: &[u8], terms: Option<&Terms>) -> Loaded {
     if bytes.len() <= MAX_BYTES
         && let Ok(text) = std::str::from_utf8(bytes)
     {
-        return read(source_name, text, simulate, Vec::new());
+        return read(source_name, text, terms, Vec::new());
     }
-    let refused = |diagnostic: Diagnostic| {
+    if bytes.len() > MAX_BYTES || is_utf16(bytes) {
         let mut report = Report::new();
-        report.push(diagnostic);
-        Loaded { source_name: source_name.to_owned(), plan: None, diagnostics: report.finish("") }
-    };
-    if bytes.len() > MAX_BYTES {
-        return refused(too_large(bytes.len()));
+        let wrong = if bytes.len() > MAX_BYTES { vec![too_large("plan", bytes.len())] } else { not_text(bytes) };
+        wrong.into_iter().for_each(|diagnostic| report.push(diagnostic));
+        let diagnostics = report.finish("");
+        return Loaded { source_name: source_name.to_owned(), plan: None, diagnostics, of_agents_file: Vec::new() };
     }
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return refused(
+    read(source_name, &String::from_utf8_lossy(bytes), terms, not_text(bytes))
+}
+
+fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
+}
+
+/// What keeps bytes from being a text. Places are places in [`String::from_utf8_lossy`] of the bytes.
+pub(super) fn not_text(bytes: &[u8]) -> Vec<Diagnostic> {
+    if is_utf16(bytes) {
+        return vec![
             Diagnostic::error(0..0, "the file is UTF-16; a plan must be UTF-8").help("save it again as UTF-8"),
-        );
+        ];
     }
     let mut place = 0;
     let mut found = Vec::new();
@@ -86,32 +119,34 @@ fn read_bytes(source_name: &str, bytes: &[u8], simulate: Option<bool>) -> Loaded
             }
         }
     }
-    read(source_name, &String::from_utf8_lossy(bytes), simulate, found)
+    found
 }
 
-fn too_large(bytes: usize) -> Diagnostic {
+pub(super) fn too_large(what: &str, bytes: usize) -> Diagnostic {
     let mib = MAX_BYTES / (1024 * 1024);
     Diagnostic::error(
         0..0,
-        format!("the plan is too large: {bytes} bytes; at most {mib} MiB ({MAX_BYTES} bytes) are read"),
+        format!("the {what} is too large: {bytes} bytes; at most {mib} MiB ({MAX_BYTES} bytes) are read"),
     )
 }
 
-fn read(source_name: &str, text: &str, simulate: Option<bool>, before: Vec<Diagnostic>) -> Loaded {
+fn read(source_name: &str, text: &str, terms: Option<&Terms>, before: Vec<Diagnostic>) -> Loaded {
     let mut report = Report::new();
     let broken = !before.is_empty();
     before.into_iter().for_each(|diagnostic| report.push(diagnostic));
+    let mut of_agents_file = Vec::new();
     let plan = if text.len() > MAX_BYTES {
-        report.push(too_large(text.len()));
+        report.push(too_large("plan", text.len()));
         None
     } else {
-        build(text, simulate, &mut report).filter(|_| !broken)
+        build(text, terms, &mut report, &mut of_agents_file).filter(|_| !broken)
     };
-    let plan = plan.filter(|_| !report.has_errors());
-    Loaded { source_name: source_name.to_owned(), plan, diagnostics: report.finish(text) }
+    let refused = report.has_errors() || of_agents_file.iter().any(Diagnostic::is_error);
+    let plan = plan.filter(|_| !refused);
+    Loaded { source_name: source_name.to_owned(), plan, diagnostics: report.finish(text), of_agents_file }
 }
 
-fn build(text: &str, simulate: Option<bool>, report: &mut Report) -> Option<Plan> {
+fn build(text: &str, terms: Option<&Terms>, report: &mut Report, of_agents_file: &mut Vec<Diagnostic>) -> Option<Plan> {
     let document = Document::parse(text, report);
     if !document.sound {
         return None;
@@ -119,7 +154,7 @@ fn build(text: &str, simulate: Option<bool>, report: &mut Report) -> Option<Plan
     shape::check(&document, report);
     rules::check(&document, report);
     let wrong = report.has_errors();
-    if wrong && simulate.is_none() {
+    if wrong && terms.is_none() {
         return None;
     }
     let mut plan: Plan = match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
@@ -142,7 +177,11 @@ fn build(text: &str, simulate: Option<bool>, report: &mut Report) -> Option<Plan
         }
         return None;
     }
-    if let Some(simulate) = simulate {
+    if let Some(Terms { simulate, agents }) = terms {
+        let bound = agents.as_ref().map(|agents| agents.bind(&mut plan));
+        // What a file binds that cannot be read is not known.
+        let simulate = *simulate || bound.as_ref().is_some_and(|bound| !bound.readable);
+        of_agents_file.extend(bound.into_iter().flat_map(|bound| bound.diagnostics));
         // Also where something else is wrong: all of it is said at once.
         support::report(&document, &plan, simulate, report);
     }

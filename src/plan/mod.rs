@@ -10,10 +10,12 @@
 mod ability;
 mod agents;
 mod asking;
+mod bindings;
 mod diagnostic;
 mod edit;
 mod evaluate;
 mod expression;
+mod factors;
 mod fields;
 mod finding;
 mod foreach;
@@ -38,6 +40,7 @@ mod waiting;
 pub use ability::{Ability, StopKind};
 pub use agents::*;
 pub use asking::{FieldSpec, FieldType, Fields, typed};
+pub use bindings::AgentsFile;
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Related, Severity, visible};
 pub use edit::{
     Edit, EditError, FieldChange, check_step, difference, field_changes, merge_patch, moved, patched, step_json,
@@ -47,7 +50,7 @@ pub use expression::{Names, condition_names, items_names, references, step_names
 pub use finding::{At, Finding, diagnose};
 pub use foreach::{asks_before_expanding, instance_id, instance_of, items};
 pub use http::{FRAMING_HEADERS, is_pointer};
-pub use load::{Loaded, check, check_bytes, load, load_bytes, step_from_value};
+pub use load::{Loaded, Terms, check, check_bytes, load, load_bytes, step_from_value};
 pub use mcp::PROTOCOL_HEADERS;
 pub use render::render_text;
 pub use schema::{is_schema, schema};

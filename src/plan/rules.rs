@@ -9,7 +9,7 @@ use super::diagnostic::{Diagnostic, Report};
 use super::expression::{self, Mistake};
 use super::fields::{Fields, Place, node};
 use super::json::{Document, Kind, NodeId};
-use super::{CARRIED, MAX_SECONDS, order, waiting};
+use super::{CARRIED, MAX_SECONDS, Plan, order, waiting};
 
 /// Names an expression may begin with.
 const ROOTS: [&str; 4] = ["vars", "steps", "run", "env"];
@@ -39,7 +39,9 @@ pub(super) fn check(document: &Document, report: &mut Report) {
     check.ids();
     check.dependencies();
     check.defaults();
-    check.agents();
+    if let Some(agents) = document.get(0, "agents") {
+        check.agents(agents);
+    }
     for place in 0..check.steps.len() {
         check.step(place);
     }
@@ -48,6 +50,25 @@ pub(super) fn check(document: &Document, report: &mut Report) {
         waiting::check(document, &effective, check.report);
     }
     check.numbers();
+}
+
+/// Reports what is wrong with the entries of agents that stand in another text than the plan which they are for.
+pub(super) fn check_agents(document: &Document, entries: NodeId, plan: &Plan, report: &mut Report) {
+    let steps = plan.steps.iter().enumerate();
+    let mut check = Check {
+        document,
+        report,
+        own: Vec::new(),
+        default_fields: Fields::default(),
+        ids: steps.map(|(place, step)| (step.step_id.as_str(), place as u32)).collect(),
+        variables: plan.variables.keys().map(String::as_str).collect(),
+        pools: BTreeSet::new(),
+        defaults: None,
+        templates: document.contains("{{"),
+        nul: document.contains("\0"),
+        steps: Vec::new(),
+    };
+    check.agents(entries);
 }
 
 fn names<'a>(document: &'a Document, node: NodeId) -> BTreeSet<&'a str> {
@@ -100,6 +121,11 @@ impl<'a> Check<'a, '_, '_> {
     /// In plan order, so that the same mistake always gets the same answer.
     fn nearest_step(&mut self, name: &str) -> Option<String> {
         let document = self.document;
+        if self.own.is_empty() {
+            let mut ids: Vec<(u32, &str)> = self.ids.iter().map(|(id, place)| (*place, *id)).collect();
+            ids.sort_unstable();
+            return self.report.did_you_mean(name, ids.into_iter().map(|(_, id)| id));
+        }
         let ids = self.own.iter().filter_map(|fields| document.as_string(node(fields.step_id)?));
         self.report.did_you_mean(name, ids)
     }
@@ -335,15 +361,25 @@ impl<'a> Check<'a, '_, '_> {
         self.report.push(diagnostic);
     }
 
-    fn agents(&mut self) {
+    fn agents(&mut self, agents: NodeId) {
         let document = self.document;
-        let Some(agents) = document.get(0, "agents") else { return };
         for (_, agent) in document.members(agents) {
             self.no_nul(agent, &["command", "env", "working_dir"]);
             let find = |name: &str| document.get(agent, name).filter(|node| document.kind(*node) != Kind::Null);
             match find("kind").map_or("", |kind| document.string(kind)) {
                 "http" => super::http::check(document, agent, self.report),
                 "mcp" => super::mcp::check(document, agent, self.report),
+                "command" => {
+                    let jsonl = find("protocol").filter(|protocol| document.string(*protocol) == "jsonl");
+                    let tty = find("tty").filter(|tty| document.kind(*tty) == Kind::Bool(true));
+                    if let (Some(jsonl), Some(tty)) = (jsonl, tty) {
+                        self.report.push(
+                            Diagnostic::error(document.span(tty), "messages of `jsonl` cannot go through a terminal")
+                                .label("keep `tty` or the protocol")
+                                .related(document.span(jsonl), "the protocol"),
+                        );
+                    }
+                }
                 "wait" => {
                     if let (Some(_), Some(until)) = (find("seconds"), find("until")) {
                         let message = "a wait has `seconds` or `until`, not both".to_owned();

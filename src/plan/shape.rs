@@ -14,6 +14,15 @@ pub(super) fn check(document: &Document, report: &mut Report) {
     Walk { document, report }.value(0, &FORMAT.plan, "the plan");
 }
 
+/// The same for the object that holds the entries of agents.
+pub(super) fn check_agents(document: &Document, entries: NodeId, report: &mut Report) {
+    if let What::Object(plan) = &FORMAT.plan.what
+        && let Some(shape) = plan.fields.get("agents")
+    {
+        Walk { document, report }.value(entries, shape, "agents");
+    }
+}
+
 struct Walk<'a, 'd, 'r> {
     document: &'a Document<'d>,
     report: &'r mut Report,

@@ -82,7 +82,7 @@ impl Plan {
         self.kind_named(step.agent()?)
     }
 
-    fn kind_named(&self, name: &str) -> Option<&'static str> {
+    pub(super) fn kind_named(&self, name: &str) -> Option<&'static str> {
         match self.agents.get(name) {
             Some(spec) => Some(spec.kind()),
             None => KINDS_WITHOUT_ENTRY.into_iter().find(|kind| *kind == name),
@@ -120,7 +120,7 @@ impl Unbound {
 
 fn how_to_bind(agent: &str) -> String {
     format!(
-        "add \"agents\": {{\"{agent}\": {{\"kind\": \"command\", \"command\": [\"./{agent}\"]}}}} to the plan, or run it with --simulate"
+        "add \"agents\": {{\"{agent}\": {{\"kind\": \"command\", \"command\": [\"./{agent}\"]}}}} to the plan or to a file of agents (--agents FILE), or run it with --simulate"
     )
 }
 

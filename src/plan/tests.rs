@@ -1,6 +1,7 @@
 //! What a plan's author relies on when a plan is loaded: nothing is lost, nothing is guessed, every problem is named at its place.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -402,6 +403,73 @@ fn agents_without_a_binding_are_named_with_the_way_out() {
     assert!(check("p", SEED, true).plan.is_some(), "simulated, they need no binding");
 }
 
+/// What is wrong with a plan and a file of agents together: of the plan, then of the file.
+fn with_agents(plan: &str, agents: &str) -> (Loaded, Vec<String>) {
+    let agents = Arc::new(AgentsFile::new("agents.json", agents.as_bytes()));
+    let found = check_bytes("p", plan.as_bytes(), &Terms { simulate: false, agents: Some(agents) });
+    let told = found.of_agents_file.iter().map(|one| format!("{}:{} {}", one.line, one.column, one.message)).collect();
+    (found, told)
+}
+
+#[test]
+fn agents_are_bound_by_a_file_of_their_own() {
+    let all = r#"{"registry": {"kind": "simulated"}, "environmental": {"kind": "simulated"}, "social": {"kind": "command", "command": ["./x"]}}"#;
+    for text in [all.to_owned(), format!(r#"{{"$schema": "s", "agents": {all}}}"#)] {
+        let (found, told) = with_agents(SEED, &text);
+        assert_eq!((told, found.problems()), (vec![], 0), "{:?}", found.diagnostics);
+        let plan = found.plan.unwrap();
+        assert_eq!(plan.agent_kind(&plan.steps[2]), Some("command"));
+        assert_eq!(loaded(&serde_json::to_string(&plan).unwrap()), plan, "the plan has them from now on");
+    }
+    // What is still missing is named by the plan, and what nobody uses by the file.
+    let (found, told) = with_agents(SEED, r#"{"registry": {"kind": "simulated"}, "socail": {"kind": "simulated"}}"#);
+    assert_eq!((found.diagnostics.len(), told.len(), found.plan), (2, 1, None));
+    assert!(told[0].starts_with("1:37 no step of the plan `research_001` uses the agent `socail`"), "{told:?}");
+    assert_eq!(found.of_agents_file[0].help.as_deref(), Some("did you mean `social`?"));
+    let help = found.diagnostics[0].help.as_deref().unwrap_or_default();
+    assert!(help.contains("--agents FILE"), "{help}");
+}
+
+#[test]
+fn a_file_of_agents_goes_before_the_plan_and_says_so() {
+    let plan =
+        r#"{"plan_id": "p", "agents": {"a": {"kind": "simulated"}}, "steps": [{"step_id": "s", "agent_type": "a"}]}"#;
+    let (found, told) = with_agents(plan, "{\n \"a\": {\"kind\": \"command\", \"command\": [\"true\"]}}");
+    assert_eq!(told, ["2:2 the plan binds the agent `a` too"]);
+    let plan = found.plan.unwrap();
+    assert_eq!(plan.agent_kind(&plan.steps[0]), Some("command"));
+}
+
+#[test]
+fn what_is_wrong_with_a_file_of_agents_has_its_place_in_that_file() {
+    let plan = r#"{"plan_id": "p", "variables": {"token": {}}, "steps": [{"step_id": "s", "agent_type": "a"}]}"#;
+    for (text, expected) in [
+        (r#"{"a": {"kind": "http"}}"#, "1:7 "),
+        (r#"{"a": {"kind": "comand", "command": "x"}}"#, "1:16 there is no kind `comand` of agent"),
+        (r#"{"a": {"kind": "http", "url": "http://x/{{ vars.tokn }}"}}"#, "there is no variable `tokn`"),
+        (r#"{"a": {"kind": "http", "url": "ftp://x"}}"#, "no URL that can be asked"),
+        (r#"{"a": {"kind": "command", "command": ["x"], "colour": 1}}"#, "unknown field `colour`"),
+        (r#"{"agents": {"a": {"kind": "simulated"}}, "steps": []}"#, "unknown field `steps` beside `agents`"),
+        (r#"{"a": {"kind": "simulated"}, "a": {"kind": "simulated"}}"#, "stands twice"),
+        (
+            r#"{"a": {"kind": "command", "command": "x", "tty": true, "protocol": "jsonl"}}"#,
+            "cannot go through a terminal",
+        ),
+        ("[]", "must be an object"),
+        ("{", "1:"),
+        ("", "1:1"),
+    ] {
+        let (found, told) = with_agents(plan, text);
+        assert!(found.plan.is_none() && told.iter().any(|one| one.contains(expected)), "{text}: {told:?}");
+        assert!(found.diagnostics.iter().all(|one| !one.message.contains("not bound")), "{:?}", found.diagnostics);
+    }
+    let (found, told) = with_agents(plan, "{\"a\": \"\u{fffd}\"}");
+    assert!(found.has_errors() && !told.is_empty());
+    let utf16 = AgentsFile::new("a", &[0xff, 0xfe, 0x7b, 0]);
+    let found = check_bytes("p", plan.as_bytes(), &Terms { simulate: false, agents: Some(Arc::new(utf16)) });
+    assert!(found.of_agents_file.iter().any(|one| one.message.contains("UTF-16")), "{:?}", found.of_agents_file);
+}
+
 #[test]
 fn an_agent_is_bound_by_its_entry_or_by_a_kind_that_needs_none() {
     let kinds = |text: &str| {
@@ -513,7 +581,7 @@ fn nearly_plans() -> impl Strategy<Value = Vec<u8>> {
 
 fn holds_together(bytes: &[u8]) {
     for simulate in [false, true] {
-        let found = check_bytes("p", bytes, simulate);
+        let found = check_bytes("p", bytes, &Terms::simulate(simulate));
         let text = String::from_utf8_lossy(bytes);
         assert_eq!(found.plan.is_none(), found.has_errors());
         for one in &found.diagnostics {

@@ -22,12 +22,16 @@ use super::{
 impl RunState {
     /// Folds one event.
     pub fn apply(&mut self, recorded: &Recorded) {
-        let (seq, time) = (recorded.seq, recorded.time);
+        let (seq, time, before) = (recorded.seq, recorded.time, self.updated_at);
         self.seq = self.seq.max(seq);
         self.updated_at = time;
         match &recorded.event {
             Event::RunRegistered(_) => {}
-            Event::EngineOpened { epoch, .. } => self.epoch = self.epoch.max(*epoch),
+            Event::EngineOpened { epoch, .. } => {
+                self.epoch = self.epoch.max(*epoch);
+                // Nobody ran it since the last thing that is known of it.
+                self.forget_time_without_engine(before, time);
+            }
             Event::RunStarted => {
                 self.started_at.get_or_insert(time);
                 self.enter_status(RunStatus::Running, time);
@@ -367,6 +371,14 @@ impl RunState {
         }
         for position in held {
             self.change(position, time, |step| step.status = StepStatus::Pending);
+        }
+    }
+
+    /// What no engine has run does not count towards the run's time limit.
+    fn forget_time_without_engine(&mut self, before: DateTime<Utc>, time: DateTime<Utc>) {
+        if self.status == RunStatus::Running && self.plan.max_execution_time_seconds.is_some() {
+            let unowned = (time - before).num_microseconds().unwrap_or(0).max(0);
+            self.ran_micros = self.ran_micros.saturating_sub(unowned);
         }
     }
 

@@ -78,7 +78,13 @@ pub fn decide(state: &RunState, input: &Input, moment: &Moment) -> Result<Vec<Ev
         Input::Request(request) => intervene::request(state, request, None, moment),
         Input::Restore { request, target } => intervene::request(state, request, Some(target), moment),
         Input::Opened { version, pid, go_on } => Ok(opened(state, version, *pid, *go_on, moment)),
-        Input::AttemptEnded { step, attempt, outcome } => Ok(ended(state, step, *attempt, outcome, moment)),
+        Input::AttemptEnded { step, attempt, outcome } => {
+            let mut events = ended(state, step, *attempt, outcome, moment);
+            if outcome.status == OutcomeStatus::Lost {
+                events.extend(asks_for_lost(state, &events));
+            }
+            Ok(events)
+        }
         Input::TimedOut { step, attempt } => Ok(timed_out(state, step, *attempt)),
         Input::Asked { step, attempt, number, question } => Ok(asked(state, step, *attempt, *number, question)),
         Input::Wake => Ok(Vec::new()),
@@ -349,21 +355,26 @@ pub(super) fn failures(state: &RunState) -> String {
 fn opened(state: &RunState, version: &str, pid: u32, go_on: bool, moment: &Moment) -> Vec<Event> {
     let mut events = vec![Event::EngineOpened { epoch: state.epoch + 1, version: version.to_owned(), pid }];
     let lost = Arc::new(Outcome::lost());
-    let mut interrupted = false;
     for position in &state.index.live {
         // What outlives its engine goes on as the same attempt.
         let lost_one = state.steps[*position].attempt().filter(|_| !state.outlives_engine(*position));
         let Some(attempt) = lost_one else { continue };
-        let follow = ended(state, &state.plan.steps[*position].step_id, attempt.number, &lost, moment);
-        interrupted |= follow.iter().any(|event| matches!(event, Event::AttemptEnded { then: Then::Interrupt, .. }));
-        events.extend(follow);
+        events.extend(ended(state, &state.plan.steps[*position].step_id, attempt.number, &lost, moment));
     }
-    let running = state.status == RunStatus::Running;
-    let may_pause = (running || state.status == RunStatus::Paused) && !state.cancelling;
-    if may_pause && (interrupted || (running && !go_on)) && !state.paused.contains(&PauseReason::Recovered) {
-        events.push(Event::RunPaused { reasons: [PauseReason::Recovered].into() });
-    }
+    let asked = asks_for_lost(state, &events).or_else(|| {
+        let stays = state.status == RunStatus::Running && !state.cancelling && !go_on;
+        stays.then(|| Event::RunPaused { reasons: [PauseReason::Recovered].into() })
+    });
+    events.extend(asked);
     events
+}
+
+/// The pause that a lost attempt asks for, if by these events there is one that only people may have made again.
+fn asks_for_lost(state: &RunState, events: &[Event]) -> Option<Event> {
+    let may_pause = matches!(state.status, RunStatus::Running | RunStatus::Paused) && !state.cancelling;
+    let interrupts = |event: &Event| matches!(event, Event::AttemptEnded { then: Then::Interrupt, .. });
+    (may_pause && !state.paused.contains(&PauseReason::Recovered) && events.iter().any(interrupts))
+        .then(|| Event::RunPaused { reasons: [PauseReason::Recovered].into() })
 }
 
 fn timed_out(state: &RunState, step: &str, attempt: u32) -> Vec<Event> {
@@ -467,7 +478,7 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
         }
         Some(StopReason::RunFails) if outcome.status != OutcomeStatus::Failed => {
             // What worked and asked has done a part of its work: whether it is done again is for an operator to say.
-            let again = definition.idempotent || state.plan.ability(definition).outlives_engine;
+            let again = definition.idempotent || !state.plan.ability(definition).takes_slot;
             vec![event(if again { Then::Requeue } else { Then::Stop })]
         }
         Some(StopReason::Interrupt) if outcome.status != OutcomeStatus::Failed => {

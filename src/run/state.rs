@@ -584,7 +584,8 @@ pub struct RunState {
     /// The time limit of the whole run is over; its attempts are being stopped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed_out: bool,
-    /// Microseconds that it was running, before it came to its present status; begins anew when a run is reopened.
+    /// Microseconds that it was running, before it came to its present status, less what has passed in this status without an engine (so it
+    /// may be negative); begins anew when a run is reopened.
     #[serde(default, skip_serializing_if = "is_zero_i64")]
     pub ran_micros: i64,
     /// Why it is paused; empty in every other status.
@@ -857,7 +858,8 @@ impl RunState {
         self.index.queue.full_pool(&self.plan.steps[position])
     }
 
-    /// When the time limit of the whole run is over, if it has one and is running. The time in which it is paused or rolled back does not count.
+    /// When the time limit of the whole run is over, if it has one and is running. The time in which it is paused or rolled back does not
+    /// count, nor that between the last event of an engine that died and the next engine.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
         // What was begun to be undone is undone to the end.
         if self.status != RunStatus::Running || self.timed_out || self.cancelling || self.rolling_back {

@@ -179,6 +179,11 @@ impl Asked<'_> {
                 reason.who = Who::Time;
                 reason.commands = self.possible([Command::Complete { step: id.to_owned(), result: None }]);
             }
+            StepStatus::Running if !self.outside.owned => {
+                reason.what = format!(
+                    "{id} was running when its engine ended; its service is asked how it stands when the run is opened again"
+                );
+            }
             StepStatus::Running => {
                 reason.what = match definition.timeout_seconds {
                     Some(_) => format!("{id} is running, and has a time limit"),

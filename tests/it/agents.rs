@@ -56,6 +56,7 @@ impl Bench {
     pub(crate) fn context(&self, agent: AgentSpec) -> (AttemptContext, StopHandle) {
         let (handle, stop) = stop_channel();
         let context = AttemptContext {
+            taken_up: false,
             run_id: self.run_id,
             step: Arc::new(self.step.clone()),
             agent,
@@ -99,6 +100,7 @@ pub(crate) fn sh(line: &str) -> AgentSpec {
     AgentSpec::Command {
         command: CommandLine::Shell(line.into()),
         protocol: None,
+        tty: false,
         env: Default::default(),
         working_dir: None,
     }
@@ -106,7 +108,13 @@ pub(crate) fn sh(line: &str) -> AgentSpec {
 
 fn argv(words: &[&str]) -> AgentSpec {
     let words = words.iter().map(|word| (*word).to_string()).collect();
-    AgentSpec::Command { command: CommandLine::Argv(words), protocol: None, env: Default::default(), working_dir: None }
+    AgentSpec::Command {
+        command: CommandLine::Argv(words),
+        protocol: None,
+        tty: false,
+        env: Default::default(),
+        working_dir: None,
+    }
 }
 
 /// Whether a process is there and has not ended.
@@ -168,9 +176,11 @@ async fn what_cannot_be_started_says_why() {
 async fn a_command_finds_its_environment_and_an_empty_stdin() {
     let mut bench = Bench::new();
     bench.step.env = [("A", "step"), ("HOLDPOINT_ATTEMPT", "99")].map(|(k, v)| (k.into(), v.into())).into();
-    let AgentSpec::Command { command, protocol, mut env, working_dir } = sh("cat; env; pwd") else { unreachable!() };
+    let AgentSpec::Command { command, protocol, tty, mut env, working_dir } = sh("cat; env; pwd") else {
+        unreachable!()
+    };
     env.extend([("A", "agent"), ("B", "agent")].map(|(k, v)| (k.to_string(), v.to_string())));
-    let outcome = bench.run(AgentSpec::Command { command, protocol, env, working_dir }).await;
+    let outcome = bench.run(AgentSpec::Command { command, protocol, tty, env, working_dir }).await;
     assert_eq!(outcome.status, OutcomeStatus::Succeeded);
     let output = bench.output();
     let folder = bench.folder.path().canonicalize().unwrap();
@@ -213,6 +223,7 @@ fn jsonl(script: &str) -> AgentSpec {
     AgentSpec::Command {
         command: CommandLine::Argv(["python3", "-u", "-c", script].map(String::from).to_vec()),
         protocol: Some(CommandProtocol::Jsonl),
+        tty: false,
         env: Default::default(),
         working_dir: None,
     }
@@ -559,4 +570,83 @@ async fn overhead_of_an_attempt() {
         "microseconds each, best and mean of 10: bare `true` {:.0} {:.0}, attempt `true` {:.0} {:.0}, simulated {:.1} {:.1}",
         best[0], sums[0], best[1], sums[1], best[2], sums[2]
     );
+}
+
+/// A shell line with a terminal.
+fn on_terminal(line: &str) -> AgentSpec {
+    let AgentSpec::Command { command, protocol, env, working_dir, .. } = sh(line) else { unreachable!() };
+    AgentSpec::Command { command, protocol, tty: true, env, working_dir }
+}
+
+async fn output_of(bench: &Bench, agent: AgentSpec) -> (Outcome, String) {
+    let (context, _stop) = bench.context(agent);
+    let path = context.output_path.clone();
+    // Every attempt here is the same one.
+    let _ = std::fs::remove_file(&path);
+    let outcome = run_attempt(context).await;
+    (outcome, std::fs::read_to_string(path).unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_with_a_terminal_sees_one_and_one_without_does_not() {
+    let bench = Bench::new();
+    let look = r#"python3 -c "import sys, os; print(sys.stdout.isatty(), sys.stderr.isatty(), os.get_terminal_size(1) if os.isatty(1) else '')""#;
+    let (outcome, output) =
+        output_of(&bench, on_terminal(&format!("{look}; stty size <&1 2>&1; test -t 1 && exit 7"))).await;
+    assert!(output.starts_with("True True os.terminal_size(columns=80, lines=24)\n"), "{output:?}");
+    assert_eq!(outcome.exit_code, Some(7));
+    let (outcome, output) = output_of(&bench, sh(&format!("{look}; test -t 1 && exit 7; exit 3"))).await;
+    assert_eq!((outcome.exit_code, output.as_str()), (Some(3), "False False \n"));
+    std::fs::create_dir(bench.path("folder")).unwrap();
+    let (_, coloured) = output_of(&bench, on_terminal("TERM=xterm ls --color=auto -d folder")).await;
+    assert!(coloured.contains("\u{1b}[") && coloured.contains("folder") && coloured.ends_with('\n'), "{coloured:?}");
+    let (_, plain) = output_of(&bench, sh("TERM=xterm ls --color=auto -d folder")).await;
+    assert_eq!(plain, "folder\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_progress_bar_on_a_terminal_the_last_state_is_kept_and_nothing_is_lost() {
+    let bench = Bench::new();
+    let bar = r#"echo begin; i=0; while [ $i -lt 3000 ]; do printf '\r%s of 3000' $i; i=$((i+1)); done; printf '\n'; echo problem >&2"#;
+    let (outcome, output) = output_of(&bench, on_terminal(bar)).await;
+    assert_eq!(outcome.status, OutcomeStatus::Succeeded, "{}", outcome.in_words());
+    assert_eq!(output, "begin\n2999 of 3000\nproblem\n");
+    assert_eq!(outcome.output_bytes, output.len() as u64);
+    // All of much comes through, in order, also what is written last and without an end of line.
+    let (_, output) = output_of(&bench, on_terminal("seq 1 60000; printf end")).await;
+    let expected: String = (1..=60_000).map(|n| format!("{n}\n")).collect();
+    assert!(output == expected + "end", "{} bytes", output.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_gives_nothing_to_read_and_hangs_nobody() {
+    let bench = Bench::new();
+    let ask = r#"cat; read -r a <&1; echo "read: $?"; cat <&2; echo "cat: $?""#;
+    let (outcome, output) = output_of(&bench, on_terminal(ask)).await;
+    assert_eq!(outcome.exit_code, Some(0), "{output}");
+    assert!(output.contains("read: ") && !output.contains("read: 0") && !output.contains("cat: 0"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_terminal_a_command_is_stopped_with_all_its_processes() {
+    let bench = Bench::new();
+    let (mut context, stop) = bench.context(on_terminal(
+        "trap '' TERM; sleep 600 & echo $! > child; echo $$ > leader; printf 'waiting'; while :; do sleep 600; done",
+    ));
+    context.grace = Duration::from_millis(50);
+    let path = context.output_path.clone();
+    let attempt = tokio::spawn(run_attempt(context));
+    let pid = async |name: &str| eventually("the process is there", || bench.pid_in(name)).await;
+    let (child, leader) = (pid("child").await, pid("leader").await);
+    // What has no end of line is seen all the same.
+    eventually("it is shown", || std::fs::read_to_string(&path).is_ok_and(|text| text == "waiting").then_some(()))
+        .await;
+    stop.stop(Stop::Term);
+    let outcome = attempt.await.unwrap();
+    assert_eq!((outcome.status, outcome.signal), (OutcomeStatus::Stopped, Some(9)));
+    assert!(!is_alive(child) && !is_alive(leader));
+    // A process that is left behind is found and stopped.
+    let outcome = bench.run(on_terminal("sleep 600 & echo $! > stray")).await;
+    assert_eq!((outcome.status, outcome.strays), (OutcomeStatus::Succeeded, 1), "{}", outcome.in_words());
+    assert!(!is_alive(bench.pid_in("stray").unwrap()));
 }

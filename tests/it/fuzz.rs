@@ -140,7 +140,7 @@ proptest! {
             let middle = content.len() / 2;
             content.splice(middle..middle, junk);
         }
-        let loaded = holdpoint::plan::check_bytes("p.json", &content, simulate);
+        let loaded = holdpoint::plan::check_bytes("p.json", &content, &holdpoint::plan::Terms::simulate(simulate));
         let text = String::from_utf8_lossy(&content);
         prop_assert_eq!(loaded.plan.is_none(), loaded.has_errors());
         for told in &loaded.diagnostics {

@@ -361,3 +361,75 @@ fn the_limit_on_open_files_is_raised_for_the_engine_and_not_for_commands() {
     assert_eq!(ended.code, Some(0), "{}{}", ended.text(), ended.stderr);
     assert_eq!((sandbox.read("own").trim(), sandbox.read("engines").trim()), ("200", "4000"));
 }
+
+#[test]
+fn a_research_plan_of_the_older_schema_runs_with_agents_of_a_file_and_loses_nothing() {
+    let sandbox = Sandbox::new();
+    let older = include_str!("../fixtures/plans/older.json");
+    let plan = sandbox.plan_text("older", older);
+    let refused = sandbox.run(&["run", &plan, "--headless"]);
+    assert_eq!(refused.code, Some(2));
+    for expected in ["`registry_agent` is not bound", "`social` is not bound", "--agents FILE", "--simulate"] {
+        assert!(refused.stderr.contains(expected), "{expected}\n{}", refused.stderr);
+    }
+    let agents = json!({"agents": {
+        "registry_agent": {"kind": "command", "command": ["sh", "-c", "touch done"]},
+        "social": {"kind": "simulated", "duration_seconds": 0.0}, "nobody": {"kind": "wait"}}});
+    std::fs::write(sandbox.path().join("agents.json"), agents.to_string()).unwrap();
+    assert!(sandbox.ok(0, &["check", &plan, "--agents", "agents.json"]).contains("fine, 2 steps, 1 warning"));
+    let ended = sandbox.run(&["run", &plan, "--headless", "--agents", "agents.json"]);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.text(), ended.stderr);
+    assert!(
+        ended.stderr.contains("agents.json:1:") && ended.stderr.contains("uses the agent `nobody`"),
+        "{}",
+        ended.stderr
+    );
+    assert!(sandbox.path().join("done").exists());
+
+    // The run has the agents; what the plan says comes back from its checkpoint as it went in.
+    let checkpoint = sandbox.json(&["checkpoints", "latest", "--format", "json"]);
+    let id = checkpoint.as_array().and_then(|all| all.last()).unwrap()["checkpoint_id"].as_str().unwrap().to_owned();
+    let full = sandbox.json(&["checkpoint", "show", "latest", &id]);
+    let mut kept = full["plan_state"]["plan"].clone();
+    let bound = kept.as_object_mut().unwrap().shift_remove("agents").unwrap();
+    assert_eq!(bound, agents["agents"]);
+    let read = |text: &str| holdpoint::plan::load("p", text).plan.unwrap();
+    assert_eq!(read(&kept.to_string()), read(older));
+}
+
+#[test]
+fn a_run_goes_on_with_the_agents_it_was_registered_with() {
+    let sandbox = Sandbox::new();
+    let plan = sandbox.plan_text(
+        "bound",
+        &json!({"plan_id": "bound", "steps": [{"step_id": "one", "hold": true, "agent_type": "it"}]}).to_string(),
+    );
+    let agents = sandbox.path().join("agents.json");
+    std::fs::write(&agents, r#"{"it": {"kind": "command", "command": "echo here > ran"}}"#).unwrap();
+    sandbox.ok(4, &["run", &plan, "--headless", "--agents", "agents.json"]);
+    std::fs::remove_file(&agents).unwrap();
+    sandbox.ok(0, &["resume", "latest", "--headless", "--release", "one"]);
+    assert_eq!(sandbox.read("ran"), "here\n");
+    let gone = sandbox.run(&["run", &plan, "--agents", "agents.json"]);
+    assert!(
+        gone.code == Some(2) && gone.stderr.contains("the agents in agents.json cannot be read"),
+        "{}",
+        gone.stderr
+    );
+}
+
+#[test]
+fn a_command_with_a_terminal_does_not_survive_its_engine() {
+    let sandbox = Sandbox::new();
+    let plan = json!({"plan_id": "tty",
+        "agents": {"it": {"kind": "command", "tty": true, "command": "trap '' HUP TERM; echo $$ > pid; test -t 1 && sleep 600"}},
+        "steps": [{"step_id": "one", "agent_type": "it"}]});
+    let plan = sandbox.plan_text("tty", &plan.to_string());
+    let running = sandbox.start(&["run", &plan, "--headless"]);
+    crate::cli_support::wait_until("the command runs", || sandbox.read("pid").ends_with('\n'));
+    let pid: i32 = sandbox.read("pid").trim().parse().unwrap();
+    assert!(crate::agents::is_alive(pid));
+    running.signal(Signal::KILL);
+    assert_eq!(running.wait().code, None);
+    crate::cli_support::wait_until("the command is gone", || !crate::agents::is_alive(pid));
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdpoint::agents::{AttemptContext, LiveBoard, Masker, Stop, StopHandle, ask_by_key, run_attempt};
+use holdpoint::agents::{AttemptContext, LiveBoard, Masker, Stop, StopHandle, run_attempt};
 use holdpoint::plan::AgentSpec;
 use holdpoint::run::{Outcome, OutcomeStatus, ResultStatus};
 use serde_json::{Value, json};
@@ -419,8 +419,9 @@ async fn a_lost_job_is_asked_for_by_its_key_and_nothing_is_sent_again() {
     let ask = async |job: &str| {
         let poll = json!({"by_key": format!("/jobs/{job}"), "every_seconds": 0.01,
             "until": {"pointer": "/state", "done": ["done"], "failed": ["failed"]}});
-        let (context, _stop) = context(&bench, json!({"url": server.url("/start"), "poll": poll}));
-        ask_by_key(context).await
+        let (mut context, _stop) = context(&bench, json!({"url": server.url("/start"), "poll": poll}));
+        context.taken_up = true;
+        run_attempt(context).await
     };
     assert_eq!(data(&ask("known").await)["n"], 1);
     assert!(failure(&ask("failed").await).contains("the job has failed"));
@@ -428,8 +429,9 @@ async fn a_lost_job_is_asked_for_by_its_key_and_nothing_is_sent_again() {
     assert_eq!(unknown.status, OutcomeStatus::Lost);
     assert!(unknown.in_words().contains("knows no job of this attempt (404 Not Found)"), "{}", unknown.in_words());
     assert!(server.asked().iter().all(|asked| asked.method == "GET"), "{:?}", server.lines());
-    let (context, _stop) = context(&bench, json!({"url": server.url("/start")}));
-    assert_eq!(ask_by_key(context).await.status, OutcomeStatus::Lost);
+    let (mut context, _stop) = context(&bench, json!({"url": server.url("/start")}));
+    context.taken_up = true;
+    assert_eq!(run_attempt(context).await.status, OutcomeStatus::Lost);
     assert_eq!(server.asked().len(), 4);
 }
 

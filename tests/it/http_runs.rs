@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
@@ -196,4 +197,94 @@ async fn a_certificate_must_be_trusted_and_can_be() {
     assert!(ended.text().contains("this machine has no root certificates"), "{}{}", ended.text(), ended.stderr);
     let ended = run(&sandbox, plan, &[("SSL_CERT_FILE", &trusted)]).await;
     assert_eq!(ended.code, Some(0), "{}{}", ended.text(), ended.stderr);
+}
+
+/// A run whose engine is killed while the service works on a step's job, then resumed; `poll` is added to how the job is asked for.
+async fn killed_in_mid_job(poll: Value, idempotent: bool) -> (Arc<Sandbox>, Server, Ended) {
+    let finished = Arc::new(AtomicBool::new(false));
+    let done = Arc::clone(&finished);
+    let server = Server::new(move |number, asked| match asked.method.as_str() {
+        "POST" => answer("202 Accepted", &format!("location: /jobs/{number}\r\n"), ""),
+        _ if done.load(Ordering::SeqCst) => ok(json!({"state": "done", "n": 7})),
+        _ => ok(json!({"state": "running"})),
+    })
+    .await;
+    let sandbox = Arc::new(Sandbox::new());
+    let mut how = json!({"every_seconds": 0.02, "until": {"pointer": "/state", "done": ["done"]}});
+    how.as_object_mut().unwrap().extend(poll.as_object().unwrap().clone());
+    let plan = json!({
+        "plan_id": "lost", "agents": {"job": {"kind": "http", "url": server.url("/start"), "poll": how}},
+        "steps": [{"step_id": "s", "agent_type": "job", "idempotent": idempotent},
+            {"step_id": "after", "run": "test \"$N\" = 7", "env": {"N": "{{ steps.s.result.n }}"}}]});
+    let name = sandbox.plan_text("lost", &plan.to_string());
+    let running = sandbox.start(&["run", &name, "--headless"]);
+    crate::agents::eventually("the job is asked for", || server.asked().get(2).cloned()).await;
+    running.signal(rustix::process::Signal::KILL);
+    let running = tokio::task::spawn_blocking(move || running.wait()).await.unwrap();
+    assert_eq!(running.code, None);
+    finished.store(true, Ordering::SeqCst);
+    let resumed = Arc::clone(&sandbox);
+    let ended = tokio::task::spawn_blocking(move || resumed.run(&["resume", "latest", "--headless"])).await.unwrap();
+    (sandbox, server, ended)
+}
+
+fn posts(server: &Server) -> usize {
+    server.asked().iter().filter(|asked| asked.method == "POST").count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_outlives_the_engine_that_began_it_where_it_can_be_asked_for_by_key() {
+    let by_key = json!({"by_key": "/find?key={{ attempt_key }}"});
+    let (sandbox, server, ended) = killed_in_mid_job(by_key, false).await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.text(), ended.stderr);
+    assert_eq!(posts(&server), 1, "{:?}", server.lines());
+    let key = server.asked()[0].header("idempotency-key").unwrap().to_owned();
+    assert_eq!(server.asked().last().unwrap().target, format!("/find?key={key}"));
+    let snapshot = sandbox.snapshot();
+    assert_eq!(snapshot["steps"][0]["attempts"].as_array().map(Vec::len), Some(1), "{snapshot}");
+    assert!(sandbox.ok(0, &["output", "latest", "s"]).contains("asking how the job of this attempt stands"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_nobody_can_be_asked_for_is_not_sent_again_without_a_word() {
+    let (sandbox, server, ended) = killed_in_mid_job(json!({}), false).await;
+    assert_eq!(ended.code, Some(4), "{}{}", ended.text(), ended.stderr);
+    assert_eq!(posts(&server), 1);
+    assert_eq!(sandbox.snapshot()["steps"][0]["status"], "interrupted");
+    // Where sending it twice does no harm it is sent again.
+    let (_sandbox, server, ended) = killed_in_mid_job(json!({}), true).await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.text(), ended.stderr);
+    assert_eq!(posts(&server), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_its_service_does_not_know_waits_for_the_operator() {
+    let server = Server::new(|_, asked| match asked.target.split('?').next() {
+        Some("/start") => answer("202 Accepted", "location: /jobs/1\r\n", ""),
+        Some("/find") => answer("404 Not Found", "", ""),
+        _ => ok(json!({"state": "running"})),
+    })
+    .await;
+    let sandbox = Arc::new(Sandbox::new());
+    let poll = json!({"by_key": "/find?key={{ attempt_key }}", "every_seconds": 0.02, "until": {"pointer": "/state", "done": ["done"]}});
+    let plan = json!({
+        "plan_id": "unknown", "agents": {"job": {"kind": "http", "url": server.url("/start"), "poll": poll}},
+        "steps": [{"step_id": "s", "agent_type": "job", "max_retries": 3}]});
+    let name = sandbox.plan_text("unknown", &plan.to_string());
+    let running = sandbox.start(&["run", &name, "--headless"]);
+    crate::agents::eventually("the job is asked for", || server.asked().get(2).cloned()).await;
+    // A pause and a drain leave the job to its service, too.
+    running.signal(rustix::process::Signal::TERM);
+    let paused = tokio::task::spawn_blocking(move || running.wait()).await.unwrap();
+    assert_eq!(paused.code, Some(4), "{}", paused.text());
+    let steps = sandbox.snapshot()["steps"].clone();
+    assert_eq!(steps[0]["status"], "running", "{steps}");
+    assert!(sandbox.ok(0, &["why", "latest", "s"]).contains("its service is asked how it stands"));
+    let resumed = Arc::clone(&sandbox);
+    let ended = tokio::task::spawn_blocking(move || resumed.run(&["resume", "latest", "--headless"])).await.unwrap();
+    assert_eq!(ended.code, Some(4), "{}{}", ended.text(), ended.stderr);
+    assert_eq!(posts(&server), 1, "{:?}", server.lines());
+    let snapshot = sandbox.snapshot();
+    assert_eq!(snapshot["steps"][0]["status"], "interrupted", "{snapshot}");
+    assert!(snapshot.to_string().contains("knows no job of this attempt"), "{snapshot}");
 }

@@ -280,3 +280,25 @@ fn the_time_limit_of_a_run_does_not_go_on_while_it_waits_for_a_person() {
     driver.succeeds("p");
     assert_eq!(driver.words(), "completed running");
 }
+
+#[test]
+fn the_time_limit_of_a_run_does_not_go_on_while_no_engine_has_it() {
+    let mut limited = holdpoint::plan::Plan::clone(&plan(json!([{"step_id": "a", "idempotent": true}])));
+    limited.max_execution_time_seconds = Some(60.0);
+    let mut driver = Driver::new(Arc::new(limited), options(FailurePolicy::Pause, 4));
+    driver.ask(Command::Start);
+    driver.now += chrono::TimeDelta::seconds(3600);
+    driver.crash(0, true);
+    assert_eq!((driver.run().as_str(), driver.words().as_str()), ("running", "running"));
+    let deadline = driver.state.deadline().unwrap();
+    assert!(deadline > driver.now && deadline <= driver.now + chrono::TimeDelta::seconds(60));
+    // What passes from now on counts, also over a pause.
+    driver.wait(50);
+    driver.ask(Command::Pause);
+    driver.wait(500);
+    driver.ask(Command::Resume);
+    driver.wait(9);
+    assert_eq!(driver.run(), "running");
+    driver.wait(2);
+    assert!(driver.state.timed_out);
+}

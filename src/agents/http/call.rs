@@ -79,6 +79,8 @@ pub(super) struct Call<'a> {
     stage: Stage,
     /// When the job has to be done.
     pub job_due: Option<Instant>,
+    /// How long ago the attempt began: in another engine, where it has been taken up.
+    pub age: Duration,
 }
 
 impl<'a> Call<'a> {
@@ -86,7 +88,8 @@ impl<'a> Call<'a> {
         let request = Request::of(spec, &context).map_err(|error| context.secrets.text(&error).into_owned())?;
         let secrets = context.secrets.with(words::written, request.credentials())?;
         let sink = OutputSink::new(context.output_path.clone(), context.live.clone()).keeping(context.output_limit);
-        Ok(Self { spec, context, secrets, request, sink, stage: Stage::Before, job_due: None })
+        let age = ((context.clock)() - context.started_at).to_std().unwrap_or_default();
+        Ok(Self { spec, context, secrets, request, sink, stage: Stage::Before, job_due: None, age })
     }
 
     /// Makes the whole attempt.

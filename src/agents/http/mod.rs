@@ -56,27 +56,21 @@ pub(super) fn bind(spec: &AgentSpec) -> Option<Box<dyn Agent>> {
 
 impl Agent for Http {
     fn attempt(&self, context: AttemptContext) -> BoxFuture<'_, Outcome> {
-        make(&self.0, context, false).boxed()
+        make(&self.0, context).boxed()
     }
 }
 
-/// Learns how an attempt ended that an engine has lost sight of: nothing is sent but the question, by the attempt's key, how its job
-/// stands; then the job is waited for as in the attempt itself. The outcome is [`OutcomeStatus::Lost`] when nobody knows.
-///
-/// For agents of which [`AgentSpec::can_be_asked`] is true; any other is lost.
-pub async fn ask_by_key(context: AttemptContext) -> Outcome {
-    match context.agent.clone() {
-        AgentSpec::Http(spec) if spec.poll.is_some() => make(&spec, context, true).await,
-        _ => Outcome::lost(),
-    }
-}
-
-async fn make(spec: &HttpSpec, context: AttemptContext, asks_only: bool) -> Outcome {
+/// An attempt that an engine has lost sight of sends nothing but the question, by its key, how its job stands; then the job is waited for as in
+/// any other.
+async fn make(spec: &HttpSpec, context: AttemptContext) -> Outcome {
+    let taken_up = context.taken_up;
     let mut call = match Call::new(spec, context) {
         Ok(call) => call,
+        // How the job of an earlier engine's request stands, nobody has been asked.
+        Err(error) if taken_up => return Outcome { error: Some(error), ..Outcome::lost() },
         Err(error) => return Outcome::failed(error),
     };
-    let end = if asks_only { call.ask_by_key().await } else { call.perform().await };
+    let end = if taken_up { call.ask_by_key().await } else { call.perform().await };
     let secrets = call.secrets.clone();
     let end = end.map(|result| result.map(|result| secrets.result(result)));
     let end = end.map_err(|end| end.map(|words| secrets.text(&words).into_owned()));

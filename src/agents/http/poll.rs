@@ -30,7 +30,7 @@ impl Call<'_> {
     /// Waits for the job that the first answer tells of.
     pub(super) async fn see_through(&mut self, poll: &HttpPoll, first: Answer) -> Result<Option<AgentResult>, End> {
         self.job_has_begun();
-        self.set_due(poll);
+        self.set_due(poll, Duration::ZERO);
         // One that was done at once need not be asked for.
         match self.stands(poll, &first, true)? {
             Job::GoesOn(_) => {}
@@ -52,7 +52,7 @@ impl Call<'_> {
             return Err(End::Lost("how it ended is not known, and nobody can be asked for it".into()));
         };
         self.job_has_begun();
-        self.set_due(poll);
+        self.set_due(poll, self.age);
         let lost = |words: &str| End::Lost(format!("how it ended is not known: {words}"));
         let url = request::beside(&self.request.url, url).map_err(|error| lost(&error))?;
         let question = self.request.question(url, true, &self.secrets);
@@ -85,9 +85,10 @@ impl Call<'_> {
         }
     }
 
-    fn set_due(&mut self, poll: &HttpPoll) {
+    /// `ran`: how long the job has had already.
+    fn set_due(&mut self, poll: &HttpPoll, ran: Duration) {
         let limit = poll.timeout_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        self.job_due = limit.map(|limit| Instant::now() + limit);
+        self.job_due = limit.map(|limit| Instant::now() + limit.saturating_sub(ran));
     }
 
     /// The request that asks how the job stands. Where the server says whom to ask, only itself is told who asks.

@@ -142,7 +142,10 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
             let verb = if active.len() == 1 { "is" } else { "are" };
             let mut said = vec![format!("{runs} {verb} active, with {running} running.")];
             if active.iter().any(|run| run.outliving > 0) {
-                said.push("What waits for a person or for a time stays so: it is taken up when you come back.".into());
+                said.push(
+                    "What waits for a person, a time or a service's job stays so: it is taken up when you come back."
+                        .into(),
+                );
             }
             said
         }
