@@ -12,7 +12,7 @@ use crate::run::{Command, InterventionStatus, Recorded, RunState, RunStatus, Run
 
 pub use super::event::{Effect, Event};
 
-use super::actions::Scope;
+use super::actions::{Action, Scope};
 use super::answering::AnswerForm;
 use super::estimate::Question;
 use super::foretold::Foresight;
@@ -214,6 +214,11 @@ impl App {
         }
     }
 
+    /// The key that is shown for an action.
+    pub fn key_of(&self, action: Action) -> &str {
+        action.key()
+    }
+
     /// What was on the screen.
     pub fn drawn(&self) -> &Drawn {
         &self.drawn
@@ -281,6 +286,7 @@ impl App {
         self.refresh_form();
         self.refresh_answer();
         self.refresh_drag();
+        self.refresh_palette();
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
         let height = views::runs::list_area(area).height as usize;
         if let Some(line) = self.runs.selected_line() {
@@ -669,7 +675,7 @@ fn one_line(said: &str) -> String {
 }
 
 /// The first row to show so that `top..=row` is seen, changing as little as possible.
-fn scrolled(offset: usize, top: usize, row: usize, height: usize, rows: usize) -> usize {
+pub(super) fn scrolled(offset: usize, top: usize, row: usize, height: usize, rows: usize) -> usize {
     let height = height.max(1);
     let offset = offset.min(rows.saturating_sub(height));
     if top < offset {

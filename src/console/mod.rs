@@ -7,7 +7,7 @@
 //! terminal <── draw(&App) <────────────────────────────────────────────┘
 //! ```
 //!
-//! - [`actions`]: the one table of what can be asked for; keymap, footer and help are made from it.
+//! - [`actions`]: the one table of what can be asked for; keymap, footer, help and [`palette`] are made from it.
 //! - [`app`]: the state and its update: no I/O, no clock. `run_model` is the open run, `runs_model` the list of runs and plans, `popups` what
 //!   lies over them, `availability` what is possible now.
 //! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
@@ -44,6 +44,7 @@ pub mod markdown;
 mod mouse;
 pub mod moving;
 pub mod output;
+pub mod palette;
 pub mod plans;
 pub mod popups;
 mod questions;

@@ -58,6 +58,8 @@ impl App {
             self.form_paste(pasted);
         } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Values(_), drawn: true })) {
             self.values_paste(pasted);
+        } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Palette(_), drawn: true })) {
+            self.palette_paste(pasted);
         } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Answer(_), drawn: true })) {
             self.answer_paste(pasted);
         } else if let Some(layer) = self.layers.last_mut() {
@@ -74,7 +76,8 @@ impl App {
         Vec::new()
     }
 
-    fn take(&mut self, action: Action) -> Vec<Effect> {
+    /// Does what an action's key does.
+    pub(super) fn take(&mut self, action: Action) -> Vec<Effect> {
         self.keep_drawn_selection(action);
         if let Err(why) = availability(self, action) {
             self.complain(format!("{}: {why}", action.entry().label));
@@ -85,6 +88,7 @@ impl App {
         }
         match action {
             Action::Quit => return self.quit(),
+            Action::Palette => self.open_palette(),
             Action::Help => self.push(Popup::Help { offset: 0 }),
             Action::Refresh => {
                 let mut effects = vec![Effect::Repaint, Effect::ListRuns, Effect::ListPlans];
@@ -260,6 +264,7 @@ impl App {
             Popup::Values(_) => self.values_key(event),
             Popup::Answer(_) => self.answer_key(event),
             Popup::Quit(_) => self.quit_key(event),
+            Popup::Palette(_) => self.palette_key(event),
         }
     }
 

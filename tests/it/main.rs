@@ -39,6 +39,7 @@ mod pty;
 mod pty_edit;
 mod pty_graph;
 mod pty_history;
+mod pty_palette;
 mod pty_timeline;
 mod remote;
 mod run_change;

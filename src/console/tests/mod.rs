@@ -5,6 +5,7 @@ mod form;
 mod graph;
 mod history;
 mod keys;
+mod palette;
 mod rollback;
 mod saying;
 mod screens;

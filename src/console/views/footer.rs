@@ -78,12 +78,16 @@ pub fn actions(app: &App) -> Vec<Action> {
 }
 
 const GAP: u16 = 3;
+/// So wide, the footer has room for the palette's key as well.
+const ROOMY: u16 = 120;
 
 fn keys(app: &App, brush: &mut Brush<'_>, area: Rect) {
     // Help and the ways out are always to be found, at the right end; the list of runs has no way back.
-    let is_end = |action: &Action| matches!(action, Action::Back | Action::Help | Action::Quit);
+    let is_end = |action: &Action| matches!(action, Action::Back | Action::Help | Action::Quit | Action::Palette);
     let (mut ends, rest): (Vec<Action>, Vec<Action>) = actions(app).into_iter().partition(is_end);
     ends.retain(|action| *action != Action::Back || matches!(app.place, Place::History | Place::Timeline));
+    // Help names every key as well.
+    ends.retain(|action| *action != Action::Palette || area.width >= ROOMY);
     let tail: u16 = ends.iter().map(|action| measure(*action) + GAP).sum::<u16>().saturating_sub(GAP);
     let mut at = area.right().saturating_sub(tail + 1);
     let limit = at.saturating_sub(GAP);

@@ -10,6 +10,7 @@ pub mod history;
 pub mod layout;
 pub mod log;
 pub mod paint;
+pub mod palette;
 pub mod popups;
 mod question;
 pub mod run;

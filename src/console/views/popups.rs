@@ -12,6 +12,7 @@ use super::super::{text, words};
 use super::answer;
 use super::form;
 use super::paint::Brush;
+use super::palette;
 use super::question;
 use super::values;
 use crate::run::RunStatus;
@@ -54,6 +55,7 @@ pub fn draw(app: &App, popup: &Popup, brush: &mut Brush<'_>, area: Rect, cursor:
         Popup::Form(form) => form::draw(form, brush, area, cursor),
         Popup::Answer(form) => answer::draw(form, brush, area, cursor),
         Popup::Values(form) => values::draw(form, brush, area, cursor),
+        Popup::Palette(palette) => palette::draw(app, palette, brush, area, cursor),
         Popup::Quit(leaving) => quit(app, *leaving, brush, area),
     }
 }
