@@ -42,7 +42,7 @@ pub enum First {
 /// Opens a console on a run that another process owns. Leaving it leaves that process alone.
 pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
     let (engine, run_id) = ctl::live(context, name).await?;
-    let wishes = Wishes::new(false, FailurePolicy::Pause)?;
+    let wishes = Wishes::new(context, false, FailurePolicy::Pause)?;
     let options = options(context, wishes, Some(Initial::Attach(run_id)));
     let left = crate::console::run(engine.clone(), options).await;
     let Left { summary, .. } = left.map_err(|error: ConsoleError| Failure::failed(error.to_string()))?;
@@ -111,8 +111,14 @@ async fn end_unheard(engine: EngineHandle) {
 }
 
 fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> ConsoleOptions {
-    let environment = Theme::from_env();
-    let theme = if context.no_color { Theme::new(environment.name(), Depth::None) } else { environment };
+    let preferences = &context.preferences;
+    let name = preferences.theme.unwrap_or_else(|| Theme::from_env().name());
+    let depth = if context.no_color { Depth::None } else { Depth::from_env() };
+    let charset = match preferences.ascii {
+        Some(true) => Charset::Ascii,
+        Some(false) => Charset::Unicode,
+        None => Charset::from_env(),
+    };
     let user = context.user.clone();
     let simulate = wishes.simulate;
     let named = context.clone();
@@ -122,10 +128,12 @@ fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> Conso
         initial,
         new_run: Arc::new(move |plan, path, given| new_run(&wishes, &user, plan, path, given)),
         simulate,
-        theme,
-        charset: Charset::from_env(),
+        keys: preferences.keys.clone(),
+        theme: Theme::new(name, depth),
+        ask_background: preferences.theme.is_none() && depth != Depth::None,
+        charset,
         alerts: true,
-        title: true,
+        notifications: preferences.notifications.clone(),
         state_dir: state_dir(),
         stamps: stamps_of,
         command_line: Arc::new(move |rest| named.command(rest)),

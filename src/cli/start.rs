@@ -137,7 +137,9 @@ pub struct Wishes {
     /// `--simulate`
     pub simulate: bool,
     /// `--durability`
-    pub durability: Durability,
+    pub durability: Option<Durability>,
+    /// What the configuration says where the command line says nothing, and for `max_parallel` the plan neither.
+    pub preferred: (Option<Durability>, Option<u32>),
     /// What happens when a step fails for good and neither the command line nor the plan says.
     pub default_policy: FailurePolicy,
     /// `--set`
@@ -152,14 +154,15 @@ impl Wishes {
     ///
     /// # Errors
     /// The working directory cannot be used.
-    pub fn new(simulate: bool, default_policy: FailurePolicy) -> Result<Self, Failure> {
+    pub fn new(context: &Context, simulate: bool, default_policy: FailurePolicy) -> Result<Self, Failure> {
         let working_dir = std::env::current_dir()
             .map_err(|error| Failure::failed(format!("the working directory cannot be used: {error}")))?;
         Ok(Self {
             on_failure: None,
             max_parallel: None,
             simulate,
-            durability: Durability::Full,
+            durability: None,
+            preferred: (context.preferences.durability, context.preferences.max_parallel),
             default_policy,
             set: BTreeMap::new(),
             output_limit: None,
@@ -171,14 +174,14 @@ impl Wishes {
     ///
     /// # Errors
     /// The working directory cannot be used.
-    pub fn of_run(args: &RunArgs, default_policy: FailurePolicy) -> Result<Self, Failure> {
+    pub fn of_run(context: &Context, args: &RunArgs, default_policy: FailurePolicy) -> Result<Self, Failure> {
         Ok(Self {
             on_failure: args.on_failure.map(FailurePolicy::from),
             max_parallel: args.max_parallel,
-            durability: args.durability.into(),
+            durability: args.durability.map(Durability::from),
             set: args.set.iter().cloned().collect(),
             output_limit: args.output_limit,
-            ..Self::new(args.simulate, default_policy)?
+            ..Self::new(context, args.simulate, default_policy)?
         })
     }
 
@@ -200,11 +203,12 @@ impl Wishes {
 
     fn options(&self, plan: &Plan, path: &Path) -> RunOptions {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (durability, parallel) = self.preferred;
         RunOptions {
             on_failure: self.on_failure.or(plan.on_failure).unwrap_or(self.default_policy),
-            max_parallel: self.max_parallel.or(plan.max_parallel).unwrap_or(DEFAULT_MAX_PARALLEL),
+            max_parallel: self.max_parallel.or(plan.max_parallel).or(parallel).unwrap_or(DEFAULT_MAX_PARALLEL),
             simulate: self.simulate,
-            durability: self.durability,
+            durability: self.durability.or(durability).unwrap_or_default(),
             grace_seconds: DEFAULT_GRACE_SECONDS,
             working_dir: self.working_dir.clone(),
             output_limit: self.output_limit,

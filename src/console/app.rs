@@ -19,6 +19,7 @@ use super::foretold::Foresight;
 use super::form::Form;
 use super::history::{History, Line, Subject};
 use super::input::Input;
+use super::keymap::Keymap;
 use super::mouse::Drag;
 use super::moving::Move;
 use super::output::{Pane as OutputPane, Request as OutputRequest, Source};
@@ -116,6 +117,8 @@ pub enum FilterOf {
 pub struct App {
     /// What does not change.
     pub settings: Settings,
+    /// Which key does what.
+    pub keys: Keymap,
     /// Colours.
     pub theme: Theme,
     /// Glyphs.
@@ -174,6 +177,7 @@ impl App {
     pub fn new(settings: Settings, theme: Theme, glyphs: Glyphs, now: DateTime<Utc>, size: (u16, u16)) -> Self {
         Self {
             settings,
+            keys: Keymap::default(),
             theme,
             glyphs,
             now,
@@ -216,7 +220,7 @@ impl App {
 
     /// The key that is shown for an action.
     pub fn key_of(&self, action: Action) -> &str {
-        action.key()
+        self.keys.shown(action)
     }
 
     /// What was on the screen.

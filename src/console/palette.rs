@@ -15,6 +15,8 @@ use super::views;
 /// How well a row answers what was typed; the better ones come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
+    /// It is the name or the label.
+    Whole,
     /// It begins a word of the name or of the label.
     Named,
     /// Its letters stand in the name or in the label, in this order.
@@ -188,7 +190,7 @@ impl<'a> Finder<'a> {
             why_not: None,
         };
         if self.typed.is_empty() {
-            return Some((Fit::Named, 0, row(name)));
+            return Some((Fit::Whole, 0, row(name)));
         }
         let titles = [name.clone(), entry.label.to_owned()];
         let mut best: Option<(Fit, u32, Row)> = None;
@@ -211,10 +213,12 @@ impl<'a> Finder<'a> {
         let mut buffer = Vec::new();
         let mut indices = Vec::new();
         let score = self.pattern.indices(Utf32Str::new(title, &mut buffer), &mut self.matcher, &mut indices)?;
-        let start = title.match_indices(self.typed).map(|(at, _)| at).find(|at| *at == 0 || title[..*at].ends_with(' '));
+        let start =
+            title.match_indices(self.typed).map(|(at, _)| at).find(|at| *at == 0 || title[..*at].ends_with(' '));
         if let Some(start) = start {
             let first = title[..start].chars().count();
-            return Some((Fit::Named, score, (first..first + self.typed.chars().count()).collect()));
+            let fit = if title == self.typed { Fit::Whole } else { Fit::Named };
+            return Some((fit, score, (first..first + self.typed.chars().count()).collect()));
         }
         indices.sort_unstable();
         indices.dedup();

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::engine::request;
 use crate::run::{Command, StepStatus};
 
-use super::actions::{Action, Entry, Group, Kind, TABLE, Target};
+use super::actions::{Action, Entry, Group, Kind, Target};
 use super::app::{App, Effect, Place};
 use super::availability::{self, availability, meant};
 use super::foretold::Told;
@@ -40,13 +40,15 @@ impl App {
         self.message = None;
         let key = Key::from(event);
         let scope = self.scope();
-        let has_key = |entry: &&Entry| entry.keys.iter().any(|name| name.parse() == Ok(key));
         let (here, elsewhere): (Vec<&Entry>, Vec<&Entry>) =
-            TABLE.iter().filter(has_key).partition(|entry| entry.scope.covers(scope));
+            self.keys.actions(key).partition(|entry| entry.scope.covers(scope));
         let candidates: Vec<Action> = here.iter().map(|entry| entry.action).collect();
         // A key of another place says which.
         let elsewhere = || elsewhere.first().map(|entry| entry.action);
-        match meant(self, self.drawn(), &candidates).or_else(elsewhere) {
+        // With keys of the operator's own, what would be meant may have another key.
+        let own =
+            |action: Action| if candidates.contains(&action) { Some(action) } else { candidates.first().copied() };
+        match meant(self, self.drawn(), &candidates).and_then(own).or_else(elsewhere) {
             Some(action) => self.take(action),
             None => Vec::new(),
         }
@@ -544,7 +546,7 @@ impl App {
         let Some(run) = &self.run else { return };
         let Some(position) = run.position() else { return };
         let title = format!("Why is {} not running?", run.state.plan.steps[position].step_id);
-        let lines = why::why(run, position, self.settings.zone, self.now);
+        let lines = why::why(run, position, &self.keys, self.settings.zone, self.now);
         let lines = lines.iter().map(|line| text::clean(line).into_owned()).collect();
         self.push(Popup::Text { title, lines, offset: 0 });
     }

@@ -6,6 +6,7 @@ mod graph;
 mod history;
 mod keys;
 mod palette;
+mod remapped;
 mod rollback;
 mod saying;
 mod screens;

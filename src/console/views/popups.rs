@@ -231,15 +231,15 @@ fn help_lines(app: &App, width: u16) -> Vec<HelpLine> {
             // Of actions that share a key, the one that is meant says why it is not possible; the others are for another state.
             let alternatives: Vec<Action> = TABLE
                 .iter()
-                .filter(|other| other.scope.covers(scope) && other.keys[0] == entry.keys[0])
+                .filter(|other| other.scope.covers(scope) && app.key_of(other.action) == app.key_of(entry.action))
                 .map(|other| other.action)
                 .collect();
             if meant(app, &seen, &alternatives) != Some(entry.action) {
-                lines.extend(key_lines(entry.keys.join(" "), entry.doc, false, room));
+                lines.extend(key_lines(app.keys.names(entry.action).join(" "), entry.doc, false, room));
                 continue;
             }
             let why = availability(app, entry.action).err();
-            lines.extend(key_lines(entry.keys.join(" "), entry.doc, why.is_none(), room));
+            lines.extend(key_lines(app.keys.names(entry.action).join(" "), entry.doc, why.is_none(), room));
             let why = why.map(|why| wrap(&format!("not now: {why}"), room)).unwrap_or_default();
             lines.extend(why.into_iter().map(HelpLine::Why));
         }

@@ -74,7 +74,7 @@ pub fn draw(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
                     }
                     RowId::Plan(path) => {
                         if let Some(entry) = app.runs.plan(path) {
-                            plan(brush, place, &columns, entry, selected);
+                            plan(app, brush, place, &columns, entry, selected);
                         }
                     }
                 }
@@ -147,7 +147,7 @@ fn empty(app: &App, brush: &mut Brush<'_>, list: Rect) {
     let lines: Vec<(String, Role)> = if app.runs.loaded != (true, true) {
         vec![("reading plans and runs".into(), Role::Muted)]
     } else if !app.runs.filter.is_empty() {
-        vec![("nothing matches; Esc clears the filter".into(), Role::Muted)]
+        vec![(app.keys.fill("nothing matches; {back} clears the filter"), Role::Muted)]
     } else {
         vec![
             ("There is no plan and no run here yet.".into(), Role::Strong),
@@ -159,7 +159,7 @@ fn empty(app: &App, brush: &mut Brush<'_>, list: Rect) {
                 Role::Text,
             ),
             (String::new(), Role::Text),
-            ("F5 looks again.".into(), Role::Muted),
+            (app.keys.fill("{refresh} looks again."), Role::Muted),
         ]
     };
     for (row, (line, role)) in lines.iter().enumerate().take(list.height as usize) {
@@ -226,7 +226,7 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     }
 }
 
-fn plan(brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: &PlanEntry, selected: bool) {
+fn plan(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: &PlanEntry, selected: bool) {
     let y = area.y;
     let mut x = area.x + 1;
     let fine = entry.plan.is_some();
@@ -244,7 +244,9 @@ fn plan(brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: &PlanEntry,
     let said = match &entry.plan {
         Some(plan) if plan.headline() != plan.plan_id => text::clean(plan.headline()).into_owned(),
         Some(_) => String::new(),
-        None => format!("{} · Enter shows them", words::count(entry.problems, "problem")),
+        None => {
+            format!("{} · {}", words::count(entry.problems, "problem"), app.keys.fill("{open} shows them"))
+        }
     };
     // A plan has no gauge: its headline has the room.
     let room = columns.text + columns.gauge;

@@ -6,8 +6,8 @@ use crate::run::{OutcomeStatus, SkipReason, StepStatus};
 
 use super::super::app::{App, FilterOf};
 use super::super::graph::{LOUD, wires};
-use super::super::mouse::Drag;
 use super::super::listing::{instances_in_words, item_in_words, shown};
+use super::super::mouse::Drag;
 use super::super::rows::{Row, StepRow, View};
 use super::super::run_model::{OpenRun, Pane};
 use super::super::theme::{Role, step_role, step_word};
@@ -54,7 +54,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
         let said = if run.list.filter.is_empty() {
             "this plan has no steps"
         } else {
-            "no step matches; Esc clears the filter"
+            &app.keys.fill("no step matches; {back} clears the filter")
         };
         brush.text(area.x + 2, area.y, area.width.saturating_sub(2), said, Role::Muted);
     }
