@@ -181,7 +181,11 @@ impl Reader<'_> {
         };
         found.theme =
             self.text(theme, "theme", "name").and_then(|(name, at)| self.taken(is_theme(&name), &at)).flatten();
-        found.ascii = self.yes_or_no(theme, "theme", "ascii");
+        let ascii = self.value(theme, "theme", "ascii");
+        found.ascii = ascii.filter(|value| value.get_ref().as_str() != Some("auto")).and_then(|value| {
+            let wrong = || "`ascii` is to be true, false or \"auto\"".to_owned();
+            self.taken(value.get_ref().as_bool().ok_or_else(wrong), &value.span())
+        });
         let table = self.table(top, "notifications", &["bell", "osc9", "title", "command"]);
         let usual = Notifications::default();
         found.notifications = Notifications {

@@ -13,6 +13,7 @@ use crate::agents::output::{self, OutputIndex};
 use crate::console::output::{Stamps, Stream};
 use crate::console::text::Charset;
 use crate::console::theme::{Depth, Theme};
+use crate::console::tour;
 use crate::console::values::Given;
 use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left, Unmade};
 use crate::engine::{EngineHandle, NewRun};
@@ -130,6 +131,7 @@ fn options(context: &Context, wishes: Wishes, initial: Option<Initial>) -> Conso
         simulate,
         keys: preferences.keys.clone(),
         theme: Theme::new(name, depth),
+        tour: tour::is_new(&state_dir()),
         ask_background: preferences.theme.is_none() && depth != Depth::None,
         charset,
         alerts: true,

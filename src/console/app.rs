@@ -119,6 +119,8 @@ pub struct App {
     pub settings: Settings,
     /// Which key does what.
     pub keys: Keymap,
+    /// The keys that a newcomer needs are shown below the runs.
+    pub tour: bool,
     /// Colours.
     pub theme: Theme,
     /// Glyphs.
@@ -178,6 +180,7 @@ impl App {
         Self {
             settings,
             keys: Keymap::default(),
+            tour: false,
             theme,
             glyphs,
             now,
@@ -292,7 +295,7 @@ impl App {
         self.refresh_drag();
         self.refresh_palette();
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
-        let height = views::runs::list_area(area).height as usize;
+        let height = views::runs::list_area(area, self.tour).height as usize;
         if let Some(line) = self.runs.selected_line() {
             // The heading above the first row is to be seen with it.
             let top = if line <= 1 { 0 } else { line };

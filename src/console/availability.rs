@@ -154,14 +154,14 @@ pub fn belongs(app: &App, action: Action) -> bool {
 pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> {
     let has = |action| candidates.contains(&action);
     let kind = app.history.as_ref().filter(|_| app.place == Place::History).map(|history| history.kind);
-    if has(Action::Restore) {
+    if has(Action::Restore) || has(Action::UseVersion) {
         return Some(match kind {
             Some(HistoryKind::Versions) => Action::UseVersion,
             Some(HistoryKind::Interventions) => Action::Open,
             _ => Action::Restore,
         });
     }
-    if has(Action::Pause) {
+    if has(Action::Pause) || has(Action::Resume) {
         return Some(match drawn.status {
             Some(RunStatus::Idle) => Action::Start,
             Some(RunStatus::Running) if drawn.live => Action::Pause,
@@ -189,7 +189,7 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
         let page = candidates.iter().find(|action| **action != Action::Mark).copied();
         return if versions && has(Action::Mark) { Some(Action::Mark) } else { page };
     }
-    if has(Action::Release) {
+    if [Action::Release, Action::Approve, Action::Answer].into_iter().any(has) {
         let asks = app.run.as_ref().and_then(|run| run.step()?.question()).is_some();
         if asks && has(Action::Answer) {
             return Some(Action::Answer);
@@ -203,6 +203,12 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
         return Some(if point { Action::Unhold } else { Action::Hold });
     }
     candidates.first().copied()
+}
+
+/// The same for the actions of one key: with keys of the operator's own, what would be meant may have another key.
+pub fn meant_by_key(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> {
+    let action = meant(app, drawn, candidates)?;
+    if candidates.contains(&action) { Some(action) } else { candidates.first().copied() }
 }
 
 fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Option<Command>) -> Result<(), String> {

@@ -59,6 +59,7 @@ pub mod terminal;
 pub mod text;
 pub mod theme;
 pub mod timeline;
+pub mod tour;
 mod update;
 pub mod values;
 pub mod views;

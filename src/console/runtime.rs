@@ -32,7 +32,7 @@ use super::text::Charset;
 use super::theme::{Glyphs, Theme, ThemeName};
 use super::values::{Given, Unbound};
 use super::words::Zone;
-use super::{export, feed};
+use super::{export, feed, tour};
 
 /// No more frames than this.
 const FRAME: Duration = Duration::from_millis(16);
@@ -70,6 +70,8 @@ pub struct ConsoleOptions {
     pub keys: Keymap,
     /// Colours.
     pub theme: Theme,
+    /// The keys that a newcomer needs are shown until they are put away.
+    pub tour: bool,
     /// The terminal is asked for its background, and the theme is made for that.
     pub ask_background: bool,
     /// What the terminal can show.
@@ -201,6 +203,7 @@ impl Loop {
         let size = (size.width, size.height);
         let mut app = App::new(settings, options.theme, Glyphs::new(options.charset), Utc::now(), size);
         app.keys = options.keys.clone();
+        app.tour = options.tour;
         let clipboard = Clipboard::from_env(options.state_dir.clone());
         Ok(Self {
             handle,
@@ -550,6 +553,15 @@ impl Loop {
                     self.guard.bell()?;
                 }
                 self.guard.notify(&text)?;
+            }
+            Effect::EndTour => {
+                let folder = self.options.state_dir.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = tour::end(&folder).await {
+                        // The console may have ended meanwhile.
+                        let _ = sender.send(Event::Complain(format!("the tour will come again: {error}"))).await;
+                    }
+                });
             }
             Effect::Repaint => self.guard.repaint()?,
             Effect::Quit => self.quit = true,

@@ -309,7 +309,7 @@ impl App {
 
     fn move_in_runs(&mut self, action: Action) {
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
-        let page = isize::from(views::runs::list_area(area).height as i16).max(2);
+        let page = isize::from(views::runs::list_area(area, self.tour).height as i16).max(2);
         if let Some(by) = distance(action, page) {
             self.runs.step(by);
         }
@@ -463,8 +463,9 @@ impl App {
             if !self.runs.filter.is_empty() {
                 self.runs.filter.clear();
                 self.runs.touch();
+                return Vec::new();
             }
-            return Vec::new();
+            return if std::mem::take(&mut self.tour) { vec![Effect::EndTour] } else { Vec::new() };
         };
         if run.zoom {
             run.zoom = false;

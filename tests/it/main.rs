@@ -8,6 +8,7 @@ mod chaos;
 mod cli;
 mod cli_steer;
 mod cli_support;
+mod configuration;
 mod console;
 mod docs;
 mod engine;

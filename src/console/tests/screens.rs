@@ -296,3 +296,22 @@ fn other_sizes_and_terminals() {
     app.theme = Theme::new(ThemeName::Dark, Depth::None);
     assert!(screen(&mut app).is_ascii(), "{}", screen(&mut app));
 }
+
+#[test]
+fn runs_with_the_tour() {
+    let with_tour = |size| {
+        let mut app = console(size);
+        app.tour = true;
+        app.update(Event::RunsListed(Ok((vec![held().listed()], vec![]))), start());
+        app.update(Event::PlansListed(vec![plan_entry(backup())]), start());
+        app
+    };
+    shown("runs_tour", with_tour);
+    let mut app = with_tour((80, 24));
+    screen(&mut app);
+    press(&mut app, "j");
+    assert!(app.tour, "keys work as always");
+    let effects = press(&mut app, "Esc");
+    assert!(matches!(effects.as_slice(), [Effect::EndTour]), "{effects:?}");
+    assert!(!screen(&mut app).contains("New here?") && press(&mut app, "Esc").is_empty());
+}
