@@ -9,7 +9,7 @@ use crate::run::{Command, StepStatus};
 
 use super::actions::{Action, Entry, Group, Kind, Target};
 use super::app::{App, Effect, Place};
-use super::availability::{self, availability, meant};
+use super::availability::{self, availability, meant_by_key};
 use super::foretold::Told;
 use super::history::{History, Kind as HistoryKind};
 use super::input::Input;
@@ -45,10 +45,7 @@ impl App {
         let candidates: Vec<Action> = here.iter().map(|entry| entry.action).collect();
         // A key of another place says which.
         let elsewhere = || elsewhere.first().map(|entry| entry.action);
-        // With keys of the operator's own, what would be meant may have another key.
-        let own =
-            |action: Action| if candidates.contains(&action) { Some(action) } else { candidates.first().copied() };
-        match meant(self, self.drawn(), &candidates).and_then(own).or_else(elsewhere) {
+        match meant_by_key(self, self.drawn(), &candidates).or_else(elsewhere) {
             Some(action) => self.take(action),
             None => Vec::new(),
         }

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::super::actions::{Action, GROUPS, TABLE};
 use super::super::app::App;
-use super::super::availability::{availability, meant};
+use super::super::availability::{availability, meant_by_key};
 use super::super::mouse::HELP;
 use super::super::popups::{Leaving, Popup};
 use super::super::theme::Role;
@@ -234,7 +234,7 @@ fn help_lines(app: &App, width: u16) -> Vec<HelpLine> {
                 .filter(|other| other.scope.covers(scope) && app.key_of(other.action) == app.key_of(entry.action))
                 .map(|other| other.action)
                 .collect();
-            if meant(app, &seen, &alternatives) != Some(entry.action) {
+            if meant_by_key(app, &seen, &alternatives) != Some(entry.action) {
                 lines.extend(key_lines(app.keys.names(entry.action).join(" "), entry.doc, false, room));
                 continue;
             }
