@@ -56,7 +56,7 @@ pub struct Global {
     /// Who acts; without it the login name
     #[arg(long, global = true, value_name = "NAME", env = "HOLDPOINT_USER", hide_env_values = true)]
     pub user: Option<String>,
-    /// The configuration: alerts and hooks; without it `holdpoint/config.toml` in the user's folder for configuration, if that is there
+    /// The configuration; without it `holdpoint/config.toml` in the user's folder for configuration, if that is there
     #[arg(long, global = true, value_name = "FILE", env = "HOLDPOINT_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// No colours (also NO_COLOR)
@@ -224,6 +224,12 @@ pub enum Command {
     },
     /// Removes old runs; shows first what would go. Runs that are open or have not ended stay
     Prune(PruneArgs),
+    /// Shows the configuration that is in effect, and where each value of it comes from
+    Config {
+        /// How it is said
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Prints the JSON Schema of plans, for editors
     Schema,
     /// Prints completions for a shell
@@ -273,9 +279,9 @@ pub struct RunArgs {
     /// command line others can see
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub set: Vec<(String, String)>,
-    /// relaxed: a power cut may lose the newest events
-    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
-    pub durability: DurabilityArg,
+    /// relaxed: a power cut may lose the newest events; without it what the configuration says, else full
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub durability: Option<DurabilityArg>,
     /// How much of an attempt's output is kept: 500M, 2G; without it 256M
     #[arg(long, value_name = "SIZE", value_parser = super::prune::parse_size)]
     pub output_limit: Option<u64>,

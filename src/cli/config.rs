@@ -85,6 +85,10 @@ fn read(table: &DeTable<'_>, environment: Environment<'_>, problems: &mut Vec<Pr
     let mut top = Section::new(table, "", problems);
     let alerts = top.table("alerts");
     let hooks = top.tables("hooks");
+    // Those are read where the console and the command line look for them.
+    for other in super::preferences::TABLES {
+        top.table(other);
+    }
     top.end();
     if let Some(alerts) = alerts {
         config.alerts = read_alerts(alerts, problems);

@@ -2,7 +2,8 @@
 //!
 //! - `args`: what may be typed; `failure`: exit codes and errors; `say`: printing.
 //! - `start`: from a plan's file to a run; `headless`: a run without a console; `narrate`: its events as lines.
-//! - `config`: what is configured for every run.
+//! - `config`: alerts and hooks, which are configured for every run; `preferences`: what is configured for the console and the command line;
+//!   `settings`: the same, shown with where it comes from.
 //! - `screen`: the console and what it needs to know.
 //! - `ctl`: acting on a run in another process; `detach`: runs without a terminal.
 //! - `agents`, `plans`, `runs`, `show`, `read`, `versions`, `restore`, `prune`, `why`: one subcommand each, or a few that belong together.
@@ -16,12 +17,14 @@ mod failure;
 mod headless;
 mod narrate;
 mod plans;
+mod preferences;
 mod prune;
 mod read;
 mod restore;
 mod runs;
 mod say;
 mod screen;
+mod settings;
 mod show;
 mod signals;
 mod start;
@@ -31,8 +34,10 @@ mod why;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use clap::FromArgMatches;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, FromArgMatches};
 use uuid::Uuid;
 
 use crate::journal::Store;
@@ -42,6 +47,7 @@ use crate::run::Request;
 use args::{CheckpointCommand, Cli, Command, ConsoleArgs, DEFAULT_CHECKPOINTS, Global, HeadlessArgs, RunFormat};
 use config::Config;
 pub use failure::{Exit, Failure};
+use preferences::{Preferences, Source};
 use start::Wishes;
 
 /// What every subcommand knows.
@@ -57,21 +63,60 @@ pub struct Context {
     pub config: Option<PathBuf>,
     /// No colours are wanted.
     pub no_color: bool,
+    /// What the configuration says.
+    pub preferences: Arc<Preferences>,
+    /// Where the first three come from.
+    pub sources: Sources,
+}
+
+/// Where what every subcommand knows comes from.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Who acts; by default who has logged in.
+    pub user: Source,
+    /// Where plans are looked for.
+    pub plans: Source,
+    /// Where runs lie.
+    pub checkpoints: Source,
 }
 
 impl Context {
-    fn new(global: Global) -> Self {
-        let user = global.user.filter(|user| !user.trim().is_empty()).unwrap_or_else(login_name);
-        let Global { plans, checkpoints, config, no_color, .. } = global;
-        Self { plans, checkpoints, user, config, no_color }
+    fn new(global: Global, matches: &ArgMatches, preferences: Preferences) -> Self {
+        let source = |name: &'static str, flag: &'static str, variable: &'static str| match matches.value_source(name) {
+            Some(ValueSource::CommandLine) => Source::Flag(flag),
+            Some(ValueSource::EnvVariable) => Source::Environment(variable),
+            _ => preferences.source("defaults", name),
+        };
+        let given = global.user.filter(|user| !user.trim().is_empty());
+        let sources = Sources {
+            user: match given {
+                Some(_) => source("user", "--user", "HOLDPOINT_USER"),
+                None => preferences.source("defaults", "user"),
+            },
+            plans: source("plans", "--plans", "HOLDPOINT_PLANS"),
+            checkpoints: source("checkpoints", "--checkpoints", "HOLDPOINT_CHECKPOINTS"),
+        };
+        let of_file = |path: PathBuf, source: &Source, configured: &Option<PathBuf>| match (source, configured) {
+            (Source::File(_), Some(configured)) => configured.clone(),
+            _ => path,
+        };
+        Self {
+            plans: of_file(global.plans, &sources.plans, &preferences.plans),
+            checkpoints: of_file(global.checkpoints, &sources.checkpoints, &preferences.checkpoints),
+            user: given.or_else(|| preferences.user.clone()).unwrap_or_else(login_name),
+            config: global.config,
+            no_color: global.no_color,
+            preferences: Arc::new(preferences),
+            sources,
+        }
     }
 
     /// A command line that does something with the same runs as this one.
     fn command(&self, rest: &str) -> String {
         let is_set = |name: &str, path: &Path| std::env::var_os(name).is_some_and(|set| set == path.as_os_str());
         let mut line = "holdpoint ".to_owned();
-        let usual = self.checkpoints.as_os_str() == DEFAULT_CHECKPOINTS;
-        if !usual && !is_set("HOLDPOINT_CHECKPOINTS", &self.checkpoints) {
+        let usual = self.preferences.checkpoints.as_deref().unwrap_or(Path::new(DEFAULT_CHECKPOINTS));
+        if self.checkpoints != usual && !is_set("HOLDPOINT_CHECKPOINTS", &self.checkpoints) {
             line.push_str(&format!("--checkpoints {} ", shell_word(&self.checkpoints.to_string_lossy())));
         }
         if let Some(config) = self.config.as_deref().filter(|config| !is_set("HOLDPOINT_CONFIG", config)) {
@@ -113,9 +158,10 @@ impl Context {
 
 /// Reads the command line, does what it says and gives the exit code. Problems are said on stderr.
 pub fn main() -> Exit {
-    let parsed = args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
+    let parsed =
+        args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // `--help` and `--version` come this way too, and are fine.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Fine };
@@ -123,7 +169,7 @@ pub fn main() -> Exit {
             return exit;
         }
     };
-    match dispatch(cli) {
+    match dispatch(cli, &matches) {
         Ok(exit) => exit,
         Err(Failure::ClosedPipe) => Exit::Fine,
         Err(Failure::Silent(exit)) => exit,
@@ -139,8 +185,11 @@ pub fn main() -> Exit {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<Exit, Failure> {
-    let context = Context::new(cli.global);
+fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
+    // What only prints something of the program itself is not held up by a mistake in a file.
+    let itself = matches!(cli.command, Some(Command::Schema | Command::Completions { .. } | Command::Man));
+    let preferences = if itself { Preferences::default() } else { Preferences::read(cli.global.config.as_deref())? };
+    let context = Context::new(cli.global, matches, preferences);
     let ConsoleArgs { plan, simulate, agents, set } = cli.console;
     if let (Some(plan), Some(_)) = (&plan, &cli.command) {
         let shown = plan.to_string_lossy();
@@ -161,13 +210,15 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Run(args)) if args.detached => {
             let terms = start::terms(args.simulate, args.agents.as_deref())?;
             let (path, plan) = start::load_to_run(&context, &args.plan, &terms)?;
-            let new = Wishes::of_run(&args, terms, FailurePolicy::Pause)?.new_run(&context.user, plan, &path)?;
+            let new =
+                Wishes::of_run(&context, &args, terms, FailurePolicy::Pause)?.new_run(&context.user, plan, &path)?;
             block_on(detach::detached(&context, new))
         }
         Some(Command::Run(args)) if is_headless(args.how) => {
             let terms = start::terms(args.simulate, args.agents.as_deref())?;
             let (path, plan) = start::load_to_run(&context, &args.plan, &terms)?;
-            let new = Wishes::of_run(&args, terms, FailurePolicy::Fail)?.new_run(&context.user, plan, &path)?;
+            let new =
+                Wishes::of_run(&context, &args, terms, FailurePolicy::Fail)?.new_run(&context.user, plan, &path)?;
             block_on(headless::run(&context, new, args.how.format.unwrap_or(RunFormat::Text)))
         }
         Some(Command::Run(args)) => {
@@ -175,7 +226,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             let (path, plan) = start::load_to_run(&context, &args.plan, &terms)?;
             block_on(screen::open(
                 &context,
-                Wishes::of_run(&args, terms, FailurePolicy::Pause)?,
+                Wishes::of_run(&context, &args, terms, FailurePolicy::Pause)?,
                 screen::First::Plan(path, plan),
             ))
         }
@@ -197,7 +248,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Checkpoint(CheckpointCommand::Show { run, id })) => read::checkpoint(&context, &run, &id),
         Some(Command::Resume(args)) if is_headless(args.how) => block_on(headless::resume(&context, &args)),
         Some(Command::Resume(args)) => {
-            let wishes = Wishes::new(Terms::default(), FailurePolicy::Pause)?;
+            let wishes = Wishes::new(&context, Terms::default(), FailurePolicy::Pause)?;
             block_on(screen::open(&context, wishes, screen::First::Run(Box::new(args))))
         }
         Some(Command::Ctl(args)) => block_on(ctl::ctl(&context, args)),
@@ -213,6 +264,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Why { run, step, format }) => why::why(&context, &run, &step, format),
         Some(Command::Verify { run, head }) => read::verify(&context, &run, head.as_deref()),
         Some(Command::Prune(args)) => prune::prune(&context, &args),
+        Some(Command::Config { format }) => settings::config(&context, format),
         Some(Command::Schema) => plans::schema(),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -246,11 +298,15 @@ fn console(
                  has run, `holdpoint --help` says what else there is",
             ));
         }
-        return block_on(screen::open(context, Wishes::new(terms, FailurePolicy::Pause)?, screen::First::Nothing));
+        return block_on(screen::open(
+            context,
+            Wishes::new(context, terms, FailurePolicy::Pause)?,
+            screen::First::Nothing,
+        ));
     };
     let (path, plan) = start::load_to_run(context, &given, &terms).map_err(|failure| not_a_command(&given, failure))?;
     let policy = if terminal { FailurePolicy::Pause } else { FailurePolicy::Fail };
-    let mut wishes = Wishes::new(terms, policy)?;
+    let mut wishes = Wishes::new(context, terms, policy)?;
     wishes.set = set.into_iter().collect();
     if terminal {
         return block_on(screen::open(context, wishes, screen::First::Plan(path, plan)));

@@ -13,6 +13,7 @@ use crate::agents::output::{self, OutputIndex};
 use crate::console::output::{Stamps, Stream};
 use crate::console::text::Charset;
 use crate::console::theme::{Depth, Theme};
+use crate::console::tour;
 use crate::console::values::Given;
 use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left, Unmade};
 use crate::engine::hooks::Hooks;
@@ -44,7 +45,7 @@ pub enum First {
 /// Opens a console on a run that another process owns. Leaving it leaves that process alone.
 pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
     let (engine, run_id) = ctl::live(context, name).await?;
-    let wishes = Wishes::new(Terms::default(), FailurePolicy::Pause)?;
+    let wishes = Wishes::new(context, Terms::default(), FailurePolicy::Pause)?;
     // The hooks are those of the process that has the run.
     let config = Config::read(context.config.as_deref(), false)?;
     let options = options(context, &config, None, wishes, Some(Initial::Attach(run_id)));
@@ -124,8 +125,14 @@ fn options(
     wishes: Wishes,
     initial: Option<Initial>,
 ) -> ConsoleOptions {
-    let environment = Theme::from_env();
-    let theme = if context.no_color { Theme::new(environment.name(), Depth::None) } else { environment };
+    let preferences = &context.preferences;
+    let name = preferences.theme.unwrap_or_else(|| Theme::from_env().name());
+    let depth = if context.no_color { Depth::None } else { Depth::from_env() };
+    let charset = match preferences.ascii {
+        Some(true) => Charset::Ascii,
+        Some(false) => Charset::Unicode,
+        None => Charset::from_env(),
+    };
     let user = context.user.clone();
     let terms = wishes.terms.clone();
     let named = context.clone();
@@ -135,12 +142,15 @@ fn options(
         initial,
         new_run: Arc::new(move |plan, path, given| new_run(&wishes, &user, plan, path, given)),
         terms,
-        theme,
-        charset: Charset::from_env(),
+        keys: preferences.keys.clone(),
+        theme: Theme::new(name, depth),
+        tour: tour::is_new(&state_dir()),
+        ask_background: preferences.theme.is_none() && depth != Depth::None,
+        charset,
         alerts: true,
         alert_rules: config.alerts,
         reports: hooks.map(Hooks::reports),
-        title: true,
+        notifications: preferences.notifications.clone(),
         state_dir: state_dir(),
         stamps: stamps_of,
         command_line: Arc::new(move |rest| named.command(rest)),

@@ -158,7 +158,9 @@ pub struct Wishes {
     /// `--simulate` and `--agents`
     pub terms: Terms,
     /// `--durability`
-    pub durability: Durability,
+    pub durability: Option<Durability>,
+    /// What the configuration says where the command line says nothing, and for `max_parallel` the plan neither.
+    pub preferred: (Option<Durability>, Option<u32>),
     /// What happens when a step fails for good and neither the command line nor the plan says.
     pub default_policy: FailurePolicy,
     /// `--set`
@@ -173,14 +175,15 @@ impl Wishes {
     ///
     /// # Errors
     /// The working directory cannot be used.
-    pub fn new(terms: Terms, default_policy: FailurePolicy) -> Result<Self, Failure> {
+    pub fn new(context: &Context, terms: Terms, default_policy: FailurePolicy) -> Result<Self, Failure> {
         let working_dir = std::env::current_dir()
             .map_err(|error| Failure::failed(format!("the working directory cannot be used: {error}")))?;
         Ok(Self {
             on_failure: None,
             max_parallel: None,
             terms,
-            durability: Durability::Full,
+            durability: None,
+            preferred: (context.preferences.durability, context.preferences.max_parallel),
             default_policy,
             set: BTreeMap::new(),
             output_limit: None,
@@ -192,14 +195,19 @@ impl Wishes {
     ///
     /// # Errors
     /// The working directory cannot be used.
-    pub fn of_run(args: &RunArgs, terms: Terms, default_policy: FailurePolicy) -> Result<Self, Failure> {
+    pub fn of_run(
+        context: &Context,
+        args: &RunArgs,
+        terms: Terms,
+        default_policy: FailurePolicy,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             on_failure: args.on_failure.map(FailurePolicy::from),
             max_parallel: args.max_parallel,
-            durability: args.durability.into(),
+            durability: args.durability.map(Durability::from),
             set: args.set.iter().cloned().collect(),
             output_limit: args.output_limit,
-            ..Self::new(terms, default_policy)?
+            ..Self::new(context, terms, default_policy)?
         })
     }
 
@@ -221,11 +229,12 @@ impl Wishes {
 
     fn options(&self, plan: &Plan, path: &Path) -> RunOptions {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (durability, parallel) = self.preferred;
         RunOptions {
             on_failure: self.on_failure.or(plan.on_failure).unwrap_or(self.default_policy),
-            max_parallel: self.max_parallel.or(plan.max_parallel).unwrap_or(DEFAULT_MAX_PARALLEL),
+            max_parallel: self.max_parallel.or(plan.max_parallel).or(parallel).unwrap_or(DEFAULT_MAX_PARALLEL),
             simulate: self.terms.simulate,
-            durability: self.durability,
+            durability: self.durability.or(durability).unwrap_or_default(),
             grace_seconds: DEFAULT_GRACE_SECONDS,
             working_dir: self.working_dir.clone(),
             output_limit: self.output_limit,

@@ -15,13 +15,14 @@ use crate::run::{
 
 pub use super::event::{Effect, Event};
 
-use super::actions::Scope;
+use super::actions::{Action, Scope};
 use super::answering::AnswerForm;
 use super::estimate::Question;
 use super::foretold::Foresight;
 use super::form::Form;
 use super::history::{History, Line, Subject};
 use super::input::Input;
+use super::keymap::Keymap;
 use super::metrics::Agents;
 use super::mouse::Drag;
 use super::moving::Move;
@@ -124,6 +125,10 @@ pub enum FilterOf {
 pub struct App {
     /// What does not change.
     pub settings: Settings,
+    /// Which key does what.
+    pub keys: Keymap,
+    /// The keys that a newcomer needs are shown below the runs.
+    pub tour: bool,
     /// Colours.
     pub theme: Theme,
     /// Glyphs.
@@ -184,6 +189,8 @@ impl App {
     pub fn new(settings: Settings, theme: Theme, glyphs: Glyphs, now: DateTime<Utc>, size: (u16, u16)) -> Self {
         Self {
             settings,
+            keys: Keymap::default(),
+            tour: false,
             theme,
             glyphs,
             now,
@@ -224,6 +231,11 @@ impl App {
             Place::Graph => Scope::Graph,
             Place::Metrics => Scope::Metrics,
         }
+    }
+
+    /// The key that is shown for an action.
+    pub fn key_of(&self, action: Action) -> &str {
+        self.keys.shown(action)
     }
 
     /// What was on the screen.
@@ -294,8 +306,9 @@ impl App {
         self.refresh_form();
         self.refresh_answer();
         self.refresh_drag();
+        self.refresh_palette();
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
-        let height = views::runs::list_area(area).height as usize;
+        let height = views::runs::list_area(area, self.tour).height as usize;
         if let Some(line) = self.runs.selected_line() {
             // The heading above the first row is to be seen with it.
             let top = if line <= 1 { 0 } else { line };
@@ -585,7 +598,10 @@ impl App {
 
     fn alert(&mut self, plan: &str, alert: &Alert) -> Option<Effect> {
         let said = format!("{}: {}", text::clean(plan), text::clean(&alert.message));
-        let hint = if self.place == Place::Metrics { "" } else { "; M shows how its agents do" };
+        let hint = match self.place {
+            Place::Metrics => String::new(),
+            _ => self.keys.fill("; {metrics} shows how its agents do"),
+        };
         self.complain(format!("alert: {said}{hint}"));
         self.settings.alerts.then_some(Effect::Alert(said))
     }
@@ -715,7 +731,7 @@ fn one_line(said: &str) -> String {
 }
 
 /// The first row to show so that `top..=row` is seen, changing as little as possible.
-fn scrolled(offset: usize, top: usize, row: usize, height: usize, rows: usize) -> usize {
+pub(super) fn scrolled(offset: usize, top: usize, row: usize, height: usize, rows: usize) -> usize {
     let height = height.max(1);
     let offset = offset.min(rows.saturating_sub(height));
     if top < offset {

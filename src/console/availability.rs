@@ -22,15 +22,18 @@ const WALKED: usize = 2000;
 /// The reason, in a sentence for the operator.
 pub fn availability(app: &App, action: Action) -> Result<(), String> {
     if !action.entry().scope.covers(app.scope()) {
-        return Err(match app.place {
-            Place::Runs => "this works in an open run: Enter opens the one that is selected",
-            Place::Run if action.entry().scope == Scope::Timeline => "this works in the timeline: T shows it",
-            Place::Run => "this works in the run's checkpoints and versions: C and V show them",
-            Place::History | Place::Timeline => "this works among the steps: Esc goes back to them",
-            Place::Metrics => "this works among the steps: Esc goes back to them",
-            Place::Graph => "this works among the steps: Enter goes to the selected one",
-        }
-        .into());
+        let why = match (app.place, action.entry().scope) {
+            (Place::Runs, _) => "this works in an open run: {open} opens the one that is selected",
+            (_, Scope::Timeline) => "this works in the timeline: {timeline} shows it",
+            (_, Scope::Graph) => "this works in the graph: {graph} shows it",
+            (_, Scope::History) => {
+                "this works in the run's checkpoints and versions: {checkpoints} and {versions} show them"
+            }
+            (_, Scope::Metrics) => "this works among the metrics: {metrics} shows them",
+            (Place::Graph, _) => "this works among the steps: {visit} goes to the selected one",
+            _ => "this works among the steps: {back} goes back to them",
+        };
+        return Err(app.keys.fill(why));
     }
     if let Kind::Command(build) = action.entry().kind {
         let run = app.run.as_ref().ok_or("no run is open")?;
@@ -54,7 +57,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
     let kind = app.history.as_ref().map(|history| history.kind);
     match action {
         Action::Fork | Action::Restore if kind != Some(HistoryKind::Checkpoints) => {
-            Err("this is about a checkpoint: C lists them".into())
+            Err(app.keys.fill("this is about a checkpoint: {checkpoints} lists them"))
         }
         Action::Fork => match app.run.as_ref().map(|run| (run, app.target(run, None).checkpoint)) {
             Some((_, None)) | None => Err("no checkpoint is selected".into()),
@@ -65,10 +68,14 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             Some(_) => Ok(()),
         },
         Action::Filter if app.place == Place::Graph => {
-            Err("the graph has no filter: Esc goes back to the steps, where / finds one".into())
+            Err(app.keys.fill("the graph has no filter: {back} goes back to the steps, where {filter} finds one"))
         }
-        Action::Copy if app.place == Place::Graph => Err("Enter goes to the step, and there it is copied".into()),
-        Action::Mark if kind != Some(HistoryKind::Versions) => Err("this compares versions: V lists them".into()),
+        Action::Copy if app.place == Place::Graph => {
+            Err(app.keys.fill("{visit} goes to the step, and there it is copied"))
+        }
+        Action::Mark if kind != Some(HistoryKind::Versions) => {
+            Err(app.keys.fill("this compares versions: {versions} lists them"))
+        }
         Action::Open if app.place == Place::Runs && app.runs.selected.is_none() => {
             Err("there is nothing to open".into())
         }
@@ -77,9 +84,11 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             let here = open.is_some_and(|run| !run.state.needs_person().is_empty());
             if here || app.runs.waits() { Ok(()) } else { Err("nothing waits for you".into()) }
         }
-        Action::NextMatch | Action::PreviousMatch if !app.has_filter() => Err("there is no filter: / sets one".into()),
+        Action::NextMatch | Action::PreviousMatch if !app.has_filter() => {
+            Err(app.keys.fill("there is no filter: {filter} sets one"))
+        }
         Action::Follow | Action::Wrap | Action::Times if run.is_none_or(|run| run.tab != Tab::Output) => {
-            Err("this works in the output: ] and [ change the tab".into())
+            Err(app.keys.fill("this works in the output: {next-tab} and {previous-tab} change the tab"))
         }
         Action::Why => {
             let run = run.ok_or("no run is open")?;
@@ -92,7 +101,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             match step.question() {
                 _ if run.state.cancelling => Err("the run is being cancelled".into()),
                 Some(_) => Ok(()),
-                None => Err("this step asks nothing: ! goes to what waits for you".into()),
+                None => Err(app.keys.fill("this step asks nothing: {next-needing-me} goes to what waits for you")),
             }
         }
         Action::Modify | Action::MoveUp | Action::MoveDown => {
@@ -153,14 +162,14 @@ pub fn belongs(app: &App, action: Action) -> bool {
 pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> {
     let has = |action| candidates.contains(&action);
     let kind = app.history.as_ref().filter(|_| app.place == Place::History).map(|history| history.kind);
-    if has(Action::Restore) {
+    if has(Action::Restore) || has(Action::UseVersion) {
         return Some(match kind {
             Some(HistoryKind::Versions) => Action::UseVersion,
             Some(HistoryKind::Interventions) => Action::Open,
             _ => Action::Restore,
         });
     }
-    if has(Action::Pause) {
+    if has(Action::Pause) || has(Action::Resume) {
         return Some(match drawn.status {
             Some(RunStatus::Idle) => Action::Start,
             Some(RunStatus::Running) if drawn.live => Action::Pause,
@@ -188,7 +197,7 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
         let page = candidates.iter().find(|action| **action != Action::Mark).copied();
         return if versions && has(Action::Mark) { Some(Action::Mark) } else { page };
     }
-    if has(Action::Release) {
+    if [Action::Release, Action::Approve, Action::Answer].into_iter().any(has) {
         let asks = app.run.as_ref().and_then(|run| run.step()?.question()).is_some();
         if asks && has(Action::Answer) {
             return Some(Action::Answer);
@@ -202,6 +211,12 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
         return Some(if point { Action::Unhold } else { Action::Hold });
     }
     candidates.first().copied()
+}
+
+/// The same for the actions of one key: with keys of the operator's own, what would be meant may have another key.
+pub fn meant_by_key(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> {
+    let action = meant(app, drawn, candidates)?;
+    if candidates.contains(&action) { Some(action) } else { candidates.first().copied() }
 }
 
 fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Option<Command>) -> Result<(), String> {

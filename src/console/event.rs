@@ -255,6 +255,8 @@ pub enum Effect {
     },
     /// Bell and desktop notification.
     Alert(String),
+    /// The tour is not to come again.
+    EndTour,
     /// Draw the whole screen anew.
     Repaint,
     /// Leave the console.

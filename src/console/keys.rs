@@ -1,9 +1,11 @@
-//! Names of keys: how the table of actions, the help and later a file of the operator's own write them.
+//! Names of keys: how the table of actions, the help and the operator's configuration write them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use crate::plan::suggest;
 
 /// A key with its modifiers, in the one form in which keys are compared: a letter carries its case, never SHIFT beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +61,44 @@ const NAMED: &[(&str, KeyCode)] = &[
     ("Backspace", KeyCode::Backspace),
     ("Delete", KeyCode::Delete),
 ];
+
+/// How other programs write keys.
+const ALIASES: &[(&str, &str)] = &[
+    ("Escape", "Esc"),
+    ("Return", "Enter"),
+    ("PageUp", "PgUp"),
+    ("PageDown", "PgDn"),
+    ("Del", "Delete"),
+    ("Control", "Ctrl"),
+    ("Meta", "Alt"),
+];
+
+impl Key {
+    /// What was probably meant by a name that is none.
+    pub fn near(name: &str) -> Option<String> {
+        let known = |word: &str, names: Vec<&'static str>| -> Option<String> {
+            if names.contains(&word) {
+                return Some(word.to_owned());
+            }
+            let alias = ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(word)).map(|(_, name)| *name);
+            let same = || names.iter().copied().find(|name| name.eq_ignore_ascii_case(word));
+            let near = alias.filter(|alias| names.contains(alias)).or_else(same);
+            // Of two letters, everything short is near.
+            let like = || suggest(word, names.iter().copied()).filter(|_| word.chars().count() > 2);
+            near.or_else(like).map(str::to_owned)
+        };
+        let keys: Vec<&'static str> = NAMED.iter().map(|(name, _)| *name).collect();
+        let meant = match name.split_once(['-', '+']) {
+            Some((modifier, key)) if !modifier.is_empty() && !key.is_empty() => {
+                let modifier = known(modifier, vec!["Ctrl", "Alt", "Shift"])?;
+                let key = if key.chars().count() == 1 { key.to_owned() } else { known(key, keys)? };
+                format!("{modifier}-{key}")
+            }
+            _ => known(name, keys)?,
+        };
+        (meant != name && meant.parse::<Key>().is_ok()).then_some(meant)
+    }
+}
 
 /// A key's name that says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +167,16 @@ mod tests {
         for name in ["", "Hyper-x", "pp", "F99"] {
             assert!(name.parse::<Key>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_meant_is_said() {
+        let near = |name| Key::near(name);
+        assert_eq!(near("ctrl-x").as_deref(), Some("Ctrl-x"));
+        assert_eq!(near("Ctrl+x").as_deref(), Some("Ctrl-x"));
+        assert_eq!(near("PageDown").as_deref(), Some("PgDn"));
+        assert_eq!(near("Spaec").as_deref(), Some("Space"));
+        assert_eq!(near("pp"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! terminal <── draw(&App) <────────────────────────────────────────────┘
 //! ```
 //!
-//! - [`actions`]: the one table of what can be asked for; keymap, footer and help are made from it.
+//! - [`actions`]: the one table of what can be asked for; keymap, footer, help and [`palette`] are made from it.
 //! - [`app`]: the state and its update: no I/O, no clock. `run_model` is the open run, `runs_model` the list of runs and plans, `popups` what
 //!   lies over them, `availability` what is possible now.
 //! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
@@ -35,6 +35,7 @@ pub mod form;
 pub mod graph;
 pub mod history;
 mod input;
+pub mod keymap;
 pub mod keys;
 mod leaving;
 pub mod listing;
@@ -44,7 +45,9 @@ pub mod markdown;
 mod metrics;
 mod mouse;
 pub mod moving;
+pub mod notify;
 pub mod output;
+pub mod palette;
 pub mod plans;
 pub mod popups;
 mod questions;
@@ -57,6 +60,7 @@ pub mod terminal;
 pub mod text;
 pub mod theme;
 pub mod timeline;
+pub mod tour;
 mod update;
 pub mod values;
 pub mod views;

@@ -82,7 +82,7 @@ impl App {
     fn click(&mut self, at: Position) {
         let area = self.area();
         if self.place == Place::Runs {
-            let list = views::runs::list_area(area);
+            let list = views::runs::list_area(area, self.tour);
             if list.contains(at)
                 && let Some(Line::Row(row)) = self.runs.lines().get(self.runs.offset + usize::from(at.y - list.y))
             {

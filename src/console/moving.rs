@@ -39,10 +39,10 @@ pub fn to_place(state: &RunState, from: usize, to: usize) -> Option<Command> {
 /// The reason, and what would make it possible.
 pub fn movable(app: &App, run: &OpenRun, from: usize, by: isize) -> Result<Command, String> {
     if !run.list.filter.is_empty() {
-        return Err("the filter hides what it would pass: Esc clears it".into());
+        return Err(app.keys.fill("the filter hides what it would pass: {back} clears it"));
     }
     if run.list.rows.view != View::List {
-        return Err("steps are moved in the list, which has their order: v shows it".into());
+        return Err(app.keys.fill("steps are moved in the list, which has their order: {step-view} shows it"));
     }
     let to = from.checked_add_signed(by).filter(|to| *to < run.state.plan.written());
     let end = if by < 0 { "first" } else { "last" };

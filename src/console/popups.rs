@@ -9,6 +9,7 @@ use super::answering::AnswerForm;
 use super::foretold::Foretold;
 use super::form::Form;
 use super::input::Input;
+use super::palette::Palette;
 use super::values::ValuesForm;
 use crate::run::{Command, StepStatus};
 
@@ -29,6 +30,8 @@ pub enum Popup {
         /// First line that is seen.
         offset: usize,
     },
+    /// Every action, by its name.
+    Palette(Box<Palette>),
     /// A text to read: why a step does not run, what is wrong with a plan.
     Text {
         /// Its heading.

@@ -23,15 +23,17 @@ use crate::run::{AlertRules, Command, Input, Moment, Rejection, RejectionCode, R
 use super::app::{App, CommandLine, Effect, Event, Settings};
 use super::clipboard::Clipboard;
 use super::editor;
+use super::keymap::Keymap;
+use super::notify::Notifications;
 use super::output::{OpenStamps, Reader};
 use super::plans;
 use super::summary::{self, ExitSummary};
-use super::terminal::{EnterError, Guard, Keys, Options as TerminalOptions, Signal, Signals, Typed};
+use super::terminal::{Background, EnterError, Guard, Keys, Late, Options as TerminalOptions, Signal, Signals, Typed};
 use super::text::Charset;
-use super::theme::{Glyphs, Theme};
+use super::theme::{Glyphs, Theme, ThemeName};
 use super::values::{Given, Unbound};
 use super::words::Zone;
-use super::{export, feed};
+use super::{export, feed, tour};
 
 /// No more frames than this.
 const FRAME: Duration = Duration::from_millis(16);
@@ -65,8 +67,14 @@ pub struct ConsoleOptions {
     pub new_run: MakeRun,
     /// What plans that are opened are held to: whether unbound agents are simulated, and who is bound beside them.
     pub terms: Terms,
+    /// Which key does what.
+    pub keys: Keymap,
     /// Colours.
     pub theme: Theme,
+    /// The keys that a newcomer needs are shown until they are put away.
+    pub tour: bool,
+    /// The terminal is asked for its background, and the theme is made for that.
+    pub ask_background: bool,
     /// What the terminal can show.
     pub charset: Charset,
     /// Bell and desktop notification when a run fails or waits for a person.
@@ -75,8 +83,8 @@ pub struct ConsoleOptions {
     pub alert_rules: AlertRules,
     /// What the hooks of this process report.
     pub reports: Option<broadcast::Sender<Report>>,
-    /// The window's title may be set.
-    pub title: bool,
+    /// In which ways.
+    pub notifications: Notifications,
     /// Where a copy goes that the terminal does not take.
     pub state_dir: PathBuf,
     /// Finds the times and streams of an output's lines.
@@ -124,10 +132,24 @@ pub enum ConsoleError {
 /// There is no terminal.
 pub async fn run(handle: EngineHandle, options: ConsoleOptions) -> Result<Left, ConsoleError> {
     let signals = Signals::listen()?;
-    let terminal = TerminalOptions { title: options.title, charset: options.charset, ..TerminalOptions::from_env() };
-    let guard = Guard::enter(terminal)?;
+    let usual = TerminalOptions::from_env();
+    let wanted = &options.notifications;
+    let terminal = TerminalOptions {
+        title: wanted.title && usual.title,
+        notices: wanted.osc9 && usual.notices,
+        charset: options.charset,
+        ..usual
+    };
+    let mut guard = Guard::enter(terminal)?;
+    let background = if options.ask_background { Background::ask(&mut guard).await? } else { Background::default() };
+    let theme = match background.is_light {
+        Some(true) => Theme::new(ThemeName::Light, options.theme.depth()),
+        Some(false) => Theme::new(ThemeName::Dark, options.theme.depth()),
+        None => options.theme,
+    };
+    let options = ConsoleOptions { theme, ..options };
     let state_dir = options.state_dir.clone();
-    let (app, hung_up) = Loop::new(handle.clone(), options, guard)?.go(signals).await;
+    let (app, hung_up) = Loop::new(handle.clone(), options, guard, background)?.go(signals).await;
     let mut ended = summary::collect(&handle, &app.visited, &app.settings.command_line).await;
     for line in editor::keep(&state_dir, &app.unsent(), Utc::now()) {
         ended.text.push_str(&format!("{}\n", super::text::clean(&line)));
@@ -152,12 +174,21 @@ struct Loop {
     answers_from: std::time::Instant,
     /// What the operator's editor is to be opened on, at the next turn of the loop.
     editing: Option<(String, String)>,
+    /// What was typed while the terminal was asked for its background.
+    typed_before: Vec<TerminalEvent>,
+    /// Takes an answer of the terminal that came too late out of what is typed.
+    late: Late,
     quit: bool,
     hung_up: bool,
 }
 
 impl Loop {
-    fn new(handle: EngineHandle, options: ConsoleOptions, guard: Guard) -> Result<Self, ConsoleError> {
+    fn new(
+        handle: EngineHandle,
+        options: ConsoleOptions,
+        guard: Guard,
+        background: Background,
+    ) -> Result<Self, ConsoleError> {
         let (sender, events) = mpsc::channel(QUEUE);
         let answers = sender.clone();
         let reader = Reader::spawn(options.stamps, move |answer| answers.blocking_send(Event::Output(answer)).is_ok())?;
@@ -176,7 +207,9 @@ impl Loop {
         };
         let size = guard.size()?;
         let size = (size.width, size.height);
-        let app = App::new(settings, options.theme, Glyphs::new(options.charset), Utc::now(), size);
+        let mut app = App::new(settings, options.theme, Glyphs::new(options.charset), Utc::now(), size);
+        app.keys = options.keys.clone();
+        app.tour = options.tour;
         let clipboard = Clipboard::from_env(options.state_dir.clone());
         Ok(Self {
             handle,
@@ -191,6 +224,8 @@ impl Loop {
             clipboard,
             answers_from: std::time::Instant::now(),
             editing: None,
+            typed_before: background.typed,
+            late: background.late,
             quit: false,
             hung_up: false,
         })
@@ -234,6 +269,9 @@ impl Loop {
         let mut drawn_at = Instant::now();
         let mut dirty = true;
         let mut urgent = true;
+        for event in std::mem::take(&mut self.typed_before) {
+            self.terminal_event(Typed { at: std::time::Instant::now(), event }, &mut keys).await?;
+        }
         while !self.quit && !self.hung_up {
             if let Some((text, name)) = self.editing.take() {
                 self.edit(&text, &name, &mut keys, &mut signals).await?;
@@ -369,6 +407,9 @@ impl Loop {
 
     /// Says whether something may have changed.
     async fn terminal_event(&mut self, typed: Typed, keys: &mut Keys) -> Result<bool, ConsoleError> {
+        if self.late.takes(&typed) {
+            return Ok(false);
+        }
         match typed.event {
             // What was typed before the question was on the screen is no answer to it.
             TerminalEvent::Key(_) | TerminalEvent::Paste(_) if typed.at < self.answers_from => return Ok(false),
@@ -515,8 +556,23 @@ impl Loop {
                 });
             }
             Effect::Alert(text) => {
-                self.guard.bell()?;
+                let wanted = &self.options.notifications;
+                if let Err(error) = wanted.start_command(&text) {
+                    self.app.complain(format!("the command for notifications cannot be started: {error}"));
+                }
+                if wanted.bell {
+                    self.guard.bell()?;
+                }
                 self.guard.notify(&text)?;
+            }
+            Effect::EndTour => {
+                let folder = self.options.state_dir.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = tour::end(&folder).await {
+                        // The console may have ended meanwhile.
+                        let _ = sender.send(Event::Complain(format!("the tour will come again: {error}"))).await;
+                    }
+                });
             }
             Effect::Repaint => self.guard.repaint()?,
             Effect::Quit => self.quit = true,
@@ -577,9 +633,10 @@ async fn open_plan(
     let name = entry.plan_id;
     let invalid = |text: String| Err(Rejection::new(RejectionCode::Invalid, text));
     let result = match entry.plan {
-        None => {
-            invalid(format!("it has {} now; F5 reads the plans again", super::words::count(entry.problems, "problem")))
-        }
+        None => invalid(format!(
+            "it has {} now; reading the plans again shows them",
+            super::words::count(entry.problems, "problem")
+        )),
         Some(plan) => {
             let same = match idle {
                 Some(idle) => handle.subscribe(idle).await.is_ok_and(|found| found.state.plan == plan),

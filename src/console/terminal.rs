@@ -6,6 +6,7 @@
 //!
 //! A frame reaches the terminal as one write, inside a synchronised update. Nothing is ever cleared but by ratatui's resize.
 
+mod background;
 mod keys;
 mod panics;
 mod signals;
@@ -30,6 +31,7 @@ use rustix::termios::QueueSelector;
 
 use super::text::{self, Charset};
 
+pub use background::{Background, Late};
 pub use keys::{Keys, Typed};
 pub use panics::install_panic_hook;
 pub use signals::{Signal, Signals};
@@ -58,13 +60,15 @@ pub struct Options {
     pub mouse: bool,
     /// The window's title may be set.
     pub title: bool,
+    /// Notifications of the desktop may be asked for.
+    pub notices: bool,
     /// What the terminal can show; in ASCII everything else is replaced, whoever drew it.
     pub charset: Charset,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { mouse: true, title: true, charset: Charset::Unicode }
+        Options { mouse: true, title: true, notices: true, charset: Charset::Unicode }
     }
 }
 
@@ -74,7 +78,7 @@ impl Options {
         // The kernel's console prints titles as text.
         let title = !matches!(std::env::var("TERM").as_deref(), Ok("linux" | "dumb"));
         let mouse = !matches!(std::env::var("HOLDPOINT_MOUSE").as_deref(), Ok("off" | "no" | "0"));
-        Options { mouse, title, charset: Charset::from_env() }
+        Options { mouse, title, notices: title, charset: Charset::from_env() }
     }
 }
 
@@ -171,7 +175,7 @@ impl Guard {
 
     /// Asks the terminal for a desktop notification (OSC 9); terminals that have none ignore it.
     pub fn notify(&mut self, message: &str) -> io::Result<()> {
-        if !self.options.title {
+        if !self.options.notices {
             return Ok(());
         }
         self.terminal.backend_mut().write_all(notification(message).as_bytes())?;

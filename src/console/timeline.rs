@@ -195,7 +195,7 @@ pub(super) fn availability(app: &App, action: Action) -> Option<Result<(), Strin
     Some(match action {
         Action::WholeRun if timeline.stretch == Stretch::Whole => Err("all of it is on the screen".into()),
         Action::ZoomOut | Action::Earlier | Action::Later if timeline.stretch == Stretch::Whole => {
-            Err("all of the run is on the screen: > goes closer".into())
+            Err(app.keys.fill("all of the run is on the screen: {zoom-in} goes closer"))
         }
         Action::FollowNow if !app.run.as_ref().is_some_and(OpenRun::ticks) => {
             Err("nothing runs: the time stands still here".into())

@@ -7,9 +7,9 @@ use uuid::Uuid;
 use crate::engine::request;
 use crate::run::{Command, StepStatus};
 
-use super::actions::{Action, Entry, Group, Kind, TABLE, Target};
+use super::actions::{Action, Entry, Group, Kind, Target};
 use super::app::{App, Effect, Place};
-use super::availability::{self, availability, meant};
+use super::availability::{self, availability, meant_by_key};
 use super::foretold::Told;
 use super::history::{History, Kind as HistoryKind};
 use super::input::Input;
@@ -40,13 +40,12 @@ impl App {
         self.message = None;
         let key = Key::from(event);
         let scope = self.scope();
-        let has_key = |entry: &&Entry| entry.keys.iter().any(|name| name.parse() == Ok(key));
         let (here, elsewhere): (Vec<&Entry>, Vec<&Entry>) =
-            TABLE.iter().filter(has_key).partition(|entry| entry.scope.covers(scope));
+            self.keys.actions(key).partition(|entry| entry.scope.covers(scope));
         let candidates: Vec<Action> = here.iter().map(|entry| entry.action).collect();
         // A key of another place says which.
         let elsewhere = || elsewhere.first().map(|entry| entry.action);
-        match meant(self, self.drawn(), &candidates).or_else(elsewhere) {
+        match meant_by_key(self, self.drawn(), &candidates).or_else(elsewhere) {
             Some(action) => self.take(action),
             None => Vec::new(),
         }
@@ -58,6 +57,8 @@ impl App {
             self.form_paste(pasted);
         } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Values(_), drawn: true })) {
             self.values_paste(pasted);
+        } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Palette(_), drawn: true })) {
+            self.palette_paste(pasted);
         } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Answer(_), drawn: true })) {
             self.answer_paste(pasted);
         } else if let Some(layer) = self.layers.last_mut() {
@@ -74,7 +75,8 @@ impl App {
         Vec::new()
     }
 
-    fn take(&mut self, action: Action) -> Vec<Effect> {
+    /// Does what an action's key does.
+    pub(super) fn take(&mut self, action: Action) -> Vec<Effect> {
         self.keep_drawn_selection(action);
         if let Err(why) = availability(self, action) {
             self.complain(format!("{}: {why}", action.entry().label));
@@ -85,6 +87,7 @@ impl App {
         }
         match action {
             Action::Quit => return self.quit(),
+            Action::Palette => self.open_palette(),
             Action::Help => self.push(Popup::Help { offset: 0 }),
             Action::Refresh => {
                 let mut effects = vec![Effect::Repaint, Effect::ListRuns, Effect::ListPlans];
@@ -262,6 +265,7 @@ impl App {
             Popup::Values(_) => self.values_key(event),
             Popup::Answer(_) => self.answer_key(event),
             Popup::Quit(_) => self.quit_key(event),
+            Popup::Palette(_) => self.palette_key(event),
         }
     }
 
@@ -304,7 +308,7 @@ impl App {
 
     fn move_in_runs(&mut self, action: Action) {
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
-        let page = isize::from(views::runs::list_area(area).height as i16).max(2);
+        let page = isize::from(views::runs::list_area(area, self.tour).height as i16).max(2);
         if let Some(by) = distance(action, page) {
             self.runs.step(by);
         }
@@ -462,8 +466,9 @@ impl App {
             if !self.runs.filter.is_empty() {
                 self.runs.filter.clear();
                 self.runs.touch();
+                return Vec::new();
             }
-            return Vec::new();
+            return if std::mem::take(&mut self.tour) { vec![Effect::EndTour] } else { Vec::new() };
         };
         if run.zoom {
             run.zoom = false;
@@ -545,7 +550,7 @@ impl App {
         let Some(run) = &self.run else { return };
         let Some(position) = run.position() else { return };
         let title = format!("Why is {} not running?", run.state.plan.steps[position].step_id);
-        let lines = why::why(run, position, self.settings.zone, self.now);
+        let lines = why::why(run, position, &self.keys, self.settings.zone, self.now);
         let lines = lines.iter().map(|line| text::clean(line).into_owned()).collect();
         self.push(Popup::Text { title, lines, offset: 0 });
     }

@@ -5,11 +5,12 @@ use chrono::{DateTime, Utc};
 use crate::run::{self, Command, Outside, Reason};
 
 use super::actions::{Action, Entry, Kind, TABLE, Target};
+use super::keymap::Keymap;
 use super::run_model::{OpenRun, Ownership};
 use super::words::{self, Zone};
 
 /// The answer for the step at a position, line by line.
-pub fn why(run: &OpenRun, position: usize, zone: Zone, now: DateTime<Utc>) -> Vec<String> {
+pub fn why(run: &OpenRun, position: usize, keymap: &Keymap, zone: Zone, now: DateTime<Utc>) -> Vec<String> {
     let outside = Outside {
         owned: matches!(run.ownership, Ownership::Ours | Ownership::Elsewhere),
         storage: run.storage.as_deref().map(|error| (error, None)),
@@ -22,7 +23,7 @@ pub fn why(run: &OpenRun, position: usize, zone: Zone, now: DateTime<Utc>) -> Ve
     let mut said = Vec::new();
     for reason in run::why(&run.state, position, outside) {
         said.push(words::reason(&reason, zone, now));
-        said.extend(keys(&reason, selected, run.state.options.max_parallel));
+        said.extend(keys(&reason, selected, keymap, run.state.options.max_parallel));
     }
     if run.ownership == Ownership::Elsewhere {
         said.push("Another process runs this; what you see may be a second old.".into());
@@ -31,15 +32,15 @@ pub fn why(run: &OpenRun, position: usize, zone: Zone, now: DateTime<Utc>) -> Ve
 }
 
 /// The keys that do what would help.
-fn keys(reason: &Reason, selected: &str, max_parallel: u32) -> Vec<String> {
+fn keys(reason: &Reason, selected: &str, keymap: &Keymap, max_parallel: u32) -> Vec<String> {
     let mut keys: Vec<(&str, &str)> = Vec::new();
     for command in &reason.commands {
         if let Some(entry) = entry_of(command, max_parallel) {
-            keys.push((entry.action.key(), entry.doc));
+            keys.push((keymap.shown(entry.action), entry.doc));
         }
     }
     if keys.is_empty() && reason.take_over {
-        keys.push((Action::Resume.key(), "take the run over"));
+        keys.push((keymap.shown(Action::Resume), "take the run over"));
     }
     let place = match reason.commands.first().and_then(Command::target) {
         Some(step) if step != selected => format!(" on {step}"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::pty::Session;
 
 /// A folder with one plan, `plans/trial.json`.
-fn field(steps: Value) -> tempfile::TempDir {
+pub fn field(steps: Value) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("plans")).unwrap();
     let plan = json!({"plan_id": "trial", "title": "A trial", "steps": steps});
@@ -22,7 +22,7 @@ fn waits_for(dir: &Path, name: &str) -> String {
     format!("until [ -e '{}' ]; do sleep 0.02; done", dir.join(name).display())
 }
 
-fn open(dir: &Path, arguments: &[&str]) -> Session {
+pub fn open(dir: &Path, arguments: &[&str]) -> Session {
     let home = dir.to_str().unwrap().to_owned();
     let environment = [("HOLDPOINT_USER", "ann"), ("HOME", home.as_str())];
     Session::start_in(dir, env!("CARGO_BIN_EXE_holdpoint"), arguments, 120, 36, &environment)
@@ -30,7 +30,7 @@ fn open(dir: &Path, arguments: &[&str]) -> Session {
 
 /// Answers a question that is on the screen, and waits until it has gone. A question ignores what was typed before it was drawn, and a test is
 /// quicker than any operator: the key is pressed again when nothing has come of it for a while.
-fn answer(console: &mut Session, key: &str, question: &str) {
+pub fn answer(console: &mut Session, key: &str, question: &str) {
     console.wait_for_text(question);
     for _ in 0..10 {
         console.keys(key);
@@ -42,13 +42,13 @@ fn answer(console: &mut Session, key: &str, question: &str) {
 }
 
 /// The journal's events of the only run.
-fn events(dir: &Path) -> Vec<Value> {
+pub fn events(dir: &Path) -> Vec<Value> {
     let run = std::fs::read_dir(dir.join("checkpoints")).unwrap().flatten().next().expect("there is a run").path();
     let text = std::fs::read_to_string(run.join("journal.jsonl")).unwrap();
     text.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect()
 }
 
-fn has(events: &[Value], kind: &str) -> bool {
+pub fn has(events: &[Value], kind: &str) -> bool {
     events.iter().any(|event| event["type"] == kind)
 }
 

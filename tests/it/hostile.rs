@@ -45,8 +45,8 @@ impl vte::Perform for Told {
 
     fn osc_dispatch(&mut self, params: &[&[u8]], _: bool) {
         let text = params.iter().map(|one| String::from_utf8_lossy(one)).collect::<Vec<_>>().join(";");
-        // Title, notification and clipboard are ours; what they say must be harmless, too.
-        let ours = matches!(params.first(), Some(&b"0" | &b"2" | &b"9" | &b"52" | &b"777"));
+        // Title, notification and clipboard are ours; what they say must be harmless, too. So is the question for the background, as a question.
+        let ours = matches!(params.first(), Some(&b"0" | &b"2" | &b"9" | &b"52" | &b"777")) || text == "11;?";
         if !ours || text.contains("stolen\u{7}") || text.starts_with("0;stolen") || text.chars().any(char::is_control) {
             self.wrong(&format!("operating system command {text:?}"));
         }

@@ -36,7 +36,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts a program in a terminal of this size, in an environment that holds only `PATH`, `TERM=xterm-256color`, `LANG=C.UTF-8`, a `HOME` that is not there, and `env`.
+    /// Starts a program in a terminal of this size, in an environment that holds only `PATH`, `TERM=xterm-256color`, `LANG=C.UTF-8`, `HOLDPOINT_TOUR=off`, a `HOME` that is not there, and `env`.
     pub fn start(program: impl AsRef<Path>, args: &[&str], cols: u16, rows: u16, env: &[(&str, &str)]) -> Session {
         Session::start_in(Path::new("."), program, args, cols, rows, env)
     }
@@ -60,6 +60,8 @@ impl Session {
         command.env("PATH", std::env::var("PATH").unwrap_or_default());
         command.env("TERM", "xterm-256color");
         command.env("LANG", "C.UTF-8");
+        // What a newcomer is shown would be in the way of every other test.
+        command.env("HOLDPOINT_TOUR", "off");
         command.env("HOME", "/nonexistent");
         for (key, value) in env {
             command.env(key, value);

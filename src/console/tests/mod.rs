@@ -6,6 +6,8 @@ mod graph;
 mod history;
 mod keys;
 mod metrics;
+mod palette;
+mod remapped;
 mod rollback;
 mod saying;
 mod screens;

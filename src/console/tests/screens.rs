@@ -307,3 +307,22 @@ fn that_unbound_agents_are_simulated_is_said_as_long_as_it_lasts() {
         }
     }
 }
+
+#[test]
+fn runs_with_the_tour() {
+    let with_tour = |size| {
+        let mut app = console(size);
+        app.tour = true;
+        app.update(Event::RunsListed(Ok((vec![held().listed()], vec![]))), start());
+        app.update(Event::PlansListed(vec![plan_entry(backup())]), start());
+        app
+    };
+    shown("runs_tour", with_tour);
+    let mut app = with_tour((80, 24));
+    screen(&mut app);
+    press(&mut app, "j");
+    assert!(app.tour, "keys work as always");
+    let effects = press(&mut app, "Esc");
+    assert!(matches!(effects.as_slice(), [Effect::EndTour]), "{effects:?}");
+    assert!(!screen(&mut app).contains("New here?") && press(&mut app, "Esc").is_empty());
+}

@@ -47,7 +47,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
         Tab::Output => match run.shown_attempt() {
             Some(_) => app.output.draw(brush.buffer, body, &brush.theme, &brush.glyphs),
             None if run.state.instance_counts(position).is_some() => {
-                empty(brush, body, "its instances do the work: Enter shows them");
+                empty(brush, body, &app.keys.fill("its instances do the work: {open} shows them"));
             }
             None => empty(brush, body, "it has not run yet, so there is no output"),
         },
@@ -89,7 +89,7 @@ fn waits(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
         brush.text(at, area.y + 1, cells - full, &glyphs.gauge_empty.repeat((cells - full) as usize), Role::Rule);
     }
     if area.height > 3 {
-        let key = Action::Complete.key();
+        let key = app.key_of(Action::Complete);
         let x = brush.text(area.x, area.y + 3, area.width, key, Role::Key);
         brush.text(x + 1, area.y + 3, area.width, "ends it now; the run goes on behind it", Role::Muted);
     }
@@ -126,7 +126,7 @@ pub fn asked(app: &App, run: &OpenRun, width: u16) -> Option<Vec<markdown::Line>
                 true => String::new(),
                 false => format!(", and asks for {}", text::clean(&words::list(&names, 6))),
             };
-            let key = Action::Answer.key().to_owned();
+            let key = app.key_of(Action::Answer).to_owned();
             page.push(vec![(key, Role::Key), (format!(" answers it{fills}"), Role::Muted)]);
         }
     }
@@ -333,7 +333,7 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
         _ => {
             if step.question().is_some() && run.attempt.is_none() {
                 let ago = words::duration(attempt.seconds(app.now));
-                return (none, format!("asked {ago} ago · {} answers it", Action::Answer.key()));
+                return (none, format!("asked {ago} ago · {} answers it", app.key_of(Action::Answer)));
             }
             let mut quiet = format!("started {started} · {}", words::duration(attempt.seconds(app.now)));
             if let Some(limit) = definition.timeout_seconds {

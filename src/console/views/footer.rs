@@ -70,43 +70,49 @@ pub fn actions(app: &App) -> Vec<Action> {
     // A key is shown once, for what it does here first.
     let mut keys: Vec<&str> = Vec::new();
     found.retain(|(_, action)| {
-        let new = !keys.contains(&action.key());
-        keys.extend(new.then(|| action.key()));
+        let key = app.key_of(*action);
+        // An action without a key is in the palette.
+        let new = !key.is_empty() && !keys.contains(&key);
+        keys.extend(new.then_some(key));
         new
     });
     found.into_iter().map(|(_, action)| action).collect()
 }
 
 const GAP: u16 = 3;
+/// So wide, the footer has room for the palette's key as well.
+const ROOMY: u16 = 120;
 
 fn keys(app: &App, brush: &mut Brush<'_>, area: Rect) {
     // Help and the ways out are always to be found, at the right end; the list of runs has no way back.
-    let is_end = |action: &Action| matches!(action, Action::Back | Action::Help | Action::Quit);
+    let is_end = |action: &Action| matches!(action, Action::Back | Action::Help | Action::Quit | Action::Palette);
     let (mut ends, rest): (Vec<Action>, Vec<Action>) = actions(app).into_iter().partition(is_end);
     ends.retain(|action| {
         *action != Action::Back || matches!(app.place, Place::History | Place::Timeline | Place::Metrics)
     });
-    let tail: u16 = ends.iter().map(|action| measure(*action) + GAP).sum::<u16>().saturating_sub(GAP);
+    // Help names every key as well.
+    ends.retain(|action| *action != Action::Palette || area.width >= ROOMY);
+    let tail: u16 = ends.iter().map(|action| measure(app, *action) + GAP).sum::<u16>().saturating_sub(GAP);
     let mut at = area.right().saturating_sub(tail + 1);
     let limit = at.saturating_sub(GAP);
     for action in &ends {
-        at = key(brush, at, area, *action, true) + GAP;
+        at = key(app, brush, at, area, *action, true) + GAP;
     }
     let rest = rest.into_iter().map(|action| (action, availability(app, action).is_ok())).collect();
     let mut at = area.x + 1;
-    for (action, possible) in fitting(rest, limit.saturating_sub(at)) {
-        at = key(brush, at, area, action, possible) + GAP;
+    for (action, possible) in fitting(app, rest, limit.saturating_sub(at)) {
+        at = key(app, brush, at, area, action, possible) + GAP;
     }
 }
 
 /// The actions that have room, in the order in which they came: what is possible has it before what is not. So a key keeps its place among the
 /// others, whatever becomes possible.
-fn fitting(actions: Vec<(Action, bool)>, room: u16) -> Vec<(Action, bool)> {
+fn fitting(app: &App, actions: Vec<(Action, bool)>, room: u16) -> Vec<(Action, bool)> {
     let mut left = room + GAP;
     let mut chosen = vec![false; actions.len()];
     let of = |wanted| actions.iter().enumerate().filter(move |(_, (_, possible))| *possible == wanted);
     for (place, (action, _)) in of(true).chain(of(false)) {
-        let needed = measure(*action) + GAP;
+        let needed = measure(app, *action) + GAP;
         if needed > left {
             break;
         }
@@ -116,13 +122,13 @@ fn fitting(actions: Vec<(Action, bool)>, room: u16) -> Vec<(Action, bool)> {
     actions.into_iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(action, _)| action).collect()
 }
 
-fn measure(action: Action) -> u16 {
-    (text::width(action.key()) + 1 + text::width(action.entry().label)) as u16
+fn measure(app: &App, action: Action) -> u16 {
+    (text::width(app.key_of(action)) + 1 + text::width(action.entry().label)) as u16
 }
 
-fn key(brush: &mut Brush<'_>, x: u16, area: Rect, action: Action, possible: bool) -> u16 {
+fn key(app: &App, brush: &mut Brush<'_>, x: u16, area: Rect, action: Action, possible: bool) -> u16 {
     let (key, label) = if possible { (Role::Key, Role::Muted) } else { (Role::Faint, Role::Faint) };
     let width = area.right().saturating_sub(x);
-    let at = brush.text(x, area.y, width, action.key(), key);
+    let at = brush.text(x, area.y, width, app.key_of(action), key);
     brush.text(at + 1, area.y, area.right().saturating_sub(at + 1), action.entry().label, label)
 }

@@ -3,6 +3,7 @@
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
+use super::super::actions::Action;
 use super::super::app::App;
 use super::super::graph::{self, Cell, DURATION, Direction, Drawing, Graph, Group, Kind, LOUD, Node, wires};
 use super::super::run_model::{OpenRun, step_title};
@@ -62,10 +63,10 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     header::draw(app, run, brush, Rect { height: 3, ..area });
     let areas = areas(area);
     if let Some(drawing) = &run.graph.drawing {
-        heading(run, drawing, brush, areas);
+        heading(app, run, drawing, brush, areas);
         if drawing.folded.nodes.is_empty() {
-            let said = "this plan has no steps: Esc goes back, and a adds one there";
-            brush.text(areas.drawing.x + 1, areas.drawing.y, areas.drawing.width, said, Role::Muted);
+            let said = app.keys.fill("this plan has no steps: {back} goes back, and {add} adds one there");
+            brush.text(areas.drawing.x + 1, areas.drawing.y, areas.drawing.width, &said, Role::Muted);
         } else {
             picture(app, run, drawing, brush, areas.drawing);
             about(app, run, drawing, brush, areas.about);
@@ -75,7 +76,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     footer::draw(app, brush, rule, Rect { y: area.bottom() - 1, height: 1, ..area });
 }
 
-fn heading(run: &OpenRun, drawing: &Drawing, brush: &mut Brush<'_>, areas: Areas) {
+fn heading(app: &App, run: &OpenRun, drawing: &Drawing, brush: &mut Brush<'_>, areas: Areas) {
     let area = areas.title;
     let steps = run.state.steps.len();
     let at = brush.text(area.x + 1, area.y, area.width, "Graph", Role::Accent);
@@ -85,7 +86,7 @@ fn heading(run: &OpenRun, drawing: &Drawing, brush: &mut Brush<'_>, areas: Areas
     if layout.is_line() && groups == 0 && steps > 1 {
         said.push_str(", one after the other: no branches");
     } else if groups > 0 {
-        said.push_str(&format!(" · {} folded: Enter opens one", words::count(groups, "group")));
+        said.push_str(&format!(" · {} folded: {} opens one", words::count(groups, "group"), app.key_of(Action::Visit)));
     } else if !run.state.order().is_graph() && steps > 1 {
         said.push_str(&format!(" in {}", words::count(layout.layers.len(), "stage")));
     } else if steps > 1 {

@@ -18,7 +18,7 @@ pub struct Call {
     /// What it is about, in a few words.
     pub what: String,
     /// The keys, with what they do.
-    pub keys: Vec<(&'static str, &'static str)>,
+    pub keys: Vec<(String, &'static str)>,
     /// How loud.
     pub role: Role,
 }
@@ -27,7 +27,8 @@ pub struct Call {
 pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
     let state = &run.state;
     let among_steps = app.place == Place::Run;
-    let key = |action: Action| (action.key(), action.entry().label);
+    let does = |action: Action, what: &'static str| (app.key_of(action).to_owned(), what);
+    let key = |action: Action| does(action, action.entry().label);
     match &run.ownership {
         Ownership::Damaged(damage) => {
             return Some(Call {
@@ -45,7 +46,7 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
         Ownership::Nobody if !state.status.is_ended() && state.status != RunStatus::Idle => {
             let what =
                 if run.halted { "its engine ended; nothing of it runs now" } else { "nobody runs it now" }.to_string();
-            return Some(Call { what, keys: vec![("p", "goes on with it")], role: Role::Warning });
+            return Some(Call { what, keys: vec![does(Action::Resume, "goes on with it")], role: Role::Warning });
         }
         _ => {}
     }
@@ -56,7 +57,7 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
     if state.cancelling {
         return Some(Call {
             what: "attempts are being stopped".into(),
-            keys: vec![("c", "kills them now")],
+            keys: vec![does(Action::Cancel, "kills them now")],
             role: Role::Warning,
         });
     }
@@ -99,7 +100,8 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
         };
         if selected != Some(place) {
             let drawn = app.place == Place::Graph && run.position() == Some(place);
-            keys = vec![if drawn { (Action::Visit.key(), "goes to it") } else { ("!", "goes there") }];
+            keys =
+                vec![if drawn { does(Action::Visit, "goes to it") } else { does(Action::NextNeedingMe, "goes there") }];
         }
         if state.status == RunStatus::Paused && state.paused.contains(&crate::run::PauseReason::Operator) {
             keys.push(key(Action::Resume));
@@ -111,7 +113,7 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
         let left = words::span((due - app.now).as_seconds_f64().ceil());
         let clock = app.settings.zone.clock(due);
         let what = format!("{} waits until {clock}: {left} left", state.plan.steps[place].step_id);
-        let mut keys = vec![(Action::Complete.key(), "ends it now")];
+        let mut keys = vec![does(Action::Complete, "ends it now")];
         if state.status == RunStatus::Paused {
             keys.push(key(Action::Resume));
         }
@@ -122,7 +124,7 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
             let why = state.rollback.as_ref().map(|rollback| rollback.why.clone()).unwrap_or_default();
             Some(Call {
                 what: format!("what was completed is being undone: {why}"),
-                keys: vec![("c", "ends that here")],
+                keys: vec![does(Action::Cancel, "ends that here")],
                 role: Role::Warning,
             })
         }
@@ -131,8 +133,10 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
                 Some(from) => format!("{from}; nothing of it has run yet"),
                 None => "nothing has run yet".into(),
             };
-            let key = if among_steps { "Enter" } else { Action::Start.key() };
-            Some(Call { what, keys: vec![(key, "starts it")], role: Role::Muted })
+            // Its second key is that of opening, which is what one presses among the steps.
+            let names = app.keys.names(Action::Start);
+            let name = names.get(usize::from(among_steps)).or(names.first()).copied().unwrap_or_default();
+            Some(Call { what, keys: vec![(name.to_owned(), "starts it")], role: Role::Muted })
         }
         RunStatus::Paused => Some(Call {
             what: "nothing new starts".into(),

@@ -71,7 +71,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, cursor:
     }
     if rows == 0 {
         let said = match (history.filter.is_empty(), history.kind) {
-            (false, _) => "nothing matches; Esc clears the filter",
+            (false, _) => &app.keys.fill("nothing matches; {back} clears the filter"),
             (_, Kind::Checkpoints) => {
                 "no checkpoint yet: there is one at the start, after every step and at each pause"
             }

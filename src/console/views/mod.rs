@@ -11,6 +11,7 @@ pub mod layout;
 pub mod log;
 pub mod metrics;
 pub mod paint;
+pub mod palette;
 pub mod popups;
 mod question;
 pub mod run;

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::super::actions::{Action, GROUPS, TABLE};
 use super::super::app::App;
-use super::super::availability::{availability, meant};
+use super::super::availability::{availability, meant_by_key};
 use super::super::mouse::HELP;
 use super::super::popups::{Leaving, Popup};
 use super::super::theme::Role;
@@ -12,6 +12,7 @@ use super::super::{text, words};
 use super::answer;
 use super::form;
 use super::paint::Brush;
+use super::palette;
 use super::question;
 use super::values;
 use crate::run::RunStatus;
@@ -54,6 +55,7 @@ pub fn draw(app: &App, popup: &Popup, brush: &mut Brush<'_>, area: Rect, cursor:
         Popup::Form(form) => form::draw(form, brush, area, cursor),
         Popup::Answer(form) => answer::draw(form, brush, area, cursor),
         Popup::Values(form) => values::draw(form, brush, area, cursor),
+        Popup::Palette(palette) => palette::draw(app, palette, brush, area, cursor),
         Popup::Quit(leaving) => quit(app, *leaving, brush, area),
     }
 }
@@ -232,15 +234,15 @@ fn help_lines(app: &App, width: u16) -> Vec<HelpLine> {
             // Of actions that share a key, the one that is meant says why it is not possible; the others are for another state.
             let alternatives: Vec<Action> = TABLE
                 .iter()
-                .filter(|other| other.scope.covers(scope) && other.keys[0] == entry.keys[0])
+                .filter(|other| other.scope.covers(scope) && app.key_of(other.action) == app.key_of(entry.action))
                 .map(|other| other.action)
                 .collect();
-            if meant(app, &seen, &alternatives) != Some(entry.action) {
-                lines.extend(key_lines(entry.keys.join(" "), entry.doc, false, room));
+            if meant_by_key(app, &seen, &alternatives) != Some(entry.action) {
+                lines.extend(key_lines(app.keys.names(entry.action).join(" "), entry.doc, false, room));
                 continue;
             }
             let why = availability(app, entry.action).err();
-            lines.extend(key_lines(entry.keys.join(" "), entry.doc, why.is_none(), room));
+            lines.extend(key_lines(app.keys.names(entry.action).join(" "), entry.doc, why.is_none(), room));
             let why = why.map(|why| wrap(&format!("not now: {why}"), room)).unwrap_or_default();
             lines.extend(why.into_iter().map(HelpLine::Why));
         }

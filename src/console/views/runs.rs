@@ -8,14 +8,32 @@ use crate::run::{PauseReason, RunStatus, RunSummary, StepStatus, short_id};
 use super::super::app::{App, FilterOf};
 use super::super::runs_model::{Line, PlanEntry, RowId, Section};
 use super::super::theme::{Role, run_role};
-use super::super::{text, words};
+use super::super::{text, tour, words};
 use super::footer;
 use super::paint::Brush;
 
-/// Where the lines of the list are.
-pub fn list_area(area: Rect) -> Rect {
+/// Rows of the tour: a heading, its keys and a blank above.
+const TOUR: u16 = 3 + tour::KEYS.len() as u16;
+
+/// Where the lines of the list are; with the tour below them there are fewer.
+pub fn list_area(area: Rect, tour: bool) -> Rect {
     let top = if area.height >= 30 { 3 } else { 2 };
-    Rect { y: area.y + top.min(area.height), height: area.height.saturating_sub(top + 2), ..area }
+    let below = if tour { 2 + TOUR } else { 2 };
+    Rect { y: area.y + top.min(area.height), height: area.height.saturating_sub(top + below), ..area }
+}
+
+/// The keys that a newcomer needs.
+fn draw_tour(app: &App, brush: &mut Brush<'_>, area: Rect) {
+    brush.rule(Rect { height: 1, ..area });
+    let heading = " New here? Four keys are enough to begin ";
+    brush.text(area.x + 1, area.y, area.width.saturating_sub(2), heading, Role::Accent);
+    for (row, (action, does)) in (1..).zip(tour::KEYS) {
+        let y = area.y + row;
+        brush.text_right(area.x, area.x + 10, y, app.key_of(action), Role::Key);
+        brush.text(area.x + 12, y, area.width.saturating_sub(13), does, Role::Text);
+    }
+    let said = app.keys.fill("{back} puts this away for good; every key works meanwhile");
+    brush.text(area.x + 12, area.bottom() - 1, area.width.saturating_sub(13), &said, Role::Muted);
 }
 
 struct Columns {
@@ -47,7 +65,7 @@ impl Columns {
 /// Draws the place.
 pub fn draw(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
     heading(app, brush, area, cursor);
-    let list = list_area(area);
+    let list = list_area(area, app.tour);
     let columns = Columns::new(list.width);
     let lines = app.runs.lines();
     for (row, line) in lines.iter().skip(app.runs.offset).take(list.height as usize).enumerate() {
@@ -74,7 +92,7 @@ pub fn draw(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
                     }
                     RowId::Plan(path) => {
                         if let Some(entry) = app.runs.plan(path) {
-                            plan(brush, place, &columns, entry, selected);
+                            plan(app, brush, place, &columns, entry, selected);
                         }
                     }
                 }
@@ -83,6 +101,9 @@ pub fn draw(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
     }
     if lines.is_empty() {
         empty(app, brush, list);
+    }
+    if app.tour {
+        draw_tour(app, brush, Rect { y: list.bottom() + 1, height: TOUR - 1, ..area });
     }
     let rule = Rect { y: area.bottom() - 2, height: 1, ..area };
     let keys = Rect { y: area.bottom() - 1, height: 1, ..area };
@@ -147,7 +168,7 @@ fn empty(app: &App, brush: &mut Brush<'_>, list: Rect) {
     let lines: Vec<(String, Role)> = if app.runs.loaded != (true, true) {
         vec![("reading plans and runs".into(), Role::Muted)]
     } else if !app.runs.filter.is_empty() {
-        vec![("nothing matches; Esc clears the filter".into(), Role::Muted)]
+        vec![(app.keys.fill("nothing matches; {back} clears the filter"), Role::Muted)]
     } else {
         vec![
             ("There is no plan and no run here yet.".into(), Role::Strong),
@@ -159,7 +180,7 @@ fn empty(app: &App, brush: &mut Brush<'_>, list: Rect) {
                 Role::Text,
             ),
             (String::new(), Role::Text),
-            ("F5 looks again.".into(), Role::Muted),
+            (app.keys.fill("{refresh} looks again."), Role::Muted),
         ]
     };
     for (row, (line, role)) in lines.iter().enumerate().take(list.height as usize) {
@@ -226,7 +247,7 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     }
 }
 
-fn plan(brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: &PlanEntry, selected: bool) {
+fn plan(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: &PlanEntry, selected: bool) {
     let y = area.y;
     let mut x = area.x + 1;
     let fine = entry.plan.is_some();
@@ -244,7 +265,9 @@ fn plan(brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: &PlanEntry,
     let said = match &entry.plan {
         Some(plan) if plan.headline() != plan.plan_id => text::clean(plan.headline()).into_owned(),
         Some(_) => String::new(),
-        None => format!("{} · Enter shows them", words::count(entry.problems, "problem")),
+        None => {
+            format!("{} · {}", words::count(entry.problems, "problem"), app.keys.fill("{open} shows them"))
+        }
     };
     // A plan has no gauge: its headline has the room.
     let room = columns.text + columns.gauge;

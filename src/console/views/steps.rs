@@ -54,7 +54,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
         let said = if run.list.filter.is_empty() {
             "this plan has no steps"
         } else {
-            "no step matches; Esc clears the filter"
+            &app.keys.fill("no step matches; {back} clears the filter")
         };
         brush.text(area.x + 2, area.y, area.width.saturating_sub(2), said, Role::Muted);
     }

@@ -95,7 +95,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, cursor:
     let scale = Scale { from, span, columns: areas.chart.width };
     heading(app, run, timeline, brush, areas.title, cursor);
     if timeline.rows().is_empty() {
-        nothing(run, brush, areas.rows);
+        nothing(app, run, brush, areas.rows);
     } else {
         axis(app, run, brush, areas.axis, &scale);
         let selected = timeline.row_of(run.position());
@@ -179,17 +179,18 @@ fn estimates(app: &App, run: &OpenRun) -> (Vec<String>, Role) {
     }
 }
 
-fn nothing(run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
+fn nothing(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     let lines = match run.state.status {
-        _ if !run.list.filter.is_empty() => ["no step here matches; Esc clears the filter", ""],
-        RunStatus::Idle => {
-            ["Nothing has run yet: p starts the run.", "Each attempt then gets a bar here, against the time it takes."]
-        }
-        _ => ["No step has started.", "Esc goes to the steps; W says there why one is not running."],
+        _ if !run.list.filter.is_empty() => ["no step here matches; {back} clears the filter", ""],
+        RunStatus::Idle => [
+            "Nothing has run yet: {start} starts the run.",
+            "Each attempt then gets a bar here, against the time it takes.",
+        ],
+        _ => ["No step has started.", "{back} goes to the steps; {why} says there why one is not running."],
     };
     for (row, line) in (1..).zip(lines) {
         let role = if row == 1 { Role::Text } else { Role::Muted };
-        brush.text(area.x + 2, area.y + row, area.width.saturating_sub(4), line, role);
+        brush.text(area.x + 2, area.y + row, area.width.saturating_sub(4), &app.keys.fill(line), role);
     }
 }
 

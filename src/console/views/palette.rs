@@ -1,0 +1,133 @@
+//! The palette: what is typed, the actions it finds, and what is to be said about the selected one.
+
+use ratatui::layout::Rect;
+
+use super::super::app::App;
+use super::super::palette::{Palette, Row};
+use super::super::theme::Role;
+use super::super::{text, words};
+use super::paint::Brush;
+use super::popups::{frame, wrap};
+
+/// Widest palette.
+const WIDEST: u16 = 130;
+/// Columns of the keys and of the names.
+const KEY: u16 = 10;
+const NAME: u16 = 19;
+/// Lines for what is to be said about the selected action.
+const SAID: u16 = 2;
+/// Rows beside those of the actions: the field, two rules, what is said, and the frame.
+const AROUND: u16 = 1 + 2 + SAID + 2;
+/// So wide, a row has room for why its action is not possible.
+const WHY: u16 = 110;
+
+/// Rows of actions that are seen at once in a terminal of this size.
+pub fn height(size: (u16, u16)) -> u16 {
+    size.1.saturating_sub(AROUND + 2).clamp(1, 24)
+}
+
+/// Draws it.
+pub fn draw(app: &App, palette: &Palette, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    let width = WIDEST.min(area.width.saturating_sub(4));
+    let rows = height((area.width, area.height));
+    let inner = frame(brush, area, width, rows + AROUND - 3, "All actions");
+    field(palette, brush, Rect { height: 1, ..inner }, cursor);
+    let list = Rect { y: inner.y + 2, height: rows, ..inner };
+    brush.rule(Rect { y: inner.y + 1, height: 1, ..inner });
+    for (place, row) in palette.rows.iter().enumerate().skip(palette.offset).take(rows as usize) {
+        let y = list.y + (place - palette.offset) as u16;
+        action(app, row, place == palette.selected, brush, Rect { y, height: 1, ..list });
+    }
+    if palette.rows.is_empty() {
+        brush.text(list.x, list.y, list.width, "no action is like that", Role::Muted);
+    }
+    brush.rule(Rect { y: list.bottom(), height: 1, ..inner });
+    if let Some(row) = palette.row() {
+        about(row, palette.refused, brush, Rect { y: list.bottom() + 1, height: SAID, ..inner });
+    }
+    let below = palette.rows.len().saturating_sub(palette.offset + rows as usize);
+    let more = if below > 0 { format!("{} more below · ", words::thousands(below)) } else { String::new() };
+    brush.text_right(
+        inner.x,
+        inner.right(),
+        inner.bottom(),
+        &format!(" {more}Enter does it · Esc closes "),
+        Role::Muted,
+    );
+}
+
+fn field(palette: &Palette, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    let (shown, column) = palette.input.visible(area.width.saturating_sub(3) as usize);
+    brush.text(area.x, area.y, 1, ":", Role::Accent);
+    if palette.input.is_empty() {
+        brush.text(area.x + 2, area.y, area.width.saturating_sub(2), "what do you want to do?", Role::Faint);
+    }
+    brush.text(area.x + 2, area.y, area.width.saturating_sub(2), &shown, Role::Text);
+    *cursor = Some((area.x + 2 + column as u16, area.y));
+}
+
+fn action(app: &App, row: &Row, selected: bool, brush: &mut Brush<'_>, area: Rect) {
+    if selected {
+        let whole = Rect { x: area.x.saturating_sub(2), width: area.width + 4, ..area };
+        brush.over(whole, Role::Selection);
+        brush.text(whole.x, area.y, 1, brush.glyphs.selected, Role::Accent);
+    }
+    let possible = row.why_not.is_none();
+    let (key, name, doc) = match (possible, selected) {
+        (true, _) => (Role::Key, Role::Text, Role::Muted),
+        // The faint colour is made for the background, not for the selection.
+        (false, true) => (Role::Muted, Role::Muted, Role::Muted),
+        (false, false) => (Role::Faint, Role::Faint, Role::Faint),
+    };
+    brush.text(area.x, area.y, NAME - 1, &row.title, name);
+    matched(brush, (area.x, area.y, NAME - 1), &row.title, &row.in_title, name);
+    let x = area.x + NAME;
+    brush.text(x, area.y, KEY - 1, app.key_of(row.action), key);
+    let x = x + KEY;
+    let said = row.action.entry().doc;
+    let room = area.right().saturating_sub(x);
+    let at = brush.text(x, area.y, room, said, doc);
+    matched(brush, (x, area.y, room), said, &row.in_doc, doc);
+    if let Some(why) = row.why_not.as_deref().filter(|_| area.width >= WHY)
+        && area.right() > at + 20
+    {
+        let why = format!("not now: {why}");
+        brush.text(at + 3, area.y, area.right().saturating_sub(at + 3), &why, doc);
+    }
+}
+
+/// Marks the characters that were typed, as far as they are seen.
+fn matched(brush: &mut Brush<'_>, (x, y, width): (u16, u16, u16), line: &str, places: &[usize], role: Role) {
+    let right = x + width;
+    let mut at = x;
+    for (place, character) in line.chars().enumerate() {
+        let columns = text::width(character.encode_utf8(&mut [0; 4])) as u16;
+        // The last column may hold the mark of a cut.
+        let cut = text::width(line) > width as usize && at + columns >= right;
+        if cut || at + columns > right {
+            break;
+        }
+        if places.contains(&place) {
+            let mark = if role == Role::Faint { Role::Muted } else { Role::Accent };
+            let style = brush.theme.style(mark).add_modifier(ratatui::style::Modifier::UNDERLINED);
+            brush.over(Rect { x: at, y, width: columns, height: 1 }, style);
+        }
+        at += columns;
+    }
+}
+
+/// Why the selected action is not possible now; what it does where its row has no room for it.
+fn about(row: &Row, refused: bool, brush: &mut Brush<'_>, area: Rect) {
+    let doc = row.action.entry().doc;
+    let cut = text::width(doc) > area.width.saturating_sub(NAME + KEY) as usize;
+    let mut lines: Vec<(String, Role)> = Vec::new();
+    if let Some(why) = &row.why_not {
+        let role = if refused { Role::Warning } else { Role::Text };
+        lines.extend(wrap(&format!("not now: {why}"), area.width as usize).into_iter().map(|line| (line, role)));
+    } else if cut {
+        lines.extend(wrap(doc, area.width as usize).into_iter().map(|line| (line, Role::Text)));
+    }
+    for (line, (said, role)) in (0..area.height).zip(&lines) {
+        brush.text(area.x, area.y + line, area.width, said, *role);
+    }
+}
