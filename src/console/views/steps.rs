@@ -70,14 +70,20 @@ fn heading(
 ) {
     let role = if run.focus == Pane::Steps { Role::Accent } else { Role::Strong };
     let at = brush.text(title.x + 1, title.y, title.width, "Steps", role);
-    let (total, written) = (run.state.steps.len(), run.state.plan.written());
+    let plan = &run.state.plan;
+    let (total, own, written) = (run.state.steps.len(), plan.own_steps(), plan.written());
     let rows = run.row_count();
     let mut count = if run.list.is_filtered() {
         format!("{} of {}", words::thousands(rows), words::thousands(total))
-    } else if total > written {
-        format!("{} · {}", words::thousands(written), words::count(total - written, "instance"))
     } else {
-        words::thousands(total)
+        let mut count = words::thousands(written);
+        if own > written {
+            count.push_str(&format!(" · {}", words::count(own - written, "instance")));
+        }
+        if total > own {
+            count.push_str(&format!(" · {} of a rollback", words::thousands(total - own)));
+        }
+        count
     };
     if height > 0 && rows > height {
         let last = (run.list.offset + height).min(rows);
