@@ -6,6 +6,7 @@
 
 mod command;
 mod desk;
+mod ending;
 mod env;
 mod group;
 mod http;

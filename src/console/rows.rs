@@ -2,8 +2,9 @@
 //! filter lets through, when one of these changes; a frame looks only at the rows that are seen.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use crate::plan::order::stages;
+use crate::plan::order::{Order, stages};
 use crate::run::{Counts, RunState};
 
 use super::graph::fold::step_depths;
@@ -95,9 +96,6 @@ impl Section {
     }
 }
 
-/// The plan's version, how many steps there are and how many of them are seen, and the view.
-type Arranged = (u64, usize, usize, View);
-
 /// No row.
 const NONE: u32 = u32::MAX;
 
@@ -115,8 +113,8 @@ pub struct Rows {
     steps: Vec<StepRow>,
     /// Keys of sections, and ids of steps, that are folded.
     folded: HashSet<String>,
-    /// The plan and the view it was arranged for.
-    arranged: Option<Arranged>,
+    /// The steps, how many of them are seen, and the view it was arranged for.
+    arranged: Option<(Arc<Order>, usize, View)>,
     counted: Option<u64>,
 }
 
@@ -159,12 +157,6 @@ impl Rows {
         self.sections.get(section).map(|section| section.key.as_str())
     }
 
-    /// Whether the plan has changed, or what a run makes itself has come or gone, since the rows were made.
-    pub fn is_old(&self, state: &RunState) -> bool {
-        let now = (state.plan_version, state.steps.len(), self.view);
-        self.view != View::List && self.arranged.map(|(version, steps, _, view)| (version, steps, view)) != Some(now)
-    }
-
     /// Makes the rows anew where something has changed. `listing`: what is seen of the steps, if not all; `filtered`: because they pass the filter,
     /// and then nothing is folded.
     pub fn refresh(&mut self, state: &RunState, listing: Option<&Listing>, filtered: bool) {
@@ -173,10 +165,12 @@ impl Rows {
             return;
         }
         let seen = listing.map_or(state.steps.len(), Listing::len);
-        let plan = (state.plan_version, state.steps.len(), seen, self.view);
-        if self.arranged != Some(plan) {
+        let is_of = |(order, shown, view): &(Arc<Order>, usize, View)| {
+            Arc::ptr_eq(order, state.structure()) && *shown == seen && *view == self.view
+        };
+        if !self.arranged.as_ref().is_some_and(is_of) {
             self.arrange(state, listing.filter(|_| !filtered));
-            self.arranged = Some(plan);
+            self.arranged = Some((Arc::clone(state.structure()), seen, self.view));
             self.counted = None;
         }
         self.fill(state, listing.filter(|_| filtered).map(Listing::positions));

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::plan::order::Order;
 use crate::run::{
     Alert, AlertRules, Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, advance,
 };
@@ -84,6 +86,8 @@ pub struct StepList {
     pub filter: String,
     /// Which steps the list shows; `None`: every step in the plan's order.
     pub listing: Option<Listing>,
+    /// Of which steps it was made without a filter, and how many of them were opened: one is opened or closed at a time.
+    listed: Option<(Arc<Order>, usize)>,
     /// The `foreach` steps, by id, of which the instances are seen.
     pub opened: HashSet<String>,
     /// The selected heading; no step is selected then.
@@ -403,13 +407,16 @@ impl OpenRun {
         true
     }
 
-    /// Finds anew which rows there are. Cost: the number of steps where there is a filter or there are instances, so it is done once before a
-    /// frame.
+    /// Finds anew which rows there are, where they may be others. Cost: the number of steps while there is a filter, so it is done once before
+    /// a frame.
     pub fn refresh_rows(&mut self) {
         if self.list.filter.is_empty() {
-            let listing = Listing::of(&self.state, &self.list.opened);
-            if listing != self.list.listing || self.list.rows.is_old(&self.state) {
-                self.list.listing = listing;
+            let is_of = |(order, opened): &(Arc<Order>, usize)| {
+                Arc::ptr_eq(order, self.state.structure()) && *opened == self.list.opened.len()
+            };
+            if !self.list.listed.as_ref().is_some_and(is_of) {
+                self.list.listing = Listing::of(&self.state, &self.list.opened);
+                self.list.listed = Some((Arc::clone(self.state.structure()), self.list.opened.len()));
                 self.arrange();
             }
             return;
@@ -429,6 +436,7 @@ impl OpenRun {
             })
         });
         self.list.listing = Some(listing);
+        self.list.listed = None;
         self.arrange();
         if self.selected_row().is_none()
             && let Some(first) = self.first_step()

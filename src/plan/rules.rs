@@ -380,12 +380,6 @@ impl<'a> Check<'a, '_, '_> {
                         );
                     }
                 }
-                "wait" => {
-                    if let (Some(_), Some(until)) = (find("seconds"), find("until")) {
-                        let message = "a wait has `seconds` or `until`, not both".to_owned();
-                        self.error(until, message, "keep one of them", None);
-                    }
-                }
                 _ => {}
             }
             for node in agent..document.after(agent) {

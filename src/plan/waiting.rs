@@ -18,8 +18,10 @@ pub(super) fn check(document: &Document, steps: &[Fields], report: &mut Report) 
     let agents = document.get(0, "agents").filter(|node| document.kind(*node) == Kind::Object);
     let entries: Vec<(NodeId, NodeId)> = agents.into_iter().flat_map(|node| document.members(node)).collect();
     for (_, entry) in &entries {
-        if check.kind(*entry) == "manual" {
-            check.fields(check.find(*entry, "fields"), true);
+        match check.kind(*entry) {
+            "manual" => check.fields(check.find(*entry, "fields"), true),
+            "wait" => check.both(*entry),
+            _ => {}
         }
     }
     let mut used = vec![false; entries.len()];

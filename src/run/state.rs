@@ -741,6 +741,11 @@ impl RunState {
         &self.index.order
     }
 
+    /// The order itself: another one as soon as a step comes, goes, or is defined otherwise. Whoever keeps it knows what they made of which steps.
+    pub fn structure(&self) -> &Arc<Order> {
+        &self.index.order
+    }
+
     /// Positions of the steps with a live attempt.
     pub fn live(&self) -> impl Iterator<Item = usize> + '_ {
         self.index.live.iter().copied()

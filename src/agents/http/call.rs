@@ -12,6 +12,7 @@ use crate::plan::{HttpSpec, MAX_HTTP_BODY};
 use crate::run::AgentResult;
 
 use super::super::AttemptContext;
+use super::super::ending::End;
 use super::super::masking::Masker;
 use super::super::output::Stream;
 use super::super::sink::{OutputReport, OutputSink};
@@ -31,25 +32,6 @@ const SHOWN: usize = 64 * 1024;
 
 /// How long the body of an answer is waited for that is no success.
 const EXPLANATION: Duration = Duration::from_secs(5);
-
-/// How an attempt ends without a result.
-#[derive(Debug)]
-pub(super) enum End {
-    Stopped(String),
-    Failed(String),
-    /// Whether the job was done is not known.
-    Lost(String),
-}
-
-impl End {
-    pub fn map(self, change: impl FnOnce(String) -> String) -> Self {
-        match self {
-            End::Stopped(words) => End::Stopped(change(words)),
-            End::Failed(words) => End::Failed(change(words)),
-            End::Lost(words) => End::Lost(change(words)),
-        }
-    }
-}
 
 /// Why waiting ended before what was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

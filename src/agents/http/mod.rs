@@ -17,13 +17,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::plan::{AgentSpec, HttpSpec, MAX_HTTP_BODY};
-use crate::run::{AgentResult, Outcome, OutcomeStatus, ResultStatus};
+use crate::run::Outcome;
 
+use super::ending::outcome;
 use super::result::MAX_RESULT_BYTES;
-use super::sink::OutputReport;
 use super::{Agent, AttemptContext};
 
-use call::{Call, End};
+use call::Call;
 
 const _: () = assert!(MAX_HTTP_BODY == MAX_RESULT_BYTES, "what is taken of an answer can be kept as a result");
 
@@ -72,38 +72,5 @@ async fn make(spec: &HttpSpec, context: AttemptContext) -> Outcome {
     };
     let end = if taken_up { call.ask_by_key().await } else { call.perform().await };
     let secrets = call.secrets.clone();
-    let end = end.map(|result| result.map(|result| secrets.result(result)));
-    let end = end.map_err(|end| end.map(|words| secrets.text(&words).into_owned()));
-    judge(end, call.finish().await)
-}
-
-/// What follows from how the call ended and what it gave.
-fn judge(end: Result<Option<AgentResult>, End>, output: OutputReport) -> Outcome {
-    let mut outcome = Outcome { output_bytes: output.bytes, ..Outcome::default() };
-    let error = match end {
-        Ok(result) => {
-            let failed = result.as_ref().is_some_and(|result| result.status == Some(ResultStatus::Failed));
-            if failed {
-                outcome.status = OutcomeStatus::Failed;
-            }
-            let said = result.as_ref().and_then(|result| result.error.clone());
-            outcome.result = result.map(Box::new);
-            failed.then(|| said.unwrap_or_else(|| "its result says `failed`".into()))
-        }
-        Err(End::Failed(words)) => {
-            outcome.status = OutcomeStatus::Failed;
-            Some(words)
-        }
-        Err(End::Stopped(words)) => {
-            outcome.status = OutcomeStatus::Stopped;
-            Some(words)
-        }
-        Err(End::Lost(words)) => {
-            outcome.status = OutcomeStatus::Lost;
-            Some(words)
-        }
-    };
-    let errors: Vec<String> = error.into_iter().chain(output.trouble).collect();
-    outcome.error = (!errors.is_empty()).then(|| errors.join("; "));
-    outcome
+    outcome(end, &secrets, call.finish().await)
 }

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use crate::plan::{HttpPoll, HttpUntil};
 use crate::run::AgentResult;
 
+use super::super::ending::End;
 use super::answer::Answer;
-use super::call::{Call, Cut, End};
+use super::call::{Call, Cut};
 use super::request::{self, Request};
 use super::{retry, words};
 

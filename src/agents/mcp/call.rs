@@ -16,6 +16,7 @@ use crate::plan::McpSpec;
 use crate::run::AgentResult;
 
 use super::super::AttemptContext;
+use super::super::ending::End;
 use super::super::http::words;
 use super::super::masking::{MaskStream, Masker};
 use super::super::output::Stream;
@@ -35,22 +36,6 @@ const REACTION: Duration = Duration::from_secs(2);
 /// How much of the arguments and of the answer stands in the output, in bytes.
 const SHOWN_ARGUMENTS: usize = 2 * 1024;
 const SHOWN: usize = 64 * 1024;
-
-/// How an attempt ends without a result.
-#[derive(Debug)]
-pub(super) enum End {
-    Stopped(String),
-    Failed(String),
-}
-
-impl End {
-    pub fn map(self, change: impl FnOnce(String) -> String) -> Self {
-        match self {
-            End::Stopped(words) => End::Stopped(change(words)),
-            End::Failed(words) => End::Failed(change(words)),
-        }
-    }
-}
 
 /// Why waiting ended before what was waited for.
 enum Cut {

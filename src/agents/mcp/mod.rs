@@ -20,12 +20,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::plan::{AgentSpec, McpSpec};
-use crate::run::{AgentResult, Outcome, OutcomeStatus, ResultStatus};
+use crate::run::Outcome;
 
-use super::sink::OutputReport;
+use super::ending::outcome;
 use super::{Agent, AttemptContext};
 
-use call::{Call, End};
+use call::Call;
 
 pub(super) use sessions::probe;
 pub use sessions::{Sessions, Tools};
@@ -53,34 +53,5 @@ async fn make(spec: &McpSpec, context: AttemptContext) -> Outcome {
     };
     let end = call.perform().await;
     let secrets = call.secrets.clone();
-    let end = end.map(|result| result.map(|result| secrets.result(result)));
-    let end = end.map_err(|end| end.map(|words| secrets.text(&words).into_owned()));
-    judge(end, call.finish().await)
-}
-
-/// What follows from how the call ended and what it gave.
-fn judge(end: Result<Option<AgentResult>, End>, output: OutputReport) -> Outcome {
-    let mut outcome = Outcome { output_bytes: output.bytes, ..Outcome::default() };
-    let error = match end {
-        Ok(result) => {
-            let failed = result.as_ref().is_some_and(|result| result.status == Some(ResultStatus::Failed));
-            if failed {
-                outcome.status = OutcomeStatus::Failed;
-            }
-            let said = result.as_ref().and_then(|result| result.error.clone());
-            outcome.result = result.map(Box::new);
-            failed.then(|| said.unwrap_or_else(|| "its result says `failed`".into()))
-        }
-        Err(End::Failed(words)) => {
-            outcome.status = OutcomeStatus::Failed;
-            Some(words)
-        }
-        Err(End::Stopped(words)) => {
-            outcome.status = OutcomeStatus::Stopped;
-            Some(words)
-        }
-    };
-    let errors: Vec<String> = error.into_iter().chain(output.trouble).collect();
-    outcome.error = (!errors.is_empty()).then(|| errors.join("; "));
-    outcome
+    outcome(end, &secrets, call.finish().await)
 }

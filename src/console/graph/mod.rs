@@ -13,7 +13,9 @@ pub mod layout;
 pub mod wires;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use crate::plan::order::Order;
 use crate::run::{Counts, RunState, StepStatus};
 
 use super::text;
@@ -30,13 +32,6 @@ const SHORT_NAME: usize = 14;
 /// Room for a duration beside a name.
 pub const DURATION: i32 = 6;
 
-/// From which plan a drawing was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Made {
-    version: u64,
-    steps: usize,
-}
-
 /// A drawing, and what it is of.
 #[derive(Debug, Clone)]
 pub struct Drawing {
@@ -48,7 +43,8 @@ pub struct Drawing {
     pub cells: HashMap<(i32, i32), (u8, usize)>,
     /// Whether there is room for durations beside the names.
     pub durations: bool,
-    made: Made,
+    /// Of which steps; `None`: what is open has changed since.
+    made: Option<Arc<Order>>,
     room: (u16, u16),
 }
 
@@ -70,17 +66,17 @@ pub struct Graph {
 impl Graph {
     /// Brings the drawing up to date, before a frame. `room`: columns and rows there are.
     pub fn refresh(&mut self, state: &RunState, position: Option<usize>, room: (u16, u16)) {
-        let made = Made { version: state.plan_version, steps: state.steps.len() };
         let known = self.drawing.as_ref();
-        if known.is_none_or(|drawing| drawing.made != made) {
+        let is_of = |drawing: &Drawing| drawing.made.as_ref().is_some_and(|made| Arc::ptr_eq(made, state.structure()));
+        if !known.is_some_and(is_of) {
             let open: HashSet<Key> = self.open.iter().cloned().collect();
             let folded = fold::fold(&state.plan, state.order(), &open);
-            self.drawing = Some(draw(folded, state, made, room));
+            self.drawing = Some(draw(folded, state, room));
             self.counted = None;
         } else if known.is_some_and(|drawing| drawing.room != room)
             && let Some(drawing) = self.drawing.take()
         {
-            self.drawing = Some(draw(drawing.folded, state, made, room));
+            self.drawing = Some(draw(drawing.folded, state, room));
         }
         if self.counted != Some(state.seq) {
             self.count(state);
@@ -169,7 +165,7 @@ impl Graph {
 
     fn changed(&mut self) {
         if let Some(drawing) = &mut self.drawing {
-            drawing.made.steps = usize::MAX;
+            drawing.made = None;
         }
     }
 }
@@ -180,7 +176,7 @@ fn is_named(node: &Node, key: &Key) -> bool {
 }
 
 /// Lays out what was folded, in the manner that fits the room best.
-fn draw(folded: Folded, state: &RunState, made: Made, room: (u16, u16)) -> Drawing {
+fn draw(folded: Folded, state: &RunState, room: (u16, u16)) -> Drawing {
     let widths = |name: usize, more: i32| -> Vec<i32> {
         let nodes = folded.nodes.iter();
         nodes
@@ -221,7 +217,7 @@ fn draw(folded: Folded, state: &RunState, made: Made, room: (u16, u16)) -> Drawi
     }
     let (_, layout, durations) = best.unwrap_or_else(|| (0, Layout::new(&widths(NAME, 0), &folded.edges, down), false));
     let cells = cells(&layout);
-    Drawing { folded, layout, cells, durations, made, room }
+    Drawing { folded, layout, cells, durations, made: Some(Arc::clone(state.structure())), room }
 }
 
 /// What stands in a node beside its glyph.
