@@ -21,6 +21,10 @@ use holdpoint::run::{self, Durability};
 
 use common::{empty, engine_in, folder, load_average, median, picked, plan, registered, runtime};
 
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Pairs of each row; the first one warms up and is not counted.
 const PAIRS: usize = 11;
 

@@ -8,6 +8,10 @@ use holdpoint::cli;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
+/// An attempt takes and gives back some hundred pieces of memory, half of them in another thread: the C library's allocator needs twice as long.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     // Before anything else: the warden must be up in no time and touch nothing that the console or the engine sets up.

@@ -4,20 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::future::poll_fn;
-use std::io::{self, PipeReader};
-use std::os::fd::OwnedFd;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::net::unix::pipe;
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::Instant;
 
@@ -29,9 +24,10 @@ use super::jsonl::{self, Lines, Message};
 use super::live::LiveSink;
 use super::masking::{MaskStream, Masker};
 use super::output::Stream;
-use super::pty::Pty;
+use super::pipes::{Ends, Pipes};
 use super::rewrites::Rewrites;
 use super::sink::{OutputReport, OutputSink, make_folder_of};
+use super::spawn::located;
 use super::stop::{Stop, StopSignal};
 use super::{Agent, AttemptContext, env, result};
 
@@ -39,8 +35,6 @@ use super::{Agent, AttemptContext, env, result};
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// A line of a terminal that is not at its end is shown when nothing more of it has come for so long.
 const QUIET: Duration = Duration::from_millis(300);
-/// The smallest and the largest buffer for reading.
-const READ: (usize, usize) = (8 * 1024, 64 * 1024);
 
 struct CommandAgent {
     command: CommandLine,
@@ -79,7 +73,7 @@ pub(super) struct Ended {
 impl CommandAgent {
     async fn run(&self, mut context: AttemptContext) -> Result<Outcome, String> {
         context.warden.ready().await?;
-        let _room = tokio::select! {
+        let room = tokio::select! {
             biased;
             _ = context.stop.above(Stop::None) => return Ok(Outcome::stopped()),
             room = context.warden.room(&context.live) => room,
@@ -91,13 +85,13 @@ impl CommandAgent {
         make_folder_of(&result_path).map_err(|error| format!("the folder for output could not be made: {error}"))?;
 
         let jsonl = self.protocol == CommandProtocol::Jsonl;
-        let (mut child, mut pipes, group) = self.start(&context, &result_path).await?;
+        let (mut child, mut pipes, mut group) = self.start(&mut context, &result_path).await?;
         let input = child.stdin.take().map(|stdin| feed(stdin, jsonl::request(&context)));
         let mut intake = Intake::new(&context.secrets, context.live.clone(), jsonl, self.tty);
         let mut sink = OutputSink::new(context.output_path.clone(), context.live.clone()).keeping(context.output_limit);
         let ended = {
             let pump = pump(&mut pipes, &mut intake, &mut sink);
-            let ended = see_through(&mut child, group, &mut context.stop, context.grace);
+            let ended = see_through(&mut child, &mut group, &mut context.stop, context.grace);
             tokio::pin!(pump, ended);
             let mut input = input.map(Box::pin);
             let (mut pumped, mut fed) = (false, input.is_none());
@@ -124,13 +118,16 @@ impl CommandAgent {
         } else {
             intake.result.or(take_result(result_path).await)
         };
+        // Putting these away takes a dozen system calls, for which nobody has to wait who wants to know how it ended.
+        let rest = (child, pipes, group, room);
+        tokio::spawn(async move { drop(rest) });
         Ok(judge(ended, result.map(|result| result.map(|result| context.secrets.result(result))), output))
     }
 
-    async fn start(&self, context: &AttemptContext, result_path: &Path) -> Result<(Child, Pipes, Group), String> {
+    async fn start(&self, context: &mut AttemptContext, result_path: &Path) -> Result<(Child, Pipes, Group), String> {
         let folder = [context.step.working_dir.as_deref(), self.working_dir.as_deref()].into_iter().flatten().next();
         let folder = context.working_dir.join(folder.unwrap_or_default());
-        let mut command = process_of(&self.command)?;
+        let mut command = process_of(&self.command, [&self.env, &context.step.env])?;
         let variables: [(&str, OsString); 7] = [
             (env::RUN_ID, context.run_id.to_string().into()),
             (env::STEP_ID, context.step.step_id.clone().into()),
@@ -140,19 +137,23 @@ impl CommandAgent {
             (env::RESULT, result_path.into()),
             (env::ENGINE, context.warden.engine().to_string().into()),
         ];
-        if self.tty && std::env::var_os("TERM").is_none() {
+        let sets_term = |env: &BTreeMap<String, String>| env.contains_key("TERM");
+        if self.tty && std::env::var_os("TERM").is_none() && ![&self.env, &context.step.env].into_iter().any(sets_term)
+        {
             // Without it a program takes the terminal for one that can do nothing.
             command.env("TERM", "xterm-256color");
         }
-        command.envs(&self.env).envs(&context.step.env).envs(variables).current_dir(&folder);
-        let stdin = if self.protocol == CommandProtocol::Jsonl { Stdio::piped() } else { Stdio::null() };
-        // Not `pre_exec`, which would make starting a process several times slower.
-        let (pipes, stdout, stderr) = if self.tty {
+        command.envs(variables).current_dir(&folder);
+        let (pipes, Ends { stdin, stdout, stderr }) = if self.tty {
             Pipes::terminal().map_err(|error| format!("there is no pseudo-terminal for its output: {error}"))?
         } else {
-            Pipes::open().map_err(|error| format!("there is no pipe for its output: {error}"))?
+            let pipes = context.warden.spare_pipes().take();
+            pipes.map_err(|error| format!("there is no pipe for its output: {error}"))?
         };
+        let stdin = if self.protocol == CommandProtocol::Jsonl { Stdio::piped() } else { stdin };
+        // Not `pre_exec`, which would make starting a process several times slower.
         command.process_group(0).stdin(stdin).stdout(stdout).stderr(stderr);
+        context.start.given().await;
         let turn = context.warden.turn().await;
         let spawned = context.warden.open_files().spawn(&mut command, &context.live).await;
         let child = spawned.map_err(|error| not_started(&self.command, &error, &folder))?;
@@ -161,26 +162,34 @@ impl CommandAgent {
         drop(turn);
         // With it goes our copy of the pipes' other ends: they end with the attempt.
         drop(command);
+        // While the process works there is time.
+        context.warden.spare_pipes().refill();
         Ok((child, pipes, group))
     }
 }
 
-/// The process that a command stands for, not started yet.
-pub(super) fn process_of(command: &CommandLine) -> Result<Command, String> {
-    Ok(match command {
-        CommandLine::Shell(line) => {
-            let mut command = Command::new("sh");
-            command.arg("-c").arg(line);
-            command
-        }
+/// The process that a command stands for, not started yet, with what is added to its environment, the later the stronger.
+pub(super) fn process_of(command: &CommandLine, added: [&BTreeMap<String, String>; 2]) -> Result<Command, String> {
+    let (program, arguments) = match command {
+        CommandLine::Shell(line) => ("sh", &["-c".to_owned(), line.clone()][..]),
         CommandLine::Argv(words) => {
             let (program, arguments) =
                 words.split_first().ok_or("the command is an empty list; it must name a program")?;
-            let mut command = Command::new(program);
-            command.args(arguments);
-            command
+            (program.as_str(), arguments)
         }
-    })
+    };
+    let path = added.iter().rev().find_map(|env| env.get("PATH").map(OsString::from));
+    let path = path.or_else(|| std::env::var_os("PATH"));
+    let mut process = match path.and_then(|path| located(program, &path)) {
+        Some(place) => {
+            let mut process = Command::new(place);
+            process.arg0(program);
+            process
+        }
+        None => Command::new(program),
+    };
+    process.args(arguments).envs(added[0]).envs(added[1]);
+    Ok(process)
 }
 
 /// Why a command could not be started in a folder.
@@ -214,7 +223,7 @@ async fn feed(mut stdin: ChildStdin, line: Vec<u8>) {
 }
 
 /// Waits for the first process, stops it when asked, and then clears away what it left.
-pub(super) async fn see_through(child: &mut Child, group: Group, stop: &mut StopSignal, grace: Duration) -> Ended {
+pub(super) async fn see_through(child: &mut Child, group: &mut Group, stop: &mut StopSignal, grace: Duration) -> Ended {
     let mut level = Stop::None;
     let mut kill_at = None;
     let status = loop {
@@ -334,87 +343,6 @@ async fn pump(pipes: &mut Pipes, intake: &mut Intake, sink: &mut OutputSink) {
             },
             () = tokio::time::sleep(QUIET), if intake.is_held() => intake.quiet(sink),
         }
-    }
-}
-
-/// stdout and stderr, read in turns.
-struct Pipes {
-    /// Of both, where they are one terminal.
-    terminal: Option<Pty>,
-    stdout: Option<pipe::Receiver>,
-    stderr: Option<pipe::Receiver>,
-    buffer: Vec<u8>,
-    stderr_first: bool,
-}
-
-impl Pipes {
-    /// The pipes, and the ends that the attempt is to write to.
-    ///
-    /// They are made, and the runtime is told of them, before the process is there: a pipe that is told of when it has ended already wakes
-    /// another thread for nothing.
-    fn open() -> io::Result<(Self, Stdio, Stdio)> {
-        let receiver = |reader: PipeReader| pipe::Receiver::from_owned_fd(OwnedFd::from(reader));
-        let ((stdout, out), (stderr, err)) = (io::pipe()?, io::pipe()?);
-        let (stdout, stderr) = (Some(receiver(stdout)?), Some(receiver(stderr)?));
-        let pipes = Self { terminal: None, stdout, stderr, buffer: vec![0; READ.0], stderr_first: false };
-        Ok((pipes, out.into(), err.into()))
-    }
-
-    /// One pseudo-terminal for both.
-    fn terminal() -> io::Result<(Self, Stdio, Stdio)> {
-        let (terminal, out, err) = Pty::open()?;
-        let terminal = Some(terminal);
-        Ok((Self { terminal, stdout: None, stderr: None, buffer: vec![0; READ.0], stderr_first: false }, out, err))
-    }
-
-    /// The next piece that comes; `None` when both have ended. Safe to cancel.
-    async fn next(&mut self) -> Option<(Stream, &[u8])> {
-        let (stream, count) = poll_fn(|context| self.poll(context)).await?;
-        Some((stream, &self.buffer[..count]))
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<(Stream, usize)>> {
-        if let Poll::Ready(count) = poll_pipe(&mut self.terminal, &mut self.buffer, context) {
-            return Poll::Ready(Some((Stream::Stdout, count)));
-        }
-        self.stderr_first = !self.stderr_first;
-        for turn in [self.stderr_first, !self.stderr_first] {
-            let (stream, read) = if turn {
-                (Stream::Stderr, poll_pipe(&mut self.stderr, &mut self.buffer, context))
-            } else {
-                (Stream::Stdout, poll_pipe(&mut self.stdout, &mut self.buffer, context))
-            };
-            if let Poll::Ready(count) = read {
-                return Poll::Ready(Some((stream, count)));
-            }
-        }
-        let ended = self.terminal.is_none() && self.stdout.is_none() && self.stderr.is_none();
-        if ended { Poll::Ready(None) } else { Poll::Pending }
-    }
-}
-
-/// Reads what is there; a pipe that has ended, or cannot be read, is closed and has nothing more.
-fn poll_pipe<P: AsyncRead + Unpin>(
-    pipe: &mut Option<P>,
-    buffer: &mut Vec<u8>,
-    context: &mut Context<'_>,
-) -> Poll<usize> {
-    let Some(open) = pipe else { return Poll::Pending };
-    let size = buffer.len();
-    let mut into = ReadBuf::new(buffer);
-    match Pin::new(open).poll_read(context, &mut into) {
-        Poll::Ready(Ok(())) if !into.filled().is_empty() => {
-            let count = into.filled().len();
-            if count == size && size < READ.1 {
-                buffer.resize(READ.1, 0);
-            }
-            Poll::Ready(count)
-        }
-        Poll::Ready(_) => {
-            *pipe = None;
-            Poll::Pending
-        }
-        Poll::Pending => Poll::Pending,
     }
 }
 

@@ -19,7 +19,8 @@ const GIVE_UP: Duration = Duration::from_secs(10);
 /// The longest pause between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// An attempt's process group. Dropped before [`Group::clear`] is through, it is killed.
+/// An attempt's process group. Dropped before [`Group::clear`] is through, it is killed; after that, dropping it puts away what was kept to
+/// find it by.
 pub(super) struct Group {
     watched: Watched,
     warden: Arc<Warden>,
@@ -82,7 +83,7 @@ impl Group {
     /// The leader has ended and was waited for: stops what is left of the group, then what has left it, and says what that was.
     ///
     /// `kill_at`: the attempt was asked to stop, and KILL is due then.
-    pub async fn clear(mut self, kill_at: Option<Instant>, grace: Duration, stop: &mut StopSignal) -> Leftovers {
+    pub async fn clear(&mut self, kill_at: Option<Instant>, grace: Duration, stop: &mut StopSignal) -> Leftovers {
         let mut found = Leftovers::default();
         let asked = kill_at.is_some();
         let mut stopping = Stopping::new(kill_at, grace);
@@ -128,10 +129,9 @@ impl Group {
             escaped.iter().for_each(|process| warden::reap(process.pid));
         }
         self.cleared = true;
-        if found.unkillable.is_empty()
-            && let Some(note) = self.note.take()
-        {
-            note.remove();
+        if !found.unkillable.is_empty() {
+            // It stays on disk.
+            self.note = None;
         }
         found
     }
@@ -151,6 +151,8 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.cleared {
             self.kill();
+        } else if let Some(note) = self.note.take() {
+            note.remove();
         }
     }
 }

@@ -17,6 +17,7 @@ mod masking;
 mod mcp;
 mod notes;
 pub mod output;
+mod pipes;
 mod probe;
 mod procfs;
 mod pty;
@@ -25,6 +26,7 @@ mod rewrites;
 mod simulated;
 mod sink;
 mod spawn;
+mod start;
 mod stop;
 mod survivors;
 mod wait;
@@ -51,6 +53,7 @@ pub use masking::{MASK, Masker};
 pub use mcp::{Sessions, Tools};
 pub use probe::{Ground, Probe, probe};
 pub use result::MAX_RESULT_BYTES;
+pub use start::{StartHandle, StartSignal, start_channel};
 pub use stop::{Stop, StopHandle, StopSignal, stop_channel};
 pub use survivors::{Survivor, stop_survivors, survivors};
 pub use warden::Warden;
@@ -99,6 +102,8 @@ pub struct AttemptContext {
     pub results: Results,
     /// Time between TERM and KILL.
     pub grace: Duration,
+    /// Says that it may start; before that, an attempt that [gets ready](crate::plan::Ability::gets_ready) does so.
+    pub start: StartSignal,
     /// Asks the attempt to stop.
     pub stop: StopSignal,
     /// Takes progress and the growth of the output.
@@ -170,7 +175,10 @@ pub fn resolve(plan: &Plan, step: &Step, simulate: bool) -> Result<AgentSpec, St
 /// Makes one attempt. Whatever goes wrong, a panic of the agent included, is an outcome.
 ///
 /// Dropping the future stops the attempt at once: its processes are killed.
-pub async fn run_attempt(context: AttemptContext) -> Outcome {
+pub async fn run_attempt(mut context: AttemptContext) -> Outcome {
+    if !context.agent.ability().gets_ready {
+        context.start.given().await;
+    }
     let Some(agent) = bind(&context.agent) else {
         let kind = context.agent.kind();
         return Outcome::failed(format!("agents of kind `{kind}` cannot be run by this version of holdpoint yet"));

@@ -14,6 +14,7 @@ use crate::plan::{AgentSpec, CommandLine, HttpSpec, McpSpec, Step};
 
 use super::http::{client, request, words};
 use super::mcp::{self, Sessions, Tools};
+use super::start::StartSignal;
 use super::stop::stop_channel;
 use super::{AttemptContext, Desk, LiveSink, Masker, Warden};
 
@@ -136,6 +137,7 @@ fn context(name: &str, spec: &McpSpec, ground: &Ground) -> AttemptContext {
         output_limit: 0,
         results: Arc::new(|| Value::Object(Map::new())),
         grace: GRACE,
+        start: StartSignal::at_once(),
         stop: stop_channel().1,
         live: LiveSink::none(),
         warden: Arc::clone(&ground.warden),

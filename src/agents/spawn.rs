@@ -1,8 +1,11 @@
 //! Starting processes where the system has little room: the limit on open files, and what to do when something has run out.
 
+use std::ffi::OsStr;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use tokio::process::{Child, Command};
@@ -82,8 +85,49 @@ impl OpenFiles {
     }
 }
 
+/// Where the search path has a program: what the C library finds by trying to execute one place after another, which it does when the attempt
+/// could already run. `None` leaves it to the library, which also knows why nothing was found.
+pub(super) fn located(program: &str, path: &OsStr) -> Option<PathBuf> {
+    // A relative place counts from the folder in which the process is to run.
+    if program.is_empty() || program.contains('/') || std::env::split_paths(path).any(|folder| !folder.is_absolute()) {
+        return None;
+    }
+    let is_program = |place: &PathBuf| access(place, Access::EXEC_OK).is_ok() && place.is_file();
+    std::env::split_paths(path).map(|folder| folder.join(program)).find(is_program)
+}
+
 /// Whether something has run out that others may give back: open files, processes, memory.
 fn is_want_of_room(error: &io::Error) -> bool {
     let code = Errno::from_io_error(error);
     matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_where_the_first_folder_has_one_that_can_be_executed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [none, text, directory, first, second] = ["none", "text", "directory", "first", "second"].map(|name| {
+            let place = folder.path().join(name);
+            fs::create_dir(&place).unwrap();
+            place
+        });
+        for (place, mode) in [(&text, 0o644), (&first, 0o755), (&second, 0o755)] {
+            fs::write(place.join("tool"), "#!/bin/sh").unwrap();
+            fs::set_permissions(place.join("tool"), Permissions::from_mode(mode)).unwrap();
+        }
+        fs::create_dir(directory.join("tool")).unwrap();
+        let path = |folders: &[&PathBuf]| std::env::join_paths(folders).unwrap();
+        let all = path(&[&none, &text, &directory, &first, &second]);
+        assert_eq!(located("tool", &all), Some(first.join("tool")));
+        assert_eq!(located("tool", &path(&[&none, &text])), None);
+        assert_eq!(located("./tool", &all), None, "this names a place");
+        assert_eq!(located("tool", &path(&[&PathBuf::from("bin"), &first])), None, "where that is, its folder decides");
+        assert_eq!(located("tool", OsStr::new("")), None);
+    }
 }

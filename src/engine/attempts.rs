@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use crate::agents::{self, AnswerSender, AttemptContext, Clock, LiveBoard, Masker, StopHandle, Warden};
-use crate::plan::{self, AgentSpec, Step};
+use crate::agents::{self, AnswerSender, AttemptContext, Clock, LiveBoard, Masker, StartHandle, StopHandle, Warden};
+use crate::plan::{self, AgentSpec, Plan, Step};
 use crate::run::{
     Asked, DEFAULT_OUTPUT_LIMIT, InputError, Outcome, Question, RunState, Secrets, condition, input_of, rendered_step,
     rendered_value,
@@ -31,25 +31,33 @@ pub(super) enum AttemptReport {
 pub(super) struct Running {
     /// Its number.
     pub number: u32,
+    /// Lets it start.
+    start: StartHandle,
     /// Asks it to stop.
     pub stop: StopHandle,
     /// Gives it answers to what it asks.
     pub answers: AnswerSender,
-    /// Its task, where it outlives the engine: it is let go when the run is.
-    task: Option<AbortHandle>,
+    task: AbortHandle,
+    outlives_engine: bool,
 }
 
 impl Running {
     /// Whether nobody has to wait for its end.
     pub fn outlives_engine(&self) -> bool {
-        self.task.is_some()
+        self.outlives_engine
+    }
+
+    /// Its start is durable.
+    pub fn go(&self) {
+        self.start.give();
     }
 }
 
 impl Drop for Running {
+    /// One that has not started is let go with its hold, and so is one that outlives the engine: with its run.
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
+        if self.outlives_engine || !self.start.is_given() {
+            self.task.abort();
         }
     }
 }
@@ -69,12 +77,36 @@ impl Launcher {
         self.warden.clear_notes(&super::output_dir(&self.root, run_id));
     }
 
+    /// Attempts of this plan may follow soon: what takes a while to start is started.
+    pub fn expect(&self, plan: &Plan) {
+        let processes = |spec: &AgentSpec| matches!(spec, AgentSpec::Command { .. } | AgentSpec::Mcp(_));
+        if plan.agents.values().any(processes) || plan.steps.iter().any(|step| step.run.is_some()) {
+            self.warden.call();
+        }
+    }
+
+    /// Gets an attempt ready whose start is decided, if its agent does that; it starts when it is told to [go](Running::go).
+    pub fn prepare(&self, run: &LiveRun, step_id: &str, number: u32) -> Option<Running> {
+        let (planned, _) = run.state.step(step_id)?;
+        if !run.state.plan.ability(planned).gets_ready {
+            return None;
+        }
+        self.begin(run, step_id, number, None)
+    }
+
     /// Starts an attempt whose start is durable, or takes one up again that another engine has started and that has asked something by then.
     pub fn start(&self, run: &LiveRun, step_id: &str, number: u32, taken_up: Option<Vec<Asked>>) -> Option<Running> {
+        let running = self.begin(run, step_id, number, taken_up)?;
+        running.go();
+        Some(running)
+    }
+
+    fn begin(&self, run: &LiveRun, step_id: &str, number: u32, taken_up: Option<Vec<Asked>>) -> Option<Running> {
         let state = &run.state;
         let (planned, step_state) = state.step(step_id)?;
         let attempt = step_state.attempts.iter().find(|attempt| attempt.number == number)?;
         let run_id = state.run_id;
+        let (start_handle, start) = agents::start_channel();
         let (stop_handle, stop) = agents::stop_channel();
         let (desk, mut clerk, answers) = agents::desk(taken_up.clone().unwrap_or_default());
         let reports = self.reports.clone();
@@ -91,11 +123,21 @@ impl Launcher {
                     Some(_) => Outcome { error: Some(error.into_owned()), ..Outcome::lost() },
                     None => Outcome::failed(error),
                 });
-                tokio::spawn(async move {
+                let mut start = start;
+                let task = tokio::spawn(async move {
+                    start.given().await;
                     // The engine has ended: there is nobody left to tell; so below.
                     let _ = reports.send(report).await;
                 });
-                return Some(Running { number, stop: stop_handle, answers, task: None });
+                let (task, outlives_engine) = (task.abort_handle(), false);
+                return Some(Running {
+                    number,
+                    start: start_handle,
+                    stop: stop_handle,
+                    answers,
+                    task,
+                    outlives_engine,
+                });
             }
         };
         let context = AttemptContext {
@@ -115,6 +157,7 @@ impl Launcher {
             output_limit: state.options.output_limit.unwrap_or(DEFAULT_OUTPUT_LIMIT),
             results: results_of(state),
             grace: state.options.grace(),
+            start: start.clone(),
             stop,
             live: self.live.sink(run_id, step_id, number),
             warden: Arc::clone(&self.warden),
@@ -132,9 +175,13 @@ impl Launcher {
         let task = tokio::spawn(async move {
             let work = agents::run_attempt(context);
             tokio::pin!(work);
+            let (mut start, mut started) = (start.clone(), start);
             let over = async {
                 match limit {
-                    Some(limit) => tokio::time::sleep(limit).await,
+                    Some(limit) => {
+                        start.given().await;
+                        tokio::time::sleep(limit).await;
+                    }
                     None => std::future::pending().await,
                 }
             };
@@ -154,10 +201,12 @@ impl Launcher {
                 };
                 let _ = reports.send(report).await;
             };
+            // What went wrong while it got ready is told when it would have started.
+            started.given().await;
             let _ = reports.send(ended(outcome)).await;
         });
-        let task = outlives_engine.then(|| task.abort_handle());
-        Some(Running { number, stop: stop_handle, answers, task })
+        let task = task.abort_handle();
+        Some(Running { number, start: start_handle, stop: stop_handle, answers, task, outlives_engine })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::run::{
 };
 
 use super::Ack;
-use super::attempts::Running;
+use super::attempts::{Launcher, Running};
 
 /// Something to do outside, once the event that says so is durable.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,8 @@ pub(super) struct LiveRun {
     pub sessions: Sessions,
     /// The attempts that are alive, by step.
     pub attempts: HashMap<String, Running>,
+    /// Attempts that get ready for a start that is not durable yet, by step.
+    ready: HashMap<String, Running>,
     /// Effects of events that are not durable yet.
     effects: VecDeque<(u64, Effect)>,
     /// Acknowledgements of events that are not durable yet.
@@ -105,6 +107,7 @@ impl LiveRun {
             masker: Masker::default(),
             sessions: Sessions::default(),
             attempts: HashMap::new(),
+            ready: HashMap::new(),
             effects: VecDeque::new(),
             waiters: VecDeque::new(),
             storage: None,
@@ -315,6 +318,7 @@ impl LiveRun {
         }
         self.state = durable;
         self.effects.clear();
+        self.ready.clear();
         let mut asked_for_it = !by_report;
         for (place, tell) in self.waiters.drain(..) {
             let guilty = place >= seq && std::mem::take(&mut asked_for_it);
@@ -328,6 +332,7 @@ impl LiveRun {
     /// What was decided and is not durable will never be.
     pub fn void(&mut self, error: &str) {
         self.effects.clear();
+        self.ready.clear();
         for (_, tell) in self.waiters.drain(..) {
             tell(Err(storage_rejection(error)));
         }
@@ -339,6 +344,27 @@ impl LiveRun {
         let mut inputs = std::mem::take(&mut self.deferred);
         inputs.push(Input::Wake);
         inputs
+    }
+
+    /// Has attempts get ready whose start is decided and not durable yet.
+    pub fn get_ready(&mut self, launcher: &Launcher) {
+        for (_, effect) in &self.effects {
+            if let Effect::Start { step, attempt, taken_up: None } = effect
+                && !self.ready.contains_key(step)
+                && let Some(running) = launcher.prepare(self, step, *attempt)
+            {
+                self.ready.insert(step.clone(), running);
+            }
+        }
+    }
+
+    /// An attempt's start is durable: it starts.
+    pub fn start(&mut self, launcher: &Launcher, step: String, attempt: u32, taken_up: Option<Vec<Asked>>) {
+        let ready = self.ready.remove(&step).filter(|running| running.number == attempt);
+        let running = ready.inspect(Running::go).or_else(|| launcher.start(self, &step, attempt, taken_up));
+        if let Some(running) = running {
+            self.attempts.insert(step, running);
+        }
     }
 
     /// Asks every attempt to stop, without a word in the journal.

@@ -18,8 +18,8 @@ use crate::journal::{
 };
 use crate::plan::order::Order;
 use crate::run::{
-    Command, Input, MAX_PARALLEL_LIMIT, Moment, Recorded, Registration, Rejection, RejectionCode, Request, RunState,
-    RunStatus, Secrets, register,
+    Command, Event, Input, MAX_PARALLEL_LIMIT, Moment, Recorded, Registration, Rejection, RejectionCode, Request,
+    RunState, RunStatus, Secrets, register,
 };
 
 use super::EngineConfig;
@@ -73,6 +73,8 @@ struct Engine {
     in_flight: Vec<Closing>,
     /// Decided while the disk was busy.
     pending: Vec<Entry>,
+    /// Runs in which attempts are to start by what was decided.
+    starting: Vec<Uuid>,
     /// Whether the recorder has a group.
     busy: bool,
     launcher: Launcher,
@@ -117,6 +119,7 @@ pub fn start(config: EngineConfig) -> Result<EngineHandle, JournalError> {
         to_close: Vec::new(),
         in_flight: Vec::new(),
         pending: Vec::new(),
+        starting: Vec::new(),
         busy: false,
         launcher,
         notices: notices.clone(),
@@ -262,6 +265,7 @@ impl Engine {
         }
         events.extend(run.report(opened_input(false), &moment));
         run.when_durable(reply, run_id);
+        self.launcher.expect(&run.state.plan);
         self.runs.insert(run_id, run);
         self.pending.push(Entry::Create { run_id, events });
     }
@@ -395,6 +399,9 @@ impl Engine {
                 self.wakes.extend(run.wake.map(|wake| (wake, run_id)));
             }
         }
+        if events.iter().any(|recorded| matches!(recorded.event, Event::AttemptStarted { .. })) {
+            self.starting.push(run_id);
+        }
         // Also when it is empty: an acknowledgement may wait for its turn behind what was decided before.
         self.pending.push(Entry::Append { run_id, events });
     }
@@ -475,11 +482,7 @@ impl Engine {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
         for effect in run.durable(seq) {
             match effect {
-                Effect::Start { step, attempt, taken_up } => {
-                    if let Some(running) = self.launcher.start(run, &step, attempt, taken_up) {
-                        run.attempts.insert(step, running);
-                    }
-                }
+                Effect::Start { step, attempt, taken_up } => run.start(&self.launcher, step, attempt, taken_up),
                 Effect::Stop { step, attempt, kill } => {
                     if let Some(running) = run.attempts.get(&step).filter(|running| running.number == attempt) {
                         running.stop.stop(if kill { Stop::Kill } else { Stop::Term });
@@ -559,8 +562,17 @@ impl Engine {
         }
     }
 
-    /// Has recorded what was decided, as far as the recorder is free.
+    /// Has recorded what was decided, as far as the recorder is free; what is to start meanwhile gets ready.
     fn submit(&mut self) {
+        self.record();
+        for run_id in std::mem::take(&mut self.starting) {
+            if let Some(run) = self.runs.get_mut(&run_id) {
+                run.get_ready(&self.launcher);
+            }
+        }
+    }
+
+    fn record(&mut self) {
         while !self.busy {
             let mut group = Group { entries: std::mem::take(&mut self.pending) };
             if group.entries.is_empty() && self.to_close.is_empty() {

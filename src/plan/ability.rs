@@ -25,18 +25,23 @@ pub struct Ability {
     pub outlives_engine: bool,
     /// Whether one takes a slot of `max_parallel`: what only waits, for a person or for a time, keeps nothing of the machine busy.
     pub takes_slot: bool,
+    /// Whether one gets ready before its start is durable, which saves time; nobody outside can tell that it has, and one whose start turns
+    /// out void is let go.
+    pub gets_ready: bool,
 }
 
 /// An attempt that works, in processes or in tasks of its engine.
-const WORKS: Ability = Ability { stop: StopKind::AtOnce, outlives_engine: false, takes_slot: true };
+const WORKS: Ability = Ability { stop: StopKind::AtOnce, outlives_engine: false, takes_slot: true, gets_ready: false };
 /// An attempt of which there is nothing but what the journal says.
-const WAITS: Ability = Ability { stop: StopKind::AtOnce, outlives_engine: true, takes_slot: false };
+const WAITS: Ability = Ability { stop: StopKind::AtOnce, outlives_engine: true, takes_slot: false, gets_ready: false };
+/// An attempt that is a process.
+const RUNS: Ability = Ability { stop: StopKind::Signals, gets_ready: true, ..WORKS };
 
 impl AgentSpec {
     /// What can be done with its attempts. Told from the entry as the plan has it, before anything in it is rendered.
     pub fn ability(&self) -> Ability {
         match self {
-            AgentSpec::Command { .. } => Ability { stop: StopKind::Signals, ..WORKS },
+            AgentSpec::Command { .. } => RUNS,
             AgentSpec::Http(_) if self.can_be_asked() => Ability { outlives_engine: true, ..WORKS },
             AgentSpec::Http(_) | AgentSpec::Mcp(_) | AgentSpec::Simulated(_) => WORKS,
             AgentSpec::Manual(_) | AgentSpec::Wait(_) => WAITS,
@@ -48,7 +53,7 @@ impl Plan {
     /// What can be done with the attempts of a step.
     pub fn ability(&self, step: &Step) -> Ability {
         if step.run.is_some() {
-            return Ability { stop: StopKind::Signals, ..WORKS };
+            return RUNS;
         }
         match step.agent() {
             Some(name) => match self.agents.get(name) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use holdpoint::agents::output::{OutputIndex, Stream};
 use holdpoint::agents::{
-    AttemptContext, Desk, LiveBoard, Masker, Sessions, Stop, StopHandle, Warden, run_attempt, stop_channel,
+    AttemptContext, Desk, LiveBoard, Masker, Sessions, StartSignal, Stop, StopHandle, Warden, run_attempt, stop_channel,
 };
 use holdpoint::plan::{AgentSpec, CommandLine, CommandProtocol, SimulatedSpec, Step};
 use holdpoint::run::{Outcome, OutcomeStatus, ResultStatus};
@@ -73,6 +73,7 @@ impl Bench {
             output_limit: self.output_limit,
             results: Arc::new(|| json!({"before": {"data": 1}})),
             grace: self.grace,
+            start: StartSignal::at_once(),
             stop,
             live: self.live.sink(self.run_id, "s", 1),
             warden: Arc::clone(&self.warden),

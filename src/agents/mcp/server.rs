@@ -51,7 +51,7 @@ impl Server {
         // A task of its own, because the server outlives the call that started it.
         tokio::spawn(async move {
             let _room = context.warden.room(&context.live).await;
-            let (mut child, group) = match spawn(&command, &spec, &context).await {
+            let (mut child, mut group) = match spawn(&command, &spec, &context).await {
                 Ok(spawned) => spawned,
                 Err(error) => return drop(started.send(Err(error))),
             };
@@ -67,7 +67,7 @@ impl Server {
             drop(context.stop);
             let ended = {
                 let listen = listen(&mut stderr, &router);
-                let over = see_through(&mut child, group, &mut signal, grace);
+                let over = see_through(&mut child, &mut group, &mut signal, grace);
                 tokio::pin!(listen, over);
                 let mut silent = false;
                 let ended = loop {
@@ -81,6 +81,7 @@ impl Server {
                 }
                 ended
             };
+            drop(group);
             died.send_replace(Some(in_words(ended, &router)));
         });
         start.await.unwrap_or_else(|_| Err("the task that starts the server has ended".into()))
@@ -121,7 +122,7 @@ impl Drop for Server {
 async fn spawn(command: &CommandLine, spec: &McpSpec, context: &AttemptContext) -> Result<(Child, Group), String> {
     let folder = [context.step.working_dir.as_deref(), spec.working_dir.as_deref()].into_iter().flatten().next();
     let folder = context.working_dir.join(folder.unwrap_or_default());
-    let mut process = command::process_of(command)?;
+    let mut process = command::process_of(command, [&spec.env, &context.step.env])?;
     // By these the processes of a run are found after a crash. The step and its attempt are those that needed the server first.
     let variables = [
         (env::RUN_ID, context.run_id.to_string()),
@@ -131,7 +132,7 @@ async fn spawn(command: &CommandLine, spec: &McpSpec, context: &AttemptContext) 
         (env::PLAN_DIR, context.plan_dir.to_string_lossy().into_owned()),
         (env::ENGINE, context.warden.engine().to_string()),
     ];
-    process.envs(&spec.env).envs(&context.step.env).envs(variables).current_dir(&folder);
+    process.envs(variables).current_dir(&folder);
     process.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let turn = context.warden.turn().await;
     let spawned = context.warden.open_files().spawn(&mut process, &context.live).await;

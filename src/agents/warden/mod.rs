@@ -27,11 +27,12 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::MemfdFlags;
 use rustix::process::set_child_subreaper;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::live::LiveSink;
 use super::notes::Notes;
+use super::pipes::SparePipes;
 use super::spawn::OpenFiles;
 
 pub(super) use orphans::reap;
@@ -57,10 +58,11 @@ pub struct Warden {
     /// the engine.
     spawns: Semaphore,
     /// How many attempts there is room for at the same time.
-    room: Semaphore,
+    room: Arc<Semaphore>,
     open_files: OpenFiles,
     orphans: orphans::Orphans,
     notes: Notes,
+    spare_pipes: SparePipes,
     sweeps: AtomicBool,
 }
 
@@ -101,10 +103,11 @@ impl Warden {
             state: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
             spawns: Semaphore::new((threads / 2).max(1)),
-            room: Semaphore::new(open_files.attempts),
+            room: Arc::new(Semaphore::new(open_files.attempts)),
             open_files,
             orphans: orphans::Orphans::default(),
             notes: Notes::default(),
+            spare_pipes: SparePipes::default(),
             sweeps: AtomicBool::new(false),
         }
     }
@@ -126,6 +129,13 @@ impl Warden {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the warden process started, if it does not run, without waiting for it: starting it takes some milliseconds, and processes are to
+    /// follow. What goes wrong, the first of them is told.
+    pub fn call(self: &Arc<Self>) {
+        let warden = Arc::clone(self);
+        tokio::spawn(async move { warden.ready().await });
     }
 
     /// Makes sure that the warden process runs.
@@ -214,13 +224,13 @@ impl Warden {
     }
 
     /// Waits until there is room for an attempt's files; it lasts as long as what is returned.
-    pub(super) async fn room(&self, live: &LiveSink) -> Option<SemaphorePermit<'_>> {
-        if let Ok(room) = self.room.try_acquire() {
+    pub(super) async fn room(&self, live: &LiveSink) -> Option<OwnedSemaphorePermit> {
+        if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
             return Some(room);
         }
         let most = self.open_files.attempts;
         live.progress(None, Some(&format!("waits: the limit on open files (ulimit -n) has room for {most} attempts")));
-        self.room.acquire().await.ok()
+        Arc::clone(&self.room).acquire_owned().await.ok()
     }
 
     /// The limits on open files.
@@ -231,6 +241,11 @@ impl Warden {
     /// The blank notes on disk.
     pub(super) fn notes(&self) -> &Notes {
         &self.notes
+    }
+
+    /// Pipes for the next attempt.
+    pub(super) fn spare_pipes(&self) -> &SparePipes {
+        &self.spare_pipes
     }
 
     /// No attempt of the run whose output lies in this folder will follow: what is kept there for one is removed.
