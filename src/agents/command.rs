@@ -144,7 +144,7 @@ impl CommandAgent {
             // Without it a program takes the terminal for one that can do nothing.
             command.env("TERM", "xterm-256color");
         }
-        command.envs(&self.env).envs(&context.step.env).envs(variables).current_dir(&folder);
+        command.envs(&self.env).envs(context.step.env.iter()).envs(variables).current_dir(&folder);
         let stdin = if self.protocol == CommandProtocol::Jsonl { Stdio::piped() } else { Stdio::null() };
         // Not `pre_exec`, which would make starting a process several times slower.
         let (pipes, stdout, stderr) = if self.tty {

@@ -361,7 +361,7 @@ pub fn families(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Vec<(usiz
     let mut found: Vec<(usize, Range<usize>)> = Vec::new();
     let mut last: Option<&str> = None;
     for (position, step) in plan.steps.iter().enumerate().skip(plan.written()) {
-        let Some(Generated::Instance { of, .. }) = &step.generated else {
+        let Some(Generated::Instance { of, .. }) = step.generated.as_deref() else {
             last = None;
             continue;
         };

@@ -11,7 +11,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::AgentSpec;
+use super::{AgentSpec, Rare};
 
 /// What a `plan_id`, a `step_id` and a variable's name look like.
 pub const ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,128}$";
@@ -252,7 +252,7 @@ pub struct Step {
         deserialize_with = "null_as_default",
         skip_serializing_if = "Map::is_empty"
     )]
-    pub parameters: Map<String, Value>,
+    pub parameters: Rare<Map<String, Value>>,
     /// A shell command; the short form of an unnamed `command` agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
@@ -260,7 +260,7 @@ pub struct Step {
     /// Added to the command's environment.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"pattern": ENV_PATTERN}))]
-    pub env: BTreeMap<String, String>,
+    pub env: Rare<BTreeMap<String, String>>,
     /// Where the command runs; default: where `holdpoint` was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
@@ -280,7 +280,7 @@ pub struct Step {
     pub foreach: Option<Box<Value>>,
     /// A hold point: the step waits until an operator releases it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<Hold>,
+    pub hold: Option<Box<Hold>>,
     /// Time limit of one attempt, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = MAX_SECONDS), extend("exclusiveMinimum" = 0))]
@@ -317,7 +317,7 @@ pub struct Step {
         deserialize_with = "null_as_default",
         skip_serializing_if = "Map::is_empty"
     )]
-    pub metadata: Map<String, Value>,
+    pub metadata: Rare<Map<String, Value>>,
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub step_type: Option<Box<Value>>,
@@ -345,7 +345,7 @@ pub struct Step {
     /// Set on a step that a run has made itself; no plan file may say it. Such steps stand behind all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
-    pub generated: Option<Generated>,
+    pub generated: Option<Box<Generated>>,
 }
 
 /// What a step was made for that no plan has written. Its id contains a `.`, which the ids in plans cannot.
@@ -516,23 +516,23 @@ impl Step {
             step_id: format!("rollback.{}", self.step_id),
             agent_type: action.agent_type.clone(),
             action: action.action.clone(),
-            parameters: action.parameters.clone(),
+            parameters: action.parameters.clone().into(),
             run: action.run.clone(),
-            env: env.collect(),
+            env: env.collect::<BTreeMap<_, _>>().into(),
             working_dir: self.working_dir.clone(),
             timeout_seconds: action.timeout_seconds,
             max_retries: action.max_retries,
             retry: action.retry.clone(),
             idempotent: action.idempotent,
             on_failure: Some(on_failure),
-            generated: Some(Generated::Rollback { of: self.step_id.clone() }),
+            generated: Some(Box::new(Generated::Rollback { of: self.step_id.clone() })),
             ..Step::default()
         })
     }
 
     /// The step that this one undoes; `None` for every step but those of a rollback.
     pub fn undoes(&self) -> Option<&str> {
-        match &self.generated {
+        match self.generated.as_deref() {
             Some(Generated::Rollback { of }) => Some(of),
             Some(Generated::Instance { .. }) | None => None,
         }

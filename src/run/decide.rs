@@ -13,8 +13,8 @@ use super::intervene;
 use super::rollback;
 use super::undo::inverse_of;
 use super::{
-    Event, GateDecision, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Question, Recorded,
-    Registration, Rejection, Request, RunState, RunStatus, SkipReason, StepStatus, StopReason, Then, input_digest,
+    Event, GateDecision, Input, InputDigest, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Question,
+    Recorded, Registration, Rejection, Request, RunState, RunStatus, SkipReason, StepStatus, StopReason, Then,
     input_of, judge,
 };
 
@@ -156,7 +156,7 @@ fn over_failures(state: &RunState, failed: &BTreeSet<usize>) -> Event {
 fn next_start(state: &RunState, moment: &Moment) -> Option<Event> {
     let position = state.index.queue.next(moment.now, state.has_slot())?;
     let step = &state.plan.steps[position];
-    let started = |digest: String, input: Option<Arc<Value>>, due| Event::AttemptStarted {
+    let started = |digest: InputDigest, input: Option<Arc<Value>>, due| Event::AttemptStarted {
         step: step.step_id.clone(),
         attempt: state.steps[position].last_attempt + 1,
         digest,
@@ -164,14 +164,14 @@ fn next_start(state: &RunState, moment: &Moment) -> Option<Event> {
         due,
     };
     Some(match rendered_step(state, position, &Secrets::default()) {
-        Ok(None) => started(input_digest(&input_of(step)), None, wait_end(state, step, moment.now)),
+        Ok(None) => started(InputDigest::of(&input_of(step)), None, wait_end(state, step, moment.now)),
         Ok(Some(rendered)) => {
             let input = input_of(&rendered);
-            started(input_digest(&input), Some(Arc::new(input)), wait_end(state, &rendered, moment.now))
+            started(InputDigest::of(&input), Some(Arc::new(input)), wait_end(state, &rendered, moment.now))
         }
         Err(error) if error.left_out => left_out(step, SkipReason::Upstream, error.message),
         // The attempt finds the same, and fails with it: so it stands where every other failure stands.
-        Err(_) => started(input_digest(&input_of(step)), None, None),
+        Err(_) => started(InputDigest::of(&input_of(step)), None, None),
     })
 }
 

@@ -14,7 +14,9 @@ use uuid::Uuid;
 
 use crate::plan::{Edit, FailurePolicy, Plan, Step};
 
-use super::{Answer, Judgement, Outcome, PauseReason, Question, ReviewStatus, Rollback, RollbackEnd, StepState};
+use super::{
+    Answer, InputDigest, Judgement, Outcome, PauseReason, Question, ReviewStatus, Rollback, RollbackEnd, StepState,
+};
 
 /// An event with its place and time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -154,7 +156,7 @@ pub enum Event {
         /// Number of the attempt within the step, from 1; never used again.
         attempt: u32,
         /// Digest of the masked input; part of the attempt key.
-        digest: String,
+        digest: InputDigest,
         /// The rendered input, where it differs from what the plan says.
         #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
         input: Option<Arc<Value>>,

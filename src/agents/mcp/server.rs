@@ -131,7 +131,7 @@ async fn spawn(command: &CommandLine, spec: &McpSpec, context: &AttemptContext) 
         (env::PLAN_DIR, context.plan_dir.to_string_lossy().into_owned()),
         (env::ENGINE, context.warden.engine().to_string()),
     ];
-    process.envs(&spec.env).envs(&context.step.env).envs(variables).current_dir(&folder);
+    process.envs(&spec.env).envs(context.step.env.iter()).envs(variables).current_dir(&folder);
     process.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let turn = context.warden.turn().await;
     let spawned = context.warden.open_files().spawn(&mut process, &context.live).await;

@@ -160,7 +160,7 @@ fn backup() -> Plan {
             Step {
                 run: None,
                 agent_type: Some("shipper".into()),
-                hold: Some(Hold::Reason("second pair of eyes".into())),
+                hold: Some(Box::new(Hold::Reason("second pair of eyes".into()))),
                 ..step("ship")
             },
             step("notify"),

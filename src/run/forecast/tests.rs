@@ -397,14 +397,14 @@ fn many_steps_are_foretold_with_a_number_a_step_and_run() {
         step.status = StepStatus::Completed;
         step.attempts = vec![Arc::new(Attempt {
             number: 1,
-            digest: String::new(),
+            digest: Default::default(),
             input: None,
             started_at: start(),
             ended_at: Some(start() + TimeDelta::seconds(1)),
             outcome: Some(Arc::new(Outcome::succeeded())),
             timed_out: false,
             due: None,
-            questions: Vec::new(),
+            questions: Default::default(),
         })];
     }
     let before = past(&[&ran]);
