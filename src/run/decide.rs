@@ -79,7 +79,7 @@ pub fn decide(state: &RunState, input: &Input, moment: &Moment) -> Result<Vec<Ev
         Input::Restore { request, target } => intervene::request(state, request, Some(target), moment),
         Input::Opened { version, pid, go_on } => Ok(opened(state, version, *pid, *go_on, moment)),
         Input::AttemptEnded { step, attempt, outcome } => {
-            let mut events = ended(state, step, *attempt, outcome, moment);
+            let mut events = ended(state, step, *attempt, outcome, &[], moment);
             if outcome.status == OutcomeStatus::Lost {
                 events.extend(asks_for_lost(state, &events));
             }
@@ -355,11 +355,13 @@ pub(super) fn failures(state: &RunState) -> String {
 fn opened(state: &RunState, version: &str, pid: u32, go_on: bool, moment: &Moment) -> Vec<Event> {
     let mut events = vec![Event::EngineOpened { epoch: state.epoch + 1, version: version.to_owned(), pid }];
     let lost = Arc::new(Outcome::lost());
+    let mut gone = Vec::new();
     for position in &state.index.live {
         // What outlives its engine goes on as the same attempt.
         let lost_one = state.steps[*position].attempt().filter(|_| !state.outlives_engine(*position));
         let Some(attempt) = lost_one else { continue };
-        events.extend(ended(state, &state.plan.steps[*position].step_id, attempt.number, &lost, moment));
+        events.extend(ended(state, &state.plan.steps[*position].step_id, attempt.number, &lost, &gone, moment));
+        gone.push(*position);
     }
     let asked = asks_for_lost(state, &events).or_else(|| {
         let stays = state.status == RunStatus::Running && !state.cancelling && !go_on;
@@ -386,8 +388,16 @@ fn timed_out(state: &RunState, step: &str, attempt: u32) -> Vec<Event> {
     vec![Event::StopRequested { step, attempt, why: StopReason::Timeout, kill: false, intervention: None }]
 }
 
-/// An attempt has ended: the step's next state, and what an intervention that waited for it asked for.
-fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, moment: &Moment) -> Vec<Event> {
+/// An attempt has ended: the step's next state, and what an intervention that waited for it asked for. `gone`: the positions of those that have
+/// ended in the same batch.
+fn ended(
+    state: &RunState,
+    step_id: &str,
+    number: u32,
+    outcome: &Arc<Outcome>,
+    gone: &[usize],
+    moment: &Moment,
+) -> Vec<Event> {
     let Some((definition, step)) = state.step(step_id) else { return Vec::new() };
     if !step.status.is_live() || step.attempt().is_none_or(|attempt| attempt.number != number) {
         return Vec::new();
@@ -405,7 +415,7 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
     let waits = record.filter(|record| record.status == InterventionStatus::Pending).and(asked).filter(|id| {
         let same =
             |position: &&usize| state.steps[**position].stop.as_ref().and_then(|stop| stop.intervention) == Some(*id);
-        !of_many || state.index.live.iter().filter(same).count() == 1
+        !of_many || state.index.live.iter().filter(|one| !gone.contains(one)).filter(same).count() == 1
     });
     let settled = |status, error: Option<&str>, inverse| {
         waits.map(|intervention_id| Event::InterventionSettled {
