@@ -154,6 +154,7 @@ impl Core {
             options: options(Durability::Relaxed),
             user: "bench".into(),
             fork: None,
+            durations: None,
         };
         let first = run::register(registration, &moment);
         let state = RunState::from_registration(&first[0]).expect("a run begins with its registration");

@@ -342,7 +342,10 @@ impl RunState {
         let places = std::mem::take(&mut self.index.places);
         let order = places.are_distinct().then(|| Order::with_places(&self.plan, |id| places.position(id)));
         // A plan is checked before it is registered and before it is changed, so it has an order.
-        let order = order.and_then(Result::ok).unwrap_or_else(|| Order::none(self.plan.steps.len()));
+        let mut order = order.and_then(Result::ok).unwrap_or_else(|| Order::none(self.plan.steps.len()));
+        if let Some(durations) = &self.durations {
+            order.weigh(|position| durations.weight(places.number_at(position)));
+        }
         let nodes = order.node_count();
         let mut unmet: Vec<u32> = (0..nodes).map(|node| order.predecessor_count(node)).collect();
         unmet.resize(nodes.max(self.plan.steps.len()), 0);

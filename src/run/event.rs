@@ -15,7 +15,8 @@ use uuid::Uuid;
 use crate::plan::{Edit, FailurePolicy, Plan, Step};
 
 use super::{
-    Answer, InputDigest, Judgement, Outcome, PauseReason, Question, ReviewStatus, Rollback, RollbackEnd, StepState,
+    Answer, Durations, InputDigest, Judgement, Outcome, PauseReason, Question, ReviewStatus, Rollback, RollbackEnd,
+    StepState,
 };
 
 /// An event with its place and time.
@@ -340,6 +341,9 @@ pub struct Registration {
     /// The run it was forked from, and how far that had come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<Box<Fork>>,
+    /// What earlier runs of the plan tell of how long its steps take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durations: Option<Arc<Durations>>,
 }
 
 /// Where a forked run begins.

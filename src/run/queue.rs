@@ -11,7 +11,7 @@ use crate::plan::{Ability, KINDS_WITHOUT_ENTRY, Plan, Step};
 
 /// In which order ready steps start: higher priority, then the longer chain of work behind it, then the plan's order.
 /// An instance stands where the step stands that it is an instance of.
-type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u32>, usize, usize);
+type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u64>, usize, usize);
 
 /// The lanes of one run.
 #[derive(Debug, Clone, PartialEq)]

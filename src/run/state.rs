@@ -15,8 +15,8 @@ use super::instances::Families;
 use super::places::Places;
 use super::queue::Queue;
 use super::{
-    Asked, Event, Expansion, InputDigest, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, Signature,
-    SkipReason, StopReason,
+    Asked, Durations, Event, Expansion, InputDigest, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions,
+    Signature, SkipReason, StopReason,
 };
 
 /// The six states of a run.
@@ -631,6 +631,9 @@ pub struct RunState {
     /// The runs it was forked from, nearest first, with when each was made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lineage: Vec<(Uuid, DateTime<Utc>)>,
+    /// What earlier runs of the plan told, when it was opened, of how long its steps take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durations: Option<Arc<Durations>>,
     /// The name of every step that the run has ever had, by its number. Empty while the plan's steps are the first version's, in its order:
     /// then a step's number is its place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -1070,6 +1073,7 @@ impl RunState {
             parent: fork.map(|fork| (fork.parent, fork.checkpoint)),
             fork_reason: fork.and_then(|fork| fork.reason.clone()),
             lineage: fork.map(|fork| fork.lineage.clone()).unwrap_or_default(),
+            durations: registration.durations.clone(),
             step_names: Vec::new(),
             index: Index::default(),
         };

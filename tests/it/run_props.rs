@@ -29,7 +29,9 @@ pub struct Case {
 impl Case {
     pub fn new(shape: &PlanShape) -> Self {
         let plan = built(shape);
-        let driver = Driver::new(Arc::clone(&plan), options(shape.on_failure, shape.max_parallel));
+        let durations = shape.durations.as_ref().map(|millis| json!({"millis": millis, "usual": 3}));
+        let durations = durations.map(|durations| serde_json::from_value(durations).expect("durations"));
+        let driver = Driver::knowing(Arc::clone(&plan), options(shape.on_failure, shape.max_parallel), durations);
         Self { driver, first: plan }
     }
 

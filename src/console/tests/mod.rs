@@ -75,7 +75,8 @@ impl Sim {
             environment: Default::default(),
         };
         let run_id = Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0000 | number);
-        let registration = Registration { run_id, plan: Arc::new(plan), options, user: "ann".into(), fork: None };
+        let registration =
+            Registration { run_id, plan: Arc::new(plan), options, user: "ann".into(), fork: None, durations: None };
         let events = register(registration, &Moment { now, entropy: 0 });
         let mut sim = Self { state: RunState::from_registration(&events[0]).unwrap(), events, now };
         sim.input(&Input::Opened { version: "0".into(), pid: 1, go_on: true });
