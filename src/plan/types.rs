@@ -233,18 +233,18 @@ pub struct Step {
     pub step_id: String,
     /// A human name.
     #[serde(default, alias = "step_name", skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<Box<str>>,
     /// Which agent does the work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub agent_type: Option<String>,
+    pub agent_type: Option<Box<str>>,
     /// Older schema: picks the agent where it stands beside `agent_type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub agent_name: Option<String>,
+    pub agent_name: Option<Box<str>>,
     /// What the agent is to do.
     #[serde(default, alias = "tool_name", skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
+    pub action: Option<Box<str>>,
     /// Input of the action.
     #[serde(
         default,
@@ -256,7 +256,7 @@ pub struct Step {
     /// A shell command; the short form of an unnamed `command` agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub run: Option<String>,
+    pub run: Option<Box<str>>,
     /// Added to the command's environment.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"pattern": ENV_PATTERN}))]
@@ -264,16 +264,16 @@ pub struct Step {
     /// Where the command runs; default: where `holdpoint` was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub working_dir: Option<String>,
+    pub working_dir: Option<Box<str>>,
     /// Steps that must be completed or skipped before this one starts. One step that names it makes the plan a graph.
     #[serde(default, alias = "dependencies", deserialize_with = "exact", skip_serializing_if = "Option::is_none")]
     pub depends_on: Option<Vec<String>>,
     /// Neighbouring steps with the same group run side by side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parallel_group: Option<String>,
+    pub parallel_group: Option<Box<str>>,
     /// An expression; the step is skipped when it is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<String>,
+    pub when: Option<Box<str>>,
     /// A list, or an expression that gives one: one instance of the step for each item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("type" = ["array", "string", "null"], "maxItems" = MAX_INSTANCES))]
@@ -300,7 +300,7 @@ pub struct Step {
     pub priority: Option<i32>,
     /// The pool whose limit counts this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pool: Option<String>,
+    pub pool: Option<Box<str>>,
     /// Overrides the plan's `on_failure` for this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<FailurePolicy>,
@@ -329,7 +329,7 @@ pub struct Step {
     pub assigned_capability: Option<Box<Value>>,
     /// Older schema; carried, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
+    pub status: Option<Box<str>>,
     /// Older schema; carried, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_count: Option<u64>,
@@ -456,14 +456,14 @@ pub struct RollbackAction {
     /// A shell command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub run: Option<String>,
+    pub run: Option<Box<str>>,
     /// Which agent does it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub agent_type: Option<String>,
+    pub agent_type: Option<Box<str>>,
     /// What the agent is to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
+    pub action: Option<Box<str>>,
     /// Input of the action.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
@@ -577,9 +577,9 @@ impl RollbackAction {
     /// What is done, on one line: the command, or what its agent is to do.
     pub fn in_words(&self) -> String {
         match (&self.run, &self.agent_type, &self.action) {
-            (Some(run), ..) => run.clone(),
+            (Some(run), ..) => run.to_string(),
             (None, Some(agent), Some(action)) => format!("{agent}: {action}"),
-            (None, agent, action) => agent.clone().or_else(|| action.clone()).unwrap_or_default(),
+            (None, agent, action) => agent.as_deref().or(action.as_deref()).unwrap_or_default().to_owned(),
         }
     }
 }

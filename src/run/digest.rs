@@ -50,9 +50,9 @@ pub fn input_of(step: &Step) -> Value {
         }
     };
     put("agent", step.agent().map(Value::from));
-    put("action", step.action.clone().map(Value::from));
-    put("run", step.run.clone().map(Value::from));
-    put("working_dir", step.working_dir.clone().map(Value::from));
+    put("action", step.action.as_deref().map(Value::from));
+    put("run", step.run.as_deref().map(Value::from));
+    put("working_dir", step.working_dir.as_deref().map(Value::from));
     put("parameters", (!step.parameters.is_empty()).then(|| Value::Object(Map::clone(&step.parameters))));
     put(
         "env",

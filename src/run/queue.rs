@@ -61,7 +61,7 @@ impl Queue {
         let slotless = |ability: Ability| !ability.takes_slot;
         let entries = plan.agents.iter().filter(|(_, spec)| slotless(spec.ability())).map(|(name, _)| name.as_str());
         let free = KINDS_WITHOUT_ENTRY.into_iter().filter(|kind| {
-            let step = Step { agent_type: Some((*kind).to_owned()), ..Step::default() };
+            let step = Step { agent_type: Some((*kind).into()), ..Step::default() };
             slotless(plan.ability(&step))
         });
         queue.slotless = entries.chain(free).map(str::to_owned).collect();

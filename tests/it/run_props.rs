@@ -531,7 +531,7 @@ impl Case {
                 other.pool.as_ref() == Some(pool) && step.status.is_live()
             };
             let live = state.plan.steps.iter().zip(&state.steps).filter(same).count();
-            assert!(live < state.plan.pools[pool] as usize, "{step} is one too many in its pool");
+            assert!(live < state.plan.pools[&**pool] as usize, "{step} is one too many in its pool");
         }
         let judged = definition.when.is_none() || found.condition_met || found.status == StepStatus::Waiting;
         assert!(judged, "{step} starts and nobody has looked at its condition");

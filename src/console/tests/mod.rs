@@ -130,7 +130,7 @@ impl Sim {
 }
 
 fn step(id: &str) -> Step {
-    Step { step_id: id.into(), run: Some(format!("./{id}")), ..Step::default() }
+    Step { step_id: id.into(), run: Some(format!("./{id}").into()), ..Step::default() }
 }
 
 fn skip(id: &str) -> Command {
