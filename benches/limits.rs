@@ -309,6 +309,7 @@ fn full_checkpoint(steps: usize) {
         options: options(Durability::Full),
         user: "bench".into(),
         fork: None,
+        durations: None,
     };
     let events = register(registration, &moment());
     let mut state = RunState::from_registration(&events[0]).expect("a state");

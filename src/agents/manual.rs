@@ -58,9 +58,9 @@ fn question(spec: &ManualSpec, step: &Step) -> Result<Question, String> {
         ),
         None => spec.remind_seconds,
     };
-    let title = step.name.as_ref().or(step.action.as_ref().filter(|_| instructions.is_some()));
+    let title = step.name.as_deref().or(step.action.as_deref().filter(|_| instructions.is_some()));
     let title = title.unwrap_or(&step.step_id).lines().next().unwrap_or_default().to_owned();
-    let message = instructions.or_else(|| step.action.clone());
+    let message = instructions.or_else(|| step.action.as_deref().map(str::to_owned));
     Ok(Question { title, message, fields, is_task: true, remind_seconds }.bounded())
 }
 

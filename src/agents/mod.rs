@@ -147,7 +147,7 @@ pub fn resolve(plan: &Plan, step: &Step, simulate: bool) -> Result<AgentSpec, St
     let id = &step.step_id;
     if let Some(line) = &step.run {
         return Ok(AgentSpec::Command {
-            command: CommandLine::Shell(line.clone()),
+            command: CommandLine::Shell(line.to_string()),
             protocol: None,
             tty: false,
             env: Default::default(),

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::journal::{JournalError, Owner, Recorder, Store};
+use crate::journal::{Alike, JournalError, Owner, Recorder, Store};
 use crate::plan::Plan;
 use crate::run::{
-    Command, Fork, ForkPreview, Input, InterventionStatus, Moment, Past, Preview, Recorded, Rejection, RejectionCode,
-    Request, RunOptions, RunState, RunStatus, RunSummary, Secrets, advance, fork_at, fork_preview, preview,
+    Command, Durations, Fork, ForkPreview, Input, InterventionStatus, Moment, Past, Preview, Recorded, Rejection,
+    RejectionCode, Request, RunOptions, RunState, RunStatus, RunSummary, Secrets, advance, fork_at, fork_preview,
+    preview,
 };
 
 use super::remote::Remote;
@@ -45,7 +46,7 @@ pub(super) struct Local {
 /// What the engine task is asked.
 #[derive(Debug)]
 pub(super) enum Message {
-    Register { new: Box<NewRun>, reply: oneshot::Sender<Result<Uuid, Rejection>> },
+    Register { new: Box<NewRun>, durations: Option<Arc<Durations>>, reply: oneshot::Sender<Result<Uuid, Rejection>> },
     Open { run_id: Uuid, go_on: bool, reply: oneshot::Sender<Result<Opened, Rejection>> },
     Request { run_id: Uuid, request: Box<Request>, reply: oneshot::Sender<Result<Ack, Rejection>> },
     Secrets { run_id: Uuid, secrets: Secrets, reply: oneshot::Sender<Result<(), Rejection>> },
@@ -173,7 +174,10 @@ impl EngineHandle {
     pub async fn register(&self, new: NewRun) -> Result<Uuid, Rejection> {
         let new = Box::new(new);
         match &self.link {
-            Link::Here(local) => local.ask(|reply| Message::Register { new, reply }).await?,
+            Link::Here(local) => {
+                let durations = self.durations(&new).await;
+                local.ask(|reply| Message::Register { new, durations, reply }).await?
+            }
             Link::There(remote) => remote.register(new).await,
         }
     }
@@ -339,6 +343,19 @@ impl EngineHandle {
         blocking(self.root(), read).await.unwrap_or_default()
     }
 
+    /// What the newest earlier runs of a plan tell of its steps, where it matters: in a list nothing has to be chosen from.
+    async fn durations(&self, new: &NewRun) -> Option<Arc<Durations>> {
+        if !has_choice(&new.plan, new.options.max_parallel) {
+            return None;
+        }
+        let (store, plan, simulate) = (self.store.clone(), Arc::clone(&new.plan), new.options.simulate);
+        let read = move || {
+            let alike = Alike { plan_id: &plan.plan_id, simulate, besides: None };
+            Ok(Durations::of(&plan, &learned(&store, alike, RUNS_FOR_TURNS)))
+        };
+        blocking(self.root(), read).await.ok().flatten().map(Arc::new)
+    }
+
     /// Reads a run from disk without taking it over.
     ///
     /// # Errors
@@ -452,14 +469,29 @@ impl EngineHandle {
 /// What is learned from so many earlier runs.
 const PAST_RUNS: usize = 10;
 
+/// And of so many, whose turn it is: a new run waits for them to be read.
+const RUNS_FOR_TURNS: usize = 3;
+
 /// What the steps of a run's plan took in its newest earlier runs. Reads files.
 pub fn past(store: &Store, run: &RunSummary) -> Past {
+    let alike = Alike { plan_id: &run.plan_id, simulate: run.simulate, besides: Some(run.run_id) };
+    learned(store, alike, PAST_RUNS)
+}
+
+fn learned(store: &Store, alike: Alike, runs: usize) -> Past {
     let mut past = Past::default();
-    store.earlier_runs(run, |earlier| {
+    store.earlier_runs(alike, |earlier| {
         past.add(&earlier);
-        past.runs() < PAST_RUNS
+        past.runs() < runs
     });
     past
+}
+
+/// Whether it may come to several steps of a plan waiting for the same slot or place.
+fn has_choice(plan: &Plan, max_parallel: u32) -> bool {
+    let side_by_side = plan.steps.iter().any(|step| step.depends_on.is_some() || step.parallel_group.is_some());
+    let many = plan.steps.len() > max_parallel as usize || plan.steps.iter().any(|step| step.foreach.is_some());
+    side_by_side && (many || !plan.pools.is_empty())
 }
 
 /// Reads files beside the tasks that must not wait.

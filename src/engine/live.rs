@@ -244,7 +244,7 @@ impl LiveRun {
         for position in live.iter().filter(|position| self.state.steps[**position].status.is_live()) {
             let step = &self.state.plan.steps[*position].step_id;
             if let Some(attempt) = self.state.steps[*position].attempt().filter(|_| !started(step)) {
-                let (step, asked) = (step.clone(), attempt.questions.clone());
+                let (step, asked) = (step.clone(), attempt.questions.to_vec());
                 self.effects.push_back((first, Effect::Start { step, attempt: attempt.number, taken_up: Some(asked) }));
             }
         }

@@ -18,8 +18,8 @@ use crate::journal::{
 };
 use crate::plan::order::Order;
 use crate::run::{
-    Command, Event, Input, MAX_PARALLEL_LIMIT, Moment, Recorded, Registration, Rejection, RejectionCode, Request,
-    RunState, RunStatus, Secrets, register,
+    Command, Durations, Event, Input, MAX_PARALLEL_LIMIT, Moment, Recorded, Registration, Rejection, RejectionCode,
+    Request, RunState, RunStatus, Secrets, register,
 };
 
 use super::EngineConfig;
@@ -213,7 +213,7 @@ impl Engine {
 
     fn on_message(&mut self, message: Message) {
         match message {
-            Message::Register { new, reply } => self.register(*new, reply),
+            Message::Register { new, durations, reply } => self.register(*new, durations, reply),
             Message::Open { run_id, go_on, reply } => self.open(run_id, go_on, reply),
             Message::Request { run_id, request, reply } => self.request(run_id, request, reply),
             Message::Secrets { run_id, secrets, reply } => {
@@ -233,7 +233,7 @@ impl Engine {
         }
     }
 
-    fn register(&mut self, new: NewRun, reply: Reply<Uuid>) {
+    fn register(&mut self, new: NewRun, durations: Option<Arc<Durations>>, reply: Reply<Uuid>) {
         if !self.closing.is_empty() {
             let _ = reply.send(Err(ending()));
             return;
@@ -253,7 +253,7 @@ impl Engine {
         let run_id = (self.config.new_id)();
         let moment = self.moment();
         let registration =
-            Registration { run_id, plan: new.plan, options: new.options, user: new.user, fork: new.fork };
+            Registration { run_id, plan: new.plan, options: new.options, user: new.user, fork: new.fork, durations };
         let mut events = register(registration, &moment);
         let Some(state) = events.first().and_then(|first| RunState::from_registration(first)) else { return };
         let mut run = LiveRun::new(state);

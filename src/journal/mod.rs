@@ -46,7 +46,7 @@ pub use recorder::{Recorder, Report, SubmitError};
 pub use replay::Place;
 pub use resolve::ResolveError;
 pub use space::{Space, size};
-pub use store::{ListedRun, Loaded, Owner, RunList, Store};
+pub use store::{Alike, ListedRun, Loaded, Owner, RunList, Store};
 pub use verify::{Problem, Verified};
 
 /// The journal's file name in a run's folder.

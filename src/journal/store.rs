@@ -33,6 +33,17 @@ pub struct Store {
     owner: Owner,
 }
 
+/// Which runs are other runs of a plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Alike<'a> {
+    /// Those of this plan,
+    pub plan_id: &'a str,
+    /// whose agents were, or were not, simulated,
+    pub simulate: bool,
+    /// but for this one.
+    pub besides: Option<Uuid>,
+}
+
 /// A run as its files say, read by somebody who does not own it.
 #[derive(Debug)]
 pub struct Loaded {
@@ -274,15 +285,17 @@ impl Store {
 
     /// The states of other runs of a plan, newest first, as their newest full checkpoints have them, until `take` has had enough. For whoever wants
     /// to learn from them: what is damaged, half written or of another kind is passed over, and no more is read than a bounded part of the folder.
-    pub fn earlier_runs(&self, now: &RunSummary, mut take: impl FnMut(RunState) -> bool) {
+    pub fn earlier_runs(&self, alike: Alike, mut take: impl FnMut(RunState) -> bool) {
         let (disk, mut room) = (&*self.disk, EARLIER_BYTES);
-        for run_id in self.run_ids().unwrap_or_default().into_iter().filter(|id| *id != now.run_id).take(EARLIER_RUNS) {
+        let others = self.run_ids().unwrap_or_default().into_iter().filter(|id| Some(*id) != alike.besides);
+        for run_id in others.take(EARLIER_RUNS) {
             let dir = self.dir(run_id);
             let Ok(full) = self.full_checkpoints(&dir) else { continue };
             let head = checkpoint::newest_head(disk, &dir, &full).map(|head| head.summary);
-            let alike =
-                |run: &RunSummary| run.plan_id == now.plan_id && run.simulate == now.simulate && run.counts.done() > 0;
-            let Some((_, seq)) = head.filter(alike).zip(full.last()) else { continue };
+            let is_alike = |run: &RunSummary| {
+                run.plan_id == alike.plan_id && run.simulate == alike.simulate && run.counts.done() > 0
+            };
+            let Some((_, seq)) = head.filter(is_alike).zip(full.last()) else { continue };
             let length = disk.open_read(&dir.join(checkpoint::file_name(*seq))).and_then(|file| file.length());
             let Some(left) = length.ok().and_then(|length| room.checked_sub(length)) else { continue };
             room = left;

@@ -248,8 +248,8 @@ impl Names {
 /// The names in the strings that are rendered when an attempt of a step starts. Its `when` and `foreach` are evaluated before.
 pub fn step_names(step: &super::Step) -> Names {
     let mut names = Names::default();
-    let texts = [&step.run, &step.action, &step.working_dir].into_iter().flatten().chain(step.env.values());
-    texts.for_each(|text| names.text(text));
+    let own = [&step.run, &step.action, &step.working_dir].into_iter().filter_map(|field| field.as_deref());
+    own.chain(step.env.values().map(String::as_str)).for_each(|text| names.text(text));
     step.parameters.values().for_each(|value| names.value(value));
     names
 }

@@ -3,11 +3,11 @@
 //! The step that the plan has stays what others depend on; its instances do the work. `t.0` is the instance of `t` for the first item: the
 //! number in the id, `index` in expressions and the place in the list of results are the same.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::evaluate::{EvaluationError, Scope, evaluate, render_value};
 use super::expression::{condition_names, is_template};
-use super::{Generated, Step};
+use super::{Generated, Rare, Step};
 
 /// The id of the instance for an item, counted from 0.
 pub fn instance_id(of: &str, index: u32) -> String {
@@ -20,12 +20,12 @@ pub fn instance_of(step: &Step, index: u32) -> Step {
     Step {
         step_id: instance_id(&step.step_id, index),
         when: step.when.clone().filter(|_| !asks_before_expanding(step)),
-        generated: Some(Generated::Instance { of: step.step_id.clone(), index }),
+        generated: Some(Box::new(Generated::Instance { of: step.step_id.clone(), index })),
         foreach: None,
         depends_on: None,
         parallel_group: None,
         hold: None,
-        metadata: Map::new(),
+        metadata: Rare::default(),
         step_type: None,
         step_index: None,
         assigned_capability: None,

@@ -19,8 +19,8 @@ pub struct Order {
     step_count: usize,
     successors: Adjacency,
     predecessors: Adjacency,
-    /// By node: the steps of the longest chain of work that begins with it, itself included.
-    chains: Vec<u32>,
+    /// By node: how long the longest chain of work is that begins with it, itself included.
+    chains: Vec<u64>,
     /// By position behind the steps that were written: where the step stands that it was made for.
     homes: Vec<u32>,
     is_graph: bool,
@@ -97,7 +97,7 @@ impl Order {
         edges.extend((plan.own_steps() as u32 + 1..plan.steps.len() as u32).map(|step| (step - 1, step)));
         let reversed: Vec<(u32, u32)> = edges.iter().map(|(from, to)| (*to, *from)).collect();
         let (successors, predecessors) = (Adjacency::new(nodes, &edges), Adjacency::new(nodes, &reversed));
-        let chains = chains(plan.steps.len(), nodes, &successors, &predecessors);
+        let chains = chains(nodes, &successors, &predecessors, |node| u64::from(node < plan.steps.len()));
         let order = Self { step_count: plan.steps.len(), successors, predecessors, chains, homes, is_graph };
         match order.cycle() {
             Some(members) => {
@@ -105,6 +105,20 @@ impl Order {
             }
             None => Ok(order),
         }
+    }
+
+    /// Counts every step for what it weighs, given by position, and no longer for one. An instance weighs what the step does that it is an instance
+    /// of; that one only waits for its instances then, and weighs next to nothing itself.
+    pub fn weigh(&mut self, weight: impl Fn(usize) -> u64) {
+        let mut weights: Vec<u64> = (0..self.step_count).map(|step| weight(self.home(step))).collect();
+        for step in self.step_count - self.homes.len()..self.step_count {
+            let home = self.home(step);
+            if home != step {
+                weights[home] = 1;
+            }
+        }
+        let weight = |node: usize| weights.get(node).copied().unwrap_or(0);
+        self.chains = chains(self.node_count(), &self.successors, &self.predecessors, weight);
     }
 
     /// For steps that have no order: each waits for itself, so none is ever ready. A checked plan always has one; what a damaged journal says
@@ -147,8 +161,9 @@ impl Order {
         self.predecessors.of(node).iter().map(|node| *node as usize)
     }
 
-    /// How many steps the longest chain of work has that begins with this step, itself included. Who starts the longest first ends soonest.
-    pub fn chain(&self, step: usize) -> u32 {
+    /// How long the longest chain of work is that begins with this step, itself included: in steps, or in what [`Order::weigh`] counts them by.
+    /// Who starts the longest first ends soonest.
+    pub fn chain(&self, step: usize) -> u64 {
         self.chains.get(step).copied().unwrap_or(0)
     }
 
@@ -210,14 +225,13 @@ impl Order {
     }
 }
 
-/// The longest chain of steps from each node on, from the ends backwards. A node of a circle, which has none, gets zero.
-fn chains(steps: usize, nodes: usize, successors: &Adjacency, predecessors: &Adjacency) -> Vec<u32> {
-    let mut chains = vec![0u32; nodes];
+/// The longest chain of work from each node on, from the ends backwards; a barrier is no work. A node of a circle, which has none, gets zero.
+fn chains(nodes: usize, successors: &Adjacency, predecessors: &Adjacency, weight: impl Fn(usize) -> u64) -> Vec<u64> {
+    let mut chains = vec![0u64; nodes];
     let mut open: Vec<u32> = (0..nodes).map(|node| successors.of(node).len() as u32).collect();
     let mut ends: Vec<usize> = (0..nodes).filter(|node| open[*node] == 0).collect();
     while let Some(node) = ends.pop() {
-        // A barrier is no work.
-        chains[node] += u32::from(node < steps);
+        chains[node] += weight(node);
         for before in predecessors.of(node) {
             let before = *before as usize;
             chains[before] = chains[before].max(chains[node]);
@@ -361,7 +375,7 @@ pub fn families(plan: &Plan, place: impl Fn(&str) -> Option<usize>) -> Vec<(usiz
     let mut found: Vec<(usize, Range<usize>)> = Vec::new();
     let mut last: Option<&str> = None;
     for (position, step) in plan.steps.iter().enumerate().skip(plan.written()) {
-        let Some(Generated::Instance { of, .. }) = &step.generated else {
+        let Some(Generated::Instance { of, .. }) = step.generated.as_deref() else {
             last = None;
             continue;
         };
@@ -531,6 +545,28 @@ mod tests {
         graph[0] = after("s0", &["t"]);
         let Err(OrderError::Cycle(members)) = Order::new(&with_instances(graph, "t", 100)) else { panic!("no cycle") };
         assert!(members.iter().all(|id| id.starts_with(['s', 't'])), "{members:?}");
+    }
+
+    #[test]
+    fn a_chain_is_as_long_as_its_steps_are_heavy() {
+        let each = after("t", &["a"]);
+        let steps = vec![step("a"), after("b", &["a"]), after("c", &["b"]), each.clone(), after("z", &["c", "t"])];
+        let weights = [1, 10, 10, 500, 2];
+        let weight = |position: usize| weights.get(position).copied().unwrap_or(7);
+        let mut order = Order::new(&plan(steps.clone())).unwrap();
+        assert_eq!((order.chain(0), order.chain(3)), (4, 2), "in steps");
+        order.weigh(weight);
+        assert_eq!([0, 1, 3, 4].map(|step| order.chain(step)), [503, 22, 502, 2]);
+
+        let instances = (0..2).map(|index| crate::plan::instance_of(&each, index));
+        let mut order = Order::new(&plan(steps.into_iter().chain(instances).collect())).unwrap();
+        order.weigh(weight);
+        assert_eq!([5, 3].map(|step| order.chain(step)), [503, 3], "the work is the instances'");
+
+        let wide = |group: &'static str| (0..3).map(move |number| in_group(&format!("{group}{number}"), group));
+        let mut order = Order::new(&plan(wide("a").chain(wide("b")).collect())).unwrap();
+        order.weigh(|position| position as u64);
+        assert_eq!([0, 2, 4].map(|step| order.chain(step)), [5, 7, 4], "through a barrier, which weighs nothing");
     }
 
     #[test]

@@ -235,7 +235,7 @@ fn has_unrendered(step: &Step) -> bool {
     [&step.name, &step.agent_type, &step.agent_name, undoes]
         .into_iter()
         .any(|field| field.as_deref().is_some_and(is_template))
-        || step.hold.as_ref().and_then(super::Hold::reason).is_some_and(is_template)
+        || step.hold.as_deref().and_then(super::Hold::reason).is_some_and(is_template)
 }
 
 /// Whether an agent's entry has an expression anywhere.

@@ -212,9 +212,9 @@ fn who_does_a_step_is_said_by_the_step_or_by_the_defaults_but_not_by_both() {
     let agent = |defaults: &str, step: &str| {
         let text = format!(r#"{{"plan_id": "p", "defaults": {{{defaults}}}, "steps": [{{"step_id": "a", {step}}}]}}"#);
         let step = loaded(&text).steps[0].clone();
-        (step.run.clone(), step.agent().map(str::to_owned))
+        (step.run.clone(), step.agent().map(Box::from))
     };
-    let named = |name: &str| Some(name.to_owned());
+    let named = |name: &str| -> Option<Box<str>> { Some(name.into()) };
     assert_eq!(agent(r#""agent_name": "x""#, r#""agent_type": "y""#), (None, named("y")));
     assert_eq!(agent(r#""agent_type": "x""#, r#""agent_name": "y""#), (None, named("y")));
     assert_eq!(agent(r#""agent_name": "x", "agent_type": "z""#, r#""run": "true""#), (named("true"), None));

@@ -11,7 +11,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::AgentSpec;
+use super::{AgentSpec, Rare};
 
 /// What a `plan_id`, a `step_id` and a variable's name look like.
 pub const ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,128}$";
@@ -233,18 +233,18 @@ pub struct Step {
     pub step_id: String,
     /// A human name.
     #[serde(default, alias = "step_name", skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<Box<str>>,
     /// Which agent does the work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub agent_type: Option<String>,
+    pub agent_type: Option<Box<str>>,
     /// Older schema: picks the agent where it stands beside `agent_type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub agent_name: Option<String>,
+    pub agent_name: Option<Box<str>>,
     /// What the agent is to do.
     #[serde(default, alias = "tool_name", skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
+    pub action: Option<Box<str>>,
     /// Input of the action.
     #[serde(
         default,
@@ -252,35 +252,35 @@ pub struct Step {
         deserialize_with = "null_as_default",
         skip_serializing_if = "Map::is_empty"
     )]
-    pub parameters: Map<String, Value>,
+    pub parameters: Rare<Map<String, Value>>,
     /// A shell command; the short form of an unnamed `command` agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub run: Option<String>,
+    pub run: Option<Box<str>>,
     /// Added to the command's environment.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"pattern": ENV_PATTERN}))]
-    pub env: BTreeMap<String, String>,
+    pub env: Rare<BTreeMap<String, String>>,
     /// Where the command runs; default: where `holdpoint` was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub working_dir: Option<String>,
+    pub working_dir: Option<Box<str>>,
     /// Steps that must be completed or skipped before this one starts. One step that names it makes the plan a graph.
     #[serde(default, alias = "dependencies", deserialize_with = "exact", skip_serializing_if = "Option::is_none")]
     pub depends_on: Option<Vec<String>>,
     /// Neighbouring steps with the same group run side by side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parallel_group: Option<String>,
+    pub parallel_group: Option<Box<str>>,
     /// An expression; the step is skipped when it is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<String>,
+    pub when: Option<Box<str>>,
     /// A list, or an expression that gives one: one instance of the step for each item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("type" = ["array", "string", "null"], "maxItems" = MAX_INSTANCES))]
     pub foreach: Option<Box<Value>>,
     /// A hold point: the step waits until an operator releases it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<Hold>,
+    pub hold: Option<Box<Hold>>,
     /// Time limit of one attempt, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = MAX_SECONDS), extend("exclusiveMinimum" = 0))]
@@ -300,7 +300,7 @@ pub struct Step {
     pub priority: Option<i32>,
     /// The pool whose limit counts this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pool: Option<String>,
+    pub pool: Option<Box<str>>,
     /// Overrides the plan's `on_failure` for this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<FailurePolicy>,
@@ -317,7 +317,7 @@ pub struct Step {
         deserialize_with = "null_as_default",
         skip_serializing_if = "Map::is_empty"
     )]
-    pub metadata: Map<String, Value>,
+    pub metadata: Rare<Map<String, Value>>,
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub step_type: Option<Box<Value>>,
@@ -329,7 +329,7 @@ pub struct Step {
     pub assigned_capability: Option<Box<Value>>,
     /// Older schema; carried, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
+    pub status: Option<Box<str>>,
     /// Older schema; carried, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_count: Option<u64>,
@@ -345,7 +345,7 @@ pub struct Step {
     /// Set on a step that a run has made itself; no plan file may say it. Such steps stand behind all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
-    pub generated: Option<Generated>,
+    pub generated: Option<Box<Generated>>,
 }
 
 /// What a step was made for that no plan has written. Its id contains a `.`, which the ids in plans cannot.
@@ -456,14 +456,14 @@ pub struct RollbackAction {
     /// A shell command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub run: Option<String>,
+    pub run: Option<Box<str>>,
     /// Which agent does it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub agent_type: Option<String>,
+    pub agent_type: Option<Box<str>>,
     /// What the agent is to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
+    pub action: Option<Box<str>>,
     /// Input of the action.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
@@ -516,23 +516,23 @@ impl Step {
             step_id: format!("rollback.{}", self.step_id),
             agent_type: action.agent_type.clone(),
             action: action.action.clone(),
-            parameters: action.parameters.clone(),
+            parameters: action.parameters.clone().into(),
             run: action.run.clone(),
-            env: env.collect(),
+            env: env.collect::<BTreeMap<_, _>>().into(),
             working_dir: self.working_dir.clone(),
             timeout_seconds: action.timeout_seconds,
             max_retries: action.max_retries,
             retry: action.retry.clone(),
             idempotent: action.idempotent,
             on_failure: Some(on_failure),
-            generated: Some(Generated::Rollback { of: self.step_id.clone() }),
+            generated: Some(Box::new(Generated::Rollback { of: self.step_id.clone() })),
             ..Step::default()
         })
     }
 
     /// The step that this one undoes; `None` for every step but those of a rollback.
     pub fn undoes(&self) -> Option<&str> {
-        match &self.generated {
+        match self.generated.as_deref() {
             Some(Generated::Rollback { of }) => Some(of),
             Some(Generated::Instance { .. }) | None => None,
         }
@@ -577,9 +577,9 @@ impl RollbackAction {
     /// What is done, on one line: the command, or what its agent is to do.
     pub fn in_words(&self) -> String {
         match (&self.run, &self.agent_type, &self.action) {
-            (Some(run), ..) => run.clone(),
+            (Some(run), ..) => run.to_string(),
             (None, Some(agent), Some(action)) => format!("{agent}: {action}"),
-            (None, agent, action) => agent.clone().or_else(|| action.clone()).unwrap_or_default(),
+            (None, agent, action) => agent.as_deref().or(action.as_deref()).unwrap_or_default().to_owned(),
         }
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::plan::order::Order;
-use crate::plan::{FailurePolicy, Generated, Step, asks_before_expanding};
+use crate::plan::{FailurePolicy, Generated, Rare, Step, asks_before_expanding};
 
 use super::instances::{Definitions, Families};
 use super::places::Places;
@@ -123,13 +123,17 @@ impl RunState {
                 step.due = None;
                 step.rolled_back = false;
                 step.last_attempt = step.last_attempt.max(*attempt);
+                if step.attempts.is_empty() {
+                    // Most steps have one.
+                    step.attempts.reserve_exact(1);
+                }
                 step.attempts.push(Arc::new(Attempt {
                     number: *attempt,
-                    digest: digest.clone(),
+                    digest: *digest,
                     input: input.clone(),
                     started_at: time,
                     due: *due,
-                    questions: Vec::new(),
+                    questions: Rare::default(),
                     ended_at: None,
                     outcome: None,
                     timed_out: false,
@@ -155,7 +159,8 @@ impl RunState {
             Event::StopRequested { step, attempt, why, kill, intervention } => self.with(step, time, |step| {
                 if step.is_live_attempt(*attempt) {
                     step.status = StepStatus::Stopping;
-                    step.stop = Some(PendingStop { why: *why, kill: *kill, since: time, intervention: *intervention });
+                    let stop = PendingStop { why: *why, kill: *kill, since: time, intervention: *intervention };
+                    step.stop = Some(Box::new(stop));
                 }
             }),
             Event::AttemptEnded { step, attempt, outcome, then } => {
@@ -241,7 +246,7 @@ impl RunState {
                     step.clear_verdict();
                     step.status = StepStatus::Completed;
                     step.rolled_back = false;
-                    step.by_hand = Some(ByHand { user: user.clone(), result: result.clone() });
+                    step.by_hand = Some(Box::new(ByHand { user: user.clone(), result: result.clone() }));
                 });
                 self.mark(seq, time, CheckpointCause::Step, self.position(step));
             }
@@ -337,7 +342,10 @@ impl RunState {
         let places = std::mem::take(&mut self.index.places);
         let order = places.are_distinct().then(|| Order::with_places(&self.plan, |id| places.position(id)));
         // A plan is checked before it is registered and before it is changed, so it has an order.
-        let order = order.and_then(Result::ok).unwrap_or_else(|| Order::none(self.plan.steps.len()));
+        let mut order = order.and_then(Result::ok).unwrap_or_else(|| Order::none(self.plan.steps.len()));
+        if let Some(durations) = &self.durations {
+            order.weigh(|position| durations.weight(places.number_at(position)));
+        }
         let nodes = order.node_count();
         let mut unmet: Vec<u32> = (0..nodes).map(|node| order.predecessor_count(node)).collect();
         unmet.resize(nodes.max(self.plan.steps.len()), 0);
@@ -662,7 +670,7 @@ impl StepState {
     pub(super) fn lets_pass(&self, definition: &Step, order: &Order) -> bool {
         // In a list the steps follow each other but do not need each other: with `continue` the next stage goes on past a failure. In a
         // graph, what depends on the failed step stays blocked. A `foreach` step looks at what has become of its instances itself.
-        let is_instance = matches!(definition.generated, Some(Generated::Instance { .. }));
+        let is_instance = matches!(definition.generated.as_deref(), Some(Generated::Instance { .. }));
         let passed_over = self.status == StepStatus::Failed
             && self.failed_with == Some(FailurePolicy::Continue)
             && (is_instance || !order.is_graph());

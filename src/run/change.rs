@@ -662,7 +662,7 @@ pub fn fork_at(then: &RunState, now: &RunState) -> Fork {
 
 pub(super) fn no_step(state: &RunState, id: &str) -> Rejection {
     let possible = match state.removed.get(id) {
-        Some(removed) => Some(match &removed.definition.generated {
+        Some(removed) => Some(match removed.definition.generated.as_deref() {
             Some(Generated::Instance { of, .. }) => {
                 format!("it was an instance of `{of}`, which has been expanded anew since")
             }

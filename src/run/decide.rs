@@ -13,8 +13,8 @@ use super::intervene;
 use super::rollback;
 use super::undo::inverse_of;
 use super::{
-    Event, GateDecision, Input, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Question, Recorded,
-    Registration, Rejection, Request, RunState, RunStatus, SkipReason, StepStatus, StopReason, Then, input_digest,
+    Event, GateDecision, Input, InputDigest, InterventionStatus, Moment, Outcome, OutcomeStatus, PauseReason, Question,
+    Recorded, Registration, Rejection, Request, RunState, RunStatus, SkipReason, StepStatus, StopReason, Then,
     input_of, judge,
 };
 
@@ -79,7 +79,7 @@ pub fn decide(state: &RunState, input: &Input, moment: &Moment) -> Result<Vec<Ev
         Input::Restore { request, target } => intervene::request(state, request, Some(target), moment),
         Input::Opened { version, pid, go_on } => Ok(opened(state, version, *pid, *go_on, moment)),
         Input::AttemptEnded { step, attempt, outcome } => {
-            let mut events = ended(state, step, *attempt, outcome, moment);
+            let mut events = ended(state, step, *attempt, outcome, &[], moment);
             if outcome.status == OutcomeStatus::Lost {
                 events.extend(asks_for_lost(state, &events));
             }
@@ -156,7 +156,7 @@ fn over_failures(state: &RunState, failed: &BTreeSet<usize>) -> Event {
 fn next_start(state: &RunState, moment: &Moment) -> Option<Event> {
     let position = state.index.queue.next(moment.now, state.has_slot())?;
     let step = &state.plan.steps[position];
-    let started = |digest: String, input: Option<Arc<Value>>, due| Event::AttemptStarted {
+    let started = |digest: InputDigest, input: Option<Arc<Value>>, due| Event::AttemptStarted {
         step: step.step_id.clone(),
         attempt: state.steps[position].last_attempt + 1,
         digest,
@@ -164,14 +164,14 @@ fn next_start(state: &RunState, moment: &Moment) -> Option<Event> {
         due,
     };
     Some(match rendered_step(state, position, &Secrets::default()) {
-        Ok(None) => started(input_digest(&input_of(step)), None, wait_end(state, step, moment.now)),
+        Ok(None) => started(InputDigest::of(&input_of(step)), None, wait_end(state, step, moment.now)),
         Ok(Some(rendered)) => {
             let input = input_of(&rendered);
-            started(input_digest(&input), Some(Arc::new(input)), wait_end(state, &rendered, moment.now))
+            started(InputDigest::of(&input), Some(Arc::new(input)), wait_end(state, &rendered, moment.now))
         }
         Err(error) if error.left_out => left_out(step, SkipReason::Upstream, error.message),
         // The attempt finds the same, and fails with it: so it stands where every other failure stands.
-        Err(_) => started(input_digest(&input_of(step)), None, None),
+        Err(_) => started(InputDigest::of(&input_of(step)), None, None),
     })
 }
 
@@ -355,11 +355,13 @@ pub(super) fn failures(state: &RunState) -> String {
 fn opened(state: &RunState, version: &str, pid: u32, go_on: bool, moment: &Moment) -> Vec<Event> {
     let mut events = vec![Event::EngineOpened { epoch: state.epoch + 1, version: version.to_owned(), pid }];
     let lost = Arc::new(Outcome::lost());
+    let mut gone = Vec::new();
     for position in &state.index.live {
         // What outlives its engine goes on as the same attempt.
         let lost_one = state.steps[*position].attempt().filter(|_| !state.outlives_engine(*position));
         let Some(attempt) = lost_one else { continue };
-        events.extend(ended(state, &state.plan.steps[*position].step_id, attempt.number, &lost, moment));
+        events.extend(ended(state, &state.plan.steps[*position].step_id, attempt.number, &lost, &gone, moment));
+        gone.push(*position);
     }
     let asked = asks_for_lost(state, &events).or_else(|| {
         let stays = state.status == RunStatus::Running && !state.cancelling && !go_on;
@@ -386,8 +388,16 @@ fn timed_out(state: &RunState, step: &str, attempt: u32) -> Vec<Event> {
     vec![Event::StopRequested { step, attempt, why: StopReason::Timeout, kill: false, intervention: None }]
 }
 
-/// An attempt has ended: the step's next state, and what an intervention that waited for it asked for.
-fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, moment: &Moment) -> Vec<Event> {
+/// An attempt has ended: the step's next state, and what an intervention that waited for it asked for. `gone`: the positions of those that have
+/// ended in the same batch.
+fn ended(
+    state: &RunState,
+    step_id: &str,
+    number: u32,
+    outcome: &Arc<Outcome>,
+    gone: &[usize],
+    moment: &Moment,
+) -> Vec<Event> {
     let Some((definition, step)) = state.step(step_id) else { return Vec::new() };
     if !step.status.is_live() || step.attempt().is_none_or(|attempt| attempt.number != number) {
         return Vec::new();
@@ -405,7 +415,7 @@ fn ended(state: &RunState, step_id: &str, number: u32, outcome: &Arc<Outcome>, m
     let waits = record.filter(|record| record.status == InterventionStatus::Pending).and(asked).filter(|id| {
         let same =
             |position: &&usize| state.steps[**position].stop.as_ref().and_then(|stop| stop.intervention) == Some(*id);
-        !of_many || state.index.live.iter().filter(same).count() == 1
+        !of_many || state.index.live.iter().filter(|one| !gone.contains(one)).filter(same).count() == 1
     });
     let settled = |status, error: Option<&str>, inverse| {
         waits.map(|intervention_id| Event::InterventionSettled {

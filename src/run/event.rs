@@ -14,7 +14,10 @@ use uuid::Uuid;
 
 use crate::plan::{Edit, FailurePolicy, Plan, Step};
 
-use super::{Answer, Judgement, Outcome, PauseReason, Question, ReviewStatus, Rollback, RollbackEnd, StepState};
+use super::{
+    Answer, Durations, InputDigest, Judgement, Outcome, PauseReason, Question, ReviewStatus, Rollback, RollbackEnd,
+    StepState,
+};
 
 /// An event with its place and time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -154,7 +157,7 @@ pub enum Event {
         /// Number of the attempt within the step, from 1; never used again.
         attempt: u32,
         /// Digest of the masked input; part of the attempt key.
-        digest: String,
+        digest: InputDigest,
         /// The rendered input, where it differs from what the plan says.
         #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
         input: Option<Arc<Value>>,
@@ -338,6 +341,9 @@ pub struct Registration {
     /// The run it was forked from, and how far that had come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<Box<Fork>>,
+    /// What earlier runs of the plan tell of how long its steps take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durations: Option<Arc<Durations>>,
 }
 
 /// Where a forked run begins.

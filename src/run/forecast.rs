@@ -53,7 +53,7 @@ impl Past {
             let Some(took) = took(step, own) else { continue };
             worked |= took > 0.0;
             let next = self.rows.len() as u32;
-            let row = *self.rows.entry(identity(definition)).or_insert(next) as usize;
+            let row = *self.rows.entry(identity(&definition.step_id, definition)).or_insert(next) as usize;
             if seconds.len() <= row {
                 seconds.resize(row + 1, f32::NAN);
             }
@@ -78,15 +78,22 @@ impl Past {
         &self.agents
     }
 
+    /// What a step took in the middle of those runs, in seconds, under an id that may be that of one of its instances.
+    pub(super) fn usual(&self, id: &str, step: &Step) -> Option<f64> {
+        let row = *self.rows.get(&identity(id, step))?;
+        let mut known: Vec<f64> = (0..self.runs()).filter_map(|run| self.seconds(run, row)).map(f64::from).collect();
+        median(&mut known)
+    }
+
     fn seconds(&self, run: usize, row: u32) -> Option<f32> {
         self.runs[run].get(row as usize).copied().filter(|seconds| !seconds.is_nan())
     }
 }
 
-/// Which work of which step: another agent, action or command under the same id is another work. How it is tried and named makes no difference.
-fn identity(step: &Step) -> u64 {
+/// Which work under which id: another agent, action or command under the same id is another work. How it is tried and named makes no difference.
+fn identity(id: &str, step: &Step) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&step.step_id, step.agent(), &step.action, &step.run).hash(&mut hasher);
+    (id, step.agent(), &step.action, &step.run).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -121,7 +128,7 @@ impl Grounds {
         for step in &plan.steps {
             let next = known.len() as u32;
             kinds.push(*known.entry((step.agent(), step.action.as_deref())).or_insert(next));
-            rows.push(past.rows.get(&identity(step)).copied().unwrap_or(NONE));
+            rows.push(past.rows.get(&identity(&step.step_id, step)).copied().unwrap_or(NONE));
         }
         Self { past, version, rows, kinds }
     }
@@ -473,7 +480,7 @@ impl Outlook {
 }
 
 /// The middle one; of an even number, the mean of the two in the middle.
-fn median(values: &mut [f64]) -> Option<f64> {
+pub(super) fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
     Some(if values.len() % 2 == 1 { upper } else { f64::midpoint(values[values.len() / 2 - 1], upper) })

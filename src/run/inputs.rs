@@ -55,13 +55,13 @@ pub fn rendered_step(state: &RunState, position: usize, secrets: &Secrets) -> Re
     for (name, field) in [("run", &mut made.run), ("action", &mut made.action), ("working_dir", &mut made.working_dir)]
     {
         if let Some(text) = field {
-            *text = plan::render(text, &scope).map_err(|error| fail(name.to_owned(), error))?;
+            *text = plan::render(text, &scope).map_err(|error| fail(name.to_owned(), error))?.into();
         }
     }
-    for (name, text) in &mut made.env {
+    for (name, text) in made.env.iter_mut() {
         *text = plan::render(text, &scope).map_err(|error| fail(format!("env.{name}"), error))?;
     }
-    for (name, value) in &mut made.parameters {
+    for (name, value) in made.parameters.iter_mut() {
         *value = plan::render_value(value, &scope).map_err(|error| fail(format!("parameters.{name}"), error))?;
     }
     Ok(Some(made))
@@ -74,8 +74,8 @@ pub fn rendered_step(state: &RunState, position: usize, secrets: &Secrets) -> Re
 /// An expression that cannot be evaluated.
 pub fn rendered_value(state: &RunState, step: &Step, value: &Value, secrets: &Secrets) -> Result<Value, InputError> {
     let mut scope = scope(state, state.position(&step.step_id), &plan::value_names(value), secrets);
-    scope.set("action", step.action.clone().map_or(Value::Null, Value::from));
-    scope.set("parameters", Value::Object(step.parameters.clone()));
+    scope.set("action", step.action.as_deref().map_or(Value::Null, Value::from));
+    scope.set("parameters", Value::Object(Map::clone(&step.parameters)));
     scope.set("step_id", Value::from(step.step_id.clone()));
     if let Some(attempt) = state.step(&step.step_id).and_then(|(_, found)| found.attempt()) {
         scope.set("attempt_key", Value::from(state.attempt_key(&step.step_id, attempt)));

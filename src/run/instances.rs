@@ -124,9 +124,11 @@ impl RunState {
 
     /// The item of an instance, and its number from 0.
     pub fn item(&self, position: usize) -> Option<(u32, &Value)> {
-        let Some(Generated::Instance { index, .. }) = self.plan.steps.get(position)?.generated else { return None };
+        let Some(Generated::Instance { index, .. }) = self.plan.steps.get(position)?.generated.as_deref() else {
+            return None;
+        };
         let expansion = self.steps.get(self.parent(position)?)?.expansion.as_ref()?;
-        Some((index, expansion.items.get(index as usize)?))
+        Some((*index, expansion.items.get(*index as usize)?))
     }
 
     /// What expressions see as a step's result: of a `foreach` step the results of its instances in the order of its items, `null` for one that
@@ -260,8 +262,8 @@ impl StepState {
 /// The instances that are not defined as the steps are that they are instances of: somebody has changed them.
 pub(super) fn redefined(state: &RunState) -> Vec<Arc<Step>> {
     let changed = |(position, step): &(usize, &Arc<Step>)| {
-        let Some(Generated::Instance { index, .. }) = step.generated else { return false };
-        state.parent(*position).is_none_or(|parent| instance_of(&state.plan.steps[parent], index) != ***step)
+        let Some(Generated::Instance { index, .. }) = step.generated.as_deref() else { return false };
+        state.parent(*position).is_none_or(|parent| instance_of(&state.plan.steps[parent], *index) != ***step)
     };
     let made = state.plan.steps.iter().enumerate().skip(state.plan.written());
     made.filter(changed).map(|(_, step)| Arc::clone(step)).collect()

@@ -1,7 +1,11 @@
 //! Which step of a run a name means, and where it stands in the plan now.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::plan::Plan;
 
@@ -15,7 +19,7 @@ const GONE: u32 = u32::MAX;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places {
     /// Shared with every copy of the state.
-    names: Arc<HashMap<String, u32>>,
+    names: Arc<Names>,
     /// The names that have come since.
     added: HashMap<String, u32>,
     /// By number.
@@ -24,17 +28,79 @@ pub(super) struct Places {
     numbers: Vec<u32>,
 }
 
+/// Names that are written down elsewhere, and the number of each.
+#[derive(Debug, Default)]
+struct Names {
+    written: Written,
+    numbers: HashTable<u32>,
+    hasher: RandomState,
+}
+
+/// Where names are written down, by number.
+#[derive(Debug)]
+enum Written {
+    /// In the plan as it was when they were read.
+    Plan(Arc<Plan>),
+    List(Vec<String>),
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+impl Written {
+    fn len(&self) -> usize {
+        match self {
+            Self::Plan(plan) => plan.steps.len(),
+            Self::List(names) => names.len(),
+        }
+    }
+
+    fn name(&self, number: u32) -> &str {
+        match self {
+            Self::Plan(plan) => &plan.steps[number as usize].step_id,
+            Self::List(names) => &names[number as usize],
+        }
+    }
+}
+
+impl Names {
+    fn of(written: Written) -> Self {
+        let hasher = RandomState::new();
+        let hash = |number: &u32| hasher.hash_one(written.name(*number));
+        let mut numbers = HashTable::with_capacity(written.len());
+        for number in 0..written.len() as u32 {
+            // One that stands twice is told by there being fewer of them than numbers.
+            let same = |other: &u32| written.name(*other) == written.name(number);
+            if let Entry::Vacant(free) = numbers.entry(hash(&number), same, hash) {
+                free.insert(number);
+            }
+        }
+        Self { written, numbers, hasher }
+    }
+
+    fn number(&self, name: &str) -> Option<u32> {
+        self.numbers.find(self.hasher.hash_one(name), |number| self.written.name(*number) == name).copied()
+    }
+
+    fn len(&self) -> usize {
+        self.numbers.len()
+    }
+}
+
 impl Places {
     /// The places in a plan whose run has had steps with these names, by number; none are given while those are the plan's own, in its order.
-    pub fn of(plan: &Plan, names: &[String]) -> Self {
+    pub fn of(plan: &Arc<Plan>, names: &[String]) -> Self {
         if names.is_empty() {
-            let names = plan.steps.iter().zip(0..).map(|(step, number)| (step.step_id.clone(), number)).collect();
+            let names = Arc::new(Names::of(Written::Plan(Arc::clone(plan))));
             let numbers: Vec<u32> = (0..plan.steps.len() as u32).collect();
-            return Self { names: Arc::new(names), added: HashMap::new(), positions: numbers.clone(), numbers };
+            return Self { names, added: HashMap::new(), positions: numbers.clone(), numbers };
         }
         let positions = vec![GONE; names.len()];
-        let names = names.iter().cloned().zip(0..).collect();
-        let mut places = Self { names: Arc::new(names), positions, ..Self::default() };
+        let names = Arc::new(Names::of(Written::List(names.to_vec())));
+        let mut places = Self { names, positions, ..Self::default() };
         for (position, step) in plan.steps.iter().enumerate() {
             places.insert(position, &step.step_id);
         }
@@ -44,7 +110,7 @@ impl Places {
 
     /// The number of a step that the run has or has had.
     pub fn number(&self, name: &str) -> Option<u32> {
-        self.names.get(name).or_else(|| self.added.get(name)).copied()
+        self.names.number(name).or_else(|| self.added.get(name).copied())
     }
 
     /// The number of the step at a position.
@@ -108,11 +174,11 @@ impl Places {
 /// However the names came in: a state that was loaded has them all together.
 impl PartialEq for Places {
     fn eq(&self, other: &Self) -> bool {
-        let known =
-            |names: &HashMap<String, u32>| names.iter().all(|(name, number)| other.number(name) == Some(*number));
+        let known = |name: &str, number: u32| other.number(name) == Some(number);
         self.numbers == other.numbers
             && self.positions == other.positions
-            && (Arc::ptr_eq(&self.names, &other.names) || known(&self.names))
-            && known(&self.added)
+            && (Arc::ptr_eq(&self.names, &other.names)
+                || self.names.numbers.iter().all(|number| known(self.names.written.name(*number), *number)))
+            && self.added.iter().all(|(name, number)| known(name, *number))
     }
 }

@@ -11,7 +11,7 @@ use crate::plan::{Ability, KINDS_WITHOUT_ENTRY, Plan, Step};
 
 /// In which order ready steps start: higher priority, then the longer chain of work behind it, then the plan's order.
 /// An instance stands where the step stands that it is an instance of.
-type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u32>, usize, usize);
+type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u64>, usize, usize);
 
 /// The lanes of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,7 @@ impl Queue {
         let slotless = |ability: Ability| !ability.takes_slot;
         let entries = plan.agents.iter().filter(|(_, spec)| slotless(spec.ability())).map(|(name, _)| name.as_str());
         let free = KINDS_WITHOUT_ENTRY.into_iter().filter(|kind| {
-            let step = Step { agent_type: Some((*kind).to_owned()), ..Step::default() };
+            let step = Step { agent_type: Some((*kind).into()), ..Step::default() };
             slotless(plan.ability(&step))
         });
         queue.slotless = entries.chain(free).map(str::to_owned).collect();

@@ -193,6 +193,7 @@ mod tests {
             },
             user: "ann".into(),
             fork: None,
+            durations: None,
         };
         let first = register(registration, &moment(0));
         let mut state = RunState::from_registration(&first[0]).unwrap();

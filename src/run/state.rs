@@ -1,24 +1,22 @@
 //! A run's state: the fold of its events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt::Write;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::plan::order::Order;
-use crate::plan::{Edit, FailurePolicy, Plan, Step};
+use crate::plan::{Edit, FailurePolicy, Plan, Rare, Step};
 
 use super::instances::Families;
 use super::places::Places;
 use super::queue::Queue;
 use super::{
-    Asked, Event, Expansion, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions, Signature, SkipReason,
-    StopReason,
+    Asked, Durations, Event, Expansion, InputDigest, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions,
+    Signature, SkipReason, StopReason,
 };
 
 /// The six states of a run.
@@ -205,7 +203,7 @@ pub struct Attempt {
     /// From 1; never used again in the run.
     pub number: u32,
     /// Digest of the masked input.
-    pub digest: String,
+    pub digest: InputDigest,
     /// The rendered input, where it differs from the plan's.
     #[serde(default, deserialize_with = "super::present", skip_serializing_if = "Option::is_none")]
     pub input: Option<Arc<Value>>,
@@ -216,7 +214,7 @@ pub struct Attempt {
     pub due: Option<DateTime<Utc>>,
     /// What it has asked people, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub questions: Vec<Asked>,
+    pub questions: Rare<Vec<Asked>>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
@@ -306,13 +304,13 @@ pub struct StepState {
     pub due: Option<DateTime<Utc>>,
     /// A stop that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stop: Option<PendingStop>,
+    pub stop: Option<Box<PendingStop>>,
     /// How it was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip: Option<Box<Skip>>,
     /// Completed by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by_hand: Option<ByHand>,
+    pub by_hand: Option<Box<ByHand>>,
     /// Its hold point, where it differs from the plan's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Box<HoldState>>,
@@ -321,7 +319,7 @@ pub struct StepState {
     pub gate_retries: u32,
     /// What its quality gate said of its results, and what people made of that; oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reviews: Vec<Review>,
+    pub reviews: Rare<Vec<Review>>,
     /// Its condition was found true, or an operator wants it run whatever the condition says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub condition_met: bool,
@@ -633,6 +631,9 @@ pub struct RunState {
     /// The runs it was forked from, nearest first, with when each was made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lineage: Vec<(Uuid, DateTime<Utc>)>,
+    /// What earlier runs of the plan told, when it was opened, of how long its steps take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durations: Option<Arc<Durations>>,
     /// The name of every step that the run has ever had, by its number. Empty while the plan's steps are the first version's, in its order:
     /// then a step's number is its place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -901,7 +902,7 @@ impl RunState {
         if self.steps[position].expansion.is_some() {
             return false;
         }
-        let planned = self.plan.steps[position].hold.as_ref().is_some_and(crate::plan::Hold::is_set);
+        let planned = self.plan.steps[position].hold.as_deref().is_some_and(crate::plan::Hold::is_set);
         match &self.steps[position].hold {
             Some(hold) => hold.set.unwrap_or(planned) && !hold.released,
             None => planned,
@@ -910,7 +911,7 @@ impl RunState {
 
     /// Who has signed a step's hold point off so far, and how many have to.
     pub fn signatures(&self, position: usize) -> (&[Signature], u32) {
-        let needed = self.plan.steps[position].hold.as_ref().map_or(1, crate::plan::Hold::approvals);
+        let needed = self.plan.steps[position].hold.as_deref().map_or(1, crate::plan::Hold::approvals);
         (self.steps[position].hold.as_ref().map_or(&[], |hold| &hold.signed), needed)
     }
 
@@ -925,45 +926,13 @@ impl RunState {
     /// The reason of a step's hold point.
     pub fn hold_reason(&self, position: usize) -> Option<&str> {
         let live = self.steps[position].hold.as_ref().and_then(|hold| hold.reason.as_deref());
-        live.or_else(|| self.plan.steps[position].hold.as_ref().and_then(crate::plan::Hold::reason))
+        live.or_else(|| self.plan.steps[position].hold.as_deref().and_then(crate::plan::Hold::reason))
     }
 
     /// The key of an attempt: `<run_id>.<step_id>.<attempt>.<digest of the masked input>`. An agent that remembers keys gives exactly-once.
     pub fn attempt_key(&self, step_id: &str, attempt: &Attempt) -> String {
         format!("{}.{}.{}.{}", self.run_id, step_id, attempt.number, attempt.digest)
     }
-}
-
-/// Digest of an attempt's masked input: the first 16 hex digits of SHA-256 over its JSON.
-pub fn input_digest(input: &Value) -> String {
-    let bytes = serde_json::to_vec(input).unwrap_or_default();
-    let digest = Sha256::digest(bytes);
-    let (first, _) = digest.split_at(8);
-    first.iter().fold(String::with_capacity(16), |mut digits, byte| {
-        // Into a string it cannot fail.
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
-}
-
-/// What an attempt gets as input: everything of the step that shapes the work.
-pub fn input_of(step: &Step) -> Value {
-    let mut input = serde_json::Map::new();
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            input.insert(name.into(), value);
-        }
-    };
-    put("agent", step.agent().map(Value::from));
-    put("action", step.action.clone().map(Value::from));
-    put("run", step.run.clone().map(Value::from));
-    put("working_dir", step.working_dir.clone().map(Value::from));
-    put("parameters", (!step.parameters.is_empty()).then(|| Value::Object(step.parameters.clone())));
-    put(
-        "env",
-        (!step.env.is_empty()).then(|| step.env.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect()),
-    );
-    Value::Object(input)
 }
 
 /// One line about a run, for lists.
@@ -1104,6 +1073,7 @@ impl RunState {
             parent: fork.map(|fork| (fork.parent, fork.checkpoint)),
             fork_reason: fork.and_then(|fork| fork.reason.clone()),
             lineage: fork.map(|fork| fork.lineage.clone()).unwrap_or_default(),
+            durations: registration.durations.clone(),
             step_names: Vec::new(),
             index: Index::default(),
         };

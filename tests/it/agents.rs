@@ -176,7 +176,7 @@ async fn what_cannot_be_started_says_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_finds_its_environment_and_an_empty_stdin() {
     let mut bench = Bench::new();
-    bench.step.env = [("A", "step"), ("HOLDPOINT_ATTEMPT", "99")].map(|(k, v)| (k.into(), v.into())).into();
+    bench.step.env.extend([("A", "step"), ("HOLDPOINT_ATTEMPT", "99")].map(|(k, v)| (k.into(), v.into())));
     let AgentSpec::Command { command, protocol, tty, mut env, working_dir } = sh("cat; env; pwd") else {
         unreachable!()
     };

@@ -63,3 +63,33 @@ fn a_run_is_told_by_earlier_whole_runs_of_its_plan_and_by_no_others() {
     let shown: Value = sandbox.json(&["show", &name, "--format", "json"]);
     assert_eq!(shown["estimate"], Value::Null, "nothing of it is to come");
 }
+
+#[test]
+fn a_second_run_starts_what_takes_longest_to_finish_and_so_does_one_that_goes_on_with_it() {
+    let sandbox = Sandbox::new();
+    let agent = |seconds: f64| json!({"kind": "simulated", "duration_seconds": seconds});
+    let step = |id: &str, agent: &str, after: &[&str]| json!({"step_id": id, "agent_type": agent, "depends_on": after});
+    let plan = json!({
+        "plan_id": "uneven",
+        "max_parallel": 1,
+        "agents": {"quick": agent(0.0), "slow": agent(0.6)},
+        "steps": [step("one", "quick", &[]), step("two", "quick", &["one"]), step("three", "quick", &["two"]), step("long", "slow", &[])],
+    });
+    sandbox.plan_text("uneven", &plan.to_string());
+    let ids = ["one", "two", "three", "long"];
+    let order = |told: &str| -> Vec<String> {
+        let words = told.lines().filter_map(|line| line.split_once(" started")?.0.split_whitespace().last());
+        words.filter(|word| ids.contains(word)).map(str::to_owned).collect()
+    };
+    assert_eq!(order(&sandbox.ok(0, &["run", "uneven", "--headless"]))[0], "one", "three steps before one");
+    assert_eq!(order(&sandbox.ok(0, &["run", "uneven", "--headless"]))[0], "long", "what it took is known now");
+
+    // Whose turn it is stays known when the runs that told it are gone.
+    let first = folders(&sandbox).remove(0);
+    std::fs::remove_dir_all(first).unwrap();
+    let name = folders(&sandbox).pop().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    let checkpoints: Value = sandbox.json(&["checkpoints", &name, "--format", "json"]);
+    let begin = checkpoints[0]["checkpoint_id"].as_str().unwrap();
+    sandbox.ok(0, &["restore", &name, begin, "--yes"]);
+    assert_eq!(order(&sandbox.ok(0, &["resume", &name, "--headless"]))[0], "long");
+}

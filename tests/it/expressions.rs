@@ -108,7 +108,7 @@ fn what_an_attempt_gets_is_rendered_when_it_starts_and_journaled() {
     driver.ends("a", gives(json!({"name": "x y", "rows": [1, 2]})));
     let input = driver.state.step("b").unwrap().1.attempt().unwrap().input.clone().unwrap();
     assert_eq!(*input, json!({"run": "use x y", "parameters": {"rows": [1, 2]}, "env": {"N": "1"}}));
-    let first = driver.state.step("b").unwrap().1.attempt().unwrap().digest.clone();
+    let first = driver.state.step("b").unwrap().1.attempt().unwrap().digest;
     driver.fails("b");
     driver.ask(Command::Modify { step: "b".into(), patch: json!({"env": {"N": "other"}}) });
     driver.ask(retry("b"));

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use holdpoint::plan::{FailurePolicy, MAX_INSTANCES};
-use holdpoint::run::{self, AgentResult, Command, Event, Input, Outcome, OutcomeStatus, Secrets, StepStatus};
+use holdpoint::run::{
+    self, AgentResult, Command, Event, Input, InterventionStatus, Outcome, OutcomeStatus, Secrets, StepStatus,
+};
 use serde_json::{Value, json};
 
 use crate::run_support::{
@@ -365,6 +367,17 @@ fn skipping_the_step_skips_what_is_not_done_of_it() {
     driver.ask(retry("t"));
     driver.ask(Command::Resume);
     assert_eq!(driver.words(), "completed pending pending running running running");
+}
+
+#[test]
+fn a_skip_that_waits_for_several_instances_has_its_effect_when_the_engine_dies_with_them() {
+    let mut driver = under_way();
+    driver.ask(skip("t"));
+    assert_eq!(driver.words(), "completed skipped pending stopping stopping stopping");
+    driver.crash(0, true);
+    assert_eq!(driver.words(), "completed skipped running skipped skipped skipped");
+    let record = driver.state.interventions.last().unwrap();
+    assert_eq!((record.intervention_type.as_str(), record.status), ("skip_step", InterventionStatus::Applied));
 }
 
 #[test]

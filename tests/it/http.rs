@@ -46,7 +46,7 @@ fn failure(outcome: &Outcome) -> String {
 async fn a_url_alone_sends_the_parameters_and_gives_the_answer() {
     let server = Server::answering(vec![ok(json!({"rows": 3}))]).await;
     let mut bench = Bench::new();
-    bench.step.parameters = json!({"to": "x", "n": 1}).as_object().unwrap().clone();
+    bench.step.parameters = json!({"to": "x", "n": 1}).as_object().unwrap().clone().into();
     let (outcome, output) = told(&bench, json!({"url": server.url("/v1/upload")})).await;
     assert_eq!(data(&outcome), json!({"rows": 3}));
     let asked = &server.asked()[0];

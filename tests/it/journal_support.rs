@@ -58,7 +58,8 @@ impl Driver {
             environment: Default::default(),
         };
         let run_id = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number);
-        let registration = Registration { run_id, plan: Arc::new(plan), options, user: "ada".into(), fork: None };
+        let registration =
+            Registration { run_id, plan: Arc::new(plan), options, user: "ada".into(), fork: None, durations: None };
         let batch = run::register(registration, &Moment { now, entropy: 0 });
         let state = RunState::from_registration(&batch[0]).unwrap();
         (Self { state, now, requests: 0 }, batch)

@@ -21,7 +21,7 @@ fn call(
     parameters: Value,
 ) -> (AttemptContext, StopHandle) {
     bench.step.action = Some(tool.into());
-    bench.step.parameters = parameters.as_object().unwrap().clone();
+    bench.step.parameters = parameters.as_object().unwrap().clone().into();
     let (mut context, handle) = bench.context(agent.clone());
     context.attempt = number;
     context.key = format!("{}.s.{number}.0123456789abcdef", bench.run_id);

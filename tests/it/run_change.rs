@@ -494,6 +494,7 @@ fn a_fork_goes_on_from_the_checkpoint_and_names_its_parent() {
         options: then.options.clone(),
         user: "bob".into(),
         fork: Some(Box::new(fork)),
+        durations: None,
     };
     let first = run::register(registration, &driver.moment());
     let mut child = driver.clone();

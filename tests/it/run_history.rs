@@ -127,6 +127,7 @@ fn a_fork_is_told_before_it_is_made_and_is_what_was_told() {
         options: then.options.clone(),
         user: "bob".into(),
         fork: Some(Box::new(fork)),
+        durations: None,
     };
     let first = holdpoint::run::register(registration, &driver.moment());
     let child = RunState::from_registration(&first[0]).expect("a registration");

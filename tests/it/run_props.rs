@@ -29,7 +29,9 @@ pub struct Case {
 impl Case {
     pub fn new(shape: &PlanShape) -> Self {
         let plan = built(shape);
-        let driver = Driver::new(Arc::clone(&plan), options(shape.on_failure, shape.max_parallel));
+        let durations = shape.durations.as_ref().map(|millis| json!({"millis": millis, "usual": 3}));
+        let durations = durations.map(|durations| serde_json::from_value(durations).expect("durations"));
+        let driver = Driver::knowing(Arc::clone(&plan), options(shape.on_failure, shape.max_parallel), durations);
         Self { driver, first: plan }
     }
 
@@ -529,7 +531,7 @@ impl Case {
                 other.pool.as_ref() == Some(pool) && step.status.is_live()
             };
             let live = state.plan.steps.iter().zip(&state.steps).filter(same).count();
-            assert!(live < state.plan.pools[pool] as usize, "{step} is one too many in its pool");
+            assert!(live < state.plan.pools[&**pool] as usize, "{step} is one too many in its pool");
         }
         let judged = definition.when.is_none() || found.condition_met || found.status == StepStatus::Waiting;
         assert!(judged, "{step} starts and nobody has looked at its condition");

@@ -38,6 +38,8 @@ pub struct PlanShape {
     pub steps: Vec<StepShape>,
     pub on_failure: FailurePolicy,
     pub max_parallel: u32,
+    /// How long earlier runs tell that the steps take, as far as they do.
+    pub durations: Option<Vec<u32>>,
 }
 
 #[derive(Debug, Clone)]
@@ -169,13 +171,16 @@ fn step_shape() -> impl Strategy<Value = StepShape> {
 }
 
 pub fn plan_shape() -> impl Strategy<Value = PlanShape> {
-    (any::<bool>(), any::<bool>(), prop::collection::vec(step_shape(), 1..7), policy(), 1..5u32).prop_map(
-        |(graph, reversed, steps, on_failure, max_parallel)| PlanShape {
+    let steps = prop::collection::vec(step_shape(), 1..7);
+    let durations = prop::option::of(prop::collection::vec(prop_oneof![0..5u32, any::<u32>()], 0..8));
+    (any::<bool>(), any::<bool>(), steps, policy(), 1..5u32, durations).prop_map(
+        |(graph, reversed, steps, on_failure, max_parallel, durations)| PlanShape {
             graph,
             reversed,
             steps,
             on_failure,
             max_parallel,
+            durations,
         },
     )
 }

@@ -42,12 +42,12 @@ impl Rules {
         }
         // Instances stand between what their step waits for, and the step.
         for (place, step) in all.iter().enumerate().skip(steps.len()) {
-            let Some(Generated::Instance { of, .. }) = &step.generated else { continue };
+            let Some(Generated::Instance { of, .. }) = step.generated.as_deref() else { continue };
             let parent = plan.position(of).expect("an instance has its step");
             before[place] = before[parent].iter().copied().filter(|other| *other < steps.len()).collect();
         }
         for (place, step) in all.iter().enumerate().skip(steps.len()) {
-            let Some(Generated::Instance { of, index }) = &step.generated else { continue };
+            let Some(Generated::Instance { of, index }) = step.generated.as_deref() else { continue };
             let parent = plan.position(of).expect("an instance has its step");
             if *index == 0 {
                 before[parent].clear();
@@ -87,7 +87,7 @@ impl Rules {
 
     /// Whether a hold point still stands before a step.
     pub fn held_back(&self, state: &RunState, place: usize) -> bool {
-        let planned = self.plan.steps[place].hold.as_ref();
+        let planned = self.plan.steps[place].hold.as_deref();
         let needed = planned.map_or(1, holdpoint::plan::Hold::approvals) as usize;
         match &state.steps[place].hold {
             _ if state.steps[place].expansion.is_some() => false,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use holdpoint::plan::{FailurePolicy, Plan};
 use holdpoint::run::{
-    self, Command, Event, Input, Moment, Outcome, Preview, Recorded, Registration, Rejection, Request, RunOptions,
-    RunState, RunStatus, StepStatus,
+    self, Command, Durations, Event, Input, Moment, Outcome, Preview, Recorded, Registration, Rejection, Request,
+    RunOptions, RunState, RunStatus, StepStatus,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -59,8 +59,20 @@ pub struct Driver {
 impl Driver {
     /// A run of a plan, opened and idle.
     pub fn new(plan: Arc<Plan>, options: RunOptions) -> Self {
+        Self::knowing(plan, options, None)
+    }
+
+    /// The same, where earlier runs have told how long the steps take.
+    pub fn knowing(plan: Arc<Plan>, options: RunOptions, durations: Option<Durations>) -> Self {
         let now = DateTime::from_timestamp(1_800_000_000, 123_456_789).expect("a time");
-        let registration = Registration { run_id: Uuid::from_u128(7), plan, options, user: "ann".into(), fork: None };
+        let registration = Registration {
+            run_id: Uuid::from_u128(7),
+            plan,
+            options,
+            user: "ann".into(),
+            fork: None,
+            durations: durations.map(Arc::new),
+        };
         let batch = run::register(registration, &Moment { now, entropy: 0 });
         let state = RunState::from_registration(&batch[0]).expect("a registration");
         let mut driver = Self { state, journal: batch, batches: vec![1], now, asked: 0 };
@@ -77,6 +89,7 @@ impl Driver {
             options: state.options.clone(),
             user: "ann".into(),
             fork: Some(Box::new(run::fork_at(state, state))),
+            durations: None,
         };
         let batch = run::register(registration, &self.moment());
         let state = RunState::from_registration(&batch[0]).expect("a registration");

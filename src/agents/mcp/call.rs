@@ -133,7 +133,7 @@ impl<'a> Call<'a> {
     }
 
     async fn send(&mut self, session: &Session, tool: Tool) -> Result<CallToolResult, Broken> {
-        let arguments = self.context.step.parameters.clone();
+        let arguments = self.context.step.parameters.clone().into_inner();
         let shown = self.secrets.value(Value::Object(arguments.clone())).to_string();
         let (shown, more) = cut(&shown, SHOWN_ARGUMENTS);
         self.say(&format!("> {} {shown}{more}\n", tool.name));

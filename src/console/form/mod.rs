@@ -188,7 +188,7 @@ impl Form {
             Of::Step { id, .. } => state.position(id),
             Of::New(_) => None,
         };
-        let planned = |place: usize| state.plan.steps[place].hold.as_ref().is_some_and(crate::plan::Hold::is_set);
+        let planned = |place: usize| state.plan.steps[place].hold.as_deref().is_some_and(crate::plan::Hold::is_set);
         let live = own.filter(|place| state.is_hold_point(*place) && !planned(*place));
         let facts = Facts {
             agents: state.plan.agents.keys().cloned().collect(),

@@ -48,7 +48,7 @@ fn change() -> Plan {
             Step {
                 run: None,
                 agent_type: Some("wait".into()),
-                parameters: json!({"seconds": 90}).as_object().unwrap().clone(),
+                parameters: json!({"seconds": 90}).as_object().unwrap().clone().into(),
                 ..step("settle")
             },
             step("ship"),

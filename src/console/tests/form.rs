@@ -252,7 +252,7 @@ fn a_change_by_somebody_else_while_the_question_is_open_is_not_overwritten() {
 #[test]
 fn every_size_has_room_for_what_is_needed() {
     let mut plan = backup();
-    let parameters = json!({"a_name_that_is_long_enough": 1}).as_object().unwrap().clone();
+    let parameters = json!({"a_name_that_is_long_enough": 1}).as_object().unwrap().clone().into();
     plan.steps[7] = Arc::new(Step { parameters, ..step("prune") });
     let sim = Sim::new(plan);
     for size in [(60, 16), (61, 17), (80, 24), (250, 70)] {

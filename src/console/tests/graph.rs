@@ -27,7 +27,7 @@ fn release() -> Plan {
         needs("smoke", &["stage"]),
         needs("release", &["sign", "smoke", "docs"]),
     ];
-    steps[8].hold = Some(Hold::Reason("the key is on the desk".into()));
+    steps[8].hold = Some(Box::new(Hold::Reason("the key is on the desk".into())));
     Plan { on_failure: Some(FailurePolicy::Continue), ..plan("release", "Build, check and ship a release", steps) }
 }
 

@@ -332,6 +332,7 @@ fn a_fork_is_opened_named_and_seen_to_be_one() {
         options,
         user: "ann".into(),
         fork: Some(Box::new(fork)),
+        durations: None,
     };
     child.now = parent.now;
     child.events = register(registration, &Moment { now: child.now, entropy: 0 });

@@ -75,7 +75,8 @@ impl Sim {
             environment: Default::default(),
         };
         let run_id = Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0000 | number);
-        let registration = Registration { run_id, plan: Arc::new(plan), options, user: "ann".into(), fork: None };
+        let registration =
+            Registration { run_id, plan: Arc::new(plan), options, user: "ann".into(), fork: None, durations: None };
         let events = register(registration, &Moment { now, entropy: 0 });
         let mut sim = Self { state: RunState::from_registration(&events[0]).unwrap(), events, now };
         sim.input(&Input::Opened { version: "0".into(), pid: 1, go_on: true });
@@ -129,7 +130,7 @@ impl Sim {
 }
 
 fn step(id: &str) -> Step {
-    Step { step_id: id.into(), run: Some(format!("./{id}")), ..Step::default() }
+    Step { step_id: id.into(), run: Some(format!("./{id}").into()), ..Step::default() }
 }
 
 fn skip(id: &str) -> Command {
@@ -160,7 +161,7 @@ fn backup() -> Plan {
             Step {
                 run: None,
                 agent_type: Some("shipper".into()),
-                hold: Some(Hold::Reason("second pair of eyes".into())),
+                hold: Some(Box::new(Hold::Reason("second pair of eyes".into()))),
                 ..step("ship")
             },
             step("notify"),

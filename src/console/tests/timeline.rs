@@ -249,14 +249,14 @@ fn a_hundred_thousand_steps_are_scrolled_as_ten_are() {
         step.status = StepStatus::Completed;
         step.attempts = vec![Arc::new(crate::run::Attempt {
             number: 1,
-            digest: String::new(),
+            digest: Default::default(),
             input: None,
             started_at,
             ended_at: Some(started_at + TimeDelta::seconds(1)),
             outcome: Some(Arc::new(Outcome::succeeded())),
             timed_out: false,
             due: None,
-            questions: Vec::new(),
+            questions: Default::default(),
         })];
     }
     let mut app = open(&sim, SIZE);

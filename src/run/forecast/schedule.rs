@@ -92,7 +92,7 @@ pub(super) struct Planned {
 }
 
 /// As the engine: higher priority, then the longer chain of work behind it, then the plan's order.
-type Turn = (Reverse<i32>, Reverse<u32>, u32);
+type Turn = (Reverse<i32>, Reverse<u64>, u32);
 
 /// The engine of a schedule: the same turns and limits, with times that are known beforehand.
 struct Run<'a> {

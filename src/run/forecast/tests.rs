@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::plan::FailurePolicy;
-use crate::run::{Command, Durability, Input, Moment, Outcome, Registration, Request, RunOptions, advance, register};
+use crate::run::{
+    Command, Durability, Durations, Input, Moment, Outcome, Registration, Request, RunOptions, advance, register,
+};
 
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -29,6 +31,10 @@ struct Sim {
 
 impl Sim {
     fn new(plan: Value, times: &[f64]) -> Self {
+        Self::knowing(plan, times, None)
+    }
+
+    fn knowing(plan: Value, times: &[f64], past: Option<&Past>) -> Self {
         let plan: Plan = serde_json::from_value(plan).unwrap();
         let options = RunOptions {
             on_failure: plan.on_failure.unwrap_or(FailurePolicy::Continue),
@@ -43,8 +49,15 @@ impl Sim {
             environment: Default::default(),
         };
         let times = plan.steps.iter().map(|step| step.step_id.clone()).zip(times.iter().copied()).collect();
-        let registration =
-            Registration { run_id: Uuid::from_u128(7), plan: Arc::new(plan), options, user: "ann".into(), fork: None };
+        let durations = past.map(|past| Arc::new(Durations::of(&plan, past).unwrap()));
+        let registration = Registration {
+            run_id: Uuid::from_u128(7),
+            plan: Arc::new(plan),
+            options,
+            user: "ann".into(),
+            fork: None,
+            durations,
+        };
         let first = register(registration, &Moment { now: start(), entropy: 0 });
         let mut sim = Self { state: RunState::from_registration(&first[0]).unwrap(), now: start(), times };
         sim.input(&Input::Opened { version: "0".into(), pid: 1, go_on: true });
@@ -104,6 +117,14 @@ impl Sim {
 
     fn left(&self, past: &Past) -> Left {
         self.forecast(past).left.expect("an estimate")
+    }
+
+    /// Its steps by their start.
+    fn starts(&self) -> Vec<&str> {
+        let started = |position: &usize| self.state.steps[*position].attempts.first().map(|one| one.started_at);
+        let mut all: Vec<usize> = (0..self.state.steps.len()).collect();
+        all.sort_by_key(started);
+        all.into_iter().map(|position| self.state.plan.steps[position].step_id.as_str()).collect()
     }
 
     fn names(&self, forecast: &Forecast) -> Vec<&str> {
@@ -178,6 +199,54 @@ fn what_decides_goes_through_the_longest_branch_and_through_full_lanes() {
     pools["pools"] = json!({"disk": 2});
     let before = past(&[&Sim::started(pools.clone(), &[10.0; 4]).finished()]);
     assert!(near(Sim::started(pools, &[10.0; 4]).left(&before).likely, 20.0), "two at a time");
+}
+
+/// Two chains and one lane: `a` has more steps, `b` more work.
+fn long_or_heavy() -> Value {
+    let steps =
+        [step("a", &[]), step("a2", &["a"]), step("a3", &["a2"]), step("b", &[]), step("b2", &["b"]), step("c", &[])];
+    let mut plan = plan(&steps);
+    plan["max_parallel"] = json!(1);
+    plan
+}
+
+#[test]
+fn what_earlier_runs_took_says_whose_turn_it_is() {
+    let times = [1.0, 1.0, 1.0, 2.0, 20.0, 2.0];
+    let first = Sim::started(long_or_heavy(), &times).finished();
+    assert_eq!(first.starts(), ["a", "a2", "b", "a3", "b2", "c"], "without them, the more steps follow");
+    let before = past(&[&first]);
+    let mut second = Sim::knowing(long_or_heavy(), &times, Some(&before));
+    let foretold = second.forecast(&before);
+    second.ask(Command::Start);
+    let second = second.finished();
+    assert_eq!(second.starts(), ["b", "b2", "a", "a2", "c", "a3"]);
+    let in_turn: Vec<&str> =
+        foretold.expected.iter().map(|one| second.state.plan.steps[one.step as usize].step_id.as_str()).collect();
+    assert_eq!(in_turn, second.starts(), "the estimate follows the same turns");
+
+    // What is written takes the same turns when it is read.
+    let mut read: RunState = serde_json::from_value(serde_json::to_value(&second.state).unwrap()).unwrap();
+    read.reindex();
+    assert_eq!(read, second.state);
+    assert!(Durations::of(&second.state.plan, &Past::default()).is_none(), "nothing is known");
+}
+
+#[test]
+fn what_no_earlier_run_knows_counts_as_the_middle_of_what_they_know() {
+    let first = Sim::started(long_or_heavy(), &[1.0, 1.0, 1.0, 4.0, 4.0, 3.0]).finished();
+    let mut changed = long_or_heavy();
+    changed["steps"][2]["run"] = json!("./another");
+    changed["steps"].as_array_mut().unwrap().push(json!({"step_id": "t", "run": "x", "foreach": [1, 2, 3]}));
+    changed["steps"].as_array_mut().unwrap().push(step("u", &["t"]));
+    let each = json!({"plan_id": "p", "steps": [{"step_id": "t", "run": "x", "foreach": [1, 2, 3]}]});
+    let mut instances = Sim::new(each, &[]);
+    instances.times.extend([("t.0", 5.0), ("t.1", 9.0), ("t.2", 7.0)].map(|(id, time)| (id.to_owned(), time)));
+    instances.ask(Command::Start);
+    let before = past(&[&first, &instances.finished()]);
+    let plan: Plan = serde_json::from_value(changed).unwrap();
+    let told = serde_json::to_value(Durations::of(&plan, &before).unwrap()).unwrap();
+    assert_eq!(told, json!({"millis": [1000, 1000, 4000, 4000, 4000, 3000, 7000, 4000], "usual": 4000}));
 }
 
 #[test]
@@ -397,14 +466,14 @@ fn many_steps_are_foretold_with_a_number_a_step_and_run() {
         step.status = StepStatus::Completed;
         step.attempts = vec![Arc::new(Attempt {
             number: 1,
-            digest: String::new(),
+            digest: Default::default(),
             input: None,
             started_at: start(),
             ended_at: Some(start() + TimeDelta::seconds(1)),
             outcome: Some(Arc::new(Outcome::succeeded())),
             timed_out: false,
             due: None,
-            questions: Vec::new(),
+            questions: Default::default(),
         })];
     }
     let before = past(&[&ran]);
