@@ -302,6 +302,7 @@ impl App {
         if self.message.as_ref().is_some_and(old) {
             self.message = None;
         }
+        self.refresh_marks();
         self.refresh_question();
         self.refresh_form();
         self.refresh_answer();
@@ -553,6 +554,10 @@ impl App {
                     }
                     Err(rejection) => self.complain(format!("{}: not done, {rejection}", words::asked(&command))),
                 }
+                self.followed()
+            }
+            Event::AnsweredAll(answers) => {
+                self.told_by_all(answers);
                 self.followed()
             }
             Event::Told { run, subject, result } => {

@@ -10,6 +10,7 @@ use crate::engine::hooks::Report;
 use crate::engine::{Ack, ListedRun, Notice, RunUpdate, Space, StorageTrouble};
 use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, RunState};
 
+use super::bulk;
 use super::estimate;
 use super::history::{Line, Subject};
 use super::output::Answer;
@@ -138,6 +139,8 @@ pub enum Event {
         /// The answer.
         result: Result<Ack, Rejection>,
     },
+    /// The commands to all that were marked were answered.
+    AnsweredAll(Vec<bulk::Answered>),
     /// What a command would do.
     Previewed {
         /// The request that was asked about.
@@ -207,6 +210,8 @@ pub enum Effect {
         /// The command.
         request: Box<Request>,
     },
+    /// Send a command to each of those that were marked.
+    SendAll(Vec<bulk::Sent>),
     /// Ask what a command would do, without doing it.
     Preview {
         /// On which run.

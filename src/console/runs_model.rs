@@ -10,6 +10,7 @@ use crate::engine::{ListedRun, RunUpdate};
 use crate::plan::Plan;
 use crate::run::{RunStatus, RunSummary, StepStatus};
 
+use super::marks::Marks;
 use super::run_model::contains;
 
 /// A plan file as it was found.
@@ -86,6 +87,8 @@ pub struct RunsList {
     stale: bool,
     /// What is selected.
     pub selected: Option<RowId>,
+    /// The marked runs.
+    pub marked: Marks<Uuid>,
     /// First line that is seen.
     pub offset: usize,
     /// The filter, lower case; empty: none.

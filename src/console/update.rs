@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use uuid::Uuid;
 
 use crate::engine::request;
-use crate::run::{Command, StepStatus};
+use crate::run::{Command, Request, StepStatus};
 
 use super::actions::{Action, Entry, Group, Kind, Target};
 use super::app::{App, Effect, Place};
@@ -112,7 +112,8 @@ impl App {
             Action::Interventions => self.look_back(HistoryKind::Interventions),
             Action::Timeline => self.look_at_time(),
             Action::Metrics => self.look_at_numbers(),
-            Action::Mark => self.in_history(History::mark),
+            Action::Compare => self.in_history(History::mark),
+            Action::Mark => self.mark(),
             Action::Graph => self.show_graph(),
             Action::Visit => self.visit(),
             Action::Fold => self.fold(),
@@ -150,6 +151,9 @@ impl App {
 
     /// Sends a command, or asks first.
     fn command(&mut self, action: Action, build: fn(Target<'_>) -> Option<Command>) -> Vec<Effect> {
+        if self.is_about_marks(action) {
+            return self.ask_for_marks(action);
+        }
         let Some(run) = &self.run else { return Vec::new() };
         let (step, seen) = match self.drawn().step.clone() {
             Some((step, status)) => (Some(step), Some(status)),
@@ -182,14 +186,19 @@ impl App {
         seen: Option<StepStatus>,
         reason: Option<&Input>,
     ) -> Effect {
+        let request = Box::new(self.request_of(command, seen, reason));
+        let nobody = self.run.as_ref().is_some_and(|open| open.id() == run && open.ownership == Ownership::Nobody);
+        if nobody { Effect::TakeOver { run, go_on: false, then: request } } else { Effect::Send { run, request } }
+    }
+
+    /// A command as it is sent, with the status its step had on the screen and the reason that was typed.
+    pub(super) fn request_of(&self, command: Command, seen: Option<StepStatus>, reason: Option<&Input>) -> Request {
         let mut request = request(command, &self.settings.user);
         if let Some(reason) = reason {
             request = request.because(reason_of(reason).unwrap_or_default());
         }
         request.seen = seen;
-        let request = Box::new(request);
-        let nobody = self.run.as_ref().is_some_and(|open| open.id() == run && open.ownership == Ownership::Nobody);
-        if nobody { Effect::TakeOver { run, go_on: false, then: request } } else { Effect::Send { run, request } }
+        request
     }
 
     // ---- popups
@@ -287,8 +296,7 @@ impl App {
             return Vec::new();
         }
         if let Some(why) = refused {
-            let asked = ask.command().map_or_else(|| "fork".into(), words::asked);
-            self.complain(format!("{asked}: not done, {why}"));
+            self.complain(format!("{}: not done, {why}", ask.asked()));
             return Vec::new();
         }
         let mut effect = match ask.deed {
@@ -297,6 +305,7 @@ impl App {
                 let reason = ask.reason.as_ref().and_then(reason_of);
                 Effect::Fork { run: ask.run, checkpoint, reason }
             }
+            Deed::Many(orders) => return self.send_to_marks(orders, ask.reason.as_ref()),
         };
         if let Effect::Send { request, .. } | Effect::TakeOver { then: request, .. } = &mut effect {
             request.expected_plan_version = version;
@@ -468,6 +477,9 @@ impl App {
                 self.runs.touch();
                 return Vec::new();
             }
+            if self.unmark() {
+                return Vec::new();
+            }
             return if std::mem::take(&mut self.tour) { vec![Effect::EndTour] } else { Vec::new() };
         };
         if run.zoom {
@@ -478,6 +490,8 @@ impl App {
         } else if !run.list.filter.is_empty() {
             run.list.filter.clear();
             run.refresh_rows();
+        } else if run.list.marked.clear() {
+            // Only the marks are gone: the next one goes back.
         } else if let Some(history) = self.came_from.take() {
             self.history = Some(history);
             self.place = Place::History;
@@ -616,8 +630,7 @@ pub(super) fn distance(action: Action, page: isize) -> Option<isize> {
 
 /// What is said when a question was answered with no, so that nobody believes that something was done.
 fn left_alone(ask: &Ask) -> String {
-    let asked = ask.command().map_or_else(|| "fork".into(), words::asked);
-    format!("{asked}: not done")
+    format!("{}: not done", ask.asked())
 }
 
 /// The reason that was typed; an answer to the question is none, though it was typed there.

@@ -5,6 +5,7 @@ mod form;
 mod graph;
 mod history;
 mod keys;
+mod marks;
 mod metrics;
 mod palette;
 mod remapped;
