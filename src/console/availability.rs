@@ -90,6 +90,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             let here = open.is_some_and(|run| !run.state.needs_person().is_empty());
             if here || app.runs.waits() { Ok(()) } else { Err("nothing waits for you".into()) }
         }
+        Action::NextRun | Action::PreviousRun if !app.has_other_runs() => Err("no other run is active".into()),
         Action::NextMatch | Action::PreviousMatch if !app.has_filter() => {
             Err(app.keys.fill("there is no filter: {filter} sets one"))
         }
@@ -143,6 +144,7 @@ pub fn belongs(app: &App, action: Action) -> bool {
     match action {
         Action::Copy => return !matches!(app.place, Place::Runs | Place::Graph),
         Action::Filter | Action::Graph if app.place == Place::Graph => return false,
+        Action::NextRun | Action::PreviousRun => return app.has_other_runs(),
         Action::FoldHeading => return app.run.as_ref().is_some_and(|run| run.list.rows.view != View::List),
         // In the list of runs, a command is about those that are marked.
         _ if app.place == Place::Runs && matches!(action.entry().kind, Kind::Command(_)) => {

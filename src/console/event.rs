@@ -26,6 +26,8 @@ pub enum Event {
     Mouse(MouseEvent),
     /// Pasted text.
     Paste(String),
+    /// The terminal has the focus, or has lost it.
+    Focus(bool),
     /// The terminal has another size.
     Resize(u16, u16),
     /// A second has passed.

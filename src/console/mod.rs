@@ -12,6 +12,8 @@
 //!   lies over them, `availability` what is possible now.
 //! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
 //! - [`marks`], [`bulk`]: runs and steps that are marked, and one action on all of them.
+//! - [`strip`]: the other runs that are active, while one is looked at.
+//! - [`away`]: what has happened while nobody looked.
 //! - [`graph`], [`listing`], [`rows`]: the plan as a drawn graph; which steps are seen; the steps as a tree and by stage.
 //! - [`history`], [`timeline`]: what was, as lists and against time. [`estimate`]: how much longer it takes.
 //! - [`values`]: the form for the values of a plan's variables. [`answering`]: the form for what a step asks; [`markdown`]: its instructions.
@@ -23,6 +25,7 @@ pub mod actions;
 pub mod answering;
 pub mod app;
 mod availability;
+pub mod away;
 pub mod bulk;
 pub mod clipboard;
 pub mod document;
@@ -58,6 +61,7 @@ pub mod rows;
 pub mod run_model;
 pub mod runs_model;
 pub mod runtime;
+pub mod strip;
 pub mod summary;
 pub mod terminal;
 pub mod text;

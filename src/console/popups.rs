@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::answering::AnswerForm;
+use super::away::Recap;
 use super::bulk::{self, Order};
 use super::foretold::Foretold;
 use super::form::Form;
@@ -51,6 +52,8 @@ pub enum Popup {
     Values(Box<ValuesForm>),
     /// The answer to what a step asks.
     Answer(Box<AnswerForm>),
+    /// What has happened while nobody looked.
+    Recap(Box<Recap>),
     /// How to leave while runs are active.
     Quit(Leaving),
 }

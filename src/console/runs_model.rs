@@ -84,6 +84,8 @@ pub struct RunsList {
     /// The lines, in order.
     lines: Vec<Line>,
     waiting: usize,
+    /// The runs that are active or wait for a person, as the strip shows them.
+    pub strip: Vec<Uuid>,
     stale: bool,
     /// What is selected.
     pub selected: Option<RowId>,
@@ -208,6 +210,7 @@ impl RunsList {
             return;
         }
         self.waiting = self.runs.values().filter(|run| section(run) == Section::Waiting).count();
+        self.line_up();
         let words: Vec<&str> = self.filter.split_whitespace().collect();
         let mut rows: Vec<(Section, std::cmp::Reverse<i64>, String, RowId)> = Vec::new();
         for run in self.runs.values() {

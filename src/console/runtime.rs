@@ -214,6 +214,7 @@ impl Loop {
         let mut app = App::new(settings, options.theme, Glyphs::new(options.charset), Utc::now(), size);
         app.keys = options.keys.clone();
         app.tour = options.tour;
+        app.away.after = options.notifications.away;
         let clipboard = Clipboard::from_env(options.state_dir.clone());
         Ok(Self {
             handle,
@@ -431,7 +432,12 @@ impl Loop {
             TerminalEvent::Paste(text) => self.take(Event::Paste(text)),
             TerminalEvent::Resize(columns, rows) => self.take(Event::Resize(columns, rows)),
             TerminalEvent::Mouse(event) => self.take(Event::Mouse(event)),
-            TerminalEvent::FocusGained | TerminalEvent::FocusLost => return Ok(false),
+            TerminalEvent::FocusGained => self.take(Event::Focus(true)),
+            TerminalEvent::FocusLost => {
+                self.take(Event::Focus(false));
+                // Nothing of it is to be seen.
+                return Ok(false);
+            }
         }
         Ok(true)
     }

@@ -97,6 +97,8 @@ impl App {
             }
             Action::Filter => self.start_filter(),
             Action::NextNeedingMe => return self.next_needing_me(),
+            Action::NextRun => return self.next_run(true),
+            Action::PreviousRun => return self.next_run(false),
             Action::Open => return self.open_selected(),
             Action::Back => return self.back(),
             Action::Why => self.explain(),
@@ -273,6 +275,11 @@ impl App {
             Popup::Form(_) => self.form_key(event),
             Popup::Values(_) => self.values_key(event),
             Popup::Answer(_) => self.answer_key(event),
+            // Whatever it is, it was only to be read.
+            Popup::Recap(_) => {
+                self.layers.pop();
+                Vec::new()
+            }
             Popup::Quit(_) => self.quit_key(event),
             Popup::Palette(_) => self.palette_key(event),
         }
@@ -505,52 +512,51 @@ impl App {
         Vec::new()
     }
 
+    /// The step of the open run to which the key goes that looks for what waits for a person; `None` when all of them were passed, and another
+    /// run comes next.
+    pub(super) fn next_here(&self, run: &OpenRun) -> Option<usize> {
+        let needing = run.state.needs_person();
+        let selected = run.position().filter(|place| needing.contains(place));
+        // Away from the steps, the selected one is not to be seen.
+        if !matches!(self.place, Place::Run | Place::Graph) && selected.is_some() {
+            return selected;
+        }
+        // As one reads them: an instance where its step stands.
+        let place_of = |position: usize| (run.state.order().home(position), position);
+        let after = run.position().and_then(|now| needing.iter().find(|one| place_of(**one) > place_of(now)).copied());
+        if selected.is_some() { after } else { after.or(needing.first().copied()) }
+    }
+
     /// The next step that waits for a person, in this run or else in the next run that waits.
     fn next_needing_me(&mut self) -> Vec<Effect> {
-        let among_steps = matches!(self.place, Place::Run | Place::Graph);
-        let here = self.run.as_mut().filter(|_| self.place != Place::Runs);
-        let current = here.as_ref().map(|run| run.id());
-        if let Some(run) = here {
-            let needing = run.state.needs_person();
-            // As one reads them: an instance where its step stands.
-            let place_of = |position: usize| (run.state.order().home(position), position);
-            let after =
-                run.position().and_then(|now| needing.iter().find(|one| place_of(**one) > place_of(now)).copied());
-            let first = needing.first().copied();
-            let another = after.or_else(|| first.filter(|place| Some(*place) != run.position()));
-            // Away from the steps, the selected one is not to be seen.
-            let selected = run.position().filter(|place| !among_steps && needing.contains(place));
-            if let Some(position) = selected.or(another) {
-                self.history = None;
-                run.graph.group = None;
-                if self.place != Place::Graph {
-                    self.place = Place::Run;
-                }
-                if !run.list.filter.is_empty() {
-                    run.list.filter.clear();
-                    run.refresh_rows();
-                }
-                run.select(position);
-                run.focus = Pane::Steps;
-                return Vec::new();
-            }
+        let here = self.run.as_ref().filter(|_| self.place != Place::Runs);
+        let next = here.and_then(|run| self.next_here(run));
+        let current = self.looked_at();
+        if next.is_none()
+            && let Some(other) = self.runs.next_waiting(current)
+        {
+            let ours = self.runs.is_ours(other);
+            return self.open(other, ours);
         }
-        let waiting = self.runs.waiting();
-        let place = current.and_then(|current| waiting.iter().position(|id| *id == current));
-        let next = match place {
-            Some(place) => waiting.get((place + 1) % waiting.len()),
-            None => waiting.first(),
+        let first = || here.and_then(|run| run.state.needs_person().first().copied());
+        let selected = here.and_then(OpenRun::position);
+        let Some(position) = next.or_else(first).filter(|place| next.is_some() || Some(*place) != selected) else {
+            self.say("this is the only thing that waits for you");
+            return Vec::new();
         };
-        match next.copied() {
-            Some(next) if Some(next) != current => {
-                let ours = self.runs.is_ours(next);
-                self.open(next, ours)
-            }
-            _ => {
-                self.say("this is the only thing that waits for you");
-                Vec::new()
-            }
+        self.history = None;
+        if self.place != Place::Graph {
+            self.place = Place::Run;
         }
+        let Some(run) = &mut self.run else { return Vec::new() };
+        run.graph.group = None;
+        if !run.list.filter.is_empty() {
+            run.list.filter.clear();
+            run.refresh_rows();
+        }
+        run.select(position);
+        run.focus = Pane::Steps;
+        Vec::new()
     }
 
     /// The steps in another order, at the same step.

@@ -1,6 +1,7 @@
 //! Tests of the console as an operator meets it: states are driven through the real core, keys go in, screens come out. Clock and ids are fixed.
 
 mod answering;
+mod away;
 mod form;
 mod graph;
 mod history;
@@ -8,11 +9,13 @@ mod keys;
 mod marks;
 mod metrics;
 mod palette;
+mod panes;
 mod remapped;
 mod rollback;
 mod saying;
 mod screens;
 mod steer;
+mod strip;
 mod timeline;
 mod values;
 
@@ -50,6 +53,7 @@ fn start() -> DateTime<Utc> {
 }
 
 /// A run that is driven through the real core.
+#[derive(Clone)]
 struct Sim {
     state: RunState,
     events: Vec<Arc<Recorded>>,

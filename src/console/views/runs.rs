@@ -308,7 +308,7 @@ fn asks(summary: &RunSummary) -> String {
 }
 
 /// Why it is in that state, where the word does not say it.
-fn reason(listed: &ListedRun) -> Option<String> {
+pub fn reason(listed: &ListedRun) -> Option<String> {
     let summary: &RunSummary = &listed.summary;
     let of = |status| summary.counts.of(status) as usize;
     match summary.status {
