@@ -40,8 +40,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             return app.availability_of_marks(action);
         }
         let open = app.run.as_ref().filter(|_| app.place != Place::Runs);
-        let none =
-            "this works in an open run: {open} opens the one that is selected; {mark} marks it, and then it works here";
+        let none = "{mark} marks runs that it is to be about, {open} opens one";
         return command(app, open.ok_or_else(|| app.keys.fill(none))?, action, build);
     }
     if app.place == Place::History && action == Action::Copy {

@@ -237,7 +237,7 @@ fn runs_are_marked_and_asked_together() {
     let (mut app, sims) = fleet(SIZE);
     press(&mut app, "g");
     assert!(press(&mut app, "p").is_empty());
-    assert!(said(&app).contains("Space marks it"), "{}", said(&app));
+    assert!(said(&app).contains("Space marks runs"), "{}", said(&app));
     press(&mut app, "Space Space Space");
     assert!(screen(&mut app).contains("Holdpoint · 3 marked"));
     press(&mut app, "p");
