@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
 use etcetera::BaseStrategy;
 use serde_json::Value;
 use toml::Spanned;
@@ -25,6 +26,9 @@ use super::failure::Failure;
 pub(super) const TABLES: [&str; 4] = ["keys", "theme", "notifications", "defaults"];
 /// The tables of the file that others read.
 const OTHERS: [&str; 2] = ["alerts", "hooks"];
+
+/// Nobody is away for longer, in minutes: a week.
+const LONGEST_AWAY: u32 = 7 * 24 * 60;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +133,7 @@ impl Preferences {
 
     /// The tables that stand in the file alone: table, name, value.
     pub fn settings(&self) -> Vec<(&'static str, &'static str, Value)> {
-        let Notifications { bell, osc9, title, command } = &self.notifications;
+        let Notifications { bell, osc9, title, command, away } = &self.notifications;
         let mut found = vec![
             ("theme", "name", self.theme.map_or("auto", ThemeName::as_str).into()),
             ("theme", "ascii", self.ascii.map_or("auto".into(), Value::from)),
@@ -137,6 +141,7 @@ impl Preferences {
             ("notifications", "osc9", (*osc9).into()),
             ("notifications", "title", (*title).into()),
             ("notifications", "command", command.clone().unwrap_or_default().into()),
+            ("notifications", "away_minutes", away.num_minutes().into()),
         ];
         found.extend(TABLE.iter().map(|entry| {
             let value = match self.keys.names(entry.action).as_slice() {
@@ -188,13 +193,14 @@ impl Reader<'_> {
             let wrong = || "`ascii` is to be true, false or \"auto\"".to_owned();
             self.taken(value.get_ref().as_bool().ok_or_else(wrong), &value.span())
         });
-        let table = self.table(top, "notifications", &["bell", "osc9", "title", "command"]);
+        let table = self.table(top, "notifications", &["bell", "osc9", "title", "command", "away_minutes"]);
         let usual = Notifications::default();
         found.notifications = Notifications {
             bell: self.yes_or_no(table, "notifications", "bell").unwrap_or(usual.bell),
             osc9: self.yes_or_no(table, "notifications", "osc9").unwrap_or(usual.osc9),
             title: self.yes_or_no(table, "notifications", "title").unwrap_or(usual.title),
             command: self.command(table),
+            away: self.away(table).unwrap_or(usual.away),
         };
         let table = self.table(top, "defaults", &["user", "durability", "max_parallel", "plans", "checkpoints"]);
         let some = |reader: &mut Self, name| {
@@ -330,16 +336,24 @@ impl Reader<'_> {
         }
     }
 
+    fn away(&mut self, table: Entries<'_>) -> Option<TimeDelta> {
+        let value = self.value(table, "notifications", "away_minutes")?;
+        let allowed = whole_number(value).filter(|minutes| *minutes <= LONGEST_AWAY);
+        let wrong = || format!("`away_minutes` is to be a whole number from 0 (never) to {LONGEST_AWAY}");
+        Some(TimeDelta::minutes(self.taken(allowed.ok_or_else(wrong), &value.span())?.into()))
+    }
+
     fn parallel(&mut self, table: Entries<'_>) -> Option<u32> {
         let value = self.value(table, "defaults", "max_parallel")?;
-        let number = value
-            .get_ref()
-            .as_integer()
-            .and_then(|number| u32::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok());
-        let allowed = number.filter(|number| (1..=MAX_PARALLEL_LIMIT).contains(number));
+        let allowed = whole_number(value).filter(|number| (1..=MAX_PARALLEL_LIMIT).contains(number));
         let wrong = || format!("`max_parallel` is to be a whole number from 1 to {MAX_PARALLEL_LIMIT}");
         self.taken(allowed.ok_or_else(wrong), &value.span())
     }
+}
+
+fn whole_number(value: &Spanned<DeValue<'_>>) -> Option<u32> {
+    let number = value.get_ref().as_integer()?;
+    u32::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
 }
 
 /// A text, or a list of texts.
@@ -379,6 +393,7 @@ ascii = true
 [notifications]
 bell = false
 command = ["notify-send", "Holdpoint"]
+away_minutes = 20
 
 [defaults]
 user = "ann"
@@ -394,10 +409,11 @@ on = "anything: read by others"
         assert_eq!((found.keys.shown(Action::Why), found.keys.shown(Action::Skip)), ("", "s"));
         assert_eq!((found.theme, found.ascii), (Some(ThemeName::HighContrast), Some(true)));
         assert!(!found.notifications.bell && found.notifications.osc9);
+        assert_eq!(found.notifications.away, TimeDelta::minutes(20));
         assert_eq!(found.notifications.command.as_deref().unwrap(), ["notify-send", "Holdpoint"]);
         assert_eq!((found.user.as_deref(), found.max_parallel), (Some("ann"), Some(8)));
         assert_eq!(found.durability, Some(Durability::Relaxed));
-        assert_eq!(found.source("defaults", "user"), Source::File("config.toml:17".into()));
+        assert_eq!(found.source("defaults", "user"), Source::File("config.toml:18".into()));
         assert_eq!(found.source("defaults", "checkpoints"), Source::Default);
     }
 
@@ -416,6 +432,8 @@ asci = true
 durability = "some"
 max_parallel = 0
 user = 3
+[notifications]
+away_minutes = "long"
 "#;
         let said = Preferences::parse(text).unwrap_err();
         let said: Vec<String> = said.iter().map(|(line, what)| format!("{line}: {what}")).collect();
@@ -430,6 +448,7 @@ user = 3
             "11: `durability` is full or relaxed, not `some`",
             "12: `max_parallel` is to be a whole number from 1 to 64",
             "13: `user` is to be a text",
+            "15: `away_minutes` is to be a whole number from 0 (never) to 10080",
         ];
         assert_eq!(said.len(), expected.len(), "{said:#?}");
         for line in expected {

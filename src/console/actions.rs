@@ -46,7 +46,7 @@ pub enum Action {
     Restore,
     Fork,
     UseVersion,
-    Mark,
+    Compare,
     Export,
     Graph,
     Metrics,
@@ -56,8 +56,11 @@ pub enum Action {
     Right,
     StepView,
     FoldHeading,
+    Mark,
     Why,
     NextNeedingMe,
+    NextRun,
+    PreviousRun,
     Open,
     Back,
     Zoom,
@@ -93,6 +96,8 @@ pub enum Scope {
     Everywhere,
     /// In the list of runs and plans.
     Runs,
+    /// In the list of runs, and among the steps of an open run.
+    Lists,
     /// In an open run.
     Run,
     /// In the checkpoints, versions and interventions of an open run.
@@ -192,10 +197,10 @@ macro_rules! command {
 #[rustfmt::skip]
 /// The table. Actions that share a key are alternatives of which at most one is possible at a time; the first possible one is taken.
 pub const TABLE: &[Entry] = &[
-    entry(Action::Start, "start", "start a run that is idle", "start", &["p", "Enter"], Scope::OfRun, Group::Run, 3, command!(|_| Some(Command::Start))),
-    entry(Action::Pause, "pause", "pause: nothing new starts, what runs may finish", "pause", &["p"], Scope::OfRun, Group::Run, 3, command!(|_| Some(Command::Pause))),
-    entry(Action::Resume, "resume", "resume: go on, or take over a run whose engine is gone", "resume", &["p"], Scope::OfRun, Group::Run, 3, command!(|_| Some(Command::Resume))),
-    entry(Action::Cancel, "cancel", "cancel the run: stop every attempt and end it (asks first)", "cancel", &["c"], Scope::OfRun, Group::Run, 4, command!(|_| Some(Command::Cancel))),
+    entry(Action::Start, "start", "start a run that is idle", "start", &["p", "Enter"], Scope::Everywhere, Group::Run, 3, command!(|_| Some(Command::Start))),
+    entry(Action::Pause, "pause", "pause: nothing new starts, what runs may finish", "pause", &["p"], Scope::Everywhere, Group::Run, 3, command!(|_| Some(Command::Pause))),
+    entry(Action::Resume, "resume", "resume: go on, or take over a run whose engine is gone", "resume", &["p"], Scope::Everywhere, Group::Run, 3, command!(|_| Some(Command::Resume))),
+    entry(Action::Cancel, "cancel", "cancel the run: stop every attempt and end it (asks first)", "cancel", &["c"], Scope::Everywhere, Group::Run, 4, command!(|_| Some(Command::Cancel))),
     entry(Action::Rollback, "rollback", "undo what is completed, then end the run (asks first)", "roll back", &["U"], Scope::Run, Group::Run, 27, command!(|_| Some(Command::Rollback))),
     entry(Action::MoreParallel, "more", "let one more attempt run at the same time", "more", &["+"], Scope::OfRun, Group::Run, 0,
         command!(|target| Some(Command::SetParallel { value: target.max_parallel.saturating_add(1) }))),
@@ -246,7 +251,7 @@ pub const TABLE: &[Entry] = &[
     entry(Action::UseVersion, "use-version", "bring the selected version of the plan back (asks first)", "bring back", &["Enter"], Scope::History, Group::History, 1,
         command!(|target| Some(Command::UseVersion { version: target.version? }))),
     entry(Action::Fork, "fork", "make a new run that begins at the selected checkpoint (asks first)", "fork", &["f"], Scope::History, Group::History, 2, Kind::Local),
-    entry(Action::Mark, "mark", "compare other versions with the selected one", "compare", &["Space"], Scope::History, Group::History, 2, Kind::Local),
+    entry(Action::Compare, "compare", "compare other versions with the selected one", "compare", &["Space"], Scope::History, Group::History, 2, Kind::Local),
     entry(Action::Export, "export", "write the run's snapshot, or the list of interventions, to a file", "export", &["X"], Scope::OfRun, Group::History, 26, Kind::Local),
     entry(Action::Graph, "graph", "the plan as a graph: what waits for what", "graph", &["D"], Scope::OfRun, Group::Look, 29, Kind::Local),
     entry(Action::Metrics, "metrics", "how the agents do, what failed, how long the run stood still", "metrics", &["M"], Scope::OfRun, Group::Look, 30, Kind::Local),
@@ -254,8 +259,11 @@ pub const TABLE: &[Entry] = &[
     entry(Action::Fold, "fold", "fold the group this is out of; a whole group opens", "fold", &["Space"], Scope::Graph, Group::Look, 2, Kind::Local),
     entry(Action::StepView, "step-view", "steps as a list, as a tree, by stage", "list, tree, stages", &["v"], Scope::Run, Group::Look, 31, Kind::Local),
     entry(Action::FoldHeading, "fold-heading", "fold a stage or what hangs below a step, or open it again", "fold", &["Space"], Scope::Run, Group::Look, 32, Kind::Local),
+    entry(Action::Mark, "mark", "mark the selected run or step: actions then do it to all that are marked", "mark", &["Space"], Scope::Lists, Group::Look, 32, Kind::Local),
     entry(Action::Why, "why", "why is it not running?", "why not running", &["W"], Scope::Run, Group::Look, 21, Kind::Local),
     entry(Action::NextNeedingMe, "next-needing-me", "go to the next thing that waits for a person", "needs me", &["!"], Scope::Everywhere, Group::Look, 23, Kind::Local),
+    entry(Action::NextRun, "next-run", "go to the next active run", "next run", &["}"], Scope::OfRun, Group::Look, 37, Kind::Local),
+    entry(Action::PreviousRun, "previous-run", "go to the previous active run", "previous run", &["{"], Scope::OfRun, Group::Look, 0, Kind::Local),
     entry(Action::Open, "open", "open what is selected", "open", &["Enter"], Scope::Everywhere, Group::Look, 22, Kind::Local),
     entry(Action::Back, "back", "back, out of what was opened", "back", &["Esc"], Scope::Everywhere, Group::Look, 33, Kind::Local),
     entry(Action::Zoom, "zoom", "give the pane the whole screen, and back", "zoom", &["z"], Scope::Run, Group::Look, 0, Kind::Local),
@@ -292,7 +300,7 @@ pub const ALTERNATIVES: &[&[Action]] = &[
     &[Action::Hold, Action::Unhold],
     &[Action::Release, Action::Approve, Action::Answer],
     &[Action::Start, Action::Restore, Action::UseVersion, Action::Visit, Action::Open],
-    &[Action::Mark, Action::Fold, Action::FoldHeading, Action::PageDown],
+    &[Action::Compare, Action::Fold, Action::FoldHeading, Action::Mark, Action::PageDown],
 ];
 
 #[expect(clippy::too_many_arguments, reason = "a line of the table above is read across, column by column")]
@@ -315,6 +323,7 @@ impl Scope {
     pub fn covers(self, place: Scope) -> bool {
         self == Scope::Everywhere
             || self == place
+            || (self == Scope::Lists && matches!(place, Scope::Runs | Scope::Run))
             || (self == Scope::OfRun
                 && matches!(place, Scope::Run | Scope::History | Scope::Timeline | Scope::Graph | Scope::Metrics))
     }

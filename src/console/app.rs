@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use crossterm::event::KeyEventKind;
 use uuid::Uuid;
 
 use crate::engine::hooks::Report;
@@ -17,6 +18,7 @@ pub use super::event::{Effect, Event};
 
 use super::actions::{Action, Scope};
 use super::answering::AnswerForm;
+use super::away::Away;
 use super::estimate::Question;
 use super::foretold::Foresight;
 use super::form::Form;
@@ -171,6 +173,8 @@ pub struct App {
     pub drafts: Vec<Form>,
     /// The form for an answer that was closed while its question was open.
     pub answer_draft: Option<AnswerForm>,
+    /// What has happened while nobody looked.
+    pub away: Away,
     /// When people were reminded last of what a run asks.
     reminded: HashMap<Uuid, DateTime<Utc>>,
     /// The step under the mouse's pressed button.
@@ -212,6 +216,7 @@ impl App {
             visited: Vec::new(),
             drafts: Vec::new(),
             answer_draft: None,
+            away: Away::new(now),
             reminded: HashMap::new(),
             drag: None,
             moving: None,
@@ -302,6 +307,7 @@ impl App {
         if self.message.as_ref().is_some_and(old) {
             self.message = None;
         }
+        self.refresh_marks();
         self.refresh_question();
         self.refresh_form();
         self.refresh_answer();
@@ -416,9 +422,16 @@ impl App {
     pub fn update(&mut self, event: Event, now: DateTime<Utc>) -> Vec<Effect> {
         self.now = now;
         match event {
+            // What is pressed to see whether anything has happened is answered with what has.
+            Event::Key(key) if key.kind != KeyEventKind::Release && self.came_back() => Vec::new(),
+            Event::Mouse(_) | Event::Paste(_) if self.came_back() => Vec::new(),
             Event::Key(key) => self.key(key),
             Event::Mouse(event) => self.mouse(event),
             Event::Paste(pasted) => self.paste(&pasted),
+            Event::Focus(has_focus) => {
+                self.focus(has_focus);
+                Vec::new()
+            }
             Event::Resize(columns, rows) => {
                 self.size = (columns, rows);
                 Vec::new()
@@ -450,6 +463,7 @@ impl App {
                     [one] => Some(text::clean(one).into_owned()),
                     [one, rest @ ..] => Some(format!("{} (and {} more)", text::clean(one), rest.len())),
                 };
+                self.note_runs(&listed);
                 self.runs.set_runs(listed);
                 Vec::new()
             }
@@ -498,11 +512,16 @@ impl App {
                 Vec::new()
             }
             Event::NotOpened { run, error } => {
-                if self.opening == Some(run) {
-                    self.opening = None;
-                }
                 self.complain(error);
-                Vec::new()
+                if self.opening != Some(run) {
+                    return Vec::new();
+                }
+                self.opening = None;
+                // What is on the screen is followed again.
+                match self.looked_at() {
+                    Some(here) if here != run => self.open(here, self.runs.is_ours(here)),
+                    _ => Vec::new(),
+                }
             }
             Event::TakenOver { run, notes } => {
                 if !notes.is_empty() {
@@ -514,6 +533,7 @@ impl App {
             Event::Batch { run, events } => {
                 if let Some(open) = self.run.as_mut().filter(|open| open.id() == run) {
                     open.apply(&events);
+                    self.note_others(&events);
                 }
                 let mut effects = self.tell_alerts();
                 effects.extend(self.followed());
@@ -553,6 +573,10 @@ impl App {
                     }
                     Err(rejection) => self.complain(format!("{}: not done, {rejection}", words::asked(&command))),
                 }
+                self.followed()
+            }
+            Event::AnsweredAll(answers) => {
+                self.told_by_all(answers);
                 self.followed()
             }
             Event::Told { run, subject, result } => {
@@ -632,12 +656,18 @@ impl App {
             _ if self.opening == Some(id) => {
                 self.run = Some(OpenRun::new(state, recent, ownership, self.settings.alert_rules));
                 self.timeline = None;
+                self.drag = None;
+                self.moving = None;
+                // What was asked about the run before is not asked any more.
+                self.layers.retain(|layer| !matches!(&layer.popup, Popup::Ask(ask) if ask.run != id));
             }
             // Left again before it was there.
             _ => return,
         }
-        if self.opening.take() == Some(id) {
+        if self.opening == Some(id) {
+            self.opening = None;
             self.place = Place::Run;
+            self.history = None;
             self.typing = None;
         }
         if !self.visited.contains(&id) {
@@ -650,7 +680,8 @@ impl App {
         self.opening = Some(run);
         self.came_from = None;
         self.runs.selected = Some(RowId::Run(run));
-        if self.run.as_ref().is_some_and(|open| open.id() != run) {
+        // The one that is looked at stays on the screen until the other is there.
+        if self.place == Place::Runs && self.run.as_ref().is_some_and(|open| open.id() != run) {
             self.run = None;
         }
         vec![if ours { Effect::Subscribe(run) } else { Effect::Load(run) }]
@@ -672,6 +703,7 @@ impl App {
         if before.as_ref().is_some_and(|before| before.seq > summary.seq && self.runs.is_ours(summary.run_id)) {
             return Vec::new();
         }
+        self.note_run(summary.run_id);
         self.runs.summary(update);
         let mut effects = Vec::new();
         if self.settings.alerts

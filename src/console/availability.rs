@@ -3,8 +3,8 @@
 //! For commands the answer comes from the same `decide` that the engine asks, not applied: there is no second list of rules.
 
 use crate::run::{
-    Command, Input, Moment, Request, RunState, RunStatus, StepStatus, decide, newest_undoable, restorable, short_id,
-    still_open,
+    Command, Input, Moment, Rejection, RejectionCode, Request, RunState, RunStatus, StepStatus, decide,
+    newest_undoable, restorable, short_id, still_open,
 };
 
 use super::actions::{Action, Kind, Scope, Target};
@@ -36,8 +36,12 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
         return Err(app.keys.fill(why));
     }
     if let Kind::Command(build) = action.entry().kind {
-        let run = app.run.as_ref().ok_or("no run is open")?;
-        return command(app, run, action, build);
+        if app.is_about_marks(action) {
+            return app.availability_of_marks(action);
+        }
+        let open = app.run.as_ref().filter(|_| app.place != Place::Runs);
+        let none = "{mark} marks runs that it is to be about, {open} opens one";
+        return command(app, open.ok_or_else(|| app.keys.fill(none))?, action, build);
     }
     if app.place == Place::History && action == Action::Copy {
         let text = app.history.as_ref().and_then(|history| history.text());
@@ -73,9 +77,10 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
         Action::Copy if app.place == Place::Graph => {
             Err(app.keys.fill("{visit} goes to the step, and there it is copied"))
         }
-        Action::Mark if kind != Some(HistoryKind::Versions) => {
+        Action::Compare if kind != Some(HistoryKind::Versions) => {
             Err(app.keys.fill("this compares versions: {versions} lists them"))
         }
+        Action::Mark => app.markable(),
         Action::Open if app.place == Place::Runs && app.runs.selected.is_none() => {
             Err("there is nothing to open".into())
         }
@@ -84,6 +89,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             let here = open.is_some_and(|run| !run.state.needs_person().is_empty());
             if here || app.runs.waits() { Ok(()) } else { Err("nothing waits for you".into()) }
         }
+        Action::NextRun | Action::PreviousRun if !app.has_other_runs() => Err("no other run is active".into()),
         Action::NextMatch | Action::PreviousMatch if !app.has_filter() => {
             Err(app.keys.fill("there is no filter: {filter} sets one"))
         }
@@ -137,7 +143,12 @@ pub fn belongs(app: &App, action: Action) -> bool {
     match action {
         Action::Copy => return !matches!(app.place, Place::Runs | Place::Graph),
         Action::Filter | Action::Graph if app.place == Place::Graph => return false,
+        Action::NextRun | Action::PreviousRun => return app.has_other_runs(),
         Action::FoldHeading => return app.run.as_ref().is_some_and(|run| run.list.rows.view != View::List),
+        // In the list of runs, a command is about those that are marked.
+        _ if app.place == Place::Runs && matches!(action.entry().kind, Kind::Command(_)) => {
+            return app.is_about_marks(action);
+        }
         Action::Fold => return app.run.as_ref().is_some_and(OpenRun::can_fold),
         _ => {}
     }
@@ -149,7 +160,7 @@ pub fn belongs(app: &App, action: Action) -> bool {
     let Some(history) = app.history.as_ref().filter(|_| app.place == Place::History) else { return true };
     match action {
         Action::Restore | Action::Fork => history.kind == HistoryKind::Checkpoints,
-        Action::UseVersion | Action::Mark => history.kind == HistoryKind::Versions,
+        Action::UseVersion | Action::Compare => history.kind == HistoryKind::Versions,
         Action::Checkpoints => history.kind != HistoryKind::Checkpoints,
         Action::Versions => history.kind != HistoryKind::Versions,
         Action::Interventions => history.kind != HistoryKind::Interventions,
@@ -161,6 +172,9 @@ pub fn belongs(app: &App, action: Action) -> bool {
 /// resumed by a key that said "pause".
 pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> {
     let has = |action| candidates.contains(&action);
+    if let Some(action) = app.meant_for_marks(candidates) {
+        return Some(action);
+    }
     let kind = app.history.as_ref().filter(|_| app.place == Place::History).map(|history| history.kind);
     if has(Action::Restore) || has(Action::UseVersion) {
         return Some(match kind {
@@ -179,23 +193,13 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
     if has(Action::Visit) {
         return Some(Action::Visit);
     }
-    if has(Action::Fold) {
-        return Some(Action::Fold);
-    }
-    if has(Action::FoldHeading) {
-        let folds = |run: &OpenRun| run.list.rows.view != View::List && run.focus == Pane::Steps;
-        let fold = app.place == Place::Run && app.run.as_ref().is_some_and(folds);
-        let other = candidates.iter().find(|action| !matches!(action, Action::FoldHeading | Action::Mark)).copied();
-        return if fold { Some(Action::FoldHeading) } else { other.or(Some(Action::FoldHeading)) };
-    }
     if has(Action::Start) && has(Action::Open) {
         let idle = drawn.status == Some(RunStatus::Idle) && app.place == Place::Run;
         return Some(if idle { Action::Start } else { Action::Open });
     }
-    if has(Action::Mark) || has(Action::Fork) {
-        let versions = kind == Some(HistoryKind::Versions);
-        let page = candidates.iter().find(|action| **action != Action::Mark).copied();
-        return if versions && has(Action::Mark) { Some(Action::Mark) } else { page };
+    let by_selection = [Action::Compare, Action::Fork, Action::Fold, Action::FoldHeading, Action::Mark];
+    if by_selection.into_iter().any(has) {
+        return candidates.iter().find(|action| has_object(app, **action)).or(candidates.last()).copied();
     }
     if [Action::Release, Action::Approve, Action::Answer].into_iter().any(has) {
         let asks = app.run.as_ref().and_then(|run| run.step()?.question()).is_some();
@@ -213,7 +217,18 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
     candidates.first().copied()
 }
 
-/// The same for the actions of one key: with keys of the operator's own, what would be meant may have another key.
+/// Whether what is selected is something that an action could be about: of actions that share a key, the first one of which this holds is meant.
+fn has_object(app: &App, action: Action) -> bool {
+    let steps = app.run.as_ref().filter(|run| app.place == Place::Run && run.focus == Pane::Steps);
+    match action {
+        Action::FoldHeading => steps.is_some_and(OpenRun::folds),
+        Action::Mark => app.place == Place::Runs || steps.is_some_and(|run| run.position().is_some()),
+        Action::Fold => true,
+        _ => belongs(app, action),
+    }
+}
+
+/// [`meant`] for the actions of one key: with keys of the operator's own, what would be meant may have another key.
 pub fn meant_by_key(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> {
     let action = meant(app, drawn, candidates)?;
     if candidates.contains(&action) { Some(action) } else { candidates.first().copied() }
@@ -234,16 +249,22 @@ fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Op
         }
         .into());
     };
+    possible(app, state, command).map_err(|rejection| rejection.to_string())
+}
+
+/// Whether a command is possible, as far as that is known at once: what costs a walk over the plan is said when its key is pressed.
+pub(super) fn possible(app: &App, state: &RunState, command: Command) -> Result<(), Rejection> {
+    let refuse = |why: &str| Err(Rejection::new(RejectionCode::NotNow, why));
     match command {
         // Where it leads is read from the disk when it is asked for.
-        Command::Restore { checkpoint } => restorable(state, checkpoint).map_err(|rejection| rejection.to_string()),
-        Command::UseVersion { .. } if state.cancelling => Err("the run is being cancelled".into()),
-        Command::UseVersion { version } if version == state.plan_version => Err("this is the plan as it is".into()),
+        Command::Restore { checkpoint } => restorable(state, checkpoint),
+        Command::UseVersion { .. } if state.cancelling => refuse("the run is being cancelled"),
+        Command::UseVersion { version } if version == state.plan_version => refuse("this is the plan as it is"),
         Command::UseVersion { .. } => Ok(()),
         // Whether the steps after it are idle costs a walk over them: the engine answers that when it is asked.
         Command::Retry { step, downstream: true } => retry_downstream(app, state, step),
-        // What a change of the plan leads to costs a walk over it: said when the key is pressed. Here only what is known at once.
-        Command::Remove { step } => still_open(state, &step, true).map_err(|rejection| rejection.to_string()),
+        // What a change of the plan leads to costs a walk over it. Here only what is known at once.
+        Command::Remove { step } => still_open(state, &step, true),
         // What there is to undo costs a walk over all steps.
         Command::Rollback
             if state.steps.len() > WALKED && (state.status == RunStatus::Paused || state.status.is_ended()) =>
@@ -252,7 +273,7 @@ fn command(app: &App, run: &OpenRun, action: Action, build: fn(Target<'_>) -> Op
         }
         // What is sent is the undo of just that.
         Command::Undo { version: None } if !state.cancelling => {
-            let newest = newest_undoable(state).map_err(|rejection| rejection.to_string())?;
+            let newest = newest_undoable(state)?;
             if state.steps.len() > WALKED { Ok(()) } else { ask(app, state, newest.command()) }
         }
         Command::Undo { .. } | Command::UndoIntervention { .. } if !state.cancelling && state.steps.len() > WALKED => {
@@ -272,13 +293,13 @@ pub fn allowed(app: &App, run: &OpenRun, command: &Command) -> Result<(), String
         | Command::Undo { .. }
         | Command::UndoIntervention { .. }
         | Command::UseVersion { .. }
-        | Command::Reorder { .. } => ask(app, &run.state, command.clone()),
+        | Command::Reorder { .. } => ask(app, &run.state, command.clone()).map_err(|rejection| rejection.to_string()),
         _ => Ok(()),
     }
 }
 
 /// Whether the run takes commands from here at all.
-fn steerable(app: &App, run: &OpenRun) -> Result<(), String> {
+pub(super) fn steerable(app: &App, run: &OpenRun) -> Result<(), String> {
     match &run.ownership {
         Ownership::Ours | Ownership::Nobody => Ok(()),
         Ownership::Elsewhere => {
@@ -289,7 +310,7 @@ fn steerable(app: &App, run: &OpenRun) -> Result<(), String> {
     }
 }
 
-fn retry_downstream(app: &App, state: &RunState, step: String) -> Result<(), String> {
+fn retry_downstream(app: &App, state: &RunState, step: String) -> Result<(), Rejection> {
     let turn = state.position(&step).is_some_and(|position| state.takes_part(position));
     let completed = turn && state.step(&step).is_some_and(|(_, found)| found.status == StepStatus::Completed);
     if completed && !state.cancelling && state.status != RunStatus::Idle {
@@ -301,8 +322,8 @@ fn retry_downstream(app: &App, state: &RunState, step: String) -> Result<(), Str
     ask(app, state, Command::Retry { step, downstream: false })
 }
 
-fn ask(app: &App, state: &RunState, command: Command) -> Result<(), String> {
+fn ask(app: &App, state: &RunState, command: Command) -> Result<(), Rejection> {
     let request = Request::new(uuid::Uuid::nil(), command, &app.settings.user);
     let moment = Moment { now: app.now, entropy: 0 };
-    decide(state, &Input::Request(request), &moment).map(|_| ()).map_err(|rejection| rejection.to_string())
+    decide(state, &Input::Request(request), &moment).map(|_| ())
 }

@@ -10,6 +10,7 @@ use crate::engine::hooks::Report;
 use crate::engine::{Ack, ListedRun, Notice, RunUpdate, Space, StorageTrouble};
 use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, RunState};
 
+use super::bulk;
 use super::estimate;
 use super::history::{Line, Subject};
 use super::output::Answer;
@@ -25,6 +26,8 @@ pub enum Event {
     Mouse(MouseEvent),
     /// Pasted text.
     Paste(String),
+    /// The terminal has the focus, or has lost it.
+    Focus(bool),
     /// The terminal has another size.
     Resize(u16, u16),
     /// A second has passed.
@@ -138,6 +141,8 @@ pub enum Event {
         /// The answer.
         result: Result<Ack, Rejection>,
     },
+    /// The commands to all that were marked were answered.
+    AnsweredAll(Vec<bulk::Answered>),
     /// What a command would do.
     Previewed {
         /// The request that was asked about.
@@ -207,6 +212,8 @@ pub enum Effect {
         /// The command.
         request: Box<Request>,
     },
+    /// Send a command to each of those that were marked.
+    SendAll(Vec<bulk::Sent>),
     /// Ask what a command would do, without doing it.
     Preview {
         /// On which run.

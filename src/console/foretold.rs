@@ -51,6 +51,13 @@ pub struct Line {
     pub loud: bool,
 }
 
+impl Foretold {
+    /// What is known without asking the engine.
+    pub fn known(lines: Vec<Line>) -> Self {
+        Self { told: Told::Does(lines), ..Self::default() }
+    }
+}
+
 impl Told {
     fn new(result: Result<Foresight, Rejection>) -> Self {
         // What is loud comes first in words.
@@ -93,6 +100,8 @@ impl App {
     /// Whether the open question tells of a state that is no longer the run's.
     pub(super) fn foretold_is_old(&self) -> bool {
         match (self.layers.last().map(|layer| &layer.popup), &self.run) {
+            // What is asked of many at once was found out when it was asked.
+            (Some(Popup::Ask(ask)), _) if matches!(ask.deed, Deed::Many(_)) => false,
             (Some(Popup::Ask(ask)), Some(run)) => ask.foretold.seq != run.state.seq && ask.foretold.asked.is_none(),
             _ => false,
         }
@@ -121,6 +130,7 @@ impl App {
                 let id = Uuid::now_v7();
                 (id, Effect::PreviewFork { run: ask.run, checkpoint: *checkpoint, request: id })
             }
+            Deed::Many(_) => return None,
         };
         ask.foretold.asked = Some(id);
         Some(effect)

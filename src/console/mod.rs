@@ -11,6 +11,9 @@
 //! - [`app`]: the state and its update: no I/O, no clock. `run_model` is the open run, `runs_model` the list of runs and plans, `popups` what
 //!   lies over them, `availability` what is possible now.
 //! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
+//! - [`marks`], [`bulk`]: runs and steps that are marked, and one action on all of them.
+//! - [`strip`]: the other runs that are active, while one is looked at.
+//! - [`away`]: what has happened while nobody looked.
 //! - [`graph`], [`listing`], [`rows`]: the plan as a drawn graph; which steps are seen; the steps as a tree and by stage.
 //! - [`history`], [`timeline`]: what was, as lists and against time. [`estimate`]: how much longer it takes.
 //! - [`values`]: the form for the values of a plan's variables. [`answering`]: the form for what a step asks; [`markdown`]: its instructions.
@@ -22,6 +25,8 @@ pub mod actions;
 pub mod answering;
 pub mod app;
 mod availability;
+pub mod away;
+pub mod bulk;
 pub mod clipboard;
 pub mod document;
 mod editor;
@@ -42,6 +47,7 @@ pub mod listing;
 pub mod log;
 mod looking_back;
 pub mod markdown;
+pub mod marks;
 mod metrics;
 mod mouse;
 pub mod moving;
@@ -55,6 +61,7 @@ pub mod rows;
 pub mod run_model;
 pub mod runs_model;
 pub mod runtime;
+pub mod strip;
 pub mod summary;
 pub mod terminal;
 pub mod text;

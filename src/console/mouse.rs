@@ -16,7 +16,7 @@ use super::views;
 
 /// What it does, for the help.
 pub const HELP: [(&str, &str); 4] = [
-    ("click", "select a run, a step, a tab, a pane"),
+    ("click", "select a run, a step, a tab, a pane; in the line of runs: go there"),
     ("wheel", "scroll what is under it"),
     ("drag", "move a step; Esc, or its own place, leaves it where it is"),
     ("Shift", "select text as without the console (on a Mac: Option)"),
@@ -65,7 +65,11 @@ impl App {
             MouseEventKind::ScrollDown => return self.wheel(at, WHEEL),
             MouseEventKind::ScrollUp => return self.wheel(at, -WHEEL),
             MouseEventKind::Down(MouseButton::Left) if self.layers.is_empty() => {
+                let other = self.strip_at(at);
                 self.message = None;
+                if let Some(run) = other {
+                    return self.switch_to(run);
+                }
                 self.click(at);
             }
             MouseEventKind::Drag(MouseButton::Left) => self.drag_to(at),
@@ -102,6 +106,8 @@ impl App {
         let Some(run) = &mut self.run else { return };
         let layout = views::layout::run(area, run);
         if layout.steps.contains(at) {
+            // Where the pane that has the keys has the room, the rows move under the mouse: nothing is dragged then.
+            let stays = run.focus == Pane::Steps || !views::layout::is_narrow(self.size);
             run.focus = Pane::Steps;
             let row = run.list.offset + usize::from(at.y - layout.steps.y);
             if run.list.rows.view != View::List {
@@ -111,7 +117,7 @@ impl App {
             } else if let Some(position) = run.row(row) {
                 run.select(position);
                 let step = run.state.plan.steps[position].step_id.clone();
-                self.drag = Some(Drag { step, from: row, to: row, refused: None, asked: row });
+                self.drag = stays.then_some(Drag { step, from: row, to: row, refused: None, asked: row });
             }
         } else if let Some(tab) = views::detail::tab_at(layout.detail_title, at) {
             run.tab = tab;
@@ -130,7 +136,7 @@ impl App {
             let (code, times) = match (&layer.popup, by > 0) {
                 (Popup::Ask(_), true) => (KeyCode::PageDown, 1),
                 (Popup::Ask(_), false) => (KeyCode::PageUp, 1),
-                (Popup::Quit(_), _) => return Vec::new(),
+                (Popup::Quit(_) | Popup::Recap(_), _) => return Vec::new(),
                 (_, true) => (KeyCode::Down, WHEEL),
                 (_, false) => (KeyCode::Up, WHEEL),
             };

@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use chrono::TimeDelta;
+
 /// The ways that are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notifications {
@@ -13,11 +15,13 @@ pub struct Notifications {
     pub title: bool,
     /// A program and its arguments, to which what is to be said is added as the last one.
     pub command: Option<Vec<String>>,
+    /// After so long without a key, the next one shows what has happened; zero: never.
+    pub away: TimeDelta,
 }
 
 impl Default for Notifications {
     fn default() -> Self {
-        Self { bell: true, osc9: true, title: true, command: None }
+        Self { bell: true, osc9: true, title: true, command: None, away: TimeDelta::minutes(5) }
     }
 }
 

@@ -6,11 +6,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::answering::AnswerForm;
+use super::away::Recap;
+use super::bulk::{self, Order};
 use super::foretold::Foretold;
 use super::form::Form;
 use super::input::Input;
 use super::palette::Palette;
 use super::values::ValuesForm;
+use super::words;
 use crate::run::{Command, StepStatus};
 
 /// A popup and whether it has been on the screen.
@@ -49,6 +52,8 @@ pub enum Popup {
     Values(Box<ValuesForm>),
     /// The answer to what a step asks.
     Answer(Box<AnswerForm>),
+    /// What has happened while nobody looked.
+    Recap(Box<Recap>),
     /// How to leave while runs are active.
     Quit(Leaving),
 }
@@ -85,6 +90,8 @@ pub enum Deed {
         /// Its place.
         checkpoint: u64,
     },
+    /// A command is sent to each of those that are marked.
+    Many(Vec<Order>),
 }
 
 /// A result that can be given with the answer.
@@ -204,7 +211,16 @@ impl Ask {
     pub fn command(&self) -> Option<&Command> {
         match &self.deed {
             Deed::Send(command) => Some(command),
-            Deed::Fork { .. } => None,
+            Deed::Fork { .. } | Deed::Many(_) => None,
+        }
+    }
+
+    /// What is asked, before what becomes of it.
+    pub fn asked(&self) -> String {
+        match &self.deed {
+            Deed::Send(command) => words::asked(command),
+            Deed::Fork { .. } => "fork".into(),
+            Deed::Many(orders) => bulk::asked(orders),
         }
     }
 }

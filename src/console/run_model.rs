@@ -17,6 +17,7 @@ use super::estimate::Estimate;
 use super::graph::Graph;
 use super::listing::{Listing, item_in_words};
 use super::log::Log;
+use super::marks::Marks;
 use super::metrics::Numbers;
 use super::rows::{Row, Rows, View};
 use super::text;
@@ -90,6 +91,8 @@ pub struct StepList {
     listed: Option<(Arc<Order>, usize)>,
     /// The `foreach` steps, by id, of which the instances are seen.
     pub opened: HashSet<String>,
+    /// Ids of the marked steps.
+    pub marked: Marks<String>,
     /// The selected heading; no step is selected then.
     pub heading: Option<String>,
     /// How the steps are shown, and the rows of that.

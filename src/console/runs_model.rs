@@ -10,6 +10,7 @@ use crate::engine::{ListedRun, RunUpdate};
 use crate::plan::Plan;
 use crate::run::{RunStatus, RunSummary, StepStatus};
 
+use super::marks::Marks;
 use super::run_model::contains;
 
 /// A plan file as it was found.
@@ -83,9 +84,13 @@ pub struct RunsList {
     /// The lines, in order.
     lines: Vec<Line>,
     waiting: usize,
+    /// The runs that are active or wait for a person, as the strip shows them.
+    pub strip: Vec<Uuid>,
     stale: bool,
     /// What is selected.
     pub selected: Option<RowId>,
+    /// The marked runs.
+    pub marked: Marks<Uuid>,
     /// First line that is seen.
     pub offset: usize,
     /// The filter, lower case; empty: none.
@@ -205,6 +210,7 @@ impl RunsList {
             return;
         }
         self.waiting = self.runs.values().filter(|run| section(run) == Section::Waiting).count();
+        self.line_up();
         let words: Vec<&str> = self.filter.split_whitespace().collect();
         let mut rows: Vec<(Section, std::cmp::Reverse<i64>, String, RowId)> = Vec::new();
         for run in self.runs.values() {

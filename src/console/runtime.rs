@@ -3,13 +3,14 @@
 //! What is pending is taken in first, then one frame is drawn, at most sixty a second; after a key at once. While nothing happens nothing is
 //! drawn, and there is no clock unless one on the screen moves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
 use crossterm::event::Event as TerminalEvent;
+use futures_util::future::join_all;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -18,9 +19,12 @@ use uuid::Uuid;
 use crate::engine::hooks::Report;
 use crate::engine::{EngineHandle, NewRun, request};
 use crate::plan::{Plan, Terms};
-use crate::run::{AlertRules, Command, Input, Moment, Rejection, RejectionCode, Request, RunStatus, decide};
+use crate::run::{
+    AlertRules, Command, Input, InterventionStatus, Moment, Rejection, RejectionCode, Request, RunStatus, decide,
+};
 
 use super::app::{App, CommandLine, Effect, Event, Settings};
+use super::bulk::{Order, Sent};
 use super::clipboard::Clipboard;
 use super::editor;
 use super::keymap::Keymap;
@@ -210,6 +214,7 @@ impl Loop {
         let mut app = App::new(settings, options.theme, Glyphs::new(options.charset), Utc::now(), size);
         app.keys = options.keys.clone();
         app.tour = options.tour;
+        app.away.after = options.notifications.away;
         let clipboard = Clipboard::from_env(options.state_dir.clone());
         Ok(Self {
             handle,
@@ -427,7 +432,12 @@ impl Loop {
             TerminalEvent::Paste(text) => self.take(Event::Paste(text)),
             TerminalEvent::Resize(columns, rows) => self.take(Event::Resize(columns, rows)),
             TerminalEvent::Mouse(event) => self.take(Event::Mouse(event)),
-            TerminalEvent::FocusGained | TerminalEvent::FocusLost => return Ok(false),
+            TerminalEvent::FocusGained => self.take(Event::Focus(true)),
+            TerminalEvent::FocusLost => {
+                self.take(Event::Focus(false));
+                // Nothing of it is to be seen.
+                return Ok(false);
+            }
         }
         Ok(true)
     }
@@ -515,6 +525,9 @@ impl Loop {
                     let command = request.command.clone();
                     Event::Answered { command, result: handle.send(run, *request).await }
                 });
+            }
+            Effect::SendAll(sent) => {
+                self.report(async move { Event::AnsweredAll(send_all(&handle, sent, &sender).await) });
             }
             Effect::Preview { run, request } => self.report(async move {
                 let id = request.id;
@@ -677,4 +690,42 @@ async fn take_over(
         }
     }
     handle.send(run, request).await.map(Some)
+}
+
+/// Sends a command to each of many, in their order; what is answered comes in that order as well. A run that nobody owns is taken over first, once.
+async fn send_all(
+    handle: &EngineHandle,
+    all: Vec<Sent>,
+    sender: &mpsc::Sender<Event>,
+) -> Vec<(Order, Result<InterventionStatus, Rejection>)> {
+    let mut opened: HashMap<Uuid, Result<(), Rejection>> = HashMap::new();
+    for Sent { order, .. } in all.iter().filter(|one| one.order.take_over && one.order.command != Command::Resume) {
+        if opened.contains_key(&order.run) {
+            continue;
+        }
+        let result = handle.open(order.run, false).await;
+        if let Ok(found) = &result {
+            // The console may have ended; what was asked is done all the same.
+            let _ = sender.send(Event::TakenOver { run: order.run, notes: found.notes.clone() }).await;
+        }
+        opened.insert(order.run, result.map(|_| ()));
+    }
+    let answers = all.into_iter().map(|Sent { order, request }| {
+        let opened = opened.get(&order.run).cloned().unwrap_or(Ok(()));
+        async move {
+            let result = match opened {
+                Err(rejection) => Err(rejection),
+                // With nothing left to ask for it goes on by itself.
+                Ok(()) if order.take_over && order.command == Command::Resume => {
+                    take_over(handle, order.run, true, request, sender)
+                        .await
+                        .map(|ack| ack.map_or(InterventionStatus::Applied, |ack| ack.status))
+                }
+                Ok(()) => handle.send(order.run, request).await.map(|ack| ack.status),
+            };
+            (order, result)
+        }
+    });
+    // Each is handed in before the first one's answer is there: the disk takes them together.
+    join_all(answers).await
 }

@@ -16,7 +16,9 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crossterm::event::{DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste};
+use crossterm::event::{
+    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
+};
 use crossterm::style::{Print, ResetColor};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
@@ -108,7 +110,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Takes the terminal: raw mode, the alternate screen, bracketed paste, and what the options ask for.
+    /// Takes the terminal: raw mode, the alternate screen, bracketed paste, reports of the focus, and what the options ask for.
     pub fn enter(options: Options) -> Result<Guard, EnterError> {
         if !io::stdout().is_terminal() {
             return Err(EnterError::NotATerminal);
@@ -248,6 +250,7 @@ pub fn leave() {
         EndSynchronizedUpdate,
         DisableMouseCapture,
         DisableBracketedPaste,
+        DisableFocusChange,
         ResetColor,
         LeaveAlternateScreen,
         cursor::Show
@@ -270,7 +273,7 @@ fn enter(options: Options) -> io::Result<()> {
     // A console that was killed left the terminal on the alternate screen, where entering it once more clears nothing.
     let clean = Clear(ClearType::All);
     let done = queue!(bytes, EnterAlternateScreen, Print(ALL_ROWS_SCROLL), ResetColor, clean)
-        .and_then(|()| queue!(bytes, EnableBracketedPaste, DisableFocusChange, cursor::Hide))
+        .and_then(|()| queue!(bytes, EnableBracketedPaste, EnableFocusChange, cursor::Hide))
         .and_then(|()| if options.mouse { bytes.write_all(MOUSE) } else { Ok(()) })
         .and_then(|()| write_out(&bytes));
     if done.is_err() {

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use uuid::Uuid;
 
 use crate::engine::request;
-use crate::run::{Command, StepStatus};
+use crate::run::{Command, Request, StepStatus};
 
 use super::actions::{Action, Entry, Group, Kind, Target};
 use super::app::{App, Effect, Place};
@@ -97,6 +97,8 @@ impl App {
             }
             Action::Filter => self.start_filter(),
             Action::NextNeedingMe => return self.next_needing_me(),
+            Action::NextRun => return self.next_run(true),
+            Action::PreviousRun => return self.next_run(false),
             Action::Open => return self.open_selected(),
             Action::Back => return self.back(),
             Action::Why => self.explain(),
@@ -112,7 +114,8 @@ impl App {
             Action::Interventions => self.look_back(HistoryKind::Interventions),
             Action::Timeline => self.look_at_time(),
             Action::Metrics => self.look_at_numbers(),
-            Action::Mark => self.in_history(History::mark),
+            Action::Compare => self.in_history(History::mark),
+            Action::Mark => self.mark(),
             Action::Graph => self.show_graph(),
             Action::Visit => self.visit(),
             Action::Fold => self.fold(),
@@ -150,6 +153,9 @@ impl App {
 
     /// Sends a command, or asks first.
     fn command(&mut self, action: Action, build: fn(Target<'_>) -> Option<Command>) -> Vec<Effect> {
+        if self.is_about_marks(action) {
+            return self.ask_for_marks(action);
+        }
         let Some(run) = &self.run else { return Vec::new() };
         let (step, seen) = match self.drawn().step.clone() {
             Some((step, status)) => (Some(step), Some(status)),
@@ -182,14 +188,19 @@ impl App {
         seen: Option<StepStatus>,
         reason: Option<&Input>,
     ) -> Effect {
+        let request = Box::new(self.request_of(command, seen, reason));
+        let nobody = self.run.as_ref().is_some_and(|open| open.id() == run && open.ownership == Ownership::Nobody);
+        if nobody { Effect::TakeOver { run, go_on: false, then: request } } else { Effect::Send { run, request } }
+    }
+
+    /// A command as it is sent, with the status its step had on the screen and the reason that was typed.
+    pub(super) fn request_of(&self, command: Command, seen: Option<StepStatus>, reason: Option<&Input>) -> Request {
         let mut request = request(command, &self.settings.user);
         if let Some(reason) = reason {
             request = request.because(reason_of(reason).unwrap_or_default());
         }
         request.seen = seen;
-        let request = Box::new(request);
-        let nobody = self.run.as_ref().is_some_and(|open| open.id() == run && open.ownership == Ownership::Nobody);
-        if nobody { Effect::TakeOver { run, go_on: false, then: request } } else { Effect::Send { run, request } }
+        request
     }
 
     // ---- popups
@@ -264,6 +275,11 @@ impl App {
             Popup::Form(_) => self.form_key(event),
             Popup::Values(_) => self.values_key(event),
             Popup::Answer(_) => self.answer_key(event),
+            // Whatever it is, it was only to be read.
+            Popup::Recap(_) => {
+                self.layers.pop();
+                Vec::new()
+            }
             Popup::Quit(_) => self.quit_key(event),
             Popup::Palette(_) => self.palette_key(event),
         }
@@ -287,8 +303,7 @@ impl App {
             return Vec::new();
         }
         if let Some(why) = refused {
-            let asked = ask.command().map_or_else(|| "fork".into(), words::asked);
-            self.complain(format!("{asked}: not done, {why}"));
+            self.complain(format!("{}: not done, {why}", ask.asked()));
             return Vec::new();
         }
         let mut effect = match ask.deed {
@@ -297,6 +312,7 @@ impl App {
                 let reason = ask.reason.as_ref().and_then(reason_of);
                 Effect::Fork { run: ask.run, checkpoint, reason }
             }
+            Deed::Many(orders) => return self.send_to_marks(orders, ask.reason.as_ref()),
         };
         if let Effect::Send { request, .. } | Effect::TakeOver { then: request, .. } = &mut effect {
             request.expected_plan_version = version;
@@ -468,6 +484,9 @@ impl App {
                 self.runs.touch();
                 return Vec::new();
             }
+            if self.unmark() {
+                return Vec::new();
+            }
             return if std::mem::take(&mut self.tour) { vec![Effect::EndTour] } else { Vec::new() };
         };
         if run.zoom {
@@ -478,6 +497,8 @@ impl App {
         } else if !run.list.filter.is_empty() {
             run.list.filter.clear();
             run.refresh_rows();
+        } else if run.list.marked.clear() {
+            // Only the marks are gone: the next one goes back.
         } else if let Some(history) = self.came_from.take() {
             self.history = Some(history);
             self.place = Place::History;
@@ -491,52 +512,51 @@ impl App {
         Vec::new()
     }
 
+    /// The step of the open run to which the key goes that looks for what waits for a person; `None` when all of them were passed, and another
+    /// run comes next.
+    pub(super) fn next_here(&self, run: &OpenRun) -> Option<usize> {
+        let needing = run.state.needs_person();
+        let selected = run.position().filter(|place| needing.contains(place));
+        // Away from the steps, the selected one is not to be seen.
+        if !matches!(self.place, Place::Run | Place::Graph) && selected.is_some() {
+            return selected;
+        }
+        // As one reads them: an instance where its step stands.
+        let place_of = |position: usize| (run.state.order().home(position), position);
+        let after = run.position().and_then(|now| needing.iter().find(|one| place_of(**one) > place_of(now)).copied());
+        if selected.is_some() { after } else { after.or(needing.first().copied()) }
+    }
+
     /// The next step that waits for a person, in this run or else in the next run that waits.
     fn next_needing_me(&mut self) -> Vec<Effect> {
-        let among_steps = matches!(self.place, Place::Run | Place::Graph);
-        let here = self.run.as_mut().filter(|_| self.place != Place::Runs);
-        let current = here.as_ref().map(|run| run.id());
-        if let Some(run) = here {
-            let needing = run.state.needs_person();
-            // As one reads them: an instance where its step stands.
-            let place_of = |position: usize| (run.state.order().home(position), position);
-            let after =
-                run.position().and_then(|now| needing.iter().find(|one| place_of(**one) > place_of(now)).copied());
-            let first = needing.first().copied();
-            let another = after.or_else(|| first.filter(|place| Some(*place) != run.position()));
-            // Away from the steps, the selected one is not to be seen.
-            let selected = run.position().filter(|place| !among_steps && needing.contains(place));
-            if let Some(position) = selected.or(another) {
-                self.history = None;
-                run.graph.group = None;
-                if self.place != Place::Graph {
-                    self.place = Place::Run;
-                }
-                if !run.list.filter.is_empty() {
-                    run.list.filter.clear();
-                    run.refresh_rows();
-                }
-                run.select(position);
-                run.focus = Pane::Steps;
-                return Vec::new();
-            }
+        let here = self.run.as_ref().filter(|_| self.place != Place::Runs);
+        let next = here.and_then(|run| self.next_here(run));
+        let current = self.looked_at();
+        if next.is_none()
+            && let Some(other) = self.runs.next_waiting(current)
+        {
+            let ours = self.runs.is_ours(other);
+            return self.open(other, ours);
         }
-        let waiting = self.runs.waiting();
-        let place = current.and_then(|current| waiting.iter().position(|id| *id == current));
-        let next = match place {
-            Some(place) => waiting.get((place + 1) % waiting.len()),
-            None => waiting.first(),
+        let first = || here.and_then(|run| run.state.needs_person().first().copied());
+        let selected = here.and_then(OpenRun::position);
+        let Some(position) = next.or_else(first).filter(|place| next.is_some() || Some(*place) != selected) else {
+            self.say("this is the only thing that waits for you");
+            return Vec::new();
         };
-        match next.copied() {
-            Some(next) if Some(next) != current => {
-                let ours = self.runs.is_ours(next);
-                self.open(next, ours)
-            }
-            _ => {
-                self.say("this is the only thing that waits for you");
-                Vec::new()
-            }
+        self.history = None;
+        if self.place != Place::Graph {
+            self.place = Place::Run;
         }
+        let Some(run) = &mut self.run else { return Vec::new() };
+        run.graph.group = None;
+        if !run.list.filter.is_empty() {
+            run.list.filter.clear();
+            run.refresh_rows();
+        }
+        run.select(position);
+        run.focus = Pane::Steps;
+        Vec::new()
     }
 
     /// The steps in another order, at the same step.
@@ -616,8 +636,7 @@ pub(super) fn distance(action: Action, page: isize) -> Option<isize> {
 
 /// What is said when a question was answered with no, so that nobody believes that something was done.
 fn left_alone(ask: &Ask) -> String {
-    let asked = ask.command().map_or_else(|| "fork".into(), words::asked);
-    format!("{asked}: not done")
+    format!("{}: not done", ask.asked())
 }
 
 /// The reason that was typed; an answer to the question is none, though it was typed there.

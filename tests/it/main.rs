@@ -44,6 +44,7 @@ mod pty;
 mod pty_edit;
 mod pty_graph;
 mod pty_history;
+mod pty_marks;
 mod pty_metrics;
 mod pty_palette;
 mod pty_timeline;

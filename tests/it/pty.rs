@@ -247,6 +247,8 @@ impl Session {
         assert!(!screen.alternate_screen(), "the alternate screen was not left");
         assert!(!screen.hide_cursor(), "the cursor is hidden");
         assert!(!screen.bracketed_paste(), "bracketed paste is on");
+        let (focus_on, focus_off) = (last(&seen.bytes, b"\x1b[?1004h"), last(&seen.bytes, b"\x1b[?1004l"));
+        assert!(focus_on <= focus_off, "the focus is still reported");
         assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse is captured");
         let count = |sequence: &[u8]| seen.bytes.windows(sequence.len()).filter(|w| *w == sequence).count();
         assert_eq!(count(b"\x1b[?1049h"), count(b"\x1b[?1049l"), "entered and left are not the same number");

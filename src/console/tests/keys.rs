@@ -10,14 +10,14 @@ use crate::run::{InterventionStatus, Rejection, RejectionCode, RunStatus};
 
 const SIZE: (u16, u16) = (100, 30);
 
-fn select(app: &mut App, id: &str) {
+pub(super) fn select(app: &mut App, id: &str) {
     let position = app.run.as_ref().unwrap().state.position(id).unwrap();
     app.run.as_mut().unwrap().select(position);
     screen(app);
 }
 
 /// Gives the console what has happened to a run since it was opened, without drawing.
-fn catch_up(app: &mut App, sim: &Sim) {
+pub(super) fn catch_up(app: &mut App, sim: &Sim) {
     let run = sim.state.run_id;
     app.update(Event::Batch { run, events: Arc::new(sim.events.clone()) }, sim.now);
     app.update(update_of(sim), sim.now);

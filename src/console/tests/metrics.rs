@@ -143,7 +143,7 @@ fn alerts_are_told_once_with_bell_and_in_the_log() {
     let log = app.run.as_ref().unwrap().log.lines();
     assert_eq!(log.iter().filter(|line| line.text.starts_with("alert: ")).count(), 3);
     // Whoever opens the run now is not told again, and finds them in the log.
-    let mut later = open(&sim, (80, 24));
+    let mut later = open(&sim, (100, 30));
     assert!(later.run.as_mut().unwrap().take_alerts().is_empty());
     assert!(screen(&mut later).contains("alert: "));
 }

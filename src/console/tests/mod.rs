@@ -1,17 +1,21 @@
 //! Tests of the console as an operator meets it: states are driven through the real core, keys go in, screens come out. Clock and ids are fixed.
 
 mod answering;
+mod away;
 mod form;
 mod graph;
 mod history;
 mod keys;
+mod marks;
 mod metrics;
 mod palette;
+mod panes;
 mod remapped;
 mod rollback;
 mod saying;
 mod screens;
 mod steer;
+mod strip;
 mod timeline;
 mod values;
 
@@ -49,6 +53,7 @@ fn start() -> DateTime<Utc> {
 }
 
 /// A run that is driven through the real core.
+#[derive(Clone)]
 struct Sim {
     state: RunState,
     events: Vec<Arc<Recorded>>,

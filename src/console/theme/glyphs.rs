@@ -16,6 +16,8 @@ pub struct Glyphs {
     pub gauge_empty: &'static str,
     /// At the left of the selected row.
     pub selected: &'static str,
+    /// Beside the state of what is marked.
+    pub marked: &'static str,
     /// At the left of a row that is being moved.
     pub moved: &'static str,
     /// At the left of a line from standard error.
@@ -75,6 +77,7 @@ impl Glyphs {
         gauge_full: "━",
         gauge_empty: "─",
         selected: "▌",
+        marked: "✚",
         moved: "↕",
         stderr: "▎",
         wrapped: "↳",
@@ -109,6 +112,7 @@ impl Glyphs {
         gauge_full: "#",
         gauge_empty: "-",
         selected: ">",
+        marked: "#",
         moved: "=",
         stderr: "!",
         wrapped: "\\",

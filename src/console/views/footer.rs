@@ -9,6 +9,7 @@ use super::super::text;
 use super::super::theme::Role;
 use super::paint::Brush;
 use super::popups::wrap;
+use super::strip;
 
 /// A message has no more rows than this.
 const MESSAGE_ROWS: usize = 3;
@@ -17,20 +18,28 @@ const MESSAGE_ROWS: usize = 3;
 /// moves.
 pub fn draw(app: &App, brush: &mut Brush<'_>, rule: Rect, footer: Rect) {
     brush.rule(rule);
-    if let Some(drag) = app.drag.as_ref().filter(|drag| drag.is_moving()) {
-        let (said, role) = match &drag.refused {
-            Some(why) => (format!(" not here: {why} "), Role::Warning),
-            None => (format!(" drop {} here, at place {} · Esc leaves it ", drag.step, drag.to + 1), Role::Accent),
-        };
-        brush.text(rule.x + 1, rule.y, rule.width.saturating_sub(2), &said, role);
-    } else if let Some(message) = &app.message {
-        let role = if message.bad { Role::Warning } else { Role::Accent };
-        said(brush, rule, &message.text, role);
+    if strip::is_on_rule(app) {
+        strip::draw(app, brush);
+    }
+    if let Some((said, role)) = said(app) {
+        say(brush, rule, &said, role);
     }
     keys(app, brush, footer);
 }
 
-fn said(brush: &mut Brush<'_>, rule: Rect, message: &str, role: Role) {
+/// What is said in the rule: where a dragged step would land, or the news.
+pub(super) fn said(app: &App) -> Option<(String, Role)> {
+    if let Some(drag) = app.drag.as_ref().filter(|drag| drag.is_moving()) {
+        return Some(match &drag.refused {
+            Some(why) => (format!("not here: {why}"), Role::Warning),
+            None => (format!("drop {} here, at place {} · Esc leaves it", drag.step, drag.to + 1), Role::Accent),
+        });
+    }
+    let message = app.message.as_ref()?;
+    Some((message.text.clone(), if message.bad { Role::Warning } else { Role::Accent }))
+}
+
+fn say(brush: &mut Brush<'_>, rule: Rect, message: &str, role: Role) {
     let columns = rule.width.saturating_sub(4) as usize;
     let mut lines = wrap(message, columns);
     if lines.len() > MESSAGE_ROWS {

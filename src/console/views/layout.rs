@@ -70,12 +70,15 @@ pub fn run(area: Rect, run: &OpenRun) -> RunLayout {
         }
         return layout;
     }
+    let narrow = width < SIDE_BY_SIDE;
     let wanted = match height {
         0..20 => 0,
+        // One line says what happened last; all of it is there when the log has the keys.
+        20..30 if run.focus == Pane::Log => 7,
+        20..30 if narrow => 2,
         20..30 => 3,
         _ => (height / 6).clamp(5, 12) + 1,
     };
-    let narrow = width < SIDE_BY_SIDE;
     let panes = rows(body, 0, body.height - wanted);
     let log = rows(body, body.height - wanted, wanted);
     if wanted > 0 {
@@ -83,10 +86,15 @@ pub fn run(area: Rect, run: &OpenRun) -> RunLayout {
         (layout.log_title, layout.log) = title_and(log, 1);
     }
     if narrow {
-        // The list needs no more rows than it has steps; what it leaves goes to the detail.
+        // The pane that has the keys has the room. The list needs no more rows than it has steps; what it leaves goes to the detail.
         let count = if run.list.is_filtered() { run.state.steps.len() } else { run.row_count() };
         let count = u16::try_from(count).unwrap_or(u16::MAX);
-        let steps = (panes.height * 45 / 100).clamp(4, count.saturating_add(1).max(4));
+        let share = match run.focus {
+            Pane::Steps => 65,
+            Pane::Detail => 30,
+            Pane::Log => 45,
+        };
+        let steps = (panes.height * share / 100).clamp(4, count.saturating_add(1).max(4));
         let steps = steps.min(panes.height);
         (layout.steps_title, layout.steps) = title_and(rows(panes, 0, steps), 1);
         (layout.detail_title, layout.detail) = title_and(rows(panes, steps, panes.height - steps), 2);

@@ -14,9 +14,11 @@ pub mod paint;
 pub mod palette;
 pub mod popups;
 mod question;
+mod recap;
 pub mod run;
 pub mod runs;
 pub mod steps;
+pub mod strip;
 pub mod timeline;
 mod values;
 
@@ -47,6 +49,9 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
             (Place::Metrics, Some(run)) => metrics::draw(app, run, &mut brush, area),
             (Place::Graph, Some(run)) => graph::draw(app, run, &mut brush, area),
             _ => runs::draw(app, &mut brush, area, &mut cursor),
+        }
+        if !strip::is_on_rule(app) {
+            strip::draw(app, &mut brush);
         }
         if !app.layers.is_empty() {
             cursor = None;

@@ -9,8 +9,8 @@ use super::super::app::{App, FilterOf};
 use super::super::runs_model::{Line, PlanEntry, RowId, Section};
 use super::super::theme::{Role, run_role};
 use super::super::{text, tour, words};
-use super::footer;
 use super::paint::Brush;
+use super::{footer, steps};
 
 /// Rows of the tour: a heading, its keys and a blank above.
 const TOUR: u16 = 3 + tour::KEYS.len() as u16;
@@ -139,7 +139,8 @@ fn heading(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u1
         let text = format!("the disk is nearly full: {} left", space.left());
         end = brush.text_right(at, end, area.y, &text, Role::Warning).saturating_sub(3);
     }
-    let x = at + 3;
+    let title = Rect { width: end.saturating_sub(area.x), height: 1, ..area };
+    let x = steps::marked(app, brush, title, at) + 3;
     let width = end.saturating_sub(x + 2);
     if let Some((FilterOf::Runs, input)) = &app.typing {
         let (shown, column) = input.visible(width.saturating_sub(2).min(60) as usize);
@@ -196,6 +197,9 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     let stopped = summary.status == RunStatus::Running && !listed.owned;
     let glyph = if stopped { brush.glyphs.step(StepStatus::Interrupted) } else { brush.glyphs.run(summary.status) };
     brush.text(x, y, 2, glyph, role);
+    if app.runs.marked.has(&summary.run_id) {
+        brush.text(x + 1, y, 1, brush.glyphs.marked, Role::Accent);
+    }
     x += 2;
     brush.text(x, y, WORD - 1, word, role);
     x += WORD;
@@ -304,7 +308,7 @@ fn asks(summary: &RunSummary) -> String {
 }
 
 /// Why it is in that state, where the word does not say it.
-fn reason(listed: &ListedRun) -> Option<String> {
+pub fn reason(listed: &ListedRun) -> Option<String> {
     let summary: &RunSummary = &listed.summary;
     let of = |status| summary.counts.of(status) as usize;
     match summary.status {

@@ -93,7 +93,8 @@ fn heading(
     if view != View::List {
         count.push_str(&format!(" · {}", view.word()));
     }
-    let x = brush.text(at + 2, title.y, title.right().saturating_sub(at + 2), &count, Role::Muted) + 3;
+    let x = brush.text(at + 2, title.y, title.right().saturating_sub(at + 2), &count, Role::Muted);
+    let x = marked(app, brush, title, x) + 3;
     let x = unseen(run, brush, title, x, height);
     let room = title.right().saturating_sub(x + 1);
     if let Some((FilterOf::Steps, input)) = &app.typing {
@@ -104,6 +105,23 @@ fn heading(
     } else if !run.list.filter.is_empty() {
         brush.text(x, title.y, room, &format!("/{}", run.list.filter), Role::Accent);
     }
+}
+
+/// How many marks there are, and what takes them off; gives back the column after it.
+pub(super) fn marked(app: &App, brush: &mut Brush<'_>, title: Rect, x: u16) -> u16 {
+    let marks = app.marks();
+    if marks == 0 {
+        return x;
+    }
+    let right = title.right().saturating_sub(1);
+    let said = format!("{} marked", words::thousands(marks));
+    let x = brush.text(x, title.y, right.saturating_sub(x), " · ", Role::Faint);
+    let x = brush.text(x, title.y, right.saturating_sub(x), &said, Role::Accent);
+    let how = app.keys.fill(" · {back} unmarks");
+    if (right.saturating_sub(x) as usize) < text::width(&how) {
+        return x;
+    }
+    brush.text(x, title.y, right.saturating_sub(x), &how, Role::Muted)
 }
 
 /// What runs above and below the rows that are seen, so that nothing runs unseen; gives back the column after it.
@@ -144,6 +162,9 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
     }
     let mut x = area.x + 1;
     brush.text(x, y, 2, brush.glyphs.step(status), role);
+    if run.list.marked.has(&definition.step_id) {
+        brush.text(x + 1, y, 1, brush.glyphs.marked, Role::Accent);
+    }
     x += 2;
     brush.text(x, y, WORD, word, role);
     x += WORD + 1;
