@@ -30,7 +30,7 @@ fn is_told(app: &App) -> bool {
 
 /// Others and other runs have gone on; the open run has failed.
 fn meanwhile(app: &mut App) {
-    let release = Step { hold: Some(Hold::Reason("second pair of eyes".into())), ..step("ship") };
+    let release = Step { hold: Some(Box::new(Hold::Reason("second pair of eyes".into()))), ..step("ship") };
     let now = app.now;
     let later = |mut sim: Sim| {
         sim.now = now + TimeDelta::seconds(1);

@@ -8,7 +8,7 @@ use crate::console::app::Place;
 
 /// A release that is held, in a run of its own.
 fn held_release() -> Sim {
-    let ship = Step { hold: Some(Hold::Reason("second pair of eyes".into())), ..step("ship") };
+    let ship = Step { hold: Some(Box::new(Hold::Reason("second pair of eyes".into()))), ..step("ship") };
     let mut sim = Sim::numbered(plan("release", "Ship it", vec![step("build"), ship]), 7).ask(Command::Start);
     sim = sim.wait(3).done("build");
     sim.now = running().now;
@@ -129,8 +129,11 @@ fn what_is_said_has_the_room_and_the_banner_comes_again() {
 
 #[test]
 fn several_things_that_wait_here_are_passed_once_before_another_run_comes() {
-    let hold =
-        |id: &str| Step { hold: Some(Hold::Reason("wait".into())), parallel_group: Some("g".into()), ..step(id) };
+    let hold = |id: &str| Step {
+        hold: Some(Box::new(Hold::Reason("wait".into()))),
+        parallel_group: Some("g".into()),
+        ..step(id)
+    };
     let two = Sim::new(plan("two", "Two holds", vec![hold("a"), hold("b")])).ask(Command::Start);
     let other = held_release();
     let mut app = among(&[two, other.clone()], (100, 30));
