@@ -312,9 +312,9 @@ async fn reach(context: &Context, name: &str, how: &How) -> Result<Reached, Fail
         };
         return Ok(Reached { engine, run_id, here: None });
     }
-    let config = context.config()?;
+    let hooks = context.config.hooks()?;
     let (engine, server) = start::engine(context)?;
-    let hooks = start::hooks(&engine, &config, false).await;
+    let hooks = start::hooks(&engine, hooks, context, false).await;
     if !how.preview {
         // Whatever was running is not let go on: this process ends as soon as the command is done.
         match start::open(context, &engine, run_id, false).await {

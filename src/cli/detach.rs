@@ -57,7 +57,7 @@ pub async fn detached(context: &Context, new: NewRun) -> Result<Exit, Failure> {
     // No terminal, and no keys of one: not even Ctrl-C. Refused only to a process that leads a group, which one that was just started does not.
     rustix::process::setsid().map_err(cannot)?;
     let signals = Signals::listen()?;
-    let config = context.config()?;
+    let hooks = context.config.hooks()?;
     let (engine, server) = start::engine(context)?;
     if server.is_none() {
         engine.shutdown().await;
@@ -65,7 +65,7 @@ pub async fn detached(context: &Context, new: NewRun) -> Result<Exit, Failure> {
             "nobody could reach a run in the background: there is no place for its socket (XDG_RUNTIME_DIR, or /tmp)",
         ));
     }
-    let hooks = start::hooks(&engine, &config, true).await;
+    let hooks = start::hooks(&engine, hooks, context, true).await;
     let run_id = engine.register(new).await?;
     engine.send(run_id, context.request(Command::Start)).await?;
     {

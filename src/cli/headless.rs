@@ -46,14 +46,14 @@ pub async fn run(context: &Context, new: NewRun, format: RunFormat) -> Result<Ex
     if new.options.durability == Durability::Relaxed {
         marks.push_str(" · relaxed durability: a power cut may lose the newest events");
     }
-    let config = context.config()?;
+    let hooks = context.config.hooks()?;
     let (engine, _server) = start::engine(context)?;
-    let hooks = start::hooks(&engine, &config, false).await;
+    let hooks = start::hooks(&engine, hooks, context, false).await;
     let run_id = engine.register(new).await?;
     let dir = engine.store().dir(run_id);
     let teller = Teller::start(
         engine.store(),
-        Beginning { dir, from: 1, state: None, alerts: config.alerts, logs_alerts: hooks.is_none() },
+        Beginning { dir, from: 1, state: None, alerts: context.config.alerts, logs_alerts: hooks.is_none() },
         format,
         Paint::stdout(context.no_color),
     )?;
@@ -71,20 +71,20 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
     if let Some(damage) = &before.damage {
         return Err(Failure::failed(damage.to_string()));
     }
-    let config = context.config()?;
+    let hooks = context.config.hooks()?;
     let (engine, _server) = start::engine(context)?;
     let requests = answers(context, args, Some(&before.state))?;
     start::unowned(context, &engine, run_id).await?;
     before_opening(context, &before.state, &requests)?;
     start::give_secrets(&engine, run_id, &before.state.plan, &args.set).await?;
-    let hooks = start::hooks(&engine, &config, false).await;
+    let hooks = start::hooks(&engine, hooks, context, false).await;
     let opened = start::open(context, &engine, run_id, true).await?;
     let format = args.how.format.unwrap_or(RunFormat::Text);
     let beginning = Beginning {
         dir,
         from: before.state.seq + 1,
         state: Some(before.state),
-        alerts: config.alerts,
+        alerts: context.config.alerts,
         logs_alerts: hooks.is_none(),
     };
     let teller = Teller::start(engine.store(), beginning, format, Paint::stdout(context.no_color))?;

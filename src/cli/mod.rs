@@ -2,7 +2,7 @@
 //!
 //! - `args`: what may be typed; `failure`: exit codes and errors; `say`: printing.
 //! - `start`: from a plan's file to a run; `headless`: a run without a console; `narrate`: its events as lines.
-//! - `config`: alerts and hooks, which are configured for every run; `preferences`: what is configured for the console and the command line;
+//! - `config`: what is configured for every run, for the console and for the command line;
 //!   `settings`: the same, shown with where it comes from.
 //! - `screen`: the console and what it needs to know.
 //! - `ctl`: acting on a run in another process; `detach`: runs without a terminal.
@@ -17,7 +17,6 @@ mod failure;
 mod headless;
 mod narrate;
 mod plans;
-mod preferences;
 mod prune;
 mod read;
 mod restore;
@@ -45,9 +44,8 @@ use crate::plan::{FailurePolicy, Terms};
 use crate::run::Request;
 
 use args::{CheckpointCommand, Cli, Command, ConsoleArgs, DEFAULT_CHECKPOINTS, Global, HeadlessArgs, RunFormat};
-use config::Config;
+use config::{Config, Source};
 pub use failure::{Exit, Failure};
-use preferences::{Preferences, Source};
 use start::Wishes;
 
 /// What every subcommand knows.
@@ -60,11 +58,11 @@ pub struct Context {
     /// Who acts.
     pub user: String,
     /// The file of the configuration, if one was given.
-    pub config: Option<PathBuf>,
+    pub config_file: Option<PathBuf>,
     /// No colours are wanted.
     pub no_color: bool,
-    /// What the configuration says.
-    pub preferences: Arc<Preferences>,
+    /// What it says.
+    pub config: Arc<Config>,
     /// Where the first three come from.
     pub sources: Sources,
 }
@@ -81,17 +79,17 @@ pub struct Sources {
 }
 
 impl Context {
-    fn new(global: Global, matches: &ArgMatches, preferences: Preferences) -> Self {
+    fn new(global: Global, matches: &ArgMatches, config: Config) -> Self {
         let source = |name: &'static str, flag: &'static str, variable: &'static str| match matches.value_source(name) {
             Some(ValueSource::CommandLine) => Source::Flag(flag),
             Some(ValueSource::EnvVariable) => Source::Environment(variable),
-            _ => preferences.source("defaults", name),
+            _ => config.source(&format!("defaults.{name}")),
         };
         let given = global.user.filter(|user| !user.trim().is_empty());
         let sources = Sources {
             user: match given {
                 Some(_) => source("user", "--user", "HOLDPOINT_USER"),
-                None => preferences.source("defaults", "user"),
+                None => config.source("defaults.user"),
             },
             plans: source("plans", "--plans", "HOLDPOINT_PLANS"),
             checkpoints: source("checkpoints", "--checkpoints", "HOLDPOINT_CHECKPOINTS"),
@@ -101,12 +99,12 @@ impl Context {
             _ => path,
         };
         Self {
-            plans: of_file(global.plans, &sources.plans, &preferences.plans),
-            checkpoints: of_file(global.checkpoints, &sources.checkpoints, &preferences.checkpoints),
-            user: given.or_else(|| preferences.user.clone()).unwrap_or_else(login_name),
-            config: global.config,
+            plans: of_file(global.plans, &sources.plans, &config.plans),
+            checkpoints: of_file(global.checkpoints, &sources.checkpoints, &config.checkpoints),
+            user: given.or_else(|| config.user.clone()).unwrap_or_else(login_name),
+            config_file: global.config,
             no_color: global.no_color,
-            preferences: Arc::new(preferences),
+            config: Arc::new(config),
             sources,
         }
     }
@@ -115,11 +113,11 @@ impl Context {
     fn command(&self, rest: &str) -> String {
         let is_set = |name: &str, path: &Path| std::env::var_os(name).is_some_and(|set| set == path.as_os_str());
         let mut line = "holdpoint ".to_owned();
-        let usual = self.preferences.checkpoints.as_deref().unwrap_or(Path::new(DEFAULT_CHECKPOINTS));
+        let usual = self.config.checkpoints.as_deref().unwrap_or(Path::new(DEFAULT_CHECKPOINTS));
         if self.checkpoints != usual && !is_set("HOLDPOINT_CHECKPOINTS", &self.checkpoints) {
             line.push_str(&format!("--checkpoints {} ", shell_word(&self.checkpoints.to_string_lossy())));
         }
-        if let Some(config) = self.config.as_deref().filter(|config| !is_set("HOLDPOINT_CONFIG", config)) {
+        if let Some(config) = self.config_file.as_deref().filter(|config| !is_set("HOLDPOINT_CONFIG", config)) {
             line.push_str(&format!("--config {} ", shell_word(&config.to_string_lossy())));
         }
         line + rest
@@ -134,14 +132,6 @@ impl Context {
     /// A request of who acts, with an id of its own.
     fn request(&self, command: crate::run::Command) -> Request {
         crate::engine::request(command, &self.user)
-    }
-
-    /// The configuration.
-    ///
-    /// # Errors
-    /// It cannot be read, or is wrong.
-    fn config(&self) -> Result<Config, Failure> {
-        Config::read(self.config.as_deref(), true)
     }
 
     fn store(&self) -> Store {
@@ -188,8 +178,8 @@ pub fn main() -> Exit {
 fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
     // What only prints something of the program itself is not held up by a mistake in a file.
     let itself = matches!(cli.command, Some(Command::Schema | Command::Completions { .. } | Command::Man));
-    let preferences = if itself { Preferences::default() } else { Preferences::read(cli.global.config.as_deref())? };
-    let context = Context::new(cli.global, matches, preferences);
+    let config = if itself { Config::default() } else { Config::read(cli.global.config.as_deref())? };
+    let context = Context::new(cli.global, matches, config);
     let ConsoleArgs { plan, simulate, agents, set } = cli.console;
     if let (Some(plan), Some(_)) = (&plan, &cli.command) {
         let shown = plan.to_string_lossy();

@@ -20,9 +20,9 @@ pub async fn restore(context: &Context, args: &RestoreArgs) -> Result<Exit, Fail
     let (store, _, dir) = context.run(&args.run)?;
     let state = store.load(&dir)?.state;
     let checkpoint = read::place_of(context, &state, &args.checkpoint)?;
-    let config = context.config()?;
+    let hooks = context.config.hooks()?;
     let (engine, _server) = start::engine(context)?;
-    let hooks = start::hooks(&engine, &config, false).await;
+    let hooks = start::hooks(&engine, hooks, context, false).await;
     let done = match args.fork {
         true => fork(context, &engine, &state, checkpoint, args.reason.clone()).await,
         false => go_back(context, &engine, &state, checkpoint, args).await,

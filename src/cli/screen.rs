@@ -22,7 +22,6 @@ use crate::plan::{FailurePolicy, Plan, Terms};
 use crate::run::{RunState, short_id};
 
 use super::args::ResumeArgs;
-use super::config::Config;
 use super::failure::{Exit, Failure};
 use super::signals::Signals;
 use super::start::{self, Wishes};
@@ -47,8 +46,7 @@ pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
     let (engine, run_id) = ctl::live(context, name).await?;
     let wishes = Wishes::new(context, Terms::default(), FailurePolicy::Pause)?;
     // The hooks are those of the process that has the run.
-    let config = Config::read(context.config.as_deref(), false)?;
-    let options = options(context, &config, None, wishes, Some(Initial::Attach(run_id)));
+    let options = options(context, None, wishes, Some(Initial::Attach(run_id)));
     let left = crate::console::run(engine.clone(), options).await;
     let Left { summary, .. } = left.map_err(|error: ConsoleError| Failure::failed(error.to_string()))?;
     let mut out = std::io::stdout().lock();
@@ -64,9 +62,9 @@ pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
 /// Opens the console and gives back how it ended: with a plan or a run, as that run stands then.
 pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exit, Failure> {
     let asked_for_a_run = !matches!(first, First::Nothing);
-    let config = context.config()?;
+    let hooks = context.config.hooks()?;
     let (engine, server) = start::engine(context)?;
-    let hooks = start::hooks(&engine, &config, true).await;
+    let hooks = start::hooks(&engine, hooks, context, true).await;
     let initial = match first {
         First::Nothing => None,
         First::Plan(path, plan) => {
@@ -87,7 +85,7 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
         }
     };
     let unheard = tokio::spawn(end_unheard(engine.clone()));
-    let options = options(context, &config, hooks.as_ref(), wishes, initial);
+    let options = options(context, hooks.as_ref(), wishes, initial);
     let left = crate::console::run(engine.clone(), options).await;
     unheard.abort();
     let left = match left {
@@ -118,17 +116,11 @@ async fn end_unheard(engine: EngineHandle) {
     std::process::exit(Exit::Failed as i32);
 }
 
-fn options(
-    context: &Context,
-    config: &Config,
-    hooks: Option<&Hooks>,
-    wishes: Wishes,
-    initial: Option<Initial>,
-) -> ConsoleOptions {
-    let preferences = &context.preferences;
-    let name = preferences.theme.unwrap_or_else(|| Theme::from_env().name());
+fn options(context: &Context, hooks: Option<&Hooks>, wishes: Wishes, initial: Option<Initial>) -> ConsoleOptions {
+    let config = &context.config;
+    let name = config.theme.unwrap_or_else(|| Theme::from_env().name());
     let depth = if context.no_color { Depth::None } else { Depth::from_env() };
-    let charset = match preferences.ascii {
+    let charset = match config.ascii {
         Some(true) => Charset::Ascii,
         Some(false) => Charset::Unicode,
         None => Charset::from_env(),
@@ -142,15 +134,15 @@ fn options(
         initial,
         new_run: Arc::new(move |plan, path, given| new_run(&wishes, &user, plan, path, given)),
         terms,
-        keys: preferences.keys.clone(),
+        keys: config.keys.clone(),
         theme: Theme::new(name, depth),
         tour: tour::is_new(&state_dir()),
-        ask_background: preferences.theme.is_none() && depth != Depth::None,
+        ask_background: config.theme.is_none() && depth != Depth::None,
         charset,
         alerts: true,
         alert_rules: config.alerts,
         reports: hooks.map(Hooks::reports),
-        notifications: preferences.notifications.clone(),
+        notifications: config.notifications.clone(),
         state_dir: state_dir(),
         stamps: stamps_of,
         command_line: Arc::new(move |rest| named.command(rest)),

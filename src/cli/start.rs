@@ -9,7 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::console::text::clean;
-use crate::engine::hooks::Hooks;
+use crate::engine::hooks::{Hook, Hooks};
 use crate::engine::remote::{Listener, Server};
 use crate::engine::{EngineConfig, EngineHandle, NewRun, Opened};
 use crate::plan::{self, AgentsFile, DEFAULT_MAX_PARALLEL, Diagnostic, FailurePolicy, Plan, Terms};
@@ -17,7 +17,6 @@ use crate::run::{DEFAULT_GRACE_SECONDS, Durability, RunOptions, Secrets, short_i
 
 use super::Context;
 use super::args::RunArgs;
-use super::config::Config;
 use super::failure::{Exit, Failure};
 use super::narrate::complain;
 use super::say::Paint;
@@ -183,7 +182,7 @@ impl Wishes {
             max_parallel: None,
             terms,
             durability: None,
-            preferred: (context.preferences.durability, context.preferences.max_parallel),
+            preferred: (context.config.durability, context.config.max_parallel),
             default_policy,
             set: BTreeMap::new(),
             output_limit: None,
@@ -269,11 +268,11 @@ pub fn engine(context: &Context) -> Result<(EngineHandle, Option<Server>), Failu
 }
 
 /// Lets the configured hooks follow an engine; `always`: also when there are none, for the alerts.
-pub async fn hooks(engine: &EngineHandle, config: &Config, always: bool) -> Option<Hooks> {
-    if config.hooks.is_empty() && !always {
+pub async fn hooks(engine: &EngineHandle, hooks: Vec<Hook>, context: &Context, always: bool) -> Option<Hooks> {
+    if hooks.is_empty() && !always {
         return None;
     }
-    Some(Hooks::start(engine, config.hooks.clone(), config.alerts).await)
+    Some(Hooks::start(engine, hooks, context.config.alerts).await)
 }
 
 /// Ends an engine and its hooks, and says on stderr what was not delivered.

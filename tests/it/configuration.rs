@@ -37,7 +37,8 @@ fn all_mistakes_are_told_with_their_place_and_nothing_starts() {
 #[test]
 fn the_effective_configuration_says_where_each_value_comes_from() {
     let sandbox = Sandbox::new();
-    let text = "[defaults]\nuser = \"ann\"\nplans = \"ops\"\nmax_parallel = 3\n[keys]\npause = \"F2\"\nwhy = \"\"\n";
+    let text = "[defaults]\nuser = \"ann\"\nplans = \"ops\"\nmax_parallel = 3\n[keys]\npause = \"F2\"\nwhy = \"\"\n\
+        [alerts]\nfailures = 5\n[[hooks]]\non = \"alert\"\nurl = \"https://example.com/in\"\nsecret_env = \"NOT_SET\"\n";
     std::fs::write(sandbox.path().join("mine.toml"), text).unwrap();
     let arguments = ["--config", "mine.toml", "--checkpoints", "c", "config", "--format", "json"];
     let ended = sandbox.run(&arguments);
@@ -54,6 +55,10 @@ fn the_effective_configuration_says_where_each_value_comes_from() {
     assert_eq!(of("keys.pause"), (json!("F2"), "mine.toml:6".into()));
     assert_eq!(of("keys.why").0, json!(""));
     assert_eq!(of("theme.name"), (json!("auto"), "default".into()));
+    assert_eq!(of("alerts.failures"), (json!(5), "mine.toml:9".into()));
+    assert_eq!(of("alerts.interventions").1, "default");
+    assert_eq!(of("hooks.1.url"), (json!("https://example.com/in"), "mine.toml:12".into()));
+    assert_eq!(of("hooks.1.secret_env").0, json!("NOT_SET"), "the name, never what it holds");
     // What it prints for people is a configuration itself, which says the same.
     let printed = sandbox.run(&["--config", "mine.toml", "--user", "bob", "config"]);
     assert!(printed.text().contains("user = \"bob\"") && printed.text().contains("# --user"), "{}", printed.text());
