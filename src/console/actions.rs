@@ -262,7 +262,7 @@ pub const TABLE: &[Entry] = &[
     entry(Action::Mark, "mark", "mark the selected run or step: actions then do it to all that are marked", "mark", &["Space"], Scope::Lists, Group::Look, 32, Kind::Local),
     entry(Action::Why, "why", "why is it not running?", "why not running", &["W"], Scope::Run, Group::Look, 21, Kind::Local),
     entry(Action::NextNeedingMe, "next-needing-me", "go to the next thing that waits for a person", "needs me", &["!"], Scope::Everywhere, Group::Look, 23, Kind::Local),
-    entry(Action::NextRun, "next-run", "go to the next active run", "next run", &["}"], Scope::OfRun, Group::Look, 37, Kind::Local),
+    entry(Action::NextRun, "next-run", "go to the next active run", "next run", &["}"], Scope::OfRun, Group::Look, 41, Kind::Local),
     entry(Action::PreviousRun, "previous-run", "go to the previous active run", "previous run", &["{"], Scope::OfRun, Group::Look, 0, Kind::Local),
     entry(Action::Open, "open", "open what is selected", "open", &["Enter"], Scope::Everywhere, Group::Look, 22, Kind::Local),
     entry(Action::Back, "back", "back, out of what was opened", "back", &["Esc"], Scope::Everywhere, Group::Look, 33, Kind::Local),

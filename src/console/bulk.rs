@@ -17,7 +17,7 @@ use super::popups::{Ask, Care, Deed, Focus};
 use super::run_model::Ownership;
 use super::{text, words};
 
-/// So many marked ones are asked for each frame whether an action is possible; of more it is said when its key is pressed.
+/// No more marked steps than this are asked for a frame whether an action is possible.
 const ASKED: usize = 32;
 /// Whether a change of the plan is possible costs a walk over it: no more steps than this are walked over for a question.
 const WALKED: usize = 200_000;
@@ -226,22 +226,22 @@ impl App {
         order.find(|action| self.availability_of_marks(*action).is_ok()).or_else(|| about().next())
     }
 
-    /// Whether any of the marked takes an action, of those few that are asked.
+    /// Whether any of the marked takes an action; of many steps it is said when the key is pressed.
     ///
     /// # Errors
     /// Why none does.
     pub(super) fn availability_of_marks(&self, action: Action) -> Result<(), String> {
         let marks = self.marks();
-        let sorted = self.sorted(action, ASKED)?;
-        if !sorted.orders.is_empty() || marks > ASKED {
-            return Ok(());
+        if self.place == Place::Run && marks > ASKED {
+            return self.run.as_ref().map_or(Ok(()), |run| steerable(self, run));
         }
-        Err(none_can(marks, sorted.cannot))
+        let sorted = self.sorted(action, false)?;
+        if sorted.orders.is_empty() { Err(none_can(marks, sorted.cannot)) } else { Ok(()) }
     }
 
     /// Opens the question whether to do something to all that are marked, or says why none takes it.
     pub(super) fn ask_for_marks(&mut self, action: Action) -> Vec<Effect> {
-        let sorted = match self.sorted(action, usize::MAX) {
+        let sorted = match self.sorted(action, true) {
             Ok(sorted) => sorted,
             Err(why) => {
                 self.complain(format!("{}: {why}", action.entry().label));
@@ -257,13 +257,14 @@ impl App {
         }
     }
 
-    fn sorted(&self, action: Action, limit: usize) -> Result<Sorted, String> {
+    /// Asks each of the marked; `thoroughly`: also what costs a walk over the plan, where that is not too long.
+    fn sorted(&self, action: Action, thoroughly: bool) -> Result<Sorted, String> {
         let Kind::Command(build) = action.entry().kind else { return Err("this is about one at a time".into()) };
         let mut sorted = Sorted::default();
         if self.place == Place::Runs {
             let mut marked: Vec<&ListedRun> = self.runs.marked.iter().filter_map(|run| self.runs.run(*run)).collect();
             marked.sort_by_key(|run| (run.summary.created_at, run.summary.run_id));
-            for listed in marked.into_iter().take(limit) {
+            for listed in marked {
                 let target = super::actions::Target {
                     step: None,
                     max_parallel: 0,
@@ -287,8 +288,8 @@ impl App {
         steerable(self, run)?;
         let take_over = run.ownership == Ownership::Nobody;
         let marked = run.marked();
-        let walks = limit == usize::MAX && marked.len() * run.state.steps.len() <= WALKED;
-        for position in marked.into_iter().take(limit) {
+        let walks = thoroughly && marked.len() * run.state.steps.len() <= WALKED;
+        for position in marked {
             let name = run.state.plan.steps[position].step_id.clone();
             let Some(command) = build(self.target(run, Some(&name))) else { continue };
             let found = possible(self, &run.state, command.clone()).map_err(|rejection| rejection.message);
@@ -412,7 +413,7 @@ impl App {
             .collect();
         let applied = answers.len() - pending - refused.len();
         let mut said = Vec::new();
-        if applied > 0 || pending == 0 {
+        if applied > 0 {
             said.push(format!("{} {done}", words::thousands(applied)));
         }
         if pending > 0 {

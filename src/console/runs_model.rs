@@ -1,6 +1,6 @@
 //! The list of runs and plans as the console knows it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -86,6 +86,10 @@ pub struct RunsList {
     waiting: usize,
     /// The runs that are active or wait for a person, as the strip shows them.
     pub strip: Vec<Uuid>,
+    /// Those of them that have another one of the same plan beside them.
+    pub namesakes: HashSet<Uuid>,
+    /// The runs that ask a person for something now, the newest first.
+    pub calling: Vec<Uuid>,
     stale: bool,
     /// What is selected.
     pub selected: Option<RowId>,

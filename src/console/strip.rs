@@ -3,6 +3,8 @@
 //! The line has a place of its own, so that nothing moves when it comes or goes: under the header where there is room for an empty line, else
 //! in the rule over the keys. Its runs stand in the order in which they were started, those that wait for a person first.
 
+use std::collections::HashMap;
+
 use ratatui::layout::Position;
 use uuid::Uuid;
 
@@ -30,15 +32,21 @@ impl RunsList {
             let summary = &run.summary;
             (!calls(run), summary.started_at.unwrap_or(summary.created_at), summary.run_id)
         });
-        self.strip = found.into_iter().map(|run| run.summary.run_id).collect();
+        let mut by_plan: HashMap<&str, Vec<Uuid>> = HashMap::new();
+        for run in &found {
+            by_plan.entry(&run.summary.plan_id).or_default().push(run.summary.run_id);
+        }
+        let namesakes = by_plan.into_values().filter(|same| same.len() > 1).flatten().collect();
+        let mut calling: Vec<&ListedRun> = found.iter().copied().filter(|run| calls(run)).collect();
+        calling.sort_by_key(|run| std::cmp::Reverse((run.summary.updated_at, run.summary.run_id)));
+        let calling = calling.into_iter().map(|run| run.summary.run_id).collect();
+        let strip = found.into_iter().map(|run| run.summary.run_id).collect();
+        (self.strip, self.namesakes, self.calling) = (strip, namesakes, calling);
     }
 
     /// The next run that waits for a person, after this one: first those that call, then those that somebody has left.
     pub fn next_waiting(&self, current: Option<Uuid>) -> Option<Uuid> {
-        let waiting = self.waiting();
-        let calling: Vec<Uuid> = waiting.iter().copied().filter(|id| self.run(*id).is_some_and(calls)).collect();
-        let after = |line: &[Uuid]| next_in(line, current, true);
-        after(&calling).or_else(|| after(&waiting))
+        next_in(&self.calling, current, true).or_else(|| next_in(&self.waiting(), current, true))
     }
 }
 
@@ -68,7 +76,7 @@ impl App {
     /// The run that waits for a person while another one is looked at, if that is so.
     pub(super) fn calling(&self) -> Option<&ListedRun> {
         let here = self.looked_at()?;
-        self.runs.next_waiting(Some(here)).and_then(|id| self.runs.run(id)).filter(|run| calls(run))
+        next_in(&self.runs.calling, Some(here), true).and_then(|id| self.runs.run(id))
     }
 
     /// Goes to the next run of the strip, or the one before.

@@ -17,6 +17,8 @@ use super::runs::reason;
 
 /// Columns between two runs.
 const GAP: u16 = 3;
+/// No run has fewer, with the gap after it.
+const NARROWEST: u16 = 8;
 /// A longer name is cut.
 const NAME: usize = 20;
 
@@ -58,7 +60,12 @@ pub fn pieces(app: &App) -> (Rect, Vec<Piece>) {
     }
     let Some(here) = app.looked_at().filter(|_| app.has_other_runs()) else { return (line, Vec::new()) };
     let calling = app.calling().map(|run| run.summary.run_id);
-    let runs = app.runs.strip.iter().filter_map(|id| app.runs.run(*id));
+    // No more than could have room.
+    let most = usize::from(line.width / NARROWEST) + 1;
+    let stays = |id: &Uuid| *id == here || Some(*id) == calling;
+    let strip = || app.runs.strip.iter().enumerate().filter(|(place, id)| *place < most || stays(id));
+    let mut left_out = app.runs.strip.len() - strip().count();
+    let runs = strip().filter_map(|(_, id)| app.runs.run(*id));
     let mut pieces: Vec<Piece> = runs
         .map(|run| match run.summary.run_id {
             id if Some(id) == calling => banner(app, run, line.width),
@@ -67,7 +74,6 @@ pub fn pieces(app: &App) -> (Rect, Vec<Piece>) {
         .collect();
     // The banner is read first; the others keep their order.
     pieces.sort_by_key(|piece| piece.run != calling);
-    let mut left_out = 0;
     let width = |pieces: &[Piece], left_out: usize| {
         let more = if left_out > 0 { more(left_out).width + GAP } else { 0 };
         pieces.iter().map(|piece| piece.width + GAP).sum::<u16>().saturating_sub(GAP) + more
@@ -125,12 +131,8 @@ fn keys(app: &App) -> Piece {
 /// A run's name: its plan, and the end of its id where two have the same.
 fn name(app: &App, run: &ListedRun, longest: usize) -> String {
     let (id, plan) = (run.summary.run_id, &run.summary.plan_id);
-    let same = |other: &&Uuid| app.runs.run(**other).is_some_and(|other| other.summary.plan_id == *plan);
     let name = text::fit(&text::clean(plan), longest).to_string();
-    match app.runs.strip.iter().filter(same).count() {
-        0 | 1 => name,
-        _ => format!("{name} {}", &short_id(id)[4..]),
-    }
+    if app.runs.namesakes.contains(&id) { format!("{name} {}", &short_id(id)[4..]) } else { name }
 }
 
 fn glyph(app: &App, run: &ListedRun) -> (String, Role) {
