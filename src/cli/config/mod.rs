@@ -166,7 +166,8 @@ impl Config {
             ("notifications.bell".into(), (*bell).into()),
             ("notifications.osc9".into(), (*osc9).into()),
             ("notifications.title".into(), (*title).into()),
-            ("notifications.command".into(), command.clone().unwrap_or_default().into()),
+            // `""` is none.
+            ("notifications.command".into(), command.clone().map_or("".into(), Value::from)),
             ("notifications.away_minutes".into(), away.num_minutes().into()),
         ];
         found.extend(hooks::alert_settings(&self.alerts));
@@ -341,7 +342,7 @@ away_minutes = "long"
             "11: `durability` is full or relaxed, not `some`",
             "12: `max_parallel` is to be a whole number from 1 to 64",
             "13: `user` is to be a text",
-            "15: `away_minutes` is to be a whole number from 0 (never) to 10080",
+            "15: `away_minutes` is to be a whole number from 0 to 10080",
         ];
         assert_eq!(said.len(), expected.len(), "{said:#?}");
         for line in expected {
