@@ -28,61 +28,45 @@ pub(super) struct Places {
     numbers: Vec<u32>,
 }
 
-/// Names that are written down elsewhere, and the number of each.
+/// Names, one behind the other so that neighbours lie beside each other in memory, and the number of each.
 #[derive(Debug, Default)]
 struct Names {
-    written: Written,
+    text: String,
+    /// By number: where its name ends in the text.
+    ends: Vec<usize>,
     numbers: HashTable<u32>,
     hasher: RandomState,
 }
 
-/// Where names are written down, by number.
-#[derive(Debug)]
-enum Written {
-    /// In the plan as it was when they were read.
-    Plan(Arc<Plan>),
-    List(Vec<String>),
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        Self::List(Vec::new())
-    }
-}
-
-impl Written {
-    fn len(&self) -> usize {
-        match self {
-            Self::Plan(plan) => plan.steps.len(),
-            Self::List(names) => names.len(),
-        }
-    }
-
-    fn name(&self, number: u32) -> &str {
-        match self {
-            Self::Plan(plan) => &plan.steps[number as usize].step_id,
-            Self::List(names) => &names[number as usize],
-        }
-    }
-}
-
 impl Names {
-    fn of(written: Written) -> Self {
-        let hasher = RandomState::new();
-        let hash = |number: &u32| hasher.hash_one(written.name(*number));
-        let mut numbers = HashTable::with_capacity(written.len());
-        for number in 0..written.len() as u32 {
+    fn of<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Self {
+        let mut made = Self { numbers: HashTable::with_capacity(names.len()), ..Self::default() };
+        made.ends.reserve_exact(names.len());
+        for (name, number) in names.zip(0..) {
+            made.text.push_str(name);
+            made.ends.push(made.text.len());
+            let Self { text, ends, numbers, hasher } = &mut made;
+            let name_of = |number: &u32| name_at(text, ends, *number);
             // One that stands twice is told by there being fewer of them than numbers.
-            let same = |other: &u32| written.name(*other) == written.name(number);
-            if let Entry::Vacant(free) = numbers.entry(hash(&number), same, hash) {
+            let entry = numbers.entry(
+                hasher.hash_one(name),
+                |other| name_of(other) == name,
+                |other| hasher.hash_one(name_of(other)),
+            );
+            if let Entry::Vacant(free) = entry {
                 free.insert(number);
             }
         }
-        Self { written, numbers, hasher }
+        made.text.shrink_to_fit();
+        made
     }
 
     fn number(&self, name: &str) -> Option<u32> {
-        self.numbers.find(self.hasher.hash_one(name), |number| self.written.name(*number) == name).copied()
+        self.numbers.find(self.hasher.hash_one(name), |number| self.name(*number) == name).copied()
+    }
+
+    fn name(&self, number: u32) -> &str {
+        name_at(&self.text, &self.ends, number)
     }
 
     fn len(&self) -> usize {
@@ -90,16 +74,22 @@ impl Names {
     }
 }
 
+fn name_at<'a>(text: &'a str, ends: &[usize], number: u32) -> &'a str {
+    let number = number as usize;
+    let start = number.checked_sub(1).map_or(0, |before| ends[before]);
+    &text[start..ends[number]]
+}
+
 impl Places {
     /// The places in a plan whose run has had steps with these names, by number; none are given while those are the plan's own, in its order.
-    pub fn of(plan: &Arc<Plan>, names: &[String]) -> Self {
+    pub fn of(plan: &Plan, names: &[String]) -> Self {
         if names.is_empty() {
-            let names = Arc::new(Names::of(Written::Plan(Arc::clone(plan))));
+            let names = Arc::new(Names::of(plan.steps.iter().map(|step| step.step_id.as_str())));
             let numbers: Vec<u32> = (0..plan.steps.len() as u32).collect();
             return Self { names, added: HashMap::new(), positions: numbers.clone(), numbers };
         }
         let positions = vec![GONE; names.len()];
-        let names = Arc::new(Names::of(Written::List(names.to_vec())));
+        let names = Arc::new(Names::of(names.iter().map(String::as_str)));
         let mut places = Self { names, positions, ..Self::default() };
         for (position, step) in plan.steps.iter().enumerate() {
             places.insert(position, &step.step_id);
@@ -178,7 +168,7 @@ impl PartialEq for Places {
         self.numbers == other.numbers
             && self.positions == other.positions
             && (Arc::ptr_eq(&self.names, &other.names)
-                || self.names.numbers.iter().all(|number| known(self.names.written.name(*number), *number)))
+                || self.names.numbers.iter().all(|number| known(self.names.name(*number), *number)))
             && self.added.iter().all(|(name, number)| known(name, *number))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use holdpoint::plan::FailurePolicy;
-use holdpoint::run::Outcome;
+use holdpoint::plan::{FailurePolicy, Step};
+use holdpoint::run::{Attempt, Outcome, StepState};
 use serde_json::{Value, json};
 
 use crate::run_support::*;
@@ -86,4 +86,12 @@ fn the_last_thousand_instances_cost_what_the_first_did() {
     assert_eq!(driver.words().matches("completed").count(), 10_001);
     driver.succeeds("z");
     assert_eq!(driver.run(), "completed");
+}
+
+/// Plans have a hundred thousand steps: what one takes is measured in `benches/graphs.rs`, and most of it is this.
+#[test]
+fn a_step_and_what_is_known_of_it_take_little_room() {
+    assert!(size_of::<Step>() <= 392, "{}", size_of::<Step>());
+    assert!(size_of::<StepState>() <= 136, "{}", size_of::<StepState>());
+    assert!(size_of::<Attempt>() <= 80, "{}", size_of::<Attempt>());
 }
