@@ -55,6 +55,7 @@ pub mod rows;
 pub mod run_model;
 pub mod runs_model;
 pub mod runtime;
+pub mod statuses;
 pub mod summary;
 pub mod terminal;
 pub mod text;

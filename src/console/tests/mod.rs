@@ -2,6 +2,7 @@
 
 mod answering;
 mod form;
+mod frames;
 mod graph;
 mod history;
 mod keys;
@@ -261,7 +262,7 @@ fn plan_entry(plan: Plan) -> PlanEntry {
     PlanEntry {
         path: PathBuf::from(format!("plans/{}.json", plan.plan_id)),
         plan_id: plan.plan_id.clone(),
-        plan: Some(Arc::new(plan)),
+        plan: Some((&plan).into()),
         problems: 0,
         report: String::new(),
     }
