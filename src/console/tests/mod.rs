@@ -13,6 +13,7 @@ mod rollback;
 mod saying;
 mod screens;
 mod steer;
+mod styles;
 mod timeline;
 mod values;
 
@@ -40,7 +41,7 @@ use super::keys::Key;
 use super::run_model::Ownership;
 use super::runs_model::PlanEntry;
 use super::text::Charset;
-use super::theme::{Depth, Glyphs, Theme, ThemeName};
+use super::theme::{Depth, Glyphs, Role, Theme, ThemeName};
 use super::views;
 use super::words::Zone;
 
