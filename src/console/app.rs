@@ -324,7 +324,7 @@ impl App {
         if let Some(run) = &mut self.run {
             run.follow_selection();
             run.refresh_rows();
-            run.list.rows.count(&run.state);
+            run.list.rows.count(run.state.seq, run.statuses.all());
             let layout = views::layout::run(area, run);
             let rows = run.row_count();
             let height = layout.steps.height as usize;
@@ -353,7 +353,7 @@ impl App {
             if self.place == Place::Graph {
                 let room = views::graph::areas(area).drawing;
                 let position = run.position();
-                run.graph.refresh(&run.state, position, (room.width, room.height));
+                run.graph.refresh(&run.state, run.statuses.all(), position, (room.width, room.height));
             }
             if self.place == Place::Metrics {
                 run.numbers.refresh(&run.state, self.now);

@@ -1,5 +1,5 @@
 //! The estimate of an open run: when it is made anew, and what is learned from earlier runs. Made by a task beside the loop: reading files and
-//! walking plans costs what no frame may wait for.
+//! walking plans costs what no frame may wait for. How the steps stand is followed event by event.
 
 use std::sync::Arc;
 
@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use crate::engine::EngineHandle;
 use crate::plan::Plan;
-use crate::run::{AgentHealth, Expected, Forecast, Grounds, Left, Outlook, Past, RunState, RunSummary};
+use crate::run::{
+    AgentHealth, Expected, Forecast, Grounds, Left, Outlook, Past, Recorded, RunState, RunSummary, Survey,
+};
 
 /// An estimate is not made more often than this.
 const PAUSE: TimeDelta = TimeDelta::seconds(1);
@@ -62,8 +64,32 @@ pub enum Answer {
         /// Of which run.
         run: Uuid,
         /// Made of the state that was asked about.
-        forecast: Forecast,
+        foretold: Foretold,
     },
+}
+
+/// A forecast, and what of it is looked up for single steps.
+#[derive(Debug, Default)]
+pub struct Foretold {
+    forecast: Option<Forecast>,
+    /// The steps that decide, by position.
+    critical: Vec<u32>,
+    /// By position: the place among what is expected, from 1.
+    places: Vec<u32>,
+}
+
+impl Foretold {
+    fn of(forecast: Forecast) -> Self {
+        let mut critical = forecast.critical.clone();
+        critical.sort_unstable();
+        let mut places = Vec::new();
+        for (expected, place) in forecast.expected.iter().zip(1..) {
+            let step = expected.step as usize;
+            places.resize(places.len().max(step + 1), 0);
+            places[step] = place;
+        }
+        Self { forecast: Some(forecast), critical, places }
+    }
 }
 
 impl Answer {
@@ -94,7 +120,9 @@ impl Question {
             Question::Grounds { run, plan, version, past } => {
                 Some(Answer::Grounds { run, grounds: Grounds::new(&plan, version, past) })
             }
-            Question::Forecast { run, outlook } => Some(Answer::Forecast { run, forecast: outlook.forecast() }),
+            Question::Forecast { run, outlook } => {
+                Some(Answer::Forecast { run, foretold: Foretold::of(outlook.forecast()) })
+            }
         }
     }
 }
@@ -104,11 +132,9 @@ impl Question {
 pub struct Estimate {
     past: Option<Arc<Past>>,
     grounds: Option<Arc<Grounds>>,
-    forecast: Option<Forecast>,
-    /// The steps that decide, by position.
-    critical: Vec<u32>,
-    /// By position: the place among what is expected, from 1.
-    places: Vec<u32>,
+    /// How the steps stand; nothing when they have to be looked at anew.
+    survey: Option<Survey>,
+    foretold: Foretold,
     /// When what has not come yet was asked for.
     asked: Option<DateTime<Utc>>,
     not_before: Option<DateTime<Utc>>,
@@ -119,12 +145,12 @@ pub struct Estimate {
 impl Estimate {
     /// What is to come of the run, as it was known last.
     pub fn forecast(&self) -> Option<&Forecast> {
-        self.forecast.as_ref()
+        self.foretold.forecast.as_ref()
     }
 
     /// How much longer the run takes.
     pub fn left(&self, now: DateTime<Utc>) -> Option<Left> {
-        let forecast = self.forecast.as_ref()?;
+        let forecast = self.foretold.forecast.as_ref()?;
         forecast.left.map(|left| left.later((now - forecast.at).as_seconds_f64()))
     }
 
@@ -135,21 +161,20 @@ impl Estimate {
 
     /// Whether a step is one of those that decide how long the run takes.
     pub fn is_critical(&self, position: usize) -> bool {
-        self.critical.binary_search(&(position as u32)).is_ok()
+        self.foretold.critical.binary_search(&(position as u32)).is_ok()
     }
 
     /// What is expected of a step that runs or is to run.
     pub fn expected(&self, position: usize) -> Option<Expected> {
-        let place = *self.places.get(position)? as usize;
-        self.forecast.as_ref()?.expected.get(place.checked_sub(1)?).copied()
+        let place = *self.foretold.places.get(position)? as usize;
+        self.foretold.forecast.as_ref()?.expected.get(place.checked_sub(1)?).copied()
     }
 
     /// What has to be asked now, before a frame; `live`: the clock of the run moves.
     pub fn refresh(&mut self, state: &RunState, live: bool, now: DateTime<Utc>) -> Option<Question> {
         if self.grounds.as_ref().is_some_and(|grounds| !grounds.fit(state)) {
             // Positions of another plan would name other steps.
-            (self.grounds, self.forecast) = (None, None);
-            self.critical.clear();
+            (self.grounds, self.foretold) = (None, Foretold::default());
         }
         if self.asked.is_some() {
             return None;
@@ -171,7 +196,9 @@ impl Estimate {
         }
         let grounds = Arc::clone(grounds);
         self.asked = Some(now);
-        Some(Question::Forecast { run: state.run_id, outlook: Outlook::of(state, grounds, now) })
+        let known = self.survey.take().filter(|survey| survey.is_of(state, &grounds));
+        let survey = self.survey.insert(known.unwrap_or_else(|| Survey::of(state, grounds)));
+        Some(Question::Forecast { run: state.run_id, outlook: survey.outlook(state, now) })
     }
 
     fn is_due(&self, state: &RunState, live: bool, now: DateTime<Utc>) -> bool {
@@ -180,8 +207,15 @@ impl Estimate {
 
     /// Whether it is to be made anew, now or as soon as it may: then the console has to look again by itself.
     pub fn is_old(&self, state: &RunState, live: bool, now: DateTime<Utc>) -> bool {
-        let known = self.forecast.as_ref();
+        let known = self.foretold.forecast.as_ref();
         known.is_none_or(|known| known.seq != state.seq || (live && now - known.at >= PAUSE))
+    }
+
+    /// An event was folded into the state.
+    pub fn follow(&mut self, recorded: &Recorded, state: &RunState) {
+        if self.survey.as_mut().is_some_and(|survey| !survey.take(recorded, state)) {
+            self.survey = None;
+        }
     }
 
     /// The task has answered.
@@ -195,17 +229,9 @@ impl Estimate {
             }
             // Of a plan that was changed meanwhile.
             Answer::Forecast { .. } if self.grounds.is_none() => {}
-            Answer::Forecast { forecast, .. } => {
+            Answer::Forecast { foretold, .. } => {
                 self.not_before = Some(asked + PAUSE.max((now - asked) * SHARE));
-                self.critical.clone_from(&forecast.critical);
-                self.critical.sort_unstable();
-                self.places.clear();
-                for (expected, place) in forecast.expected.iter().zip(1..) {
-                    let step = expected.step as usize;
-                    self.places.resize(self.places.len().max(step + 1), 0);
-                    self.places[step] = place;
-                }
-                self.forecast = Some(forecast);
+                self.foretold = foretold;
             }
         }
     }

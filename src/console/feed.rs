@@ -1,6 +1,5 @@
 //! What the engine publishes, on its way to the event loop. A reader that falls behind subscribes again and says so; the engine never waits.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
@@ -9,7 +8,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::engine::hooks::Report;
-use crate::engine::{EngineHandle, Published, Space};
+use crate::engine::{EngineHandle, Glances, Published, Space};
 
 use super::app::Event;
 
@@ -53,11 +52,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Reads a run from the disk, and again whenever it has changed there or has come into other hands, until the task is aborted.
 pub fn look(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut seen = None;
+        let mut seen: Option<Glances> = None;
         loop {
             // Before it is read: what changes meanwhile is seen the next time.
-            let glance = handle.glance(run).await.ok();
-            if seen.is_none() || glance != seen {
+            let glance = handle.glances(vec![run], seen.clone().unwrap_or_default()).await;
+            if seen.as_ref() != Some(&glance) {
                 let event = match handle.load(run).await {
                     Ok(stored) => Event::Loaded {
                         state: stored.state,
@@ -71,7 +70,7 @@ pub fn look(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> Joi
                 if sender.send(event).await.is_err() || lost {
                     return;
                 }
-                seen = glance;
+                seen = Some(glance);
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -88,14 +87,12 @@ pub fn look_around(handle: EngineHandle, sender: mpsc::Sender<Event>) -> JoinHan
     tokio::spawn(async move {
         let mut watched: Vec<Uuid> = Vec::new();
         let mut seen = None;
+        let mut known = Glances::default();
         loop {
             // Before they are listed: what changes meanwhile, and what is new in the list, is seen the next time.
             let made = std::fs::metadata(handle.root()).and_then(|root| root.modified()).ok();
-            let mut glances = HashMap::new();
-            for run in &watched {
-                glances.insert(*run, handle.glance(*run).await.ok());
-            }
-            let now = Some((made, glances));
+            known = handle.glances(watched.clone(), known).await;
+            let now = Some((made, known.clone()));
             if now != seen {
                 let listed = handle.list().await.map_err(|error| error.to_string());
                 if let Ok((runs, _)) = &listed {

@@ -120,6 +120,22 @@ mod tests {
         assert_eq!(Keymap::default().conflicts(), []);
     }
 
+    /// What tmux and screen take for themselves, what stops or starts a terminal's output, what every program is stopped or ended with, and what no
+    /// terminal can tell from Tab, Enter, Backspace or a new line. Ctrl-c is the one that is ours to answer.
+    #[test]
+    fn no_key_is_one_that_a_terminal_or_a_multiplexer_takes() {
+        let taken = ["b", "a", "s", "q", "z", "\\", "i", "m", "h", "j"];
+        for entry in super::super::actions::TABLE {
+            for key in entry.keys {
+                let key: Key = key.parse().unwrap();
+                for letter in taken {
+                    assert_ne!(Ok(key), format!("Ctrl-{letter}").parse(), "{}", entry.name);
+                }
+                assert!(!key.to_string().contains("Alt-"), "{}: Alt is sent as Esc over many lines", entry.name);
+            }
+        }
+    }
+
     #[test]
     fn a_key_that_would_mean_two_things_is_a_conflict_only_where_both_work() {
         let found = with(&[("skip", &["r"])]).conflicts();

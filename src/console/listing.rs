@@ -2,10 +2,14 @@
 //! looks for them.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::run::{Counts, RunState, StepStatus};
+use crate::plan::order::Order;
+use crate::run::{Counts, RunState, STEP_STATUSES, StepStatus};
+
+use super::run_model::contains;
 
 /// No row.
 const NONE: u32 = u32::MAX;
@@ -32,12 +36,8 @@ impl Listing {
         Some(Self::from(state, state.reading_order().into_iter().filter(seen).collect()))
     }
 
-    /// The rows with the steps that pass a filter, instances as well, whether or not they are seen without it.
-    pub fn passing(state: &RunState, passes: impl Fn(usize) -> bool) -> Self {
-        Self::from(state, state.reading_order().into_iter().filter(|position| passes(*position)).collect())
-    }
-
-    fn from(state: &RunState, positions: Vec<usize>) -> Self {
+    /// The rows with these steps.
+    pub fn from(state: &RunState, positions: Vec<usize>) -> Self {
         let mut rows = vec![NONE; state.steps.len()];
         for (row, position) in positions.iter().enumerate() {
             rows[*position] = row as u32;
@@ -68,6 +68,72 @@ impl Listing {
     /// The row of a step, if it has one.
     pub fn row(&self, position: usize) -> Option<usize> {
         self.rows.get(position).filter(|row| **row != NONE).map(|row| *row as usize)
+    }
+}
+
+/// Which of a filter's words stand in which step. What a step is called does not change while the run goes on, so it is looked at once.
+#[derive(Debug, Clone)]
+pub struct Matching {
+    filter: String,
+    /// Of which steps.
+    of: Arc<Order>,
+    /// As people read the steps: position, and a bit for each word.
+    found: Vec<(u32, u32)>,
+    /// The same for each status.
+    of_status: [u32; STEP_STATUSES.len()],
+    all: u32,
+    /// The state that was looked at last.
+    seq: Option<u64>,
+}
+
+impl Matching {
+    /// Cost: the steps and what they are called.
+    pub fn new(state: &RunState, filter: &str) -> Self {
+        // A bit each; nobody types more.
+        let words: Vec<&str> = filter.split_whitespace().take(u32::BITS as usize).collect();
+        let bits = |has: &dyn Fn(&str) -> bool| {
+            words.iter().enumerate().filter(|(_, word)| has(word)).fold(0, |bits, (place, _)| bits | 1 << place)
+        };
+        let all = bits(&|_| true);
+        let of_status = STEP_STATUSES.map(|status| {
+            bits(&|word| contains(status.word(), word) || contains(super::theme::step_word(status), word))
+        });
+        let found = state.reading_order().into_iter().map(|position| {
+            let step = &state.plan.steps[position];
+            let item = state.item(position).map(|(_, item)| item_in_words(item));
+            let has = |word: &str| {
+                contains(&step.step_id, word)
+                    || item.as_ref().is_some_and(|item| contains(item, word))
+                    || step.name.as_deref().is_some_and(|name| contains(name, word))
+                    || contains(step.agent_label(), word)
+            };
+            (position as u32, bits(&has))
+        });
+        Self {
+            filter: filter.to_owned(),
+            of: Arc::clone(state.structure()),
+            found: found.collect(),
+            of_status,
+            all,
+            seq: None,
+        }
+    }
+
+    /// Whether it is of these steps and this filter.
+    pub fn is_of(&self, state: &RunState, filter: &str) -> bool {
+        self.filter == filter && Arc::ptr_eq(&self.of, state.structure())
+    }
+
+    /// The positions of the steps in which every word stands, as people read them; nothing when the run has not gone on since they were asked for last.
+    pub fn passing(&mut self, seq: u64, statuses: &[StepStatus]) -> Option<Vec<usize>> {
+        if self.seq.replace(seq) == Some(seq) {
+            return None;
+        }
+        let passes = |(position, bits): &(u32, u32)| {
+            let of_status = statuses.get(*position as usize).map_or(0, |status| self.of_status[*status as usize]);
+            (bits | of_status == self.all).then_some(*position as usize)
+        };
+        Some(self.found.iter().filter_map(passes).collect())
     }
 }
 

@@ -61,6 +61,7 @@ pub mod rows;
 pub mod run_model;
 pub mod runs_model;
 pub mod runtime;
+pub mod statuses;
 pub mod strip;
 pub mod summary;
 pub mod terminal;

@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use crate::plan::{self, Terms};
+use crate::plan::{self, Plan, Terms};
 
-use super::runs_model::PlanEntry;
+use super::runs_model::{PlanEntry, PlanFacts};
 
-/// Reads a plan file and checks it.
-pub async fn read(path: PathBuf, terms: Terms) -> PlanEntry {
+/// Reads a plan file and checks it: what the list shows of it, and the plan if it may be run.
+pub async fn read(path: PathBuf, terms: Terms) -> (PlanEntry, Option<Arc<Plan>>) {
     let name = path.clone();
     let read = tokio::task::spawn_blocking(move || load(&path, &terms)).await;
-    read.unwrap_or_else(|error| unreadable(&name, &error.to_string()))
+    read.unwrap_or_else(|error| (unreadable(&name, &error.to_string()), None))
 }
 
 /// Reads every plan of a folder, by name. A folder that is not there holds none.
@@ -30,7 +30,7 @@ pub async fn list(folder: PathBuf, terms: Terms) -> Vec<PlanEntry> {
             .filter(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".schema.json")))
             .collect();
         paths.sort();
-        paths.iter().map(|path| load(path, &terms)).collect()
+        paths.iter().map(|path| load(path, &terms).0).collect()
     });
     // A panic in a check is a plan that is not listed, not a console that is gone.
     read.await.unwrap_or_default()
@@ -55,10 +55,10 @@ pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn load(path: &Path, terms: &Terms) -> PlanEntry {
+fn load(path: &Path, terms: &Terms) -> (PlanEntry, Option<Arc<Plan>>) {
     let bytes = match bytes(path) {
         Ok(bytes) => bytes,
-        Err(error) => return unreadable(path, &error.to_string()),
+        Err(error) => return (unreadable(path, &error.to_string()), None),
     };
     let name = path.display().to_string();
     let loaded = plan::check_bytes(&name, &bytes, terms);
@@ -72,7 +72,8 @@ fn load(path: &Path, terms: &Terms) -> PlanEntry {
     let problems = problems + refused;
     let plan = loaded.plan.filter(|_| problems == 0).map(Arc::new);
     let plan_id = plan.as_ref().map_or_else(|| stem(path), |plan| plan.plan_id.clone());
-    PlanEntry { path: path.to_path_buf(), plan, plan_id, problems, report }
+    let facts = plan.as_deref().map(PlanFacts::from);
+    (PlanEntry { path: path.to_path_buf(), plan: facts, plan_id, problems, report }, plan)
 }
 
 fn unreadable(path: &Path, error: &str) -> PlanEntry {
@@ -119,6 +120,6 @@ mod tests {
         assert!(found[0].plan.is_none() && found[0].problems > 0 && found[0].report.contains("stpes"));
         assert!(found[1].plan.is_some());
         assert!(list(folder.path().join("nowhere"), Terms::default()).await.is_empty());
-        assert!(read(folder.path().join("nowhere.json"), Terms::default()).await.report.contains("cannot be read"));
+        assert!(read(folder.path().join("nowhere.json"), Terms::default()).await.0.report.contains("cannot be read"));
     }
 }

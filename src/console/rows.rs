@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::plan::order::{Order, stages};
-use crate::run::{Counts, RunState};
+use crate::run::{Counts, RunState, StepStatus};
 
 use super::graph::fold::step_depths;
 use super::listing::Listing;
@@ -176,16 +176,16 @@ impl Rows {
         self.fill(state, listing.filter(|_| filtered).map(Listing::positions));
     }
 
-    /// Counts the states anew if the run has gone on. Cost: the number of steps, so it is done once before a frame.
-    pub fn count(&mut self, state: &RunState) {
-        if self.view != View::Stages || self.counted == Some(state.seq) {
+    /// Counts the states anew if the run has gone on. Cost: a byte a step, so it is done once before a frame.
+    pub fn count(&mut self, seq: u64, statuses: &[StepStatus]) {
+        if self.view != View::Stages || self.counted == Some(seq) {
             return;
         }
-        self.counted = Some(state.seq);
+        self.counted = Some(seq);
         for section in &mut self.sections {
             section.counts = Counts::default();
-            for step in section.steps.iter().filter_map(|step| state.steps.get(*step)) {
-                section.counts.add(step.status);
+            for status in section.steps.iter().filter_map(|step| statuses.get(*step)) {
+                section.counts.add(*status);
             }
         }
     }

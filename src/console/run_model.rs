@@ -15,11 +15,12 @@ use crate::run::{
 use super::document::Document;
 use super::estimate::Estimate;
 use super::graph::Graph;
-use super::listing::{Listing, item_in_words};
+use super::listing::{Listing, Matching};
 use super::log::Log;
 use super::marks::Marks;
 use super::metrics::Numbers;
 use super::rows::{Row, Rows, View};
+use super::statuses::Statuses;
 use super::text;
 
 /// Who owns the run.
@@ -89,6 +90,8 @@ pub struct StepList {
     pub listing: Option<Listing>,
     /// Of which steps it was made without a filter, and how many of them were opened: one is opened or closed at a time.
     listed: Option<(Arc<Order>, usize)>,
+    /// What of the filter's words stands in which step.
+    matching: Option<Matching>,
     /// The `foreach` steps, by id, of which the instances are seen.
     pub opened: HashSet<String>,
     /// Ids of the marked steps.
@@ -111,6 +114,8 @@ impl StepList {
 pub struct OpenRun {
     /// The durable state.
     pub state: RunState,
+    /// The status of each step of it.
+    pub statuses: Statuses,
     /// Who owns it.
     pub ownership: Ownership,
     /// Its engine ended before it was through: what is shown is what taking it over finds.
@@ -169,6 +174,7 @@ impl OpenRun {
             awaited: None,
             estimate: Estimate::default(),
             numbers: Numbers::default(),
+            statuses: Statuses::default(),
             ownership,
             state,
         };
@@ -189,6 +195,7 @@ impl OpenRun {
 
     fn adopt(&mut self, recent: &[std::sync::Arc<Recorded>]) {
         self.numbers = Numbers::default();
+        self.statuses.forget();
         self.log = Log::of(self.rules, recent, &self.state);
         let unfinished = self.state.status == RunStatus::Running || self.state.bound_to_engine().next().is_some();
         self.halted = self.ownership == Ownership::Nobody && unfinished;
@@ -210,6 +217,8 @@ impl OpenRun {
             }
             self.state.apply(recorded);
             self.numbers.take(recorded, &self.state);
+            self.estimate.follow(recorded, &self.state);
+            self.statuses.follow(recorded, &self.state);
             self.alerts.extend(self.log.push(recorded, &self.state));
             match &recorded.event {
                 Event::AttemptEnded { step, .. } | Event::AttemptStarted { step, .. } => {
@@ -410,10 +419,12 @@ impl OpenRun {
         true
     }
 
-    /// Finds anew which rows there are, where they may be others. Cost: the number of steps while there is a filter, so it is done once before
-    /// a frame.
+    /// Finds anew which rows there are, where they may be others. Cost: while there is a filter and the run goes on, a few bytes a step, so it is done
+    /// once before a frame.
     pub fn refresh_rows(&mut self) {
+        self.statuses.refresh(&self.state);
         if self.list.filter.is_empty() {
+            self.list.matching = None;
             let is_of = |(order, opened): &(Arc<Order>, usize)| {
                 Arc::ptr_eq(order, self.state.structure()) && *opened == self.list.opened.len()
             };
@@ -424,23 +435,19 @@ impl OpenRun {
             }
             return;
         }
-        let wanted: Vec<&str> = self.list.filter.split_whitespace().collect();
-        let listing = Listing::passing(&self.state, |place| {
-            let (step, status) = (&self.state.plan.steps[place], self.state.steps[place].status);
-            wanted.iter().all(|word| {
-                let has = |text: &str| contains(text, word);
-                let item = || self.state.item(place).is_some_and(|(_, item)| has(&item_in_words(item)));
-                has(&step.step_id)
-                    || item()
-                    || step.name.as_deref().is_some_and(has)
-                    || has(step.agent_label())
-                    || has(status.word())
-                    || has(super::theme::step_word(status))
-            })
-        });
-        self.list.listing = Some(listing);
-        self.list.listed = None;
-        self.arrange();
+        let (filter, state) = (&self.list.filter, &self.state);
+        let known = self.list.matching.take().filter(|matching| matching.is_of(state, filter));
+        let (is_new, mut matching) = (known.is_none(), known.unwrap_or_else(|| Matching::new(state, filter)));
+        let same = |positions: &Vec<usize>| {
+            !is_new && self.list.listing.as_ref().is_some_and(|listing| listing.positions() == positions)
+        };
+        let other = matching.passing(state.seq, self.statuses.all()).filter(|positions| !same(positions));
+        self.list.matching = Some(matching);
+        if let Some(positions) = other {
+            self.list.listing = Some(Listing::from(&self.state, positions));
+            self.list.listed = None;
+            self.arrange();
+        }
         if self.selected_row().is_none()
             && let Some(first) = self.first_step()
         {

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -18,14 +17,31 @@ use super::run_model::contains;
 pub struct PlanEntry {
     /// The file.
     pub path: PathBuf,
-    /// The plan, if it may be run.
-    pub plan: Option<Arc<Plan>>,
+    /// What the list shows of the plan, if it may be run. Not the plan itself: it is read again when it is opened.
+    pub plan: Option<PlanFacts>,
     /// The id to show: the plan's, else the file's name.
     pub plan_id: String,
     /// How many problems it has.
     pub problems: usize,
     /// The problems as text, and warnings.
     pub report: String,
+}
+
+/// What the list shows of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanFacts {
+    /// Its id.
+    pub plan_id: String,
+    /// Its headline.
+    pub headline: String,
+    /// How many steps it has.
+    pub steps: usize,
+}
+
+impl From<&Plan> for PlanFacts {
+    fn from(plan: &Plan) -> Self {
+        Self { plan_id: plan.plan_id.clone(), headline: plan.headline().to_owned(), steps: plan.steps.len() }
+    }
 }
 
 /// What a row is, whatever its place.
@@ -233,7 +249,7 @@ impl RunsList {
             }
         }
         for plan in &self.plans {
-            let headline = plan.plan.as_ref().map_or("", |plan| plan.headline());
+            let headline = plan.plan.as_ref().map_or("", |plan| plan.headline.as_str());
             if words.iter().all(|word| contains(&plan.plan_id, word) || contains(headline, word)) {
                 let key = plan.plan_id.to_lowercase();
                 rows.push((Section::Plans, std::cmp::Reverse(0), key, RowId::Plan(plan.path.clone())));

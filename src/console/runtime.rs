@@ -642,10 +642,10 @@ async fn open_plan(
     idle: Option<Uuid>,
     given: Given,
 ) -> Event {
-    let entry = plans::read(path.clone(), terms).await;
+    let (entry, plan) = plans::read(path.clone(), terms).await;
     let name = entry.plan_id;
     let invalid = |text: String| Err(Rejection::new(RejectionCode::Invalid, text));
-    let result = match entry.plan {
+    let result = match plan {
         None => invalid(format!(
             "it has {} now; reading the plans again shows them",
             super::words::count(entry.problems, "problem")

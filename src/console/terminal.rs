@@ -4,12 +4,14 @@
 //! a signal, Ctrl-Z), the terminal is left exactly once: input flushed, raw mode off, the first screen back, cursor shown. A panic on a
 //! background task does not touch the screen: its report is kept and printed after the terminal was left.
 //!
-//! A frame reaches the terminal as one write, inside a synchronised update. Nothing is ever cleared but by ratatui's resize.
+//! A frame reaches the terminal as one write, inside a synchronised update; one in which nothing has changed does not reach it at all. Nothing is ever
+//! cleared but by ratatui's resize.
 
 mod background;
 mod keys;
 mod panics;
 mod signals;
+mod sparing;
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
@@ -26,12 +28,12 @@ use crossterm::terminal::{
 };
 use crossterm::{cursor, queue};
 use ratatui::Frame;
-use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Rect, Size};
 use rustix::process::Signal as Sig;
 use rustix::termios::QueueSelector;
 
 use super::text::{self, Charset};
+use sparing::Sparing;
 
 pub use background::{Background, Late};
 pub use keys::{Keys, Typed};
@@ -101,7 +103,7 @@ pub enum EnterError {
 /// The terminal while the console is up. Dropping it gives the terminal back.
 #[derive(Debug)]
 pub struct Guard {
-    terminal: ratatui::Terminal<CrosstermBackend<Screen>>,
+    terminal: ratatui::Terminal<Sparing<Screen>>,
     /// The other end of what the backend writes to.
     screen: Screen,
     options: Options,
@@ -120,7 +122,7 @@ impl Guard {
         }
         enter(options)?;
         let screen = Screen::default();
-        match ratatui::Terminal::new(CrosstermBackend::new(screen.clone())) {
+        match ratatui::Terminal::new(Sparing::new(screen.clone())) {
             Ok(terminal) => Ok(Guard { terminal, screen, options, continued: false }),
             Err(error) => {
                 leave();
@@ -129,16 +131,22 @@ impl Guard {
         }
     }
 
-    /// Draws a frame. What the callback drew is checked cell by cell before it goes out as one synchronised update.
+    /// Draws a frame. What the callback drew is checked cell by cell before what has changed of it goes out as one synchronised update.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         let charset = self.options.charset;
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        let begun = self.screen.bytes().len();
         {
             let _drawing = Drawing::start();
             self.terminal.draw(|frame| {
                 render(frame);
                 text::guard_buffer(frame.buffer_mut(), charset);
             })?;
+        }
+        if self.screen.bytes().len() == begun {
+            // Nothing has changed: the terminal is not told.
+            self.screen.bytes().clear();
+            return Ok(());
         }
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         self.send()
@@ -223,6 +231,7 @@ impl Guard {
     fn take_again(&mut self) -> io::Result<()> {
         self.screen.bytes().clear();
         enter(self.options)?;
+        self.terminal.backend_mut().taken_again();
         self.repaint()
     }
 

@@ -311,4 +311,4 @@ fn modifiers(role: Role, depth: Depth) -> Modifier {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

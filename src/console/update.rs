@@ -434,7 +434,7 @@ impl App {
             }
             Some(RowId::Plan(path)) => {
                 let Some(entry) = self.runs.plan(&path) else { return Vec::new() };
-                let Some(plan) = entry.plan.clone() else {
+                let Some(plan) = &entry.plan else {
                     let title = format!("{} in {}", words::count(entry.problems, "problem"), entry.plan_id);
                     let lines = text::clean_lines(&entry.report).map(|line| line.into_owned()).collect();
                     self.push(Popup::Text { title, lines, offset: 0 });

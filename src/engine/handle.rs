@@ -1,5 +1,7 @@
 //! What everybody outside the engine holds of it: a handle that sends commands and hands out subscriptions.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::journal::{Alike, JournalError, Owner, Recorder, Store};
+use crate::journal::{Alike, JournalError, Recorder, Store};
 use crate::plan::Plan;
 use crate::run::{
     Command, Durations, Fork, ForkPreview, Input, InterventionStatus, Moment, Past, Preview, Recorded, Rejection,
@@ -316,24 +318,22 @@ impl EngineHandle {
     /// The folder cannot be read.
     pub async fn list(&self) -> Result<(Vec<ListedRun>, Vec<String>), JournalError> {
         let store = self.store.clone();
-        let list = blocking(self.root(), move || store.list_runs()).await?;
+        // What this engine has open it knows itself.
+        let open = self.overview().await.map(|overview| overview.runs).unwrap_or_default();
+        let open: Vec<RunSummary> = open.into_iter().filter(|run| run.open).map(|run| run.summary).collect();
+        let known: HashSet<Uuid> = open.iter().map(|summary| summary.run_id).collect();
+        let list = blocking(self.root(), move || store.list_runs_but(|run_id| known.contains(&run_id))).await?;
         let own = Some(self.process());
-        let runs = list.runs.into_iter().map(|run| ListedRun {
+        let listed = list.runs.into_iter().map(|run| ListedRun {
             summary: run.summary,
             owned: run.owner.is_some(),
             ours: run.owner.is_some_and(|owner| owner.pid == own),
         });
+        let open = open.into_iter().map(|summary| ListedRun { summary, owned: true, ours: true });
+        let mut runs: Vec<ListedRun> = listed.chain(open).collect();
+        runs.sort_unstable_by_key(|run| Reverse(run.summary.run_id));
         let unreadable = list.unreadable.iter().map(|(dir, error)| format!("{}: {error}", dir.display()));
-        Ok((runs.collect(), unreadable.collect()))
-    }
-
-    /// Whether a run that this engine does not have open is another than it was; see [`Store::glance`].
-    ///
-    /// # Errors
-    /// There is no such run or it cannot be read.
-    pub async fn glance(&self, run_id: Uuid) -> Result<(u64, Option<Owner>), JournalError> {
-        let store = self.store.clone();
-        blocking(self.root(), move || store.glance(&store.dir(run_id))).await
+        Ok((runs, unreadable.collect()))
     }
 
     /// What the steps of a run's plan took in its newest earlier runs; what cannot be read is passed over.

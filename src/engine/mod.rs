@@ -5,6 +5,7 @@
 //! Time, ids and randomness come in through [`EngineConfig`].
 
 mod attempts;
+mod glances;
 mod handle;
 pub mod hooks;
 mod live;
@@ -21,6 +22,7 @@ use crate::journal::disk::{Disk, RealDisk};
 use crate::run::{Command, Request};
 
 pub use crate::agents::output::open as open_output;
+pub use glances::Glances;
 pub use handle::*;
 pub use task::{ENGINE_USER, start};
 

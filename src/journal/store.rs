@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -175,6 +176,13 @@ impl Store {
         Ok((length, self.owner(dir)))
     }
 
+    /// Length and time of a run's journal: while they stay, nobody has written to it. Costs one look at the folder; whether the run's engine still lives is
+    /// not told by it, which [`Store::glance`] does.
+    pub fn stamp(&self, dir: &Path) -> Option<(u64, SystemTime)> {
+        let found = std::fs::metadata(dir.join(JOURNAL)).ok()?;
+        Some((found.len(), found.modified().ok()?))
+    }
+
     /// Reads a run: from its newest full checkpoint on, so at a cost that does not follow its length.
     ///
     /// # Errors
@@ -269,8 +277,16 @@ impl Store {
     /// # Errors
     /// The folder cannot be read; one that is not there holds no runs.
     pub fn list_runs(&self) -> Result<RunList, JournalError> {
+        self.list_runs_but(|_| false)
+    }
+
+    /// The same without the runs of which whoever asks knows all that the list has. A run that is going on has to be read as a whole for its line.
+    ///
+    /// # Errors
+    /// As for [`Store::list_runs`].
+    pub fn list_runs_but(&self, known: impl Fn(Uuid) -> bool) -> Result<RunList, JournalError> {
         let mut list = RunList::default();
-        for run_id in self.run_ids()? {
+        for run_id in self.run_ids()?.into_iter().filter(|run_id| !known(*run_id)) {
             let dir = self.dir(run_id);
             match self.list_run(&dir) {
                 Ok(run) => list.runs.push(run),

@@ -327,6 +327,64 @@ pub enum Event {
     },
 }
 
+/// The steps whose states an event may change: status, attempts, what they wait for, and who decided about them. Whether a failure has been answered
+/// is not among it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touched<'a> {
+    /// None.
+    Nothing,
+    /// These, by id.
+    Steps(&'a [String]),
+    /// Any of them; and steps may have come or gone.
+    Any,
+}
+
+impl Event {
+    /// Which steps it changes: for whoever follows a run at the cost of its events, not of its steps.
+    pub fn touches(&self) -> Touched<'_> {
+        match self {
+            Event::StepHeld { step, .. }
+            | Event::HoldReleased { step, .. }
+            | Event::HoldSet { step, .. }
+            | Event::HoldCleared { step }
+            | Event::ConditionMet { step }
+            | Event::StepConcluded { step, .. }
+            | Event::AttemptStarted { step, .. }
+            | Event::QuestionAsked { step, .. }
+            | Event::QuestionAnswered { step, .. }
+            | Event::StopRequested { step, .. }
+            | Event::AttemptEnded { step, .. }
+            | Event::ResultJudged { step, .. }
+            | Event::ReviewAnswered { step, .. }
+            | Event::StepQueued { step }
+            | Event::StepSkipped { step, .. }
+            | Event::StepCompletedByHand { step, .. } => Touched::Steps(std::slice::from_ref(step)),
+            Event::StepsReset { steps } => Touched::Steps(steps),
+            Event::RunRegistered(_)
+            | Event::RunReopened
+            | Event::RunFailed { .. }
+            | Event::RunCancelled
+            | Event::RollbackStarted { .. }
+            | Event::RollbackEnded { .. }
+            | Event::StepExpanded { .. }
+            | Event::InstancesRemoved { .. }
+            | Event::PlanChanged(_)
+            | Event::Restored { .. }
+            | Event::InterventionUndone { .. } => Touched::Any,
+            Event::EngineOpened { .. }
+            | Event::RunStarted
+            | Event::RunPaused { .. }
+            | Event::RunResumed
+            | Event::CancelRequested { .. }
+            | Event::RunTimedOut
+            | Event::RunCompleted
+            | Event::MaxParallelSet { .. }
+            | Event::Intervention(_)
+            | Event::InterventionSettled { .. } => Touched::Nothing,
+        }
+    }
+}
+
 /// What a run is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Registration {

@@ -3,13 +3,15 @@
 //! The ground is what the same steps took in earlier runs of the plan ([`Past`]), and where there is none, what similar steps took in this run.
 //! A step without a ground is not given an invented time: it is named. Time in which a person is waited for is left out, and that is said.
 //!
-//! An [`Outlook`] is taken of a state at the cost of one walk over the steps; what it leads to ([`Outlook::forecast`]) costs more and needs the
-//! state no longer, so that it can be made beside whatever must not wait.
+//! A [`Survey`] follows a run event by event. An [`Outlook`] is taken of it in no time; what that leads to ([`Outlook::forecast`]) costs walks over
+//! the steps and needs the run no longer, so that it can be made beside whatever must not wait.
 
 mod schedule;
+mod survey;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -18,7 +20,8 @@ use crate::plan::order::Order;
 use crate::plan::{Plan, Step};
 
 use super::health::executions;
-use super::{AgentHealth, Attempt, OutcomeStatus, RunState, RunStatus, SkipReason, StepState, StepStatus};
+use super::{AgentHealth, Attempt, OutcomeStatus, RunState, SkipReason, StepState};
+pub use survey::Survey;
 
 /// Similar steps of this run are a ground when so many of them are completed.
 const GROUND: u32 = 3;
@@ -172,15 +175,14 @@ enum Stand {
 /// A run at a moment, as far as a forecast needs it.
 #[derive(Debug, Clone)]
 pub struct Outlook {
+    noted: survey::Shared,
     grounds: Arc<Grounds>,
     order: Arc<Order>,
     at: DateTime<Utc>,
-    /// Seconds from the run's start to then.
-    elapsed: f64,
+    started_at: Option<DateTime<Utc>>,
     seq: u64,
     /// Whether it goes on by itself, or could be started.
     goes_on: bool,
-    steps: Vec<Outset>,
     lanes: u32,
     /// By pool, from 1.
     pools: Vec<u32>,
@@ -188,6 +190,40 @@ pub struct Outlook {
     spent: Vec<Spent>,
     /// Steps at which a person is waited for.
     people: u32,
+}
+
+impl Outlook {
+    /// A run at a moment. Cost: one walk over the steps; a [`Survey`] that follows the run takes one at no cost that matters.
+    pub fn of(state: &RunState, grounds: Arc<Grounds>, now: DateTime<Utc>) -> Self {
+        Survey::of(state, grounds).outlook(state, now)
+    }
+
+    /// What is to come of the run. Cost: the steps and what they wait for, for each earlier run.
+    pub fn forecast(&self) -> Forecast {
+        self.standing().forecast()
+    }
+
+    fn standing(&self) -> Standing<'_> {
+        let since = self.started_at.unwrap_or(self.at);
+        let steps = self.noted.at(self.at, since);
+        Standing { outlook: self, elapsed: (self.at - since).as_seconds_f64(), steps }
+    }
+}
+
+/// How far the steps have come at the moment of an outlook.
+struct Standing<'a> {
+    outlook: &'a Outlook,
+    /// Seconds from the run's start.
+    elapsed: f64,
+    steps: Vec<Outset>,
+}
+
+impl Deref for Standing<'_> {
+    type Target = Outlook;
+
+    fn deref(&self) -> &Outlook {
+        self.outlook
+    }
 }
 
 /// What completed steps of a kind took, in seconds.
@@ -302,64 +338,8 @@ struct Guess {
     overdue: bool,
 }
 
-impl Outlook {
-    /// A run at a moment. Cost: one walk over the steps.
-    pub fn of(state: &RunState, grounds: Arc<Grounds>, now: DateTime<Utc>) -> Self {
-        let since = state.started_at.unwrap_or(now);
-        let seconds = |time: DateTime<Utc>| (time - since).as_seconds_f64();
-        let pools: HashMap<&str, u32> = state.plan.pools.keys().map(String::as_str).zip(1..).collect();
-        let mut spent = vec![Spent::default(); grounds.kinds.iter().max().map_or(0, |most| *most as usize + 1)];
-        let mut people = 0;
-        let mut steps = Vec::with_capacity(state.steps.len());
-        for (position, (definition, step)) in state.plan.steps.iter().zip(&state.steps).enumerate() {
-            if step.status == StepStatus::Completed
-                && step.by_hand.is_none()
-                && let Some(took) = took(step, |_| true)
-            {
-                spent[grounds.kinds[position] as usize].add(f64::from(took));
-            }
-            let stand = match step.status {
-                StepStatus::Completed | StepStatus::Skipped => Stand::Satisfied,
-                StepStatus::Running => Stand::Live(step.seconds(now).unwrap_or_default()),
-                StepStatus::Stopping => Stand::Stopping,
-                StepStatus::Waiting => Stand::Todo(step.due.map_or(0.0, |due| (due - now).as_seconds_f64().max(0.0))),
-                StepStatus::Pending | StepStatus::Held | StepStatus::Interrupted => Stand::Todo(0.0),
-                StepStatus::InReview => Stand::InReview,
-                StepStatus::Failed | StepStatus::Cancelled => Stand::Stuck,
-            };
-            let asks = match step.status {
-                StepStatus::Held | StepStatus::Interrupted | StepStatus::InReview => true,
-                StepStatus::Pending => state.is_hold_point(position),
-                _ => false,
-            };
-            people += u32::from(asks);
-            let ran = step.attempts.first().zip(step.attempts.last());
-            steps.push(Outset {
-                stand,
-                may_skip: !step.condition_met && !step.status.is_live(),
-                priority: definition.priority.unwrap_or(0),
-                pool: definition.pool.as_deref().and_then(|pool| pools.get(pool)).copied().unwrap_or(0),
-                ran: ran.map(|(first, last)| (seconds(first.started_at), last.ended_at.map_or(f64::INFINITY, seconds))),
-            });
-        }
-        let goes_on = state.status == RunStatus::Idle || state.may_start();
-        Self {
-            grounds,
-            order: Arc::clone(&state.index.order),
-            at: now,
-            elapsed: if state.started_at.is_some() { seconds(now) } else { 0.0 },
-            seq: state.seq,
-            goes_on: goes_on && !state.cancelling,
-            steps,
-            lanes: state.options.max_parallel.max(1),
-            pools: state.plan.pools.values().copied().collect(),
-            spent,
-            people,
-        }
-    }
-
-    /// What is to come. Cost: the steps and what they wait for, for each earlier run.
-    pub fn forecast(&self) -> Forecast {
+impl Standing<'_> {
+    fn forecast(&self) -> Forecast {
         let mut made = Forecast {
             seq: self.seq,
             at: self.at,

@@ -10,7 +10,8 @@ use chrono::TimeDelta;
 use holdpoint::plan::{FailurePolicy, Plan};
 use holdpoint::run::{
     self, Attempt, ChangeCause, Command, Event, Input, Intervention, InterventionStatus, Metrics, Outcome,
-    OutcomeStatus, PauseReason, Place, Recorded, RunState, RunStatus, STEP_STATUSES, StepStatus, StopReason,
+    OutcomeStatus, PauseReason, Place, Recorded, RunState, RunStatus, STEP_STATUSES, StepState, StepStatus, StopReason,
+    Touched,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -456,6 +457,17 @@ impl Case {
                 let again = again || matches!(one.event, Event::RollbackEnded { .. });
                 assert!(!done || again, "a completed step was taken up again by {:?}", one.event);
                 assert!(now.last_attempt >= then.last_attempt, "attempt numbers shrink");
+                let touched = match one.event.touches() {
+                    Touched::Nothing => false,
+                    Touched::Steps(steps) => steps.contains(id),
+                    Touched::Any => true,
+                };
+                let unanswered = now.unanswered;
+                assert!(
+                    touched || *now == StepState { unanswered, ..then.clone() },
+                    "{id} is changed by {:?}, which does not say so",
+                    one.event
+                );
             }
             for (definition, then) in old.plan.steps.iter().zip(&old.steps) {
                 let id = &definition.step_id;

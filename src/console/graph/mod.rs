@@ -64,8 +64,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Brings the drawing up to date, before a frame. `room`: columns and rows there are.
-    pub fn refresh(&mut self, state: &RunState, position: Option<usize>, room: (u16, u16)) {
+    /// Brings the drawing up to date, before a frame. `statuses`: of the steps, by position; `room`: columns and rows there are.
+    pub fn refresh(&mut self, state: &RunState, statuses: &[StepStatus], position: Option<usize>, room: (u16, u16)) {
         let known = self.drawing.as_ref();
         let is_of = |drawing: &Drawing| drawing.made.as_ref().is_some_and(|made| Arc::ptr_eq(made, state.structure()));
         if !known.is_some_and(is_of) {
@@ -79,19 +79,20 @@ impl Graph {
             self.drawing = Some(draw(drawing.folded, state, room));
         }
         if self.counted != Some(state.seq) {
-            self.count(state);
+            self.count(statuses);
             self.counted = Some(state.seq);
         }
         self.show(position, room);
     }
 
-    fn count(&mut self, state: &RunState) {
+    fn count(&mut self, statuses: &[StepStatus]) {
         let Some(drawing) = &self.drawing else { return };
         let nodes = drawing.folded.nodes.iter();
         self.counts = nodes
             .map(|node| {
                 let mut counts = Counts::default();
-                node.steps().iter().for_each(|step| counts.add(state.steps[*step as usize].status));
+                let of = node.steps().iter().filter_map(|step| statuses.get(*step as usize));
+                of.for_each(|status| counts.add(*status));
                 counts
             })
             .collect();

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use crossterm::event::Event;
 use tokio::sync::mpsc;
 
-/// So long it takes at most until the thread rests when it is asked to.
-const LOOK_UP: Duration = Duration::from_millis(100);
+/// The thread waits no longer than this at a time. The library counts the last millisecond of a wait in a busy loop, so short waits cost what an idle
+/// console must not; whoever wants the thread to look up wakes it.
+const LOOK_UP: Duration = Duration::from_secs(60);
 /// Events that wait for the loop; what comes then waits in the kernel.
 const QUEUE: usize = 1024;
 
@@ -71,6 +72,7 @@ impl Keys {
         if self.rest.swap(true, Ordering::SeqCst) {
             return;
         }
+        wake();
         while let Some(message) = self.messages.recv().await {
             if matches!(message, Message::Resting) {
                 return;
@@ -85,6 +87,21 @@ impl Keys {
             let _ = self.wake.send(());
         }
     }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        // The thread finds nobody left, and takes no more keys from whoever comes next.
+        self.messages.close();
+        wake();
+    }
+}
+
+/// Lets the thread's wait end: a change of size is the one thing besides a key for which the library looks up, and one to the size that the terminal has
+/// already changes nothing.
+fn wake() {
+    // It can only fail where there is no such signal; the wait ends by itself then.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::WINCH);
 }
 
 fn reader(sender: &mpsc::Sender<Message>, rest: &AtomicBool, woken: &std::sync::mpsc::Receiver<()>) {

@@ -3,6 +3,7 @@
 mod answering;
 mod away;
 mod form;
+mod frames;
 mod graph;
 mod history;
 mod keys;
@@ -16,6 +17,7 @@ mod saying;
 mod screens;
 mod steer;
 mod strip;
+mod styles;
 mod timeline;
 mod values;
 
@@ -43,7 +45,7 @@ use super::keys::Key;
 use super::run_model::Ownership;
 use super::runs_model::PlanEntry;
 use super::text::Charset;
-use super::theme::{Depth, Glyphs, Theme, ThemeName};
+use super::theme::{Depth, Glyphs, Role, Theme, ThemeName};
 use super::views;
 use super::words::Zone;
 
@@ -267,7 +269,7 @@ fn plan_entry(plan: Plan) -> PlanEntry {
     PlanEntry {
         path: PathBuf::from(format!("plans/{}.json", plan.plan_id)),
         plan_id: plan.plan_id.clone(),
-        plan: Some(Arc::new(plan)),
+        plan: Some((&plan).into()),
         problems: 0,
         report: String::new(),
     }

@@ -186,7 +186,7 @@ fn a_refusal_stands_in_the_rule() {
     });
 }
 
-fn full_list(size: (u16, u16)) -> App {
+pub(super) fn full_list(size: (u16, u16)) -> App {
     let mut app = console(size);
     let mut runs = Vec::new();
     for (number, (_, sim)) in statuses().into_iter().enumerate() {

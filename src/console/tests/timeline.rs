@@ -162,9 +162,9 @@ fn an_estimate_goes_down_with_the_time_and_is_asked_for_once_a_second_at_most() 
     assert!(matches!(app.question, Some(Question::Forecast { .. })));
     app.now += TimeDelta::seconds(10);
     app.prepare();
-    let Some(Question::Forecast { run, outlook }) = app.question.take() else { panic!("no question") };
+    let Some(question @ Question::Forecast { .. }) = app.question.take() else { panic!("no question") };
     // An answer that took long is asked for less often.
-    app.update(Event::Estimated(Answer::Forecast { run, forecast: outlook.forecast() }), app.now);
+    app.update(Event::Estimated(question.compute().expect("an answer")), app.now);
     app.now += TimeDelta::seconds(60);
     app.prepare();
     assert!(app.question.is_none());

@@ -10,7 +10,7 @@ pub(super) fn palette(theme: ThemeName, role: Role) -> (Option<u32>, Option<u32>
         Role::Text | Role::Strong => {
             return (if theme == ThemeName::HighContrast { Some(0xff_ffff) } else { None }, None);
         }
-        Role::Selection => return (None, Some(pick(theme, 0x3a_4458, 0xcf_dcf5, 0x00_3f8a))),
+        Role::Selection => return (None, Some(pick(theme, 0x2c_3a58, 0xd9_e4f8, 0x00_3f8a))),
         Role::SelectionIdle => return (None, Some(pick(theme, 0x31_3640, 0xe4_e2da, 0x30_3030))),
         Role::Match => {
             return (Some(pick(theme, 0x10_1010, 0x10_1010, 0)), Some(pick(theme, 0xb8_a04a, 0xf2_dc8a, 0xd8_d8d8)));
@@ -24,7 +24,7 @@ pub(super) fn palette(theme: ThemeName, role: Role) -> (Option<u32>, Option<u32>
         Role::Accent | Role::Key => (0xb7_c0ff, 0x6d_28d9, 0xff_ffff),
         Role::Running => (0x62_acff, 0x00_40c8, 0x74_b9ff),
         Role::Done => (0x7e_e2a8, 0x00_5545, 0x80_f5b4),
-        Role::Failed | Role::Error | Role::Stderr => (0xff_8560, 0xcc_1a00, 0xff_9b7d),
+        Role::Failed | Role::Error | Role::Stderr => (0xff_8560, 0xb8_1700, 0xff_9b7d),
         Role::Held | Role::Warning => (0xf7_c948, 0x42_2e00, 0xff_e04d),
         Role::Waiting => (0xd9_c48a, 0x6e_5f2a, 0xf5_e6b0),
         Role::Review => (0xe8_9bdc, 0x93_2f86, 0xff_b3f5),

@@ -267,7 +267,7 @@ fn plan(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: 
     brush.text(x, y, columns.plan.saturating_sub(2), &entry.plan_id, if selected { Role::Strong } else { Role::Text });
     x += columns.plan;
     let said = match &entry.plan {
-        Some(plan) if plan.headline() != plan.plan_id => text::clean(plan.headline()).into_owned(),
+        Some(plan) if plan.headline != plan.plan_id => text::clean(&plan.headline).into_owned(),
         Some(_) => String::new(),
         None => {
             format!("{} · {}", words::count(entry.problems, "problem"), app.keys.fill("{open} shows them"))
@@ -282,7 +282,7 @@ fn plan(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: 
             x.saturating_sub(columns.gauge),
             x + columns.progress - 2,
             y,
-            &words::count(plan.steps.len(), "step"),
+            &words::count(plan.steps, "step"),
             Role::Muted,
         );
     }

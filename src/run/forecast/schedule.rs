@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 use crate::plan::order::Order;
 
-use super::{Expected, Outlook, Stand};
+use super::{Expected, Stand, Standing};
 
 /// A step that has waited for no more than this, in seconds, has waited for what ended just before it.
 const AT_ONCE: f64 = 0.5;
 
-impl Outlook {
+impl Standing<'_> {
     /// Nothing of it is left, or nothing that takes its time.
     fn is_free(&self, node: usize) -> bool {
         self.order.is_barrier(node) || matches!(self.steps[node].stand, Stand::Satisfied | Stand::InReview)
@@ -28,7 +28,7 @@ pub(super) struct Walk {
 
 impl Walk {
     /// Leaves out what has ended without being done, and all that waits for it.
-    pub(super) fn of(outlook: &Outlook) -> Self {
+    pub(super) fn of(outlook: &Standing<'_>) -> Self {
         let order: &Order = &outlook.order;
         let count = order.node_count();
         let mut unmet: Vec<u32> = (0..count).map(|node| order.predecessor_count(node)).collect();
@@ -48,12 +48,12 @@ impl Walk {
     }
 
     /// The steps of which something is left.
-    pub(super) fn to_run<'a>(&'a self, outlook: &'a Outlook) -> impl Iterator<Item = usize> + 'a {
+    pub(super) fn to_run<'a>(&'a self, outlook: &'a Standing<'a>) -> impl Iterator<Item = usize> + 'a {
         self.nodes.iter().map(|node| *node as usize).filter(|node| !outlook.is_free(*node))
     }
 
     /// No schedule is shorter than this, in seconds: the longest chain, and the work over the lanes of the run and of each pool.
-    pub(super) fn bound(&self, outlook: &Outlook, seconds: impl Fn(usize) -> f64) -> f64 {
+    pub(super) fn bound(&self, outlook: &Standing<'_>, seconds: impl Fn(usize) -> f64) -> f64 {
         let order: &Order = &outlook.order;
         let mut ready = vec![0.0f64; order.node_count()];
         let mut work = vec![0.0f64; outlook.pools.len() + 1];
@@ -96,7 +96,7 @@ type Turn = (Reverse<i32>, Reverse<u64>, u32);
 
 /// The engine of a schedule: the same turns and limits, with times that are known beforehand.
 struct Run<'a> {
-    outlook: &'a Outlook,
+    outlook: &'a Standing<'a>,
     /// By position, in microseconds.
     times: Vec<u64>,
     unmet: Vec<u32>,
@@ -114,7 +114,7 @@ struct Run<'a> {
 }
 
 /// The schedule with these times, by position, in seconds. Cost: steps and what they wait for, and the logarithm of what is ready at once.
-pub(super) fn list(outlook: &Outlook, times: &[f64]) -> Planned {
+pub(super) fn list(outlook: &Standing<'_>, times: &[f64]) -> Planned {
     let order: &Order = &outlook.order;
     let (steps, nodes) = (outlook.steps.len(), order.node_count());
     let mut run = Run {
@@ -235,7 +235,7 @@ impl Run<'_> {
 
 impl Planned {
     /// The steps that decide when it ends: back from the last one to whatever each waited for, into the past.
-    pub(super) fn critical(&self, outlook: &Outlook) -> Vec<u32> {
+    pub(super) fn critical(&self, outlook: &Standing<'_>) -> Vec<u32> {
         let mut ahead = Vec::new();
         let mut at = self.last;
         while let Some(step) = at {
@@ -249,7 +249,7 @@ impl Planned {
     }
 
     /// What is expected of these steps, by their start.
-    pub(super) fn expected(&self, outlook: &Outlook, steps: &[usize]) -> Vec<Expected> {
+    pub(super) fn expected(&self, outlook: &Standing<'_>, steps: &[usize]) -> Vec<Expected> {
         let seconds = |micros: u64| outlook.elapsed + micros as f64 / 1e6;
         let mut expected: Vec<Expected> = steps
             .iter()
@@ -264,14 +264,14 @@ impl Planned {
 }
 
 /// The step that ended last.
-pub(super) fn last_to_end(outlook: &Outlook) -> Option<u32> {
+pub(super) fn last_to_end(outlook: &Standing<'_>) -> Option<u32> {
     let ends = outlook.steps.iter().enumerate().filter_map(|(step, outset)| Some((outset.ran?.1, step as u32)));
     ends.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, step)| step)
 }
 
 /// The steps that were waited for one after the other until this one, which is the last. Each waited for the step it depends on that ended last,
 /// or, when that had ended before, for the one that made room.
-pub(super) fn chain_to(outlook: &Outlook, last: Option<u32>) -> Vec<u32> {
+pub(super) fn chain_to(outlook: &Standing<'_>, last: Option<u32>) -> Vec<u32> {
     let mut ends: Vec<(f64, u32)> = Vec::with_capacity(outlook.steps.len());
     ends.extend(outlook.steps.iter().zip(0..).filter_map(|(outset, step)| Some((outset.ran?.1, step))));
     ends.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));

@@ -1,0 +1,109 @@
+//! What a frame costs, and when there is one. Compared by processor time of this thread, which other work on the machine does not add to.
+
+use super::*;
+use crate::console::rows::View;
+
+/// Nanoseconds that this thread has been on a processor.
+fn processor() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    stat.split(' ').next().and_then(|first| first.parse().ok()).unwrap()
+}
+
+/// A run of many steps in sixteen chains, of which some are done.
+fn chains(number: usize) -> Sim {
+    let mut plan = many(number);
+    for place in 0..number {
+        let before = place.checked_sub(16).map(|before| plan.steps[before].step_id.clone());
+        Arc::make_mut(&mut plan.steps[place]).depends_on = Some(before.into_iter().collect());
+    }
+    plan.max_parallel = Some(16);
+    Sim::new(plan).ask(Command::Start).wait(2)
+}
+
+/// The least that ten frames took, each after some steps have ended, others have started, and time for another estimate has passed.
+fn cost(number: usize, keys: &str) -> u64 {
+    let mut sim = chains(number);
+    let mut app = open(&sim, (160, 45));
+    if !keys.is_empty() {
+        press(&mut app, keys);
+    }
+    let mut best = u64::MAX;
+    for _ in 0..6 {
+        let mut spent = 0;
+        for _ in 0..10 {
+            let live: Vec<String> =
+                sim.state.live().take(2).map(|place| sim.state.plan.steps[place].step_id.clone()).collect();
+            let from = sim.events.len();
+            for step in live {
+                sim = sim.wait(1).done(&step);
+            }
+            let events = Arc::new(sim.events[from..].to_vec());
+            let began = processor();
+            app.update(Event::Batch { run: sim.state.run_id, events }, sim.now);
+            app.update(Event::Tick, sim.now);
+            app.prepare();
+            // What the estimate costs is its task's.
+            let question = app.question.take();
+            let mut terminal = Terminal::new(TestBackend::new(160, 45)).unwrap();
+            terminal.draw(|frame| views::draw(&app, frame)).unwrap();
+            app.mark_drawn();
+            spent += processor() - began;
+            if let Some(answer) = question.and_then(Question::compute) {
+                app.update(Event::Estimated(answer), sim.now);
+            }
+        }
+        best = best.min(spent);
+    }
+    best
+}
+
+#[test]
+fn a_frame_under_load_costs_the_same_however_many_steps_there_are() {
+    let (few, lots) = (cost(200, ""), cost(10_000, ""));
+    assert!(lots < few * 3, "10 frames of 200 steps took {few} ns, of 10,000 {lots} ns");
+}
+
+/// What has to look at all steps looks at a byte of each.
+#[test]
+fn a_filter_and_stages_cost_little_however_many_steps_there_are() {
+    for keys in ["/ 0 0 1 Enter", "v v"] {
+        let (few, lots) = (cost(200, keys), cost(10_000, keys));
+        assert!(lots < few * 12, "{keys}: 10 frames of 200 steps took {few} ns, of 10,000 {lots} ns");
+    }
+}
+
+#[test]
+fn a_filter_shows_what_passes_as_the_run_goes_on() {
+    let mut sim = chains(60);
+    let mut app = open(&sim, (160, 45));
+    press(&mut app, "/ d o n e Enter");
+    let rows = |app: &mut App| {
+        screen(app);
+        app.run.as_ref().unwrap().row_count()
+    };
+    assert_eq!(rows(&mut app), 0);
+    let from = sim.events.len();
+    sim = sim.wait(1).done("host-000000").wait(1).done("host-000005");
+    let events = Arc::new(sim.events[from..].to_vec());
+    app.update(Event::Batch { run: sim.state.run_id, events }, sim.now);
+    assert_eq!(rows(&mut app), 2);
+    // A state that was read anew is looked at anew.
+    let state = Arc::new(sim.wait(1).done("host-000007").state);
+    app.update(Event::Subscribed { state, recent: Vec::new(), storage: None }, app.now);
+    assert_eq!(rows(&mut app), 3);
+}
+
+#[test]
+fn stages_count_as_the_run_goes_on() {
+    let mut sim = running();
+    let mut app = open(&sim, (160, 45));
+    press(&mut app, "v");
+    assert_eq!(app.run.as_ref().unwrap().list.rows.view, View::Stages);
+    let before = screen(&mut app);
+    assert!(before.contains("check, side by side") && before.contains("0 of 3 done"), "{before}");
+    let from = sim.events.len();
+    sim = sim.wait(1).done("verify");
+    app.update(Event::Batch { run: sim.state.run_id, events: Arc::new(sim.events[from..].to_vec()) }, sim.now);
+    let after = screen(&mut app);
+    assert!(after.contains("1 of 3 done"), "{after}");
+}
