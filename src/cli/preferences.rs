@@ -71,6 +71,8 @@ pub struct Preferences {
     pub durability: Option<Durability>,
     /// How many steps may run at the same time, where neither plan nor command line says.
     pub max_parallel: Option<u32>,
+    /// The mouse is the console's from the start on, or the terminal's.
+    pub mouse: Option<bool>,
     /// Where plans are looked for.
     pub plans: Option<PathBuf>,
     /// Where runs lie.
@@ -196,7 +198,8 @@ impl Reader<'_> {
             title: self.yes_or_no(table, "notifications", "title").unwrap_or(usual.title),
             command: self.command(table),
         };
-        let table = self.table(top, "defaults", &["user", "durability", "max_parallel", "plans", "checkpoints"]);
+        let table =
+            self.table(top, "defaults", &["user", "durability", "max_parallel", "plans", "checkpoints", "mouse"]);
         let some = |reader: &mut Self, name| {
             let (text, at) = reader.text(table, "defaults", name)?;
             let filled = if text.trim().is_empty() { Err(format!("`{name}` is empty")) } else { Ok(text) };
@@ -213,6 +216,7 @@ impl Reader<'_> {
         found.durability =
             self.text(table, "defaults", "durability").and_then(|(word, at)| self.taken(is_durability(&word), &at));
         found.max_parallel = self.parallel(table);
+        found.mouse = self.yes_or_no(table, "defaults", "mouse");
         found.keys = self.keys(top);
         found
     }
@@ -385,6 +389,7 @@ user = "ann"
 durability = "relaxed"
 max_parallel = 8
 plans = "ops/plans"
+mouse = false
 
 [[hooks]]
 on = "anything: read by others"
@@ -396,6 +401,7 @@ on = "anything: read by others"
         assert!(!found.notifications.bell && found.notifications.osc9);
         assert_eq!(found.notifications.command.as_deref().unwrap(), ["notify-send", "Holdpoint"]);
         assert_eq!((found.user.as_deref(), found.max_parallel), (Some("ann"), Some(8)));
+        assert_eq!(found.mouse, Some(false));
         assert_eq!(found.durability, Some(Durability::Relaxed));
         assert_eq!(found.source("defaults", "user"), Source::File("config.toml:17".into()));
         assert_eq!(found.source("defaults", "checkpoints"), Source::Default);

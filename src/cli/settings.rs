@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use crate::console::terminal::mouse_from_env;
 use crate::console::text::{clean, width};
 use crate::plan::DEFAULT_MAX_PARALLEL;
 use crate::run::Durability;
@@ -25,12 +26,17 @@ pub fn config(context: &Context, format: Format) -> Result<Exit, Failure> {
     };
     let parallel = preferences.max_parallel.unwrap_or(DEFAULT_MAX_PARALLEL);
     let of_file = |name| preferences.source("defaults", name);
+    let (mouse, mouse_from) = match mouse_from_env() {
+        Some(said) => (said, Source::Environment("HOLDPOINT_MOUSE")),
+        None => (preferences.mouse.unwrap_or(true), of_file("mouse")),
+    };
     let mut settings: Vec<(&str, &str, Value, Source)> = vec![
         ("defaults", "user", context.user.clone().into(), context.sources.user.clone()),
         ("defaults", "plans", context.plans.to_string_lossy().into(), context.sources.plans.clone()),
         ("defaults", "checkpoints", context.checkpoints.to_string_lossy().into(), context.sources.checkpoints.clone()),
         ("defaults", "durability", durability.into(), of_file("durability")),
         ("defaults", "max_parallel", parallel.into(), of_file("max_parallel")),
+        ("defaults", "mouse", mouse.into(), mouse_from),
     ];
     let alone = preferences.settings().into_iter();
     settings.extend(alone.map(|(table, name, value)| (table, name, value, preferences.source(table, name))));

@@ -10,6 +10,7 @@ use super::foretold::Foretold;
 use super::form::Form;
 use super::input::Input;
 use super::palette::Palette;
+use super::saving::SaveForm;
 use super::values::ValuesForm;
 use crate::run::{Command, StepStatus};
 
@@ -49,6 +50,8 @@ pub enum Popup {
     Values(Box<ValuesForm>),
     /// The answer to what a step asks.
     Answer(Box<AnswerForm>),
+    /// The file to which an output is written.
+    Save(Box<SaveForm>),
     /// How to leave while runs are active.
     Quit(Leaving),
 }

@@ -15,6 +15,7 @@ use super::history::{History, Kind as HistoryKind};
 use super::input::Input;
 use super::keys::Key;
 use super::markdown;
+use super::output::Query;
 use super::popups::{Ask, Deed, Focus, Layer, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
 use super::runs_model::RowId;
@@ -61,6 +62,8 @@ impl App {
             self.palette_paste(pasted);
         } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Answer(_), drawn: true })) {
             self.answer_paste(pasted);
+        } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Save(_), drawn: true })) {
+            self.save_paste(pasted);
         } else if let Some(layer) = self.layers.last_mut() {
             if let Popup::Ask(ask) = &mut layer.popup
                 && layer.drawn
@@ -101,6 +104,19 @@ impl App {
             Action::Back => return self.back(),
             Action::Why => self.explain(),
             Action::Copy => return self.copy(),
+            Action::Search => self.start_search(),
+            Action::OnlyLines => self.start_only_lines(),
+            Action::Select => self.output.select(),
+            Action::SaveOutput => self.open_saving(),
+            Action::Mouse => {
+                self.mouse = !self.mouse;
+                let told = match self.mouse {
+                    true => "the mouse is the console's again",
+                    false => "the mouse is the terminal's: select and copy as usual; {mouse} takes it back",
+                };
+                self.say(self.keys.fill(told));
+                return vec![Effect::Mouse(self.mouse)];
+            }
             Action::Answer => self.open_answer(),
             Action::Modify => return self.open_modify(),
             Action::Add => return self.open_add(),
@@ -264,6 +280,7 @@ impl App {
             Popup::Form(_) => self.form_key(event),
             Popup::Values(_) => self.values_key(event),
             Popup::Answer(_) => self.answer_key(event),
+            Popup::Save(_) => self.save_key(event),
             Popup::Quit(_) => self.quit_key(event),
             Popup::Palette(_) => self.palette_key(event),
         }
@@ -462,6 +479,9 @@ impl App {
             self.place = Place::Run;
             return Vec::new();
         }
+        if self.in_output() && self.leave_output() {
+            return Vec::new();
+        }
         let Some(run) = self.run.as_mut().filter(|_| self.place == Place::Run) else {
             if !self.runs.filter.is_empty() {
                 self.runs.filter.clear();
@@ -489,6 +509,19 @@ impl App {
             return vec![Effect::Unsubscribe, Effect::ListRuns, Effect::ListPlans];
         }
         Vec::new()
+    }
+
+    /// One thing less of what was made of the output: the selection, the filter of its lines, the search. Says whether there was one.
+    fn leave_output(&mut self) -> bool {
+        if self.output.leave_selection() {
+            return true;
+        }
+        let nothing = Query::default();
+        if self.output.shown_only().is_some() {
+            return self.output.show_only(&nothing).is_ok();
+        }
+        self.leave_elsewhere();
+        self.output.searched().is_some() && self.output.search(&nothing).is_ok()
     }
 
     /// The next step that waits for a person, in this run or else in the next run that waits.
@@ -561,6 +594,10 @@ impl App {
         }
         if self.place == Place::Metrics {
             return self.copy_metrics();
+        }
+        if self.in_output() && self.output.is_selecting() {
+            self.output.ask_for_text();
+            return Vec::new();
         }
         let asked = self
             .run

@@ -14,6 +14,7 @@ mod screens;
 mod steer;
 mod timeline;
 mod values;
+mod viewer;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -337,6 +338,7 @@ fn press_unseen(app: &mut App, name: &str) -> Vec<Effect> {
         "F8" => (KeyCode::F(8), KeyModifiers::NONE),
         "Ctrl-s" => (KeyCode::Char('s'), KeyModifiers::CONTROL),
         "Ctrl-r" => (KeyCode::Char('r'), KeyModifiers::CONTROL),
+        "Ctrl-t" => (KeyCode::Char('t'), KeyModifiers::CONTROL),
         "Ctrl-u" => (KeyCode::Char('u'), KeyModifiers::CONTROL),
         "PgDn" => (KeyCode::PageDown, KeyModifiers::NONE),
         "Space" => (KeyCode::Char(' '), KeyModifiers::NONE),
@@ -429,7 +431,7 @@ fn output(app: &mut App, lines: &[&str]) {
                 }
             })
             .collect();
-        app.update(Event::Output(Answer::Rows { view, place, rows, len }), now);
+        app.update(Event::Output(Answer::Rows { view, place, rows, covered: 0..len, resume: len, len }), now);
     }
 }
 

@@ -16,6 +16,7 @@ pub mod popups;
 mod question;
 pub mod run;
 pub mod runs;
+mod saving;
 pub mod steps;
 pub mod timeline;
 mod values;

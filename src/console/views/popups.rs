@@ -14,6 +14,7 @@ use super::form;
 use super::paint::Brush;
 use super::palette;
 use super::question;
+use super::saving;
 use super::values;
 use crate::run::RunStatus;
 
@@ -56,6 +57,7 @@ pub fn draw(app: &App, popup: &Popup, brush: &mut Brush<'_>, area: Rect, cursor:
         Popup::Answer(form) => answer::draw(form, brush, area, cursor),
         Popup::Values(form) => values::draw(form, brush, area, cursor),
         Popup::Palette(palette) => palette::draw(app, palette, brush, area, cursor),
+        Popup::Save(form) => saving::draw(form, brush, area, cursor),
         Popup::Quit(leaving) => quit(app, *leaving, brush, area),
     }
 }
