@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agents::output::{self, OutputIndex};
 use crate::console::output::{Stamps, Stream};
+use crate::console::terminal::mouse_from_env;
 use crate::console::text::Charset;
 use crate::console::theme::{Depth, Theme};
 use crate::console::tour;
@@ -137,6 +138,7 @@ fn options(context: &Context, hooks: Option<&Hooks>, wishes: Wishes, initial: Op
         keys: config.keys.clone(),
         theme: Theme::new(name, depth),
         tour: tour::is_new(&state_dir()),
+        mouse: mouse_from_env().or(config.mouse).unwrap_or(true),
         ask_background: config.theme.is_none() && depth != Depth::None,
         charset,
         alerts: true,

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use crate::console::terminal::mouse_from_env;
 use crate::console::text::{clean, width};
 use crate::plan::DEFAULT_MAX_PARALLEL;
 use crate::run::Durability;
@@ -25,12 +26,17 @@ pub fn config(context: &Context, format: Format) -> Result<Exit, Failure> {
     };
     let parallel = configured.max_parallel.unwrap_or(DEFAULT_MAX_PARALLEL);
     let of_file = |name: &str| configured.source(&format!("defaults.{name}"));
+    let (mouse, mouse_from) = match mouse_from_env() {
+        Some(said) => (said, Source::Environment("HOLDPOINT_MOUSE")),
+        None => (configured.mouse.unwrap_or(true), of_file("mouse")),
+    };
     let own = [
         ("user", context.user.clone().into(), context.sources.user.clone()),
         ("plans", context.plans.to_string_lossy().into(), context.sources.plans.clone()),
         ("checkpoints", context.checkpoints.to_string_lossy().into(), context.sources.checkpoints.clone()),
         ("durability", durability.into(), of_file("durability")),
         ("max_parallel", parallel.into(), of_file("max_parallel")),
+        ("mouse", mouse.into(), mouse_from),
     ];
     let own = own.map(|(name, value, source): (&str, Value, Source)| (format!("defaults.{name}"), value, source));
     let alone = configured.settings().into_iter().map(|(name, value)| {

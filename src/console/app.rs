@@ -16,10 +16,12 @@ use crate::run::{
 
 pub use super::event::{Effect, Event};
 
+use super::across::Across;
 use super::actions::{Action, Scope};
 use super::answering::AnswerForm;
 use super::away::Away;
 use super::estimate::Question;
+use super::filter::Looking;
 use super::foretold::Foresight;
 use super::form::Form;
 use super::history::{History, Line, Subject};
@@ -28,7 +30,7 @@ use super::keymap::Keymap;
 use super::metrics::Agents;
 use super::mouse::Drag;
 use super::moving::Move;
-use super::output::{Pane as OutputPane, Request as OutputRequest, Source};
+use super::output::{Answer, MAX_TEXT, Pane as OutputPane, Request as OutputRequest, Source, Untold};
 use super::popups::{Layer, Leaving, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, Progress, Tab};
 use super::runs_model::{RowId, RunsList};
@@ -119,6 +121,8 @@ pub enum FilterOf {
     Steps,
     /// A search in the output.
     Output,
+    /// Which lines of the output are shown.
+    Lines,
     /// What was.
     History,
 }
@@ -167,6 +171,12 @@ pub struct App {
     pub leaving: Option<Leaving>,
     /// The viewer of the output of the attempt that is looked at.
     pub output: OutputPane,
+    /// How it is looked through.
+    pub looking: Looking,
+    /// What is searched besides it.
+    pub(super) across: Across,
+    /// The mouse is ours; else it is the terminal's.
+    pub mouse: bool,
     /// Runs that were open in this console, for the summary at the end.
     pub visited: Vec<Uuid>,
     /// Forms that were closed with something typed in them.
@@ -213,6 +223,9 @@ impl App {
             low: None,
             leaving: None,
             output: OutputPane::new(super::output_colors(&theme)),
+            looking: Looking::default(),
+            across: Across::default(),
+            mouse: true,
             visited: Vec::new(),
             drafts: Vec::new(),
             answer_draft: None,
@@ -251,14 +264,18 @@ impl App {
     /// Whether the list, or the output, that has the keys is filtered or searched.
     pub fn has_filter(&self) -> bool {
         match (self.place, &self.run) {
-            (Place::Run, Some(run)) if run.focus == Pane::Detail && run.tab == Tab::Output => {
-                self.output.searched().is_some()
-            }
+            _ if self.in_output() => self.output.searched().is_some(),
             (Place::Run | Place::Timeline, Some(run)) => !run.list.filter.is_empty(),
             (Place::History, _) => self.history.as_ref().is_some_and(|history| !history.filter.is_empty()),
             (Place::Graph | Place::Metrics, _) => false,
             _ => !self.runs.filter.is_empty(),
         }
+    }
+
+    /// Whether the keys are those of the output.
+    pub fn in_output(&self) -> bool {
+        let has = |run: &OpenRun| run.focus == Pane::Detail && run.tab == Tab::Output;
+        self.place == Place::Run && self.run.as_ref().is_some_and(has)
     }
 
     /// Says something in the message line.
@@ -299,6 +316,17 @@ impl App {
         }
     }
 
+    /// Opens the output of the attempt that is looked at.
+    pub(super) fn show_output(&mut self) {
+        let Some(run) = &self.run else { return };
+        let source = run.shown_attempt().and_then(|attempt| {
+            let step = run.list.selected.as_deref()?;
+            let live = attempt.ended_at.is_none() && run.ownership != Ownership::Nobody;
+            Some((self.settings.output_path)(run.state.home_of(attempt), step, attempt.number)).zip(Some(live))
+        });
+        self.output.open(source.map(|(path, live)| Source { path, live }));
+    }
+
     /// Brings what is seen up to date. Called once before a frame, however many events came before it.
     pub fn prepare(&mut self) {
         self.runs.prepare();
@@ -320,7 +348,6 @@ impl App {
             let top = if line <= 1 { 0 } else { line };
             self.runs.offset = scrolled(self.runs.offset, top, line, height, self.runs.lines().len());
         }
-        let output_path = Arc::clone(&self.settings.output_path);
         if let Some(run) = &mut self.run {
             run.follow_selection();
             run.refresh_rows();
@@ -333,12 +360,10 @@ impl App {
                 run.list.offset = scrolled(run.list.offset, row, row, height, rows);
             }
             document::refresh(run);
-            let source = run.shown_attempt().and_then(|attempt| {
-                let step = run.list.selected.as_deref()?;
-                let live = attempt.ended_at.is_none() && run.ownership != Ownership::Nobody;
-                Some((output_path(run.state.home_of(attempt), step, attempt.number), live))
-            });
-            self.output.open(source.map(|(path, live)| Source { path, live }));
+        }
+        self.show_output();
+        if let Some(run) = &mut self.run {
+            let layout = views::layout::run(area, run);
             let body = views::detail::body(layout.detail);
             self.output.set_size(body.width, body.height);
             let asked = run.estimate.refresh(&run.state, run.ticks(), self.now);
@@ -441,8 +466,9 @@ impl App {
                 effects.extend(self.remind());
                 effects
             }
-            Event::Output(answer) => {
-                self.output.apply(answer);
+            Event::Output(answer) => self.output_answered(answer),
+            Event::Saved(result) => {
+                self.output_saved(result);
                 Vec::new()
             }
             Event::Storage { run, trouble } => {
@@ -735,6 +761,36 @@ impl App {
                 Effect::Alert(said)
             })
             .collect()
+    }
+
+    /// The reader of the output has something.
+    fn output_answered(&mut self, answer: Answer) -> Vec<Effect> {
+        if let Answer::Elsewhere(told) = &answer {
+            self.told_elsewhere(told);
+        }
+        self.output.apply(answer);
+        if let Some(forward) = self.output.take_exhausted() {
+            self.search_elsewhere(forward);
+        }
+        match self.output.take_text() {
+            Some(Ok(text)) => {
+                self.output.leave_selection();
+                vec![Effect::Copy { text, what: "what was selected".into() }]
+            }
+            Some(Err(Untold::TooLong(_))) => {
+                let most = MAX_TEXT >> 20;
+                self.complain(
+                    self.keys
+                        .fill(&format!("more than {most} MiB are not copied: {{save-output}} writes them to a file")),
+                );
+                Vec::new()
+            }
+            Some(Err(Untold::Failed(error))) => {
+                self.complain(format!("not copied: {error}"));
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
     }
 
     fn notice(&mut self, notice: Notice) {

@@ -90,11 +90,20 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             if here || app.runs.waits() { Ok(()) } else { Err("nothing waits for you".into()) }
         }
         Action::NextRun | Action::PreviousRun if !app.has_other_runs() => Err("no other run is active".into()),
+        Action::NextMatch | Action::PreviousMatch if app.in_output() && !app.has_filter() => {
+            Err(app.keys.fill("nothing is searched for: {search} searches"))
+        }
         Action::NextMatch | Action::PreviousMatch if !app.has_filter() => {
             Err(app.keys.fill("there is no filter: {filter} sets one"))
         }
         Action::Follow | Action::Wrap | Action::Times if run.is_none_or(|run| run.tab != Tab::Output) => {
             Err(app.keys.fill("this works in the output: {next-tab} and {previous-tab} change the tab"))
+        }
+        Action::Search | Action::OnlyLines | Action::Select | Action::SaveOutput => {
+            if run.is_none_or(|run| run.tab != Tab::Output) {
+                return Err(app.keys.fill("this works in the output: {next-tab} and {previous-tab} change the tab"));
+            }
+            if app.output.bytes() == 0 { Err("there is no output yet".into()) } else { Ok(()) }
         }
         Action::Why => {
             let run = run.ok_or("no run is open")?;
@@ -140,7 +149,17 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
 
 /// Whether an action has a meaning in the place and the list that is looked at: what has none is not shown as a key of the place.
 pub fn belongs(app: &App, action: Action) -> bool {
+    if app.in_output() && app.output.is_selecting() {
+        let of_selection = [Action::Select, Action::Copy, Action::SaveOutput, Action::Back, Action::Help, Action::Quit];
+        return of_selection.contains(&action);
+    }
     match action {
+        // While it is the console's, the mouse needs no word.
+        Action::Mouse => return !app.mouse,
+        Action::Search | Action::Select | Action::OnlyLines | Action::SaveOutput => {
+            return app.in_output() && app.output.bytes() > 0;
+        }
+        Action::StepView if app.in_output() => return false,
         Action::Copy => return !matches!(app.place, Place::Runs | Place::Graph),
         Action::Filter | Action::Graph if app.place == Place::Graph => return false,
         Action::NextRun | Action::PreviousRun => return app.has_other_runs(),
@@ -192,6 +211,11 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
     }
     if has(Action::Visit) {
         return Some(Action::Visit);
+    }
+    for (usual, of_output) in [(Action::StepView, Action::Select), (Action::Filter, Action::Search)] {
+        if has(usual) && has(of_output) {
+            return Some(if app.in_output() { of_output } else { usual });
+        }
     }
     if has(Action::Start) && has(Action::Open) {
         let idle = drawn.status == Some(RunStatus::Idle) && app.place == Place::Run;

@@ -13,7 +13,7 @@ use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, Ru
 use super::bulk;
 use super::estimate;
 use super::history::{Line, Subject};
-use super::output::Answer;
+use super::output::{Answer, NotSaved, Save, Saved};
 use super::runs_model::PlanEntry;
 use super::values::{Given, Unbound};
 
@@ -163,6 +163,8 @@ pub enum Event {
     Say(String),
     /// The reader of the output has something.
     Output(Answer),
+    /// An output was written to a file, or why it was not.
+    Saved(Result<Saved, NotSaved>),
 }
 
 /// What of a run is written to a file.
@@ -235,6 +237,10 @@ pub enum Effect {
         /// What it is.
         what: String,
     },
+    /// Write an output to a file.
+    Save(Box<Save>),
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
     /// Make a new run that begins at a checkpoint.
     Fork {
         /// Of which run.

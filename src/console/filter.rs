@@ -1,18 +1,27 @@
-//! The filter of a list and the search in the output, while they are typed and after.
+//! The filter of a list, the search in the output and the filter of its lines, while they are typed and after.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::app::{App, Effect, FilterOf, Place};
 use super::input::Input;
 use super::keys::Key;
-use super::run_model::{Pane, Tab};
+use super::output::{Query, Wrong};
+use super::run_model::Pane;
+
+/// How an output is looked through.
+#[derive(Debug, Clone, Default)]
+pub struct Looking {
+    /// What is typed is a regular expression.
+    pub regex: bool,
+    /// What is wrong with it; what was looked for before still is.
+    pub wrong: Option<Wrong>,
+    /// What was looked for last, to be looked for again.
+    last: String,
+}
 
 impl App {
     pub(super) fn start_filter(&mut self) {
         let (of, text) = match (self.place, &self.run) {
-            (Place::Run, Some(run)) if run.focus == Pane::Detail && run.tab == Tab::Output => {
-                (FilterOf::Output, String::new())
-            }
             (Place::Run | Place::Timeline, Some(run)) => (FilterOf::Steps, run.list.filter.clone()),
             (Place::History, _) => {
                 let filter = self.history.as_ref().map_or_else(String::new, |history| history.filter.clone());
@@ -25,15 +34,54 @@ impl App {
         self.typing = Some((of, input));
     }
 
+    /// What is to be searched for in the output.
+    pub(super) fn start_search(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.focus = Pane::Detail;
+        }
+        self.output.begin_typing();
+        self.typing = Some((FilterOf::Output, Input::default()));
+    }
+
+    /// Which lines of the output are to be shown.
+    pub(super) fn start_only_lines(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.focus = Pane::Detail;
+        }
+        self.output.begin_typing();
+        let shown = self.output.shown_only().map(|pattern| pattern.query().clone()).unwrap_or_default();
+        if !shown.text.is_empty() {
+            self.looking.regex = shown.regex;
+        }
+        let mut input = Input::default();
+        input.insert(&shown.text);
+        self.typing = Some((FilterOf::Lines, input));
+    }
+
     pub(super) fn filter_key(&mut self, event: KeyEvent) -> Vec<Effect> {
-        let Some((_, input)) = &mut self.typing else { return Vec::new() };
-        let control_c = Key::from(event) == Key::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        let Some((of, input)) = &mut self.typing else { return Vec::new() };
+        let in_output = matches!(of, FilterOf::Output | FilterOf::Lines);
+        let control = |letter| Key::from(event) == Key::new(KeyCode::Char(letter), KeyModifiers::CONTROL);
+        let control_c = control('c');
         match event.code {
-            KeyCode::Enter => self.typing = None,
+            KeyCode::Enter => self.typed(),
+            _ if in_output && control('r') => {
+                self.looking.regex = !self.looking.regex;
+                self.filter_typed();
+            }
+            KeyCode::Up if in_output => {
+                if input.is_empty() {
+                    input.insert(&self.looking.last);
+                    self.filter_typed();
+                }
+            }
+            KeyCode::Down if in_output => {}
             _ if event.code == KeyCode::Esc || control_c => {
                 *input = Input::default();
                 self.filter_typed();
                 self.typing = None;
+                self.looking.wrong = None;
+                self.output.end_typing();
             }
             KeyCode::Down | KeyCode::Up => {
                 let by = if event.code == KeyCode::Down { 1 } else { -1 };
@@ -61,6 +109,24 @@ impl App {
         Vec::new()
     }
 
+    /// What was typed holds. What is no expression does not: it stays to be mended.
+    fn typed(&mut self) {
+        let Some((of, input)) = &self.typing else { return };
+        if matches!(of, FilterOf::Output | FilterOf::Lines) {
+            if self.looking.wrong.is_some() {
+                return;
+            }
+            if !input.is_empty() {
+                self.looking.last = input.text();
+            }
+            self.output.end_typing();
+            if *of == FilterOf::Output {
+                self.count_everywhere();
+            }
+        }
+        self.typing = None;
+    }
+
     pub(super) fn filter_typed(&mut self) {
         let Some((of, input)) = &self.typing else { return };
         let typed = input.text();
@@ -74,7 +140,15 @@ impl App {
                 run.list.chosen = true;
                 run.refresh_rows();
             }
-            (FilterOf::Output, _) => self.output.search(&typed),
+            (FilterOf::Output, _) => {
+                let query = Query { text: typed, regex: self.looking.regex };
+                self.looking.wrong = self.output.search(&query).err();
+                self.leave_elsewhere();
+            }
+            (FilterOf::Lines, _) => {
+                let query = Query { text: typed, regex: self.looking.regex };
+                self.looking.wrong = self.output.show_only(&query).err();
+            }
             (FilterOf::History, _) => {
                 if let Some(history) = &mut self.history {
                     history.set_filter(&typed);
@@ -85,14 +159,9 @@ impl App {
     }
 
     pub(super) fn next_match(&mut self, forward: bool) {
+        let in_output = self.in_output();
         match (self.place, &mut self.run) {
-            (Place::Run, Some(run)) if run.focus == Pane::Detail && run.tab == Tab::Output => {
-                if forward {
-                    self.output.search_next();
-                } else {
-                    self.output.search_previous();
-                }
-            }
+            _ if in_output => self.output.search_next(forward),
             (Place::Run, Some(run)) => {
                 let rows = run.row_count();
                 if rows > 0 {

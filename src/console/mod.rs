@@ -16,11 +16,13 @@
 //! - [`away`]: what has happened while nobody looked.
 //! - [`graph`], [`listing`], [`rows`]: the plan as a drawn graph; which steps are seen; the steps as a tree and by stage.
 //! - [`history`], [`timeline`]: what was, as lists and against time. [`estimate`]: how much longer it takes.
+//! - `across`, `saving`: a search that goes on in other steps; writing an output to a file.
 //! - [`values`]: the form for the values of a plan's variables. [`answering`]: the form for what a step asks; [`markdown`]: its instructions.
 //! - [`views`]: the drawing of each place. Never locks, waits or reads a file.
 //! - [`runtime`]: the event loop; carries the effects out.
 //! - [`text`], [`theme`], [`output`]: what makes foreign text harmless, colours and glyphs, the viewer of an attempt's output.
 
+mod across;
 pub mod actions;
 pub mod answering;
 pub mod app;
@@ -61,6 +63,7 @@ pub mod rows;
 pub mod run_model;
 pub mod runs_model;
 pub mod runtime;
+mod saving;
 pub mod statuses;
 pub mod strip;
 pub mod summary;

@@ -15,10 +15,11 @@ use super::runs_model::Line;
 use super::views;
 
 /// What it does, for the help.
-pub const HELP: [(&str, &str); 4] = [
+pub const HELP: [(&str, &str); 5] = [
     ("click", "select a run, a step, a tab, a pane; in the line of runs: go there"),
     ("wheel", "scroll what is under it"),
     ("drag", "move a step; Esc, or its own place, leaves it where it is"),
+    ("drag", "in the output: select lines"),
     ("Shift", "select text as without the console (on a Mac: Option)"),
 ];
 
@@ -72,8 +73,12 @@ impl App {
                 }
                 self.click(at);
             }
+            MouseEventKind::Drag(MouseButton::Left) if self.output.is_pressed() => self.drag_in_output(at),
             MouseEventKind::Drag(MouseButton::Left) => self.drag_to(at),
-            MouseEventKind::Up(MouseButton::Left) => return self.drop_here(),
+            MouseEventKind::Up(MouseButton::Left) => {
+                self.output.release();
+                return self.drop_here();
+            }
             _ => {}
         }
         Vec::new()
@@ -124,6 +129,9 @@ impl App {
             run.focus = Pane::Detail;
         } else if layout.detail.contains(at) {
             run.focus = Pane::Detail;
+            if run.tab == Tab::Output {
+                self.output.press(usize::from(at.y - layout.detail.y));
+            }
         } else if layout.log.contains(at) {
             run.focus = Pane::Log;
         }
@@ -173,6 +181,13 @@ impl App {
             }
         }
         Vec::new()
+    }
+
+    /// Lines of the output are selected with the mouse.
+    fn drag_in_output(&mut self, at: Position) {
+        let Some(run) = &self.run else { return };
+        let detail = views::layout::run(self.area(), run).detail;
+        self.output.drag(isize::from(at.y as i16) - isize::from(detail.y as i16));
     }
 
     fn drag_to(&mut self, at: Position) {

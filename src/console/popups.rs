@@ -12,6 +12,7 @@ use super::foretold::Foretold;
 use super::form::Form;
 use super::input::Input;
 use super::palette::Palette;
+use super::saving::SaveForm;
 use super::values::ValuesForm;
 use super::words;
 use crate::run::{Command, StepStatus};
@@ -54,6 +55,8 @@ pub enum Popup {
     Answer(Box<AnswerForm>),
     /// What has happened while nobody looked.
     Recap(Box<Recap>),
+    /// The file to which an output is written.
+    Save(Box<SaveForm>),
     /// How to leave while runs are active.
     Quit(Leaving),
 }

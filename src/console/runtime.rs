@@ -29,7 +29,7 @@ use super::clipboard::Clipboard;
 use super::editor;
 use super::keymap::Keymap;
 use super::notify::Notifications;
-use super::output::{OpenStamps, Reader};
+use super::output::{NotSaved, OpenStamps, Reader, Save};
 use super::plans;
 use super::summary::{self, ExitSummary};
 use super::terminal::{Background, EnterError, Guard, Keys, Late, Options as TerminalOptions, Signal, Signals, Typed};
@@ -77,6 +77,8 @@ pub struct ConsoleOptions {
     pub theme: Theme,
     /// The keys that a newcomer needs are shown until they are put away.
     pub tour: bool,
+    /// The mouse is taken at the start; else it is left to the terminal.
+    pub mouse: bool,
     /// The terminal is asked for its background, and the theme is made for that.
     pub ask_background: bool,
     /// What the terminal can show.
@@ -139,10 +141,10 @@ pub async fn run(handle: EngineHandle, options: ConsoleOptions) -> Result<Left, 
     let usual = TerminalOptions::from_env();
     let wanted = &options.notifications;
     let terminal = TerminalOptions {
+        mouse: options.mouse,
         title: wanted.title && usual.title,
         notices: wanted.osc9 && usual.notices,
         charset: options.charset,
-        ..usual
     };
     let mut guard = Guard::enter(terminal)?;
     let background = if options.ask_background { Background::ask(&mut guard).await? } else { Background::default() };
@@ -215,6 +217,7 @@ impl Loop {
         app.keys = options.keys.clone();
         app.tour = options.tour;
         app.away.after = options.notifications.away;
+        app.mouse = guard.has_mouse();
         let clipboard = Clipboard::from_env(options.state_dir.clone());
         Ok(Self {
             handle,
@@ -379,8 +382,11 @@ impl Loop {
 
     fn draw(&mut self) -> Result<(), ConsoleError> {
         self.app.prepare();
+        let mut room = true;
         for request in self.app.output_requests() {
-            if !self.reader.request(request.clone()) {
+            // What is behind one that found no room waits with it: their order says what they are about.
+            room = room && self.reader.request(request.clone());
+            if !room {
                 self.app.output.refused(request);
             }
         }
@@ -551,6 +557,14 @@ impl Loop {
                     Err(error) => self.app.complain(format!("{what} could not be copied: {error}")),
                 }
             }
+            Effect::Save(save) => {
+                let save = Save { to: from_home(&save.to), ..*save };
+                self.report(async move {
+                    let done = tokio::task::spawn_blocking(move || save.carry_out()).await;
+                    Event::Saved(done.unwrap_or_else(|error| Err(NotSaved::Failed(error.to_string()))))
+                });
+            }
+            Effect::Mouse(ours) => self.guard.set_mouse(ours)?,
             Effect::Fork { run, checkpoint, reason } => {
                 let user = self.options.user.clone();
                 self.report(async move {
@@ -608,6 +622,12 @@ impl Loop {
             feed.abort();
         }
     }
+}
+
+/// A path as it was typed, with `~/` for the user's home as in a shell.
+fn from_home(path: &Path) -> PathBuf {
+    let rest = path.strip_prefix("~").ok();
+    rest.and_then(|rest| Some(etcetera::home_dir().ok()?.join(rest))).unwrap_or_else(|| path.to_owned())
 }
 
 /// Takes a run over, answers what it waits for, and lets it go on.

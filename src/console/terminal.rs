@@ -81,9 +81,14 @@ impl Options {
     pub fn from_env() -> Options {
         // The kernel's console prints titles as text.
         let title = !matches!(std::env::var("TERM").as_deref(), Ok("linux" | "dumb"));
-        let mouse = !matches!(std::env::var("HOLDPOINT_MOUSE").as_deref(), Ok("off" | "no" | "0"));
-        Options { mouse, title, notices: title, charset: Charset::from_env() }
+        Options { mouse: mouse_from_env().unwrap_or(true), title, notices: title, charset: Charset::from_env() }
     }
+}
+
+/// What the environment says about the mouse, if it says anything.
+pub fn mouse_from_env() -> Option<bool> {
+    let said = std::env::var("HOLDPOINT_MOUSE").ok().filter(|said| !said.is_empty())?;
+    Some(!matches!(said.as_str(), "off" | "no" | "0"))
 }
 
 /// Why the terminal could not be had.
@@ -189,6 +194,23 @@ impl Guard {
             return Ok(());
         }
         self.terminal.backend_mut().write_all(notification(message).as_bytes())?;
+        self.send()
+    }
+
+    /// Whether the mouse is ours.
+    pub fn has_mouse(&self) -> bool {
+        self.options.mouse
+    }
+
+    /// Takes the mouse, or leaves it to the terminal and its own selection.
+    pub fn set_mouse(&mut self, ours: bool) -> io::Result<()> {
+        self.options.mouse = ours;
+        let backend = self.terminal.backend_mut();
+        if ours {
+            backend.write_all(MOUSE)?
+        } else {
+            queue!(backend, DisableMouseCapture)?
+        }
         self.send()
     }
 

@@ -224,7 +224,7 @@ pub fn guard_buffer(buffer: &mut Buffer, charset: Charset) {
 }
 
 /// Printable ASCII and nothing else.
-fn is_plain(bytes: &[u8]) -> bool {
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|b| matches!(b, b' '..=b'~'))
 }
 

@@ -15,6 +15,7 @@ use super::history::{History, Kind as HistoryKind};
 use super::input::Input;
 use super::keys::Key;
 use super::markdown;
+use super::output::Query;
 use super::popups::{Ask, Deed, Focus, Layer, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
 use super::runs_model::RowId;
@@ -61,6 +62,8 @@ impl App {
             self.palette_paste(pasted);
         } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Answer(_), drawn: true })) {
             self.answer_paste(pasted);
+        } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Save(_), drawn: true })) {
+            self.save_paste(pasted);
         } else if let Some(layer) = self.layers.last_mut() {
             if let Popup::Ask(ask) = &mut layer.popup
                 && layer.drawn
@@ -103,6 +106,19 @@ impl App {
             Action::Back => return self.back(),
             Action::Why => self.explain(),
             Action::Copy => return self.copy(),
+            Action::Search => self.start_search(),
+            Action::OnlyLines => self.start_only_lines(),
+            Action::Select => self.output.select(),
+            Action::SaveOutput => self.open_saving(),
+            Action::Mouse => {
+                self.mouse = !self.mouse;
+                let told = match self.mouse {
+                    true => "the mouse is the console's again",
+                    false => "the mouse is the terminal's: select and copy as usual; {mouse} takes it back",
+                };
+                self.say(self.keys.fill(told));
+                return vec![Effect::Mouse(self.mouse)];
+            }
             Action::Answer => self.open_answer(),
             Action::Modify => return self.open_modify(),
             Action::Add => return self.open_add(),
@@ -280,6 +296,7 @@ impl App {
                 self.layers.pop();
                 Vec::new()
             }
+            Popup::Save(_) => self.save_key(event),
             Popup::Quit(_) => self.quit_key(event),
             Popup::Palette(_) => self.palette_key(event),
         }
@@ -478,6 +495,9 @@ impl App {
             self.place = Place::Run;
             return Vec::new();
         }
+        if self.in_output() && self.leave_output() {
+            return Vec::new();
+        }
         let Some(run) = self.run.as_mut().filter(|_| self.place == Place::Run) else {
             if !self.runs.filter.is_empty() {
                 self.runs.filter.clear();
@@ -525,6 +545,19 @@ impl App {
         let place_of = |position: usize| (run.state.order().home(position), position);
         let after = run.position().and_then(|now| needing.iter().find(|one| place_of(**one) > place_of(now)).copied());
         if selected.is_some() { after } else { after.or(needing.first().copied()) }
+    }
+
+    /// One thing less of what was made of the output: the selection, the filter of its lines, the search. Says whether there was one.
+    fn leave_output(&mut self) -> bool {
+        if self.output.leave_selection() {
+            return true;
+        }
+        let nothing = Query::default();
+        if self.output.shown_only().is_some() {
+            return self.output.show_only(&nothing).is_ok();
+        }
+        self.leave_elsewhere();
+        self.output.searched().is_some() && self.output.search(&nothing).is_ok()
     }
 
     /// The next step that waits for a person, in this run or else in the next run that waits.
@@ -581,6 +614,10 @@ impl App {
         }
         if self.place == Place::Metrics {
             return self.copy_metrics();
+        }
+        if self.in_output() && self.output.is_selecting() {
+            self.output.ask_for_text();
+            return Vec::new();
         }
         let asked = self
             .run

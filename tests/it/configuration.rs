@@ -90,7 +90,7 @@ fn the_theme_follows_the_terminal_and_no_key_is_lost_meanwhile() {
     let mut console = open_with(field.path(), &[], &[("COLORTERM", "truecolor")]);
     console.wait_for_bytes(b"\x1b]11;?\x1b\\");
     console.press("?\x1b]11;rgb:fdfd/f6f6/e3e3\x1b\\\x1b[?62c");
-    console.wait_for_text("open what is selected");
+    console.wait_for_text("back, out of what was opened");
     // The accent of the light theme.
     console.wait_for_bytes(b"38;2;109;40;217");
     assert!(!console.screen_text().contains("rgb:"));

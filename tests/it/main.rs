@@ -50,6 +50,7 @@ mod pty_marks;
 mod pty_metrics;
 mod pty_palette;
 mod pty_timeline;
+mod pty_viewer;
 mod remote;
 mod run_change;
 mod run_cost;

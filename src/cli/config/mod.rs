@@ -78,6 +78,8 @@ pub struct Config {
     pub durability: Option<Durability>,
     /// How many steps may run at the same time, where neither plan nor command line says.
     pub max_parallel: Option<u32>,
+    /// The mouse is the console's from the start on, or the terminal's.
+    pub mouse: Option<bool>,
     /// Where plans are looked for.
     pub plans: Option<PathBuf>,
     /// Where runs lie.
@@ -244,6 +246,7 @@ fn read(reader: &mut Reader<'_>, top: &DeTable<'_>) -> Config {
         None => Err(is_text("durability")),
     });
     found.max_parallel = section.whole("max_parallel", 1..=MAX_PARALLEL_LIMIT);
+    found.mouse = section.yes_or_no("mouse");
     section.end();
 
     let (shown, prefix) = named("alerts");
@@ -293,6 +296,7 @@ user = "ann"
 durability = "relaxed"
 max_parallel = 8
 plans = "ops/plans"
+mouse = false
 
 [[hooks]]
 on = "alert"
@@ -306,7 +310,7 @@ command = "cat >> log"
         assert_eq!(found.notifications.away, TimeDelta::minutes(20));
         assert_eq!(found.notifications.command.as_deref().unwrap(), ["notify-send", "Holdpoint"]);
         assert_eq!((found.user.as_deref(), found.max_parallel), (Some("ann"), Some(8)));
-        assert_eq!(found.durability, Some(Durability::Relaxed));
+        assert_eq!((found.durability, found.mouse), (Some(Durability::Relaxed), Some(false)));
         assert_eq!(found.source("defaults.user"), Source::File("config.toml:18".into()));
         assert_eq!(found.source("defaults.checkpoints"), Source::Default);
     }

@@ -25,7 +25,11 @@ impl Pane {
         let mut time_above = None;
         for ((row, part), y) in self.shown().zip(area.y..area.bottom()) {
             let mut x = area.x;
+            let selected = self.is_selected(row);
             let mark = match row.stamp {
+                // What is selected is marked as a selected row is everywhere; its colour alone would not do.
+                _ if self.has_cursor(row) => (glyphs.selected, Role::Accent),
+                _ if selected => (glyphs.bar, Role::Accent),
                 _ if part > 0 || row.continued => (glyphs.wrapped, Role::Faint),
                 Some((_, Stream::Stderr)) => (glyphs.stderr, Role::Stderr),
                 Some((_, Stream::Remark)) => (glyphs.dot, Role::Accent),
@@ -50,6 +54,9 @@ impl Pane {
             if !text.is_empty() {
                 self.draw_row(buffer, text, row, part, theme, glyphs);
             }
+            if selected {
+                buffer.set_style(Rect { x: area.x, y, width: area.width, height: 1 }, theme.style(Role::Selection));
+            }
         }
     }
 
@@ -62,7 +69,6 @@ impl Pane {
         };
         let first_cell = if self.wrap { 0 } else { self.column };
         let highlights = self.highlights(row);
-        let found = theme.style(if self.holds_current_match(row) { Role::MatchCurrent } else { Role::Match });
 
         let mut byte = 0;
         let mut cell = 0;
@@ -89,8 +95,11 @@ impl Pane {
                     more = !self.wrap;
                     break 'spans;
                 }
-                let lit = highlights.iter().any(|(start, end)| (*start..*end).contains(&here));
-                let style: Style = if lit { found } else { base };
+                let style: Style = match highlights.iter().find(|(range, _)| range.contains(&here)) {
+                    Some((_, true)) => theme.style(Role::MatchCurrent),
+                    Some((_, false)) => theme.style(Role::Match),
+                    None => base,
+                };
                 buffer.set_stringn(area.x + (at - first_cell) as u16, area.y, g, w, style);
             }
         }
@@ -111,13 +120,5 @@ impl Pane {
             buffer[(area.x, area.y)].reset();
             buffer.set_string(area.x, area.y, glyphs.more_left, faint);
         }
-    }
-
-    fn highlights(&self, row: &Row) -> Vec<(usize, usize)> {
-        if self.searched().is_none() {
-            return Vec::new();
-        }
-        let text: String = row.line.spans.iter().map(|span| span.content.as_ref()).collect();
-        self.matches_in(&text)
     }
 }

@@ -17,6 +17,9 @@ pub(super) const BREAK: u64 = 16 * 1024;
 /// Line ends are counted in blocks of this size; eight bytes of memory each.
 const COUNT_BLOCK: u64 = 1024 * 1024;
 
+/// No row is longer.
+pub(super) const LONGEST: u64 = 2 * BREAK;
+
 /// What is read at once.
 const CHUNK: u64 = 16 * BREAK;
 
@@ -77,13 +80,17 @@ impl OutputFile {
 
     /// Where the row after the one that starts at `start` starts; the end of the file when there is none. The second is whether the row is whole: ended, or broken.
     pub(super) fn next_start(&mut self, start: u64) -> io::Result<(u64, bool)> {
-        let limit = start.next_multiple_of(BREAK) + BREAK;
-        let bytes = self.bytes(start..limit)?;
-        let len = bytes.len() as u64;
-        match memchr(b'\n', bytes) {
-            Some(at) => Ok((start + at as u64 + 1, true)),
-            None => Ok((start + len, start + len == limit)),
-        }
+        let (len, whole) = row_len(start, self.bytes(start..start + LONGEST)?);
+        Ok((start + len as u64, whole))
+    }
+
+    /// Reads a range past the buffer, which holds what is being looked at; fewer bytes than asked for at the end of the file.
+    pub(super) fn read(&self, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let end = range.end.min(self.len);
+        bytes.resize(end.saturating_sub(range.start) as usize, 0);
+        let got = read_full(&self.file, bytes, range.start)?;
+        bytes.truncate(got);
+        Ok(())
     }
 
     /// The start of the last row that starts before `offset`; 0 at the beginning.
@@ -178,6 +185,13 @@ impl OutputFile {
         }
         Ok(last)
     }
+}
+
+/// How long the row is that starts at `start`, of which (and of what follows) these are the bytes; and whether it is whole: ended, or broken.
+pub(super) fn row_len(start: u64, bytes: &[u8]) -> (usize, bool) {
+    let limit = (start.next_multiple_of(BREAK) + BREAK - start) as usize;
+    let bytes = &bytes[..bytes.len().min(limit)];
+    memchr(b'\n', bytes).map_or((bytes.len(), bytes.len() == limit), |at| (at + 1, true))
 }
 
 fn read_full(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -1,11 +1,18 @@
 //! What is shown of an attempt's output, and where: pure state.
 
+mod finding;
+mod selecting;
+
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::reader::{Answer, Place, Request, Row, Source};
-use super::search::Pattern;
+use super::query::Pattern;
+use super::reader::{Answer, Place, Request, Row, Source, Untold};
+use finding::Searching;
+use selecting::Selection;
+
 use crate::console::text::{self, Colors};
 
 /// The most rows that are kept, around those that are shown.
@@ -14,23 +21,14 @@ const MAX_ROWS: usize = 2_000;
 /// The most bytes of output the kept rows may be made from, unless those that are shown need more.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
+/// How much a search matters among what is said of the output.
+const SEARCH: u8 = 4;
+
 /// A place in the output: a row, and a line of it where it is wrapped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Top {
     pub(super) offset: u64,
     pub(super) part: usize,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Searching {
-    text: String,
-    pattern: Pattern,
-    /// The match the search stands on.
-    current: Option<u64>,
-    waiting: bool,
-    count: u64,
-    counted: bool,
-    wrapped: bool,
 }
 
 /// The output of one attempt as it is looked at. Holds a bounded window of rows; what is missing is asked for.
@@ -45,6 +43,10 @@ pub struct Pane {
     /// The rows that are on their way.
     waiting: Option<Place>,
     pub(super) rows: VecDeque<Row>,
+    /// The part of the file of which these are all the rows that are shown.
+    window: Option<Range<u64>>,
+    /// Where to read on behind it.
+    resume: u64,
     /// The file's length: `None` while it is not there.
     len: Option<u64>,
     known: bool,
@@ -61,6 +63,21 @@ pub struct Pane {
     pub(super) width: u16,
     pub(super) height: u16,
     search: Option<Searching>,
+    /// Only lines with this are shown.
+    filter: Option<Pattern>,
+    /// How many those are, and whether all were counted.
+    showing: (u64, bool),
+    /// What was on top when a search or a filter was begun to be typed.
+    origin: Option<u64>,
+    /// A search has come to the end of the output, forward or not.
+    exhausted: Option<bool>,
+    selection: Option<Selection>,
+    /// Lines are to be selected as soon as there are some.
+    selects_soon: bool,
+    /// The row under the pressed button of the mouse.
+    pressed: Option<u64>,
+    /// Text that was asked for.
+    text: Option<Result<String, Untold>>,
 }
 
 impl Pane {
@@ -74,6 +91,8 @@ impl Pane {
             asks: Vec::new(),
             waiting: None,
             rows: VecDeque::new(),
+            window: None,
+            resume: 0,
             len: None,
             known: false,
             lines: 0,
@@ -88,6 +107,14 @@ impl Pane {
             width: 80,
             height: 24,
             search: None,
+            filter: None,
+            showing: (0, false),
+            origin: None,
+            exhausted: None,
+            selection: None,
+            selects_soon: false,
+            pressed: None,
+            text: None,
         }
     }
 
@@ -110,12 +137,19 @@ impl Pane {
         }
         let (colors, wrap, times) = (self.colors, self.wrap, self.times);
         let (view, width, height) = (self.view + 1, self.width, self.height);
+        let search = self.search.take();
         *self = Pane { view, wrap, times, width, height, source, opened: false, ..Pane::new(colors) };
+        self.search_on(search);
     }
 
     /// What is shown.
     pub fn source(&self) -> Option<&Source> {
         self.source.as_ref()
+    }
+
+    /// The bytes of the output, as far as they are known.
+    pub fn bytes(&self) -> u64 {
+        self.len.unwrap_or(0)
     }
 
     /// The notice that the file has so many bytes by now.
@@ -133,6 +167,7 @@ impl Pane {
                 self.top.part = 0;
             }
             (self.width, self.height) = (width, height);
+            self.keep_cursor();
         }
     }
 
@@ -175,8 +210,8 @@ impl Pane {
         match answer {
             Answer::State { view, len, lines, counted, truncated } if view == self.view => {
                 if truncated {
-                    self.rows.clear();
-                    self.waiting = None;
+                    self.forget_rows();
+                    self.selection = None;
                     self.top = Top::default();
                 }
                 self.len = len;
@@ -187,35 +222,38 @@ impl Pane {
                 self.renumber = counted && self.shown().any(|(row, _)| row.number.is_none());
                 true
             }
-            Answer::Rows { view, place, rows, len } if view == self.view => {
-                if self.waiting == Some(place) {
-                    self.waiting = None;
-                }
+            Answer::Rows { view, place, rows, covered, resume, len } if view == self.view => {
                 // The file itself is right; a notice that ran ahead of it must not make us ask for ever.
                 self.len = Some(len);
-                self.take_rows(place, rows);
+                // What was asked for before something else was is not wanted any more.
+                if self.waiting == Some(place) {
+                    self.waiting = None;
+                    self.take_rows(place, rows, covered, resume);
+                }
                 true
             }
             Answer::Line { view, offset } if view == self.view => {
                 self.jump(offset);
                 true
             }
-            Answer::Found { view, offset, wrapped } if view == self.view => {
+            Answer::Found { view, hit, wrapped } if view == self.view => self.found(hit, wrapped),
+            Answer::Matches { view, current, count, done } if view == self.view => {
                 let Some(search) = &mut self.search else { return false };
-                search.waiting = false;
-                search.wrapped = wrapped;
-                search.current = offset;
-                if let Some(offset) = offset {
-                    self.show_match(offset);
-                }
-                true
-            }
-            Answer::Matches { view, count, done } if view == self.view => {
-                let Some(search) = &mut self.search else { return false };
+                search.place = current;
                 search.count = count;
                 search.counted = done;
                 true
             }
+            Answer::Showing { view, count, done } if view == self.view => {
+                self.showing = (count, done);
+                true
+            }
+            Answer::Text { view, result } if view == self.view => {
+                self.text = Some(result);
+                true
+            }
+            // That is the console's.
+            Answer::Elsewhere(_) => false,
             Answer::Failed { view, error } if view == self.view => {
                 self.error = Some(error);
                 self.known = true;
@@ -226,8 +264,12 @@ impl Pane {
         }
     }
 
-    /// Scrolls by lines of the screen: up when negative. Up stops following.
+    /// Scrolls by lines of the screen: up when negative. Up stops following. While lines are being selected, what is selected goes along.
     pub fn scroll(&mut self, lines: isize) {
+        if self.selection.is_some() { self.move_cursor(lines) } else { self.roll(lines) }
+    }
+
+    fn roll(&mut self, lines: isize) {
         if lines < 0 && self.follow {
             self.stop_following();
         }
@@ -266,12 +308,15 @@ impl Pane {
 
     /// To the beginning.
     pub fn home(&mut self) {
+        self.column = 0;
         self.jump(0);
+        self.send_cursor(false);
     }
 
     /// To the end, and follows.
     pub fn end(&mut self) {
         self.follow = true;
+        self.send_cursor(true);
     }
 
     /// Follows, or stops where it is.
@@ -310,91 +355,67 @@ impl Pane {
         self.asks.push(Request::Line { view: self.view, number });
     }
 
-    /// Searches for plain text (case counts only if it has upper case) from what is shown on; an empty one ends the search.
-    pub fn search(&mut self, text: &str) {
-        self.search = Pattern::new(text).map(|pattern| Searching {
-            text: text.to_owned(),
-            pattern,
-            current: None,
-            waiting: false,
-            count: 0,
-            counted: false,
-            wrapped: false,
-        });
-        let from = self.first_shown().offset;
-        match self.search {
-            Some(_) => self.find(from, true),
-            None => self.asks.push(Request::Search { view: self.view, pattern: String::new(), from, forward: true }),
-        }
-    }
-
-    /// To the next match.
-    pub fn search_next(&mut self) {
-        let from = self.search.as_ref().and_then(|s| s.current).map(|at| at + 1);
-        self.find(from.unwrap_or_else(|| self.first_shown().offset), true);
-    }
-
-    /// To the match before.
-    pub fn search_previous(&mut self) {
-        let from = self.search.as_ref().and_then(|s| s.current);
-        self.find(from.unwrap_or_else(|| self.first_shown().offset), false);
-    }
-
-    /// What is searched for.
-    pub fn searched(&self) -> Option<&str> {
-        self.search.as_ref().map(|s| s.text.as_str())
-    }
-
-    /// A few words about where the pane stands, for the line below it: search, place, follow.
+    /// A few words about where the pane stands, for the line below it: what is selected, search, filter, follow, place.
     pub fn status(&self) -> String {
-        let mut parts = Vec::new();
-        if let Some(search) = &self.search {
-            let text = text::fit(&search.text, 20).into_owned();
-            parts.push(match (search.current, search.waiting) {
-                (_, true) => format!("searching for \"{text}\""),
-                (None, _) => format!("\"{text}\" is not there"),
-                _ => {
-                    let more = if search.counted { "" } else { "+" };
-                    let again = if search.wrapped { ", from the other end" } else { "" };
-                    format!("\"{text}\" {}{more} matches{again}", grouped(search.count))
-                }
-            });
+        self.status_in(usize::MAX)
+    }
+
+    /// The same in so many cells: what matters least is left out.
+    pub fn status_in(&self, cells: usize) -> String {
+        let has_place = self.len.unwrap_or(0) > 0;
+        let follows = self.follow && self.source.as_ref().is_some_and(|s| s.live);
+        let column = (has_place && self.column > 0).then(|| format!("column {}", self.column + 1));
+        let searched = self.search_in_words();
+        // Each with how much it matters.
+        let parts = [
+            (5, self.selected_in_words()),
+            (SEARCH, searched.as_ref().map(|[full, ..]| full.clone())),
+            (3, self.filter_in_words()),
+            (1, has_place.then(|| self.place_in_words())),
+            (0, column),
+            (2, follows.then(|| "follow".to_owned())),
+        ];
+        let mut parts: Vec<(u8, String)> = parts.into_iter().filter_map(|(rank, part)| Some((rank, part?))).collect();
+        let too_wide = |parts: &[(u8, String)]| {
+            parts.iter().map(|(_, part)| text::width(part) + 3).sum::<usize>() > cells.saturating_add(3)
+        };
+        while parts.len() > 1 && too_wide(&parts) {
+            let least = parts.iter().map(|(rank, _)| *rank).min();
+            parts.retain(|(rank, _)| Some(*rank) != least);
         }
-        if self.len.unwrap_or(0) > 0 {
-            let last = self.shown().last().and_then(|(row, _)| row.number);
-            match (last, self.counted) {
-                (Some(last), true) => {
-                    parts.push(format!("line {} of {}", grouped(last.min(self.lines)), grouped(self.lines)))
-                }
-                (Some(last), false) => parts.push(format!("line {}", grouped(last))),
-                (None, _) => {
-                    let end = self.shown().last().map_or(0, |(row, _)| row.end);
-                    let percent = (u128::from(end) * 100 / u128::from(self.len.unwrap_or(1).max(1))).min(100);
-                    parts.push(format!("{percent}%"));
-                }
+        for shorter in searched.iter().flat_map(|[_, shorter @ ..]| shorter) {
+            if too_wide(&parts) {
+                parts.iter_mut().filter(|(rank, _)| *rank == SEARCH).for_each(|(_, part)| part.clone_from(shorter));
             }
-            if self.column > 0 {
-                parts.push(format!("column {}", self.column + 1));
+        }
+        parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(" · ")
+    }
+
+    fn place_in_words(&self) -> String {
+        let last = self.shown().last().and_then(|(row, _)| row.number);
+        match (last, self.counted) {
+            (Some(last), true) => format!("line {} of {}", grouped(last.min(self.lines)), grouped(self.lines)),
+            (Some(last), false) => format!("line {}", grouped(last)),
+            (None, _) => {
+                let end = self.shown().last().map_or(0, |(row, _)| row.end);
+                let percent = (u128::from(end) * 100 / u128::from(self.len.unwrap_or(1).max(1))).min(100);
+                format!("{percent}%")
             }
         }
-        if self.follow && self.source.as_ref().is_some_and(|s| s.live) {
-            parts.push("follow".to_owned());
-        }
-        parts.join(" · ")
     }
 
     /// The text that is shown, without what is drawn around it: for copying. Whole lines, also where the pane shows a part of them.
     pub fn visible_text(&self) -> String {
         let mut out = String::new();
-        let mut last = None;
+        let mut above: Option<&Row> = None;
         for (row, _) in self.shown() {
-            if last == Some(row.start) {
+            if above.is_some_and(|above| above.start == row.start) {
                 continue;
             }
-            if last.is_some() && !row.continued {
+            if above.is_some_and(|above| !row.continued || above.end != row.start) {
                 out.push('\n');
             }
-            last = Some(row.start);
+            above = Some(row);
             for span in &row.line.spans {
                 out.push_str(&span.content);
             }
@@ -411,7 +432,11 @@ impl Pane {
         match self.len {
             _ if !self.known => Some(String::new()),
             None | Some(0) => Some(if source.live { "no output yet" } else { "no output" }.to_owned()),
-            Some(_) => None,
+            Some(len) => {
+                let filter = self.filter.as_ref().filter(|_| self.rows.is_empty())?;
+                let all = self.window == Some(0..len);
+                Some(if all { format!("no line has {filter}") } else { format!("looking for lines with {filter}…") })
+            }
         }
     }
 
@@ -442,47 +467,27 @@ impl Pane {
         breaks(row, usize::from(self.text_width())).count() + 1
     }
 
-    pub(super) fn matches_in(&self, text: &str) -> Vec<(usize, usize)> {
-        let Some(search) = &self.search else { return Vec::new() };
-        search.pattern.matches(text.as_bytes()).into_iter().map(|at| (at, at + search.text.len())).collect()
-    }
-
-    pub(super) fn holds_current_match(&self, row: &Row) -> bool {
-        let at = self.search.as_ref().and_then(|s| s.current);
-        at.is_some_and(|at| (row.start..row.end).contains(&at))
-    }
-
-    fn find(&mut self, from: u64, forward: bool) {
-        let Some(search) = &mut self.search else { return };
-        search.waiting = true;
-        let pattern = search.text.clone();
-        self.asks.push(Request::Search { view: self.view, pattern, from, forward });
-    }
-
-    fn show_match(&mut self, offset: u64) {
-        let on_screen = self.shown().any(|(row, _)| (row.start..row.end).contains(&offset));
-        if !on_screen {
-            self.jump(offset);
-            self.scroll(-(isize::from(self.height as i16) / 3));
-        } else if self.follow {
-            self.stop_following();
-        }
-    }
-
     fn jump(&mut self, offset: u64) {
         self.follow = false;
-        let row = self.rows.iter().find(|row| (row.start..row.end).contains(&offset));
+        let known = self.filter.is_some() && self.window.as_ref().is_some_and(|window| window.contains(&offset));
+        let row = self.rows.iter().find(|row| (row.start..row.end).contains(&offset) || (known && row.start > offset));
         match row {
             Some(row) => {
                 self.top = Top { offset: row.start, part: 0 };
                 self.clamp();
             }
             None => {
-                self.rows.clear();
-                self.waiting = None;
+                self.forget_rows();
                 self.top = Top { offset, part: 0 };
             }
         }
+    }
+
+    /// The rows are to be read anew.
+    fn forget_rows(&mut self) {
+        self.rows.clear();
+        self.window = None;
+        self.waiting = None;
     }
 
     fn stop_following(&mut self) {
@@ -512,8 +517,8 @@ impl Pane {
 
     /// The screen is filled to its bottom where there is enough.
     fn clamp(&mut self) {
-        let at_end = self.rows.back().is_some_and(|row| Some(row.end) >= self.len);
-        if at_end && !self.follow {
+        let at_end = self.window.as_ref().is_some_and(|window| Some(window.end) >= self.len);
+        if at_end && !self.follow && !self.rows.is_empty() {
             self.top = self.top.min(self.last_page());
         }
     }
@@ -533,62 +538,75 @@ impl Pane {
             return None;
         }
         let len = self.len.filter(|len| *len > 0)?;
-        let (Some(front), Some(back)) = (self.rows.front(), self.rows.back()) else {
+        let Some(window) = &self.window else {
             return Some(if self.follow { Place::End } else { Place::Around(self.top.offset) });
         };
-        if self.follow {
-            if back.end < len {
-                return Some(Place::End);
-            }
-        } else if self.index_of(self.top.offset).is_none() {
+        let (behind, before) = (window.end < len, window.start > 0);
+        if self.follow && behind {
+            return Some(if self.filter.is_none() { Place::End } else { Place::From(self.resume) });
+        }
+        if self.rows.is_empty() {
+            // Nothing that is shown yet: on both sides.
+            let below = behind.then_some(Place::From(self.resume));
+            return below.or(before.then_some(Place::Before(window.start)));
+        }
+        if !self.follow && self.index_of(self.top.offset).is_none() {
             return Some(Place::Around(self.top.offset));
         }
         let top = self.first_shown().offset;
         let index = self.index_of(top)?;
         if self.renumber {
-            return Some(if self.follow { Place::End } else { Place::From(top) });
+            return Some(if self.follow && self.filter.is_none() { Place::End } else { Place::From(top) });
         }
-        if self.rows.len() - index < usize::from(self.height) + self.ahead() / 2 && back.end < len {
-            return Some(Place::From(if back.whole { back.end } else { back.start }));
+        if self.rows.len() - index < usize::from(self.height) + self.ahead() / 2 && behind {
+            return Some(Place::From(self.resume));
         }
-        if index < self.ahead() / 2 && front.start > 0 {
-            return Some(Place::Before(front.start));
+        if index < self.ahead() / 2 && before {
+            return Some(Place::Before(window.start));
         }
         None
     }
 
-    fn take_rows(&mut self, place: Place, rows: Vec<Row>) {
-        match place {
-            Place::End if self.follow => self.rows = rows.into(),
-            Place::Around(offset) if !self.follow && offset == self.top.offset => {
-                self.rows = rows.into();
-                // What was asked for may be inside a row.
-                if let Some(row) = self.rows.iter().find(|row| (row.start..row.end).contains(&offset)) {
-                    self.top = Top { offset: row.start, part: 0 };
-                } else if let Some(row) = self.rows.back() {
-                    self.top = Top { offset: row.start, part: 0 };
+    fn take_rows(&mut self, place: Place, rows: Vec<Row>, covered: Range<u64>, resume: u64) {
+        match (place, &mut self.window) {
+            (Place::End, _) if self.follow => {
+                (self.rows, self.window, self.resume) = (rows.into(), Some(covered), resume);
+            }
+            (Place::Around(offset), _) if !self.follow && offset == self.top.offset => {
+                (self.rows, self.window, self.resume) = (rows.into(), Some(covered), resume);
+                // What was asked for may be inside a row, or in one that is not shown.
+                let row = self.rows.iter().find(|row| row.end > offset).or(self.rows.back());
+                if let Some(start) = row.map(|row| row.start) {
+                    self.top = Top { offset: start, part: 0 };
                 }
             }
-            Place::From(offset) => {
+            (Place::From(offset), Some(window)) if (window.start..=window.end).contains(&offset) => {
+                window.end = covered.end;
+                self.resume = resume;
                 while self.rows.back().is_some_and(|row| row.start >= offset) {
                     self.rows.pop_back();
                 }
-                if self.rows.back().is_none_or(|row| row.end == offset) {
-                    self.rows.extend(rows);
-                }
+                self.rows.extend(rows);
             }
-            Place::Before(offset)
-                if self.rows.front().is_some_and(|row| row.start == offset)
-                    && rows.last().is_some_and(|row| row.end == offset) =>
-            {
+            (Place::Before(offset), Some(window)) if window.start == offset => {
+                window.start = covered.start;
                 for row in rows.into_iter().rev() {
                     self.rows.push_front(row);
                 }
             }
             _ => {}
         }
+        // A line that is not shown gives its place to the next one that is.
+        if self.filter.is_some() && !self.follow && self.index_of(self.top.offset).is_none() {
+            let next = self.rows.iter().find(|row| row.start >= self.top.offset).or(self.rows.back());
+            if let Some(start) = next.map(|row| row.start) {
+                self.top = Top { offset: start, part: 0 };
+            }
+        }
         self.trim();
         self.clamp();
+        self.reveal();
+        self.settle_cursor();
     }
 
     /// Lets go of rows far from the screen.
@@ -596,20 +614,24 @@ impl Pane {
         let Some(index) = self.index_of(self.first_shown().offset) else { return };
         let keep = usize::from(self.height) + self.ahead();
         let mut before = index;
-        let too_much = |rows: &VecDeque<Row>| {
-            let bytes = rows.back().map_or(0, |r| r.end) - rows.front().map_or(0, |r| r.start);
-            rows.len() > MAX_ROWS || bytes > MAX_BYTES
-        };
-        while too_much(&self.rows) {
+        let mut bytes: u64 = self.rows.iter().map(|row| row.end - row.start).sum();
+        let Some(window) = &mut self.window else { return };
+        while self.rows.len() > MAX_ROWS || bytes > MAX_BYTES {
             let after = self.rows.len() - before;
-            if before > self.ahead() && before + keep >= after {
-                self.rows.pop_front();
+            let gone = if before > usize::from(self.height) * 2 && before + keep >= after {
                 before -= 1;
+                let gone = self.rows.pop_front();
+                window.start = self.rows.front().map_or(window.end, |row| row.start);
+                gone
             } else if after > keep {
-                self.rows.pop_back();
+                let gone = self.rows.pop_back();
+                window.end = gone.as_ref().map_or(window.end, |row| row.start);
+                self.resume = window.end;
+                gone
             } else {
                 break;
-            }
+            };
+            bytes -= gone.map_or(0, |row| row.end - row.start);
         }
     }
 }

@@ -4,30 +4,32 @@
 //! times a second in case nobody told of its growth.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use ratatui::text::Line;
 
-use super::file::{BREAK, OutputFile};
-use super::search::Search;
-use crate::console::text::{Ansi, Colors, width};
+use super::elsewhere::{Elsewhere, Job, Told};
+use super::file::OutputFile;
+use super::query::Pattern;
+use super::rows::{MAX_TEXT, all, passing, render, text};
+use super::search::{Find, Hit, Said, Search, Spot};
+use super::sift::Sifter;
+use crate::console::text::Colors;
 use crate::engine::open_output;
 
 /// How often the length of a live file is looked at.
 const POLL: Duration = Duration::from_millis(250);
 
-/// The most bytes one answer's rows are made from.
-const MAX_ANSWER_BYTES: u64 = 256 * 1024;
-
-/// How far before the first row asked for styles are looked for: colours switched on earlier than that are not seen.
-const STYLE_LOOKBACK: u64 = 64 * 1024;
-
 /// Blocks counted between two looks at the requests.
 const COUNT_STEP: usize = 4;
+
+/// How long a look through the file takes between two looks at the requests, about.
+pub(super) const TURN: Duration = Duration::from_millis(8);
 
 /// Where a line of output came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +73,26 @@ pub enum Place {
     Before(u64),
 }
 
+/// What is to be found next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// From where.
+    pub from: Spot,
+    /// Towards the end.
+    pub forward: bool,
+    /// When there is nothing up to the end, from the other end on.
+    pub wrap: bool,
+}
+
+/// Why a text is not given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Untold {
+    /// It is longer than this.
+    TooLong(usize),
+    /// The file cannot be read.
+    Failed(String),
+}
+
 /// What the reader is asked to do. `view` says for whom: answers for a view that shows something else by now are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -104,17 +126,33 @@ pub enum Request {
         /// Which.
         number: u64,
     },
-    /// Find the next match and count all of them. An empty pattern ends the search.
+    /// Search for something else, or for nothing; count all of it, and find the next.
     Search {
         /// For whom.
         view: u64,
-        /// Plain text; upper and lower case are the same unless it has upper case.
-        pattern: String,
-        /// From which byte on.
-        from: u64,
-        /// Towards the end.
-        forward: bool,
+        /// What.
+        pattern: Option<Pattern>,
+        /// Where from, if one is to be found.
+        find: Option<Wanted>,
     },
+    /// Give only lines with this from now on, or all of them.
+    Show {
+        /// For whom from now on: what is on its way of the lines before is for nobody.
+        view: u64,
+        /// What they have.
+        filter: Option<Pattern>,
+    },
+    /// Give the text of the lines that are shown, from the row that starts here up to the one that starts there.
+    Text {
+        /// For whom.
+        view: u64,
+        /// The start of the first row.
+        from: u64,
+        /// The end of the last row.
+        to: u64,
+    },
+    /// Search through other outputs.
+    Elsewhere(Elsewhere),
     /// Close the file.
     Close,
 }
@@ -162,8 +200,12 @@ pub enum Answer {
         view: u64,
         /// Where they were wanted.
         place: Place,
-        /// The rows, in order; each starts where the one before ends.
+        /// The rows, in order; where all lines are shown, each starts where the one before ends.
         rows: Vec<Row>,
+        /// The part of the file of which these are all the rows. More may be wanted of what is behind it or before.
+        covered: Range<u64>,
+        /// Where to read on when the file has grown: the start of a last row that has no end yet, else the end of what is covered.
+        resume: u64,
         /// Bytes of the file when they were read.
         len: u64,
     },
@@ -178,8 +220,8 @@ pub enum Answer {
     Found {
         /// For whom.
         view: u64,
-        /// Its first byte; `None` when there is none in the whole file.
-        offset: Option<u64>,
+        /// Where; `None` when there is none up to the end that was searched to.
+        hit: Option<Hit>,
         /// The search went past an end of the file to find it.
         wrapped: bool,
     },
@@ -187,11 +229,31 @@ pub enum Answer {
     Matches {
         /// For whom.
         view: u64,
+        /// Which of them was found last, from 1, once that is known.
+        current: Option<u64>,
         /// How many.
         count: u64,
         /// Whether the whole file is searched.
         done: bool,
     },
+    /// Lines counted so far that are shown.
+    Showing {
+        /// For whom.
+        view: u64,
+        /// How many.
+        count: u64,
+        /// Whether the whole file is looked through.
+        done: bool,
+    },
+    /// The text that was asked for.
+    Text {
+        /// For whom.
+        view: u64,
+        /// The text and its lines, or why there is none.
+        result: Result<String, Untold>,
+    },
+    /// What there is in other outputs.
+    Elsewhere(Told),
     /// The file cannot be read.
     Failed {
         /// For whom.
@@ -214,7 +276,7 @@ impl Reader {
     /// The thread could not be started.
     pub fn spawn(stamps: OpenStamps, send: impl FnMut(Answer) -> bool + Send + 'static) -> io::Result<Reader> {
         let (requests, receiver) = sync_channel(64);
-        let worker = Worker { send: Box::new(send), stamps, open: None };
+        let worker = Worker { send: Box::new(send), stamps, open: None, elsewhere: None, sifter: Sifter::default() };
         thread::Builder::new().name("output-reader".to_owned()).spawn(move || worker.run(&receiver))?;
         Ok(Reader { requests })
     }
@@ -229,6 +291,8 @@ struct Worker {
     send: Box<dyn FnMut(Answer) -> bool + Send>,
     stamps: OpenStamps,
     open: Option<Open>,
+    elsewhere: Option<Job>,
+    sifter: Sifter,
 }
 
 struct Open {
@@ -238,7 +302,7 @@ struct Open {
     file: Option<OutputFile>,
     stamps: Option<Box<dyn Stamps>>,
     counting: bool,
-    search: Option<Search>,
+    search: Search,
     said: Option<Answer>,
 }
 
@@ -248,21 +312,25 @@ struct Gone;
 impl Worker {
     fn run(mut self, requests: &Receiver<Request>) {
         loop {
-            let request = match &self.open {
-                Some(open) if open.busy() => match requests.try_recv() {
+            let busy = self.elsewhere.is_some() || self.open.as_ref().is_some_and(Open::busy);
+            let live = self.open.as_ref().is_some_and(|open| open.source.live);
+            let request = if busy {
+                match requests.try_recv() {
                     Ok(request) => Some(request),
                     Err(TryRecvError::Empty) => None,
                     Err(TryRecvError::Disconnected) => return,
-                },
-                Some(open) if open.source.live => match requests.recv_timeout(POLL) {
+                }
+            } else if live {
+                match requests.recv_timeout(POLL) {
                     Ok(request) => Some(request),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => return,
-                },
-                _ => match requests.recv() {
+                }
+            } else {
+                match requests.recv() {
                     Ok(request) => Some(request),
                     Err(_) => return,
-                },
+                }
             };
             let done = match request {
                 Some(request) => self.answer(request),
@@ -292,14 +360,26 @@ impl Worker {
                     file: None,
                     stamps: None,
                     counting: true,
-                    search: None,
+                    search: Search::default(),
                     said: None,
                 });
                 return self.refresh();
             }
+            Request::Elsewhere(wanted) => {
+                self.elsewhere = Some(Job::new(wanted));
+                return Ok(());
+            }
+            Request::Show { view, filter } => {
+                if let Some(open) = &mut self.open {
+                    open.view = view;
+                    open.search.show(filter);
+                }
+                return Ok(());
+            }
             Request::Rows { view, .. }
             | Request::Ended { view }
             | Request::Line { view, .. }
+            | Request::Text { view, .. }
             | Request::Search { view, .. } => view,
         };
         if self.open.as_ref().is_none_or(|open| open.view != view) {
@@ -308,17 +388,21 @@ impl Worker {
         self.refresh()?;
         let Some(open) = &mut self.open else { return Ok(()) };
         let result = match request {
-            Request::Rows { place, count, .. } => open.rows(place, count, self.stamps).map(Some),
+            Request::Rows { place, count, .. } => open.rows(place, count, self.stamps, &mut self.sifter).map(Some),
             Request::Line { number, .. } => open.line(number).map(Some),
+            Request::Text { from, to, .. } => Ok(Some(open.text(from, to, &mut self.sifter))),
             Request::Ended { .. } => {
                 open.source.live = false;
                 Ok(None)
             }
-            Request::Search { pattern, from, forward, .. } => {
-                open.search = Search::new(open.search.take(), &pattern, from, forward);
+            Request::Search { pattern, find, .. } => {
+                open.search.look_for(pattern);
+                if let Some(Wanted { from, forward, wrap }) = find {
+                    open.search.find(Find::new(from, forward, wrap));
+                }
                 Ok(None)
             }
-            Request::Open { .. } | Request::Close => Ok(None),
+            Request::Open { .. } | Request::Show { .. } | Request::Elsewhere(_) | Request::Close => Ok(None),
         };
         match result {
             Ok(Some(answer)) => self.say(answer),
@@ -342,9 +426,19 @@ impl Worker {
         }
     }
 
+    /// What is waited for first: the next match here, then elsewhere; what is only counted comes last.
     fn background(&mut self) -> Result<(), Gone> {
+        let waited_for = self.open.as_ref().is_some_and(|open| open.busy() && open.search.is_waited_for());
+        if let Some(job) = self.elsewhere.as_mut().filter(|_| !waited_for) {
+            let here = self.open.as_ref().is_some_and(Open::busy);
+            if job.is_waited_for() || !here {
+                let Some(told) = job.step(&mut self.sifter, Instant::now() + TURN) else { return Ok(()) };
+                self.elsewhere = None;
+                return self.say(Answer::Elsewhere(told));
+            }
+        }
         let busy = match &mut self.open {
-            Some(open) if open.busy() => Some(open.step()),
+            Some(open) if open.busy() => Some(open.step(&mut self.sifter)),
             _ => None,
         };
         match busy {
@@ -358,7 +452,7 @@ impl Worker {
             Some(Err(error)) => {
                 let Some(open) = &mut self.open else { return Ok(()) };
                 open.counting = false;
-                open.search = None;
+                open.search = Search::default();
                 let view = open.view;
                 self.say(Answer::Failed { view, error: error.to_string() })
             }
@@ -369,7 +463,7 @@ impl Worker {
 impl Open {
     /// Whether there is work to do without being asked.
     fn busy(&self) -> bool {
-        self.file.is_some() && (self.counting || self.search.as_ref().is_some_and(Search::busy))
+        self.file.is_some() && (self.counting || self.search.busy())
     }
 
     fn refresh(&mut self) -> io::Result<Option<Answer>> {
@@ -385,9 +479,7 @@ impl Open {
                 truncated = file.refresh()?;
                 if file.len() != before {
                     self.counting = true;
-                    if let Some(search) = &mut self.search {
-                        search.grown(truncated);
-                    }
+                    self.search.grown(truncated);
                 }
             }
         }
@@ -408,13 +500,28 @@ impl Open {
     }
 
     /// A piece of the background work, a few milliseconds.
-    fn step(&mut self) -> io::Result<Vec<Answer>> {
+    fn step(&mut self, sifter: &mut Sifter) -> io::Result<Vec<Answer>> {
         let view = self.view;
         let mut answers = Vec::new();
         let Some(file) = &mut self.file else { return Ok(answers) };
-        if let Some(search) = self.search.as_mut().filter(|s| s.busy()) {
+        if self.search.busy() {
             // A search is waited for; counting is not.
-            answers.extend(search.step(file, view)?);
+            let until = Instant::now() + TURN;
+            let (mut matches, mut showing) = (None, None);
+            while self.search.busy() && Instant::now() < until {
+                match self.search.step(file, sifter)? {
+                    Some(Said::Found(hit, wrapped)) => {
+                        answers.push(Answer::Found { view, hit, wrapped });
+                        break;
+                    }
+                    Some(Said::Hits(current, count, done)) => {
+                        matches = Some(Answer::Matches { view, current, count, done });
+                    }
+                    Some(Said::Lines(count, done)) => showing = Some(Answer::Showing { view, count, done }),
+                    None => {}
+                }
+            }
+            answers.extend(matches.into_iter().chain(showing));
             return Ok(answers);
         }
         for _ in 0..COUNT_STEP {
@@ -443,74 +550,42 @@ impl Open {
         Ok(Answer::Line { view: self.view, offset })
     }
 
-    fn rows(&mut self, place: Place, count: usize, open_stamps: OpenStamps) -> io::Result<Answer> {
+    /// The text of the rows that are shown of a part of the file.
+    fn text(&mut self, from: u64, to: u64, sifter: &mut Sifter) -> Answer {
         let view = self.view;
-        let Some(file) = &mut self.file else { return Ok(Answer::Rows { view, place, rows: Vec::new(), len: 0 }) };
+        let result = match &mut self.file {
+            None => Ok(String::new()),
+            Some(file) => text(file, &self.search, from, to, sifter)
+                .map_err(|error| Untold::Failed(error.to_string()))
+                .and_then(|text| text.ok_or(Untold::TooLong(MAX_TEXT))),
+        };
+        Answer::Text { view, result }
+    }
+
+    fn rows(&mut self, place: Place, count: usize, open_stamps: OpenStamps, sifter: &mut Sifter) -> io::Result<Answer> {
+        let view = self.view;
+        let Some(file) = &mut self.file else {
+            return Ok(Answer::Rows { view, place, rows: Vec::new(), covered: 0..0, resume: 0, len: 0 });
+        };
         if self.stamps.is_none() {
             self.stamps = open_stamps(&self.source.path);
         }
-        let (start, end) = match place {
-            Place::End => (back(file, file.len(), count)?, file.len()),
-            Place::Around(offset) => {
-                let row = file.row_at(offset)?;
-                (back(file, row, count)?, file.len())
-            }
-            Place::From(offset) => (offset, file.len()),
-            Place::Before(offset) => (back(file, offset, count)?, offset),
-        };
-        let count = if matches!(place, Place::Around(_)) { count.saturating_mul(2) } else { count };
-        let starts_at = match place {
-            Place::Around(offset) => offset,
-            _ => start,
-        };
-
-        let mut ansi = Ansi::new(self.colors);
-        let mut at = if start == 0 { 0 } else { file.row_at(start.saturating_sub(STYLE_LOOKBACK))? };
-        while at < start {
-            let (next, _) = file.next_start(at)?;
-            ansi.skip(file.bytes(at..next)?);
-            if next <= at {
-                break;
-            }
-            at = next;
-        }
-
         // What came since the last look is counted at once, a large file in the background.
         for _ in 0..COUNT_STEP {
             if !file.count_more()? {
                 break;
             }
         }
-        let mut number = file.line_of(start)?.map(|n| n + 1);
-        let mut rows = Vec::new();
-        let mut at = start;
-        while at < end && rows.len() < count && (at - start <= MAX_ANSWER_BYTES || at <= starts_at) {
-            let (next, whole) = file.next_start(at)?;
-            if next <= at {
-                break;
-            }
-            let continued = file.continues(at)?;
-            if !rows.is_empty() && !continued {
-                number = number.map(|n| n + 1);
-            }
-            let line = ansi.line(file.bytes(at..next)?);
-            let width = line.spans.iter().map(|s| width(&s.content)).sum();
-            let stamp = self.stamps.as_mut().and_then(|s| s.at(at));
-            rows.push(Row { start: at, end: next, line, width, continued, whole, number, stamp });
-            at = next;
-        }
-        Ok(Answer::Rows { view, place, rows, len: file.len() })
+        let (spans, covered) = match self.search.sieve.filter {
+            None => all(file, place, count)?,
+            Some(_) => passing(file, &self.search, sifter, place, count)?,
+        };
+        let resume = if covered.end >= file.len() && file.len() > 0 && file.continues(file.len())? {
+            file.row_at(file.len())?
+        } else {
+            covered.end
+        };
+        let rows = render(file, &spans, self.colors, self.stamps.as_deref_mut())?;
+        Ok(Answer::Rows { view, place, rows, covered, resume, len: file.len() })
     }
-}
-
-/// The start of the row that is `count` rows before `offset`, or as many as an answer may hold.
-fn back(file: &mut OutputFile, offset: u64, count: usize) -> io::Result<u64> {
-    let mut start = offset;
-    for _ in 0..count {
-        if start == 0 || offset - start >= MAX_ANSWER_BYTES - 2 * BREAK {
-            break;
-        }
-        start = file.prev_start(start)?;
-    }
-    Ok(start)
 }

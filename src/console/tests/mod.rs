@@ -20,6 +20,7 @@ mod strip;
 mod styles;
 mod timeline;
 mod values;
+mod viewer;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -345,6 +346,7 @@ fn press_unseen(app: &mut App, name: &str) -> Vec<Effect> {
         "F8" => (KeyCode::F(8), KeyModifiers::NONE),
         "Ctrl-s" => (KeyCode::Char('s'), KeyModifiers::CONTROL),
         "Ctrl-r" => (KeyCode::Char('r'), KeyModifiers::CONTROL),
+        "Ctrl-t" => (KeyCode::Char('t'), KeyModifiers::CONTROL),
         "Ctrl-u" => (KeyCode::Char('u'), KeyModifiers::CONTROL),
         "PgDn" => (KeyCode::PageDown, KeyModifiers::NONE),
         "Space" => (KeyCode::Char(' '), KeyModifiers::NONE),
@@ -437,7 +439,7 @@ fn output(app: &mut App, lines: &[&str]) {
                 }
             })
             .collect();
-        app.update(Event::Output(Answer::Rows { view, place, rows, len }), now);
+        app.update(Event::Output(Answer::Rows { view, place, rows, covered: 0..len, resume: len, len }), now);
     }
 }
 

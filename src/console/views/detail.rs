@@ -8,6 +8,7 @@ use crate::run::{Answer, Answered, Asked, Attempt, OutcomeStatus, Question, RunS
 
 use super::super::actions::Action;
 use super::super::app::{App, FilterOf};
+use super::super::input::Input;
 use super::super::listing::{instances_in_words, shown};
 use super::super::markdown;
 use super::super::run_model::{OpenRun, Pane, TABS, Tab};
@@ -16,6 +17,11 @@ use super::super::theme::{Role, step_role};
 use super::super::words::{self, Zone};
 use super::answer::draw_line;
 use super::paint::Brush;
+
+/// So much room have the facts of the step before what is said of its output.
+const FACTS: usize = 38;
+/// The same while the output is looked through.
+const FEW_FACTS: usize = 12;
 
 /// Draws heading, facts and tab.
 pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: Rect, cursor: &mut Option<(u16, u16)>) {
@@ -227,19 +233,25 @@ fn facts(
 ) {
     let y = title.y + 1;
     let (x, width) = (title.x + 1, title.width.saturating_sub(2));
-    if let Some((FilterOf::Output, input)) = &app.typing {
-        let (shown, column) = input.visible(width.saturating_sub(2) as usize);
-        brush.text(x, y, 1, "/", Role::Accent);
-        brush.text(x + 1, y, width - 1, &shown, Role::Text);
-        *cursor = Some((x + 1 + column as u16, y));
+    if let Some((of @ (FilterOf::Output | FilterOf::Lines), input)) = &app.typing {
+        let field = Rect { x, y, width, height: 1 };
+        looking(app, *of == FilterOf::Lines, input, brush, field, cursor);
         return;
     }
     let ((loud_text, role), quiet) = facts_text(app, run, position);
     let mut width = width;
     let prints = |attempt: &Attempt| attempt.questions.is_empty() && attempt.due.is_none();
     if run.tab == Tab::Output && run.shown_attempt().is_some_and(prints) {
-        let status = app.output.status();
-        if !status.is_empty() && width as usize > text::width(&status) + 30 {
+        // What was made of the output goes before the facts, and they before its place.
+        let facts = text::width(&loud_text) + text::width(&quiet) + if loud_text.is_empty() { 0 } else { 3 };
+        let room = |facts: usize| (width as usize).saturating_sub(facts + 2);
+        let mut room_left = room(facts.min(FACTS));
+        let mut status = app.output.status_in(room_left);
+        if app.output.is_looked_through() && text::width(&status) > room_left {
+            room_left = room(facts.min(FEW_FACTS));
+            status = app.output.status_in(room_left);
+        }
+        if !status.is_empty() && text::width(&status) <= room_left {
             brush.text_right(x, x + width, y, &status, Role::Faint);
             width -= text::width(&status) as u16 + 2;
         }
@@ -251,6 +263,57 @@ fn facts(
         }
         brush.text(at, y, (x + width).saturating_sub(at), &quiet, Role::Muted);
     }
+}
+
+/// What is looked for in the output, while it is typed: how far that is, or what is wrong with it, and where.
+fn looking(app: &App, lines: bool, input: &Input, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
+    let (y, right) = (area.y, area.right());
+    let regex = app.looking.regex;
+    let label = match (lines, regex) {
+        (false, false) => "/",
+        (false, true) => "regex /",
+        (true, false) => "only lines with ",
+        (true, true) => "only lines with regex ",
+    };
+    let at = brush.text(area.x, y, area.width, label, Role::Accent);
+    let wrong = app.looking.wrong.as_ref();
+    let (said, role) = match (wrong, lines) {
+        _ if input.is_empty() => (String::new(), Role::Muted),
+        (Some(wrong), _) => (wrong.said.clone(), Role::Error),
+        (None, false) => (app.output.found_in_words(), Role::Muted),
+        (None, true) => (app.output.lines_in_words(), Role::Muted),
+    };
+    // What is typed has its room, then what is wrong with it, then the key, then how far it is.
+    let (key, does) = ("Ctrl-r", if regex { "as text" } else { "as regex" });
+    let mut left = (right.saturating_sub(at) as usize).saturating_sub(text::width(&input.text()) + 3);
+    let (told, hint) = (text::width(&said), text::width(key) + text::width(does) + 1);
+    let has_told = !said.is_empty() && (told + 3 + hint <= left || wrong.is_some());
+    left = left.saturating_sub(if has_told { told + 3 } else { 0 });
+    let mut limit = right;
+    if hint <= left {
+        limit = brush.text_right(at, limit, y, does, Role::Muted).saturating_sub(1);
+        limit = brush.text_right(at, limit, y, key, Role::Key).saturating_sub(3);
+    }
+    if has_told {
+        let typed = (text::width(&input.text()) as u16 + 2).min((limit - at) / 3);
+        let from = limit.saturating_sub(told as u16).max(at + typed);
+        limit = brush.text_right(from, limit, y, &said, role).saturating_sub(2);
+    }
+    let room = limit.saturating_sub(at);
+    let (shown, column) = input.visible(room as usize);
+    brush.text(at, y, room, &shown, Role::Text);
+    let column = at + column as u16;
+    if let Some(wrong) = wrong {
+        // Counted from the cursor, which is always to be seen.
+        let mut place = input.clone();
+        place.go_to(wrong.at.min(input.text().chars().count().saturating_sub(1)));
+        let (same, there) = place.visible(room as usize);
+        if same == shown {
+            let style = brush.theme.style(Role::Error).add_modifier(ratatui::style::Modifier::UNDERLINED);
+            brush.over(Rect { x: at + there as u16, y, width: 1, height: 1 }, style);
+        }
+    }
+    *cursor = Some((column, y));
 }
 
 fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), String) {

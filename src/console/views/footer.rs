@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::super::actions::{Action, TABLE};
+use super::super::actions::{Action, Group, TABLE};
 use super::super::app::{App, Place};
 use super::super::availability::{availability, belongs, meant};
 use super::super::text;
@@ -10,6 +10,9 @@ use super::super::theme::Role;
 use super::paint::Brush;
 use super::popups::wrap;
 use super::strip;
+
+/// Ranks up to this one are of actions that answer what a step waits for.
+const ANSWERS: u8 = 9;
 
 /// A message has no more rows than this.
 const MESSAGE_ROWS: usize = 3;
@@ -75,7 +78,9 @@ pub fn actions(app: &App) -> Vec<Action> {
         found.push((entry.rank, meant(app, &seen, &alternatives).unwrap_or(entry.action)));
     }
     found.retain(|(_, action)| belongs(app, *action));
-    found.sort_by_key(|(rank, _)| *rank);
+    // In the output, its own keys come behind those that answer the step.
+    let own = |action: &Action| app.in_output() && action.entry().group == Group::Output;
+    found.sort_by_key(|(rank, action)| if own(action) { (ANSWERS, *rank) } else { (*rank, 0) });
     // A key is shown once, for what it does here first.
     let mut keys: Vec<&str> = Vec::new();
     found.retain(|(_, action)| {
@@ -94,10 +99,13 @@ const ROOMY: u16 = 120;
 
 fn keys(app: &App, brush: &mut Brush<'_>, area: Rect) {
     // Help and the ways out are always to be found, at the right end; the list of runs has no way back.
-    let is_end = |action: &Action| matches!(action, Action::Back | Action::Help | Action::Quit | Action::Palette);
+    let is_end = |action: &Action| {
+        matches!(action, Action::Back | Action::Help | Action::Quit | Action::Palette | Action::Mouse)
+    };
     let (mut ends, rest): (Vec<Action>, Vec<Action>) = actions(app).into_iter().partition(is_end);
     ends.retain(|action| {
-        *action != Action::Back || matches!(app.place, Place::History | Place::Timeline | Place::Metrics)
+        let has_way_back = matches!(app.place, Place::History | Place::Timeline | Place::Metrics);
+        *action != Action::Back || has_way_back || app.output.is_selecting()
     });
     // Help names every key as well.
     ends.retain(|action| *action != Action::Palette || area.width >= ROOMY);

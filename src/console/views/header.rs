@@ -234,6 +234,9 @@ fn marks(app: &App, run: &OpenRun) -> String {
     if app.settings.attached.is_some() {
         marks.push("attached");
     }
+    if !app.mouse {
+        marks.push("mouse: terminal");
+    }
     if run.state.options.simulate {
         marks.push("simulated");
     }

@@ -17,6 +17,7 @@ mod question;
 mod recap;
 pub mod run;
 pub mod runs;
+mod saving;
 pub mod steps;
 pub mod strip;
 pub mod timeline;

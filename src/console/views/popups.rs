@@ -15,6 +15,7 @@ use super::paint::Brush;
 use super::palette;
 use super::question;
 use super::recap;
+use super::saving;
 use super::values;
 use crate::run::RunStatus;
 
@@ -58,6 +59,7 @@ pub fn draw(app: &App, popup: &Popup, brush: &mut Brush<'_>, area: Rect, cursor:
         Popup::Values(form) => values::draw(form, brush, area, cursor),
         Popup::Palette(palette) => palette::draw(app, palette, brush, area, cursor),
         Popup::Recap(recap) => recap::draw(recap, brush, area),
+        Popup::Save(form) => saving::draw(form, brush, area, cursor),
         Popup::Quit(leaving) => quit(app, *leaving, brush, area),
     }
 }

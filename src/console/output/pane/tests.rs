@@ -10,7 +10,7 @@ use chrono::DateTime;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::super::{Reader, Stamps, Stream};
+use super::super::{MAX_TEXT, Query, Reader, Stamps, Stream};
 use super::*;
 use crate::console::theme::{Depth, Glyphs, Theme, ThemeName};
 
@@ -89,6 +89,18 @@ impl Desk {
         self.until(|pane| pane.known && (pane.len.unwrap_or(0) == 0 || pane.counted))
     }
 
+    fn search(&mut self, text: &str) {
+        self.pane.search(&Query { text: text.into(), regex: false }).unwrap();
+    }
+
+    fn regex(&mut self, text: &str) -> Result<(), super::super::Wrong> {
+        self.pane.search(&Query { text: text.into(), regex: true })
+    }
+
+    fn only(&mut self, text: &str) {
+        self.pane.show_only(&Query { text: text.into(), regex: false }).unwrap();
+    }
+
     fn screen(&self) -> String {
         let area = Rect::new(0, 0, self.pane.width, self.pane.height);
         let mut buffer = Buffer::empty(area);
@@ -107,6 +119,15 @@ impl Desk {
         });
         rows.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Nothing of a search is still to come.
+fn searched(pane: &Pane) -> bool {
+    let over = |search: &Searching| {
+        let placed = search.current.is_none() || search.place.is_some();
+        search.counted && search.waiting.is_none() && placed
+    };
+    pane.search.as_ref().is_some_and(over) && pane.message().is_none()
 }
 
 fn numbered(n: usize) -> Vec<u8> {
@@ -255,9 +276,11 @@ fn a_line_of_ten_megabytes_costs_little_and_can_be_read_to_its_end() {
     assert!(kept <= MAX_BYTES, "{kept}");
     desk.ready();
     assert_eq!(desk.pane.status(), "line 7 of 7");
-    desk.pane.search("END");
-    desk.until(|pane| pane.search.as_ref().is_some_and(|s| s.counted && !s.waiting));
-    assert_eq!(desk.pane.search.as_ref().unwrap().current, Some(bytes.len() as u64 - 9));
+    desk.search("END");
+    desk.until(searched);
+    let hit = desk.pane.search.as_ref().unwrap().current.unwrap();
+    assert_eq!(hit.row + hit.at as u64, bytes.len() as u64 - 9);
+    assert!(desk.screen().contains("END"), "it is scrolled to:\n{}", desk.screen());
     desk.pane.home();
     assert!(desk.ready().screen().starts_with(" line 1\n"));
 }
@@ -278,7 +301,9 @@ fn a_gigabyte_opens_at_once() {
     };
     assert_eq!(rows.last().unwrap().line.to_string(), "the end");
     assert!(rows.iter().map(|row| row.end - row.start).sum::<u64>() <= 5 * 32 * 1024);
-    desk.pane.apply(Answer::Rows { view: 1, place: Place::End, rows, len: (1 << 30) + 9 });
+    let len = (1 << 30) + 9;
+    let covered = rows[0].start..len;
+    desk.pane.apply(Answer::Rows { view: 1, place: Place::End, rows, covered, resume: len, len });
     desk.pane.jump(1 << 29);
     desk.until(|pane| pane.shown().next().is_some_and(|(row, _)| row.start == 1 << 29));
     let kept: u64 = desk.pane.rows.iter().map(|row| row.end - row.start).sum();
@@ -300,7 +325,7 @@ fn memory_is_bounded_while_scrolling_through_everything() {
 }
 
 #[test]
-fn matches_are_found_counted_and_gone_round() {
+fn matches_are_found_counted_and_come_to_an_end() {
     let mut bytes = numbered(30_000);
     bytes.extend_from_slice(b"a Needle here\n");
     bytes.extend(numbered(30_000));
@@ -309,26 +334,200 @@ fn matches_are_found_counted_and_gone_round() {
     desk.ready();
     desk.pane.home();
     desk.ready();
-    let done = |pane: &Pane| pane.search.as_ref().is_some_and(|s| s.counted && !s.waiting) && pane.message().is_none();
-    desk.pane.search("needle");
-    desk.until(|pane| done(pane) && pane.visible_text().contains("Needle here"));
-    assert!(desk.pane.status().starts_with("\"needle\" 2 matches · line "), "{}", desk.pane.status());
-    desk.pane.search_next();
-    desk.until(|pane| done(pane) && pane.visible_text().contains("needle there"));
-    desk.pane.search_next();
-    desk.until(|pane| done(pane) && pane.visible_text().contains("Needle here"));
+    desk.search("needle");
+    desk.until(|pane| searched(pane) && pane.visible_text().contains("Needle here"));
+    assert!(desk.pane.status().starts_with("\"needle\" 1 of 2 · line "), "{}", desk.pane.status());
+    desk.pane.search_next(true);
+    desk.until(|pane| searched(pane) && pane.visible_text().contains("needle there"));
+    assert!(desk.pane.status().starts_with("\"needle\" 2 of 2 · "), "{}", desk.pane.status());
+    // The end is told, and nothing is lost; only who asks for it goes round.
+    desk.pane.search_next(true);
+    desk.until(|pane| pane.exhausted.is_some());
+    assert_eq!((desk.pane.take_exhausted(), desk.pane.take_exhausted()), (Some(true), None));
+    assert!(desk.pane.visible_text().contains("needle there"));
+    desk.pane.search_round(true);
+    desk.until(|pane| searched(pane) && pane.visible_text().contains("Needle here"));
     assert!(desk.pane.status().contains("from the other end"));
-    desk.pane.search_previous();
-    desk.until(|pane| done(pane) && pane.visible_text().contains("needle there"));
-    desk.pane.search_previous();
-    desk.until(|pane| done(pane) && pane.visible_text().contains("Needle here"));
-    desk.pane.search("Needle");
-    desk.until(|pane| done(pane) && pane.search.as_ref().unwrap().count == 1);
-    desk.pane.search("nowhere");
-    desk.until(done);
-    assert!(desk.pane.status().starts_with("\"nowhere\" is not there"), "{}", desk.pane.status());
-    desk.pane.search("");
+    desk.pane.search_next(false);
+    desk.until(|pane| pane.exhausted == Some(false));
+    desk.pane.search_from_end(false);
+    desk.until(|pane| searched(pane) && pane.visible_text().contains("needle there"));
+    desk.pane.search_next(false);
+    desk.until(|pane| searched(pane) && pane.visible_text().contains("Needle here"));
+    desk.search("Needle");
+    desk.until(|pane| searched(pane) && pane.search.as_ref().unwrap().count == 1);
+    desk.search("nowhere");
+    desk.until(searched);
+    assert!(desk.pane.status().starts_with("\"nowhere\" not there"), "{}", desk.pane.status());
+    desk.search("");
     assert_eq!(desk.pane.searched(), None);
+}
+
+#[test]
+fn an_expression_that_is_none_changes_nothing() {
+    let mut desk = Desk::new(b"one 1\ntwo 22\nthree 333\n", false);
+    desk.ready();
+    desk.regex(r"\d{2}").unwrap();
+    desk.until(searched);
+    assert_eq!(desk.pane.status(), "/\\d{2}/ 1 of 2 · line 3 of 3");
+    assert_eq!(desk.regex(r"\d{2").unwrap_err().said, "unclosed counted repetition");
+    assert_eq!(desk.pane.searched().unwrap().query().text, r"\d{2}");
+}
+
+#[test]
+fn a_match_far_to_the_right_is_brought_onto_the_screen() {
+    let mut bytes = numbered(100);
+    bytes.extend(b"hay ".repeat(100));
+    bytes.extend_from_slice(b"needle\n");
+    bytes.extend(numbered(100));
+    let mut desk = Desk::new(&bytes, false);
+    desk.ready();
+    desk.pane.home();
+    desk.ready();
+    desk.search("needle");
+    desk.until(|pane| searched(pane) && pane.search.as_ref().is_some_and(|search| !search.hidden));
+    assert!(desk.screen().contains("needle"), "{}", desk.screen());
+    assert_ne!(desk.screen().lines().next().unwrap().trim(), "", "lines before it are seen");
+    desk.pane.toggle_wrap();
+    desk.pane.home();
+    desk.ready();
+    desk.search("needle");
+    desk.until(|pane| searched(pane) && pane.search.as_ref().is_some_and(|search| !search.hidden));
+    assert!(desk.screen().contains("needle"), "{}", desk.screen());
+}
+
+#[test]
+fn a_search_holds_for_the_next_output_and_moves_nothing_there() {
+    let mut desk = Desk::new(b"a needle\n", false);
+    desk.ready();
+    desk.search("needle");
+    desk.until(searched);
+    let other = desk._dir.path().join("other.log");
+    let mut text = b"needle\nneedle\n".to_vec();
+    text.extend(numbered(100));
+    fs::write(&other, text).unwrap();
+    desk.pane.open(Some(Source { path: other, live: false }));
+    desk.until(searched);
+    assert!(desk.screen().contains("line 100"), "it is opened at its end:\n{}", desk.screen());
+    assert_eq!(desk.pane.status(), "\"needle\" 2 matches · line 102 of 102");
+    desk.pane.search_from_end(true);
+    desk.until(|pane| searched(pane) && pane.status().starts_with("\"needle\" 1 of 2"));
+}
+
+#[test]
+fn only_some_lines_are_shown_wherever_they_are() {
+    let mut bytes = Vec::new();
+    for n in 1..=60_000 {
+        bytes.extend_from_slice(format!("line {n}\n").as_bytes());
+        if n % 10_000 == 0 {
+            bytes.extend_from_slice(format!("\x1b[31mERROR\x1b[0m at {n}\n").as_bytes());
+        }
+    }
+    let mut desk = Desk::new(&bytes, true);
+    desk.ready();
+    desk.only("error at");
+    desk.until(|pane| pane.showing == (6, true));
+    desk.ready();
+    assert_eq!(desk.screen(), "▎ERROR at 30000\n▎ERROR at 40000\n▎ERROR at 50000\n▎ERROR at 60000");
+    assert_eq!(desk.pane.status(), "only \"error at\": 6 lines · line 60,006 of 60,006 · follow");
+    desk.pane.home();
+    desk.ready();
+    assert_eq!(desk.screen(), "▎ERROR at 10000\n▎ERROR at 20000\n▎ERROR at 30000\n▎ERROR at 40000");
+    desk.pane.scroll(1);
+    desk.pane.scroll(100);
+    assert_eq!(desk.ready().screen().lines().next(), Some("▎ERROR at 30000"));
+    assert_eq!(desk.pane.visible_text(), "ERROR at 30000\nERROR at 40000\nERROR at 50000\nERROR at 60000");
+    // What is searched for is searched for in what is shown.
+    desk.search("0");
+    desk.until(searched);
+    assert_eq!(desk.pane.search.as_ref().unwrap().count, 6 * 4);
+    // New lines come, and those that have it are shown.
+    desk.pane.end();
+    let mut file = OpenOptions::new().append(true).open(&desk.path).unwrap();
+    file.write_all(b"line\nan er").unwrap();
+    desk.until(|pane| pane.len == Some(bytes.len() as u64 + 10));
+    file.write_all(b"ror at last\n").unwrap();
+    desk.until(|pane| pane.visible_text().ends_with("an error at last"));
+    // All of them again, where one was.
+    desk.pane.home();
+    desk.ready();
+    desk.pane.show_only(&Query::default()).unwrap();
+    desk.ready();
+    assert!(desk.screen().contains("line 10001"), "{}", desk.screen());
+    desk.only("nowhere");
+    desk.until(|pane| pane.message() == Some("no line has \"nowhere\"".to_owned()));
+}
+
+#[test]
+fn lines_are_selected_and_their_text_is_given() {
+    let mut desk = Desk::new(&numbered(50_000), false);
+    desk.ready();
+    desk.pane.select();
+    assert_eq!(desk.pane.status(), "choose the first line · line 50,000 of 50,000");
+    desk.pane.scroll(-1);
+    desk.pane.select();
+    desk.pane.scroll(-3);
+    assert_eq!(desk.screen(), "▌line 49996\n│line 49997\n│line 49998\n│line 49999");
+    assert!(desk.pane.status().starts_with("4 lines selected · "), "{}", desk.pane.status());
+    desk.pane.ask_for_text();
+    desk.until(|pane| pane.text.is_some());
+    assert_eq!(desk.pane.take_text(), Some(Ok("line 49996\nline 49997\nline 49998\nline 49999".to_owned())));
+    // As far as the beginning, of which nothing is kept.
+    desk.pane.home();
+    desk.until(|pane| pane.status().starts_with("49,999 lines selected"));
+    desk.pane.ask_for_text();
+    desk.until(|pane| pane.text.is_some());
+    assert_eq!(desk.pane.take_text().unwrap().unwrap().lines().count(), 49_999);
+    assert!(desk.pane.leave_selection() && !desk.pane.leave_selection());
+}
+
+#[test]
+fn a_selection_is_of_lines_however_they_are_wrapped_and_not_of_what_is_drawn_around_them() {
+    let mut bytes = b"\x1b[31m".to_vec();
+    bytes.extend(b"0123456789".repeat(6_000));
+    bytes.extend_from_slice(b"\x1b[0m end\nlast\n");
+    let mut desk = Desk::new(&bytes, false);
+    desk.ready();
+    desk.pane.toggle_wrap();
+    desk.pane.toggle_times();
+    desk.pane.home();
+    desk.ready();
+    desk.pane.select();
+    desk.pane.select();
+    desk.pane.end();
+    desk.ready();
+    desk.pane.ask_for_text();
+    desk.until(|pane| pane.text.is_some());
+    assert_eq!(desk.pane.take_text(), Some(Ok("0123456789".repeat(6_000) + " end\nlast")));
+}
+
+#[test]
+fn more_than_can_be_copied_is_said() {
+    let mut desk = Desk::new(&b"x".repeat(MAX_TEXT + 10_000), false);
+    desk.ready();
+    desk.pane.select();
+    desk.pane.select();
+    desk.pane.home();
+    desk.until(|pane| pane.selected().is_some_and(|(from, _)| from == 0));
+    desk.pane.ask_for_text();
+    desk.until(|pane| pane.text.is_some());
+    assert_eq!(desk.pane.take_text(), Some(Err(Untold::TooLong(MAX_TEXT))));
+}
+
+#[test]
+fn lines_are_selected_with_the_mouse() {
+    let mut desk = Desk::new(&numbered(100), true);
+    desk.ready();
+    desk.pane.press(3);
+    assert!(!desk.pane.is_selecting(), "a click selects nothing");
+    desk.pane.drag(1);
+    assert_eq!(desk.screen(), " line 97\n▌line 98\n│line 99\n│line 100".replace(" line 97", "▎line 97"));
+    desk.pane.drag(-1);
+    desk.pane.drag(-1);
+    desk.pane.release();
+    assert_eq!(desk.pane.selected_in_words().as_deref(), Some("6 lines selected"));
+    desk.pane.press(0);
+    assert!(!desk.pane.is_selecting());
 }
 
 #[test]
