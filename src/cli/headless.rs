@@ -14,7 +14,7 @@ use crate::engine::hooks::{Hooks, Report};
 use crate::engine::{Ack, EngineHandle, NewRun, Published, StorageTrouble, Subscription};
 use crate::run::{
     Answer, Command, Durability, Event, Input, Moment, PauseReason, Recorded, Rejection, RejectionCode, Request,
-    RunState, RunStatus, advance, short_id,
+    RunState, RunStatus, StepState, StepStatus, advance, short_id,
 };
 
 use super::args::{ResumeArgs, RunFormat};
@@ -172,23 +172,32 @@ pub async fn go_on(
     requests: &[Request],
 ) -> Result<(), Failure> {
     // All answers or none, and nothing is asked for that would be refused: it is tried on a copy first.
-    let last = decided(context, &engine.subscribe(run_id).await?.state, requests)?;
+    let state = engine.subscribe(run_id).await?.state;
+    let last = decided(context, &state, requests)?;
     let last = last.map(|command| context.request(command));
-    for request in requests.iter().chain(&last) {
+    for request in requests.iter().filter(|request| !is_queued(&state, request)).chain(&last) {
         engine.send(run_id, request.clone()).await?;
     }
     Ok(())
+}
+
+/// Whether a retry is asked for of a step that somebody has queued already: it runs when the run goes on, which is what is wanted.
+fn is_queued(state: &RunState, request: &Request) -> bool {
+    let Command::Retry { step, downstream: false } = &request.command else { return false };
+    let waits = |step: &StepState| step.status == StepStatus::Pending && !step.attempts.is_empty();
+    !state.status.is_ended() && state.step(step).is_some_and(|(_, step)| waits(step))
 }
 
 /// What has to be asked for when the answers are given, so that the run goes on; nothing where it does by itself.
 fn decided(context: &Context, state: &RunState, requests: &[Request]) -> Result<Option<Command>, Failure> {
     let moment = trial();
     let (mut copy, mut still) = (state.clone(), state.clone());
-    for request in requests {
+    let requests: Vec<&Request> = requests.iter().filter(|request| !is_queued(state, request)).collect();
+    for request in &requests {
         // An answer makes others start. One that is refused is refused for what the operator has seen, if it is refused without that as well.
-        let asked = Request { stay_paused: true, ..request.clone() };
+        let asked = Request { stay_paused: true, ..Request::clone(request) };
         let before = advance(&mut still, &Input::Request(asked), &moment);
-        if let Err(rejection) = advance(&mut copy, &Input::Request(request.clone()), &moment) {
+        if let Err(rejection) = advance(&mut copy, &Input::Request(Request::clone(request)), &moment) {
             return Err(before.err().unwrap_or(rejection).into());
         }
     }

@@ -124,9 +124,7 @@ fn word(summary: &RunSummary) -> &'static str {
 }
 
 fn took(summary: &RunSummary) -> String {
-    let Some(started) = summary.started_at else { return String::new() };
-    let until = summary.ended_at.unwrap_or(summary.updated_at);
-    words::duration((until - started).as_seconds_f64())
+    summary.elapsed(summary.updated_at, false).map(words::duration).unwrap_or_default()
 }
 
 /// Turns "several are meant" into a list to choose from.

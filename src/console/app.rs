@@ -329,6 +329,9 @@ impl App {
 
     /// Brings what is seen up to date. Called once before a frame, however many events came before it.
     pub fn prepare(&mut self) {
+        if let Some(run) = self.looked_at() {
+            self.runs.seen(run);
+        }
         self.runs.prepare();
         // Good news is soon overtaken by what the screen shows; a refusal stays until the next key.
         let old = |message: &Message| !message.bad && self.now - message.since > GOOD_NEWS;

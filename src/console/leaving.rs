@@ -52,7 +52,8 @@ impl App {
         let control_c = Key::from(event) == Key::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         let state = self.leaving.unwrap_or(Leaving::Asking);
         let next = match event.code {
-            KeyCode::Char('q') => Some(pause_further(state)),
+            // Nothing that is not on the screen: whoever presses it again wants to leave, not to stop what may finish.
+            KeyCode::Char('q') => (state != Leaving::Draining).then(|| pause_further(state)),
             // The same key twice must not stop attempts: who taps it again means what it meant before.
             KeyCode::Char('p') if state == Leaving::Asking => Some(Leaving::Draining),
             KeyCode::Char('k') if state == Leaving::Draining => Some(Leaving::Stopping),

@@ -188,7 +188,9 @@ impl App {
                 if attempts > 0 {
                     effect.push(format!("It has had {}; what they printed stays.", words::count(attempts, "attempt")));
                 }
-                Some(ask(format!("Remove {step} from the plan?"), effect, "remove", "let it be", Care::Plain))
+                // One that has run is gone from the screen with all that it printed.
+                let care = if attempts > 0 { Care::Careful } else { Care::Plain };
+                Some(ask(format!("Remove {step} from the plan?"), effect, "remove", "let it be", care))
             }
             Command::Restore { checkpoint } => {
                 let mark = state.checkpoints.iter().find(|mark| mark.seq == *checkpoint)?;

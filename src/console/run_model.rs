@@ -464,18 +464,9 @@ impl OpenRun {
         }
     }
 
-    /// Seconds since the start during which the run was not over or standing still.
+    /// Seconds since the start, until the run stood still.
     pub fn elapsed(&self, now: DateTime<Utc>) -> Option<f64> {
-        let state = &self.state;
-        let live = matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere);
-        let until = match state.status {
-            RunStatus::Running if live => now,
-            RunStatus::Paused if live && state.bound_to_engine().next().is_some() => now,
-            // It stands still since then, whatever is done to it meanwhile.
-            RunStatus::Paused => state.since,
-            _ => state.ended_at.unwrap_or(state.updated_at),
-        };
-        Some((until - state.started_at?).as_seconds_f64().max(0.0))
+        self.state.elapsed(now, matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere))
     }
 
     /// Whether a clock on the screen moves.

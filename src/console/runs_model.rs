@@ -104,8 +104,10 @@ pub struct RunsList {
     pub strip: Vec<Uuid>,
     /// Those of them that have another one of the same plan beside them.
     pub namesakes: HashSet<Uuid>,
-    /// The runs that ask a person for something now, the newest first.
+    /// The runs that ask a person for something now, and those that have failed unseen, the newest first.
     pub calling: Vec<Uuid>,
+    /// Runs that have failed while this console was there, and were not looked at since.
+    unseen: HashSet<Uuid>,
     stale: bool,
     /// What is selected.
     pub selected: Option<RowId>,
@@ -151,8 +153,24 @@ impl RunsList {
     /// Something of a run of this engine is durable.
     pub fn summary(&mut self, update: &RunUpdate) {
         let (summary, open) = (update.summary.clone(), update.open);
+        let before = self.runs.get(&summary.run_id).map(|run| run.summary.status);
+        if summary.status != RunStatus::Failed {
+            self.unseen.remove(&summary.run_id);
+        } else if before.is_some_and(|before| !before.is_ended()) {
+            self.unseen.insert(summary.run_id);
+        }
         self.runs.insert(summary.run_id, ListedRun { summary, owned: open, ours: open });
         self.stale = true;
+    }
+
+    /// A run is on the screen: how it stands is known.
+    pub(super) fn seen(&mut self, id: Uuid) {
+        self.stale |= self.unseen.remove(&id);
+    }
+
+    /// Whether a run has failed and nobody has looked.
+    pub fn has_failed_unseen(&self, id: Uuid) -> bool {
+        self.unseen.contains(&id)
     }
 
     /// A run.
@@ -208,7 +226,7 @@ impl RunsList {
 
     /// Whether any run waits for a person.
     pub fn waits(&self) -> bool {
-        self.waiting > 0
+        self.waiting + self.unseen.len() > 0
     }
 
     /// How many runs wait for a person.

@@ -26,7 +26,11 @@ pub fn calls(listed: &ListedRun) -> bool {
 impl RunsList {
     /// Makes the order of the runs in the strip anew. Done once before a frame, when something has changed.
     pub(super) fn line_up(&mut self) {
-        let in_line = |run: &&ListedRun| run.owned && (is_active(&run.summary) || section(run) == Section::Waiting);
+        let unseen = |run: &ListedRun| self.has_failed_unseen(run.summary.run_id);
+        let in_line = |run: &&ListedRun| {
+            run.owned && (is_active(&run.summary) || section(run) == Section::Waiting) || unseen(run)
+        };
+        let calls = |run: &ListedRun| calls(run) || unseen(run);
         let mut found: Vec<&ListedRun> = self.runs().filter(in_line).collect();
         found.sort_by_key(|run| {
             let summary = &run.summary;

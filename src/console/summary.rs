@@ -79,6 +79,15 @@ pub fn describe(state: &RunState, root: &Path, elsewhere: bool, command_line: &C
         RunStatus::Completed | RunStatus::Cancelled => {}
         _ if elsewhere => lines.push(format!("  look again   {}", command("attach"))),
         RunStatus::Idle => lines.push(format!("  start it     {}", command("resume"))),
+        // What waits for an answer does not go on without one.
+        _ if !trouble.is_empty() => {
+            let steps: Vec<&str> =
+                trouble.iter().take(NAMED).map(|place| state.plan.steps[*place].step_id.as_str()).collect();
+            let steps = steps.join(" ");
+            lines.push(format!("  go on        {}", command_line(&format!("resume {id} --retry {steps}"))));
+            lines.push(format!("  or           {}", command_line(&format!("resume {id} --skip {steps}"))));
+        }
+        RunStatus::Failed => lines.push(format!("  what to do   {}", command("show"))),
         _ => lines.push(format!("  go on        {}", command("resume"))),
     }
     let mut out = String::new();

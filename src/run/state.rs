@@ -372,6 +372,12 @@ impl StepState {
         self.attempt().map(|attempt| attempt.seconds(now))
     }
 
+    /// Whether the attempt that was interrupted was stopped by this program, as it is when it ends; otherwise the program was gone before it.
+    pub fn was_stopped(&self) -> bool {
+        let outcome = self.attempt().and_then(|attempt| attempt.outcome.as_ref());
+        outcome.is_some_and(|outcome| outcome.status == super::OutcomeStatus::Stopped)
+    }
+
     /// Why its newest attempt did not do: what the attempt says, else what the quality gate or a reviewer said of its result.
     pub fn why_failed(&self) -> Option<String> {
         if let Some(error) = &self.error {
@@ -965,6 +971,9 @@ pub struct RunSummary {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
+    /// Since when it stands still: it has ended, or is paused and nothing finishes any more.
+    #[serde(default)]
+    pub stood_since: Option<DateTime<Utc>>,
     /// When the newest event was decided.
     pub updated_at: DateTime<Utc>,
     /// Number of the newest event.
@@ -983,7 +992,17 @@ pub struct RunSummary {
     pub reminds: Option<(DateTime<Utc>, f64)>,
 }
 
+fn elapsed(start: DateTime<Utc>, until: DateTime<Utc>) -> Option<f64> {
+    Some((until - start).as_seconds_f64().max(0.0))
+}
+
 impl RunSummary {
+    /// Seconds from the start until the run stood still, or until now; `live`: some engine has it. `None` before it is started. Every screen and every
+    /// command says this time.
+    pub fn elapsed(&self, now: DateTime<Utc>, live: bool) -> Option<f64> {
+        elapsed(self.started_at?, self.stood_since.unwrap_or(if live { now } else { self.updated_at }))
+    }
+
     /// Whether a person must do something before the run goes on.
     pub fn needs_person(&self) -> bool {
         self.status == RunStatus::Paused
@@ -1023,6 +1042,7 @@ impl RunState {
             created_at: self.created_at,
             started_at: self.started_at,
             ended_at: self.ended_at,
+            stood_since: self.stood_since(),
             updated_at: self.updated_at,
             seq: self.seq,
             parent: self.parent.map(|(run, _)| run),
@@ -1030,6 +1050,22 @@ impl RunState {
             outliving: self.live().filter(|position| self.outlives_engine(*position)).count() as u32,
             reminds: self.reminds(),
         }
+    }
+
+    /// Since when the run stands still: it has ended, or is paused and nothing finishes any more. What is done to a paused run does not move that,
+    /// unless a step ends by it.
+    pub fn stood_since(&self) -> Option<DateTime<Utc>> {
+        match self.status {
+            RunStatus::Idle | RunStatus::Running => None,
+            RunStatus::Paused if self.bound_to_engine().next().is_some() => None,
+            RunStatus::Paused => self.checkpoints.last().map(|mark| mark.time.max(self.since)).or(Some(self.since)),
+            RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => self.ended_at.or(Some(self.since)),
+        }
+    }
+
+    /// As [`RunSummary::elapsed`].
+    pub fn elapsed(&self, now: DateTime<Utc>, live: bool) -> Option<f64> {
+        elapsed(self.started_at?, self.stood_since().unwrap_or(if live { now } else { self.updated_at }))
     }
 
     /// The open question with the shortest time between its reminders.

@@ -242,9 +242,12 @@ impl Asked<'_> {
                 reason.commands = self.answers(id);
             }
             StepStatus::Interrupted => {
-                reason.what = format!(
-                    "{id} was running when its engine ended; it is not marked idempotent, so it does not run again by itself"
-                );
+                let how = if step.was_stopped() {
+                    "was stopped before it was through"
+                } else {
+                    "was running when its engine ended"
+                };
+                reason.what = format!("{id} {how}; it is not marked idempotent, so it does not run again by itself");
                 reason.commands = self.answers(id);
             }
             StepStatus::Cancelled => {

@@ -216,7 +216,7 @@ fn pause_and_quit_drains_then_stops_and_the_console_ends_when_nothing_runs() {
 }
 
 #[test]
-fn quit_pressed_again_and_again_pauses_then_stops() {
+fn quit_pressed_again_pauses_and_only_what_says_so_stops_more() {
     for keys in ["q", "Ctrl-c"] {
         let sim = running();
         let mut app = open(&sim, SIZE);
@@ -225,7 +225,15 @@ fn quit_pressed_again_and_again_pauses_then_stops() {
         let sim = sim.ask(Command::Pause);
         app.update(update_of(&sim), sim.now);
         screen(&mut app);
-        assert_eq!(sent(&press(&mut app, keys)).0, &Command::Interrupt);
+        if keys == "q" {
+            // Whoever taps it once more wants to leave, not to stop what may finish: the box says which key does.
+            assert!(press(&mut app, "q").is_empty() && press(&mut app, "q").is_empty());
+            let seen = screen(&mut app);
+            assert!(seen.contains("k    stop them now"), "{seen}");
+            assert_eq!(sent(&press(&mut app, "k")).0, &Command::Interrupt);
+        } else {
+            assert_eq!(sent(&press(&mut app, keys)).0, &Command::Interrupt);
+        }
     }
 }
 

@@ -202,3 +202,22 @@ fn a_run_that_cannot_be_opened_leaves_the_one_on_the_screen_followed() {
     assert_eq!(goes_to(&effects), sims[0].state.run_id);
     assert!(screen(&mut app).contains("nightly-backup") && said(&app).contains("it is gone"));
 }
+
+#[test]
+fn a_run_that_has_failed_stays_in_the_line_until_somebody_has_looked() {
+    let mut doomed = plan("doomed", "Fails for good", vec![step("one"), step("two")]);
+    doomed.on_failure = Some(FailurePolicy::Fail);
+    let before = Sim::numbered(doomed, 7).ask(Command::Start);
+    let mut app = among(&[completed(), before.clone()], (120, 36));
+    let after = before.wait(2).failed("one", 2);
+    assert!(after.state.status == crate::run::RunStatus::Failed, "{:?}", after.state.status);
+    let now = app.now;
+    app.update(update_of(&after), now);
+    let seen = screen(&mut app);
+    assert!(seen.contains("✘ doomed has failed: 1 step failed · ! goes there"), "{seen}");
+    assert_eq!(goes_to(&press(&mut app, "!")), after.state.run_id);
+    subscribe(&mut app, &after);
+    assert!(!app.runs.has_failed_unseen(after.state.run_id));
+    let (other, here) = (completed().state.run_id, app.runs.strip.clone());
+    assert!(!here.contains(&other) && !here.contains(&after.state.run_id), "both have ended, and were looked at");
+}

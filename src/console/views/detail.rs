@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ratatui::layout::{Position, Rect};
 
 use crate::plan;
-use crate::run::{Answer, Answered, Asked, Attempt, OutcomeStatus, Question, RunStatus, StepStatus};
+use crate::run::{Answer, Answered, Asked, Attempt, OutcomeStatus, Question, RunStatus, StepStatus, short_id};
 
 use super::super::actions::Action;
 use super::super::app::{App, FilterOf};
@@ -55,7 +55,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
             None if run.state.instance_counts(position).is_some() => {
                 empty(brush, body, &app.keys.fill("its instances do the work: {open} shows them"));
             }
-            None => empty(brush, body, "it has not run yet, so there is no output"),
+            None => empty(brush, body, &not_run(run, position, ", so there is no output")),
         },
         Tab::Result if run.document.lines.is_empty() => {
             let ended = run.shown_attempt().is_some_and(|attempt| attempt.ended_at.is_some());
@@ -63,6 +63,19 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
         }
         Tab::Result | Tab::Definition => document(run, brush, body),
         Tab::Attempts => attempts(app, run, brush, body),
+    }
+}
+
+/// Why there is no attempt of a step to be seen. What a restore has left behind is on disk still.
+fn not_run(run: &OpenRun, position: usize, so: &str) -> String {
+    let (definition, step) = (&run.state.plan.steps[position], &run.state.steps[position]);
+    match step.last_attempt {
+        0 => format!("it has not run yet{so}"),
+        last => format!(
+            "it has not run since the run went back; what it printed before: holdpoint output {} {} --attempt {last}",
+            short_id(run.id()),
+            text::clean(&definition.step_id)
+        ),
     }
 }
 
@@ -446,7 +459,8 @@ fn document(run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
 fn attempts(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     let Some(step) = run.step() else { return };
     if step.attempts.is_empty() {
-        empty(brush, area, "it has not run yet");
+        let position = run.position().unwrap_or_default();
+        empty(brush, area, &not_run(run, position, ""));
         return;
     }
     let shown = run.shown_attempt().map(|attempt| attempt.number);

@@ -85,7 +85,10 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
                 (format!("{id} asks you{title}"), vec![key(Action::Answer)], Role::Held)
             }
             StepStatus::Interrupted => (
-                format!("{id} was running when its engine ended"),
+                match step.was_stopped() {
+                    true => format!("{id} was stopped before it was through"),
+                    false => format!("{id} was running when its engine ended"),
+                },
                 vec![key(Action::Retry), key(Action::Skip), key(Action::Complete)],
                 Role::Held,
             ),

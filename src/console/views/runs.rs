@@ -231,14 +231,8 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     let progress = format!("{done} of {}", words::thousands(summary.counts.total() as usize));
     brush.text_right(x, x + columns.progress - 2, y, &progress, Role::Muted);
     x += columns.progress;
-    let until = match summary.status {
-        RunStatus::Running if listed.owned => app.now,
-        RunStatus::Paused if listed.owned && summary.bound_to_engine() > 0 => app.now,
-        _ => summary.ended_at.unwrap_or(summary.updated_at),
-    };
-    if let Some(started) = summary.started_at {
-        let took = words::duration((until - started).as_seconds_f64());
-        brush.text_right(x, x + TIME - 1, y, &took, Role::Muted);
+    if let Some(took) = summary.elapsed(app.now, listed.owned) {
+        brush.text_right(x, x + TIME - 1, y, &words::duration(took), Role::Muted);
     }
     x += TIME;
     if columns.when > 0 {

@@ -382,6 +382,7 @@ pub fn note(app: &App, run: &OpenRun, position: usize) -> (String, Role) {
             let reason = step.reviews.last().map(|review| review.judgement.reason.clone());
             (reason.unwrap_or_else(|| "waits for a verdict".into()), Role::Review)
         }
+        StepStatus::Interrupted if step.was_stopped() => ("stopped half-way".into(), Role::Held),
         StepStatus::Interrupted => ("its engine ended".into(), Role::Held),
         StepStatus::Held => (state.hold_reason(position).unwrap_or("waits to be released").into(), Role::Held),
         StepStatus::Pending if state.is_hold_point(position) => {

@@ -161,11 +161,15 @@ fn banner(app: &App, run: &ListedRun, room: u16) -> Piece {
     let why = reason(run).map(|why| format!(": {why}")).unwrap_or_default();
     let here = app.run.as_ref().and_then(|run| app.next_here(run)).is_some();
     let goes = if here { " goes there, after what waits here" } else { " goes there" };
+    let (does, role) = match app.runs.has_failed_unseen(run.summary.run_id) {
+        true => ("has failed", Role::Failed),
+        false => ("waits for you", Role::Held),
+    };
     let form = |longest: usize, why: &str| {
         let parts = vec![
             glyph(app, run),
-            (name(app, run, longest), Role::Held),
-            (format!(" waits for you{why} "), Role::Held),
+            (name(app, run, longest), role),
+            (format!(" {does}{why} "), role),
             (format!("{} ", app.glyphs.dot), Role::Faint),
             (app.key_of(Action::NextNeedingMe).to_owned(), Role::Key),
             (goes.to_owned(), Role::Text),
