@@ -49,10 +49,19 @@ fn main() {
             |dir| headless(dir, &chain(steps)),
         );
     }
-    if picked("relaxed-fan") {
+    if picked("durable-fan") {
         let steps = 400;
         row(
-            "relaxed-fan: 400 × true, 4 at once, beside make -j4",
+            "durable-fan: 400 × true, 4 at once",
+            steps,
+            |dir| in_workers(dir, steps),
+            |dir| run_plan(dir, fan(steps), Durability::Full),
+        );
+    }
+    if picked("relaxed-fan") {
+        let steps = 1000;
+        row(
+            "relaxed-fan: 1,000 × true beside make -j4",
             steps,
             |dir| make(dir, &["-j4"], &fan_makefile(steps)),
             |dir| headless(dir, &fan(steps)),
@@ -107,6 +116,21 @@ fn spawn_and_sync(dir: &Path, steps: usize) -> Duration {
         assert!(status.expect("true runs").success());
         file.write_all(&line).and_then(|()| file.sync_data()).expect("the floor writes");
     }
+    started.elapsed()
+}
+
+/// The floor of a durable fan: four workers, each with a file of its own, that do the same.
+fn in_workers(dir: &Path, steps: usize) -> Duration {
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let own = dir.join(worker.to_string());
+            scope.spawn(move || {
+                std::fs::create_dir(&own).expect("a folder");
+                spawn_and_sync(&own, steps / 4)
+            });
+        }
+    });
     started.elapsed()
 }
 

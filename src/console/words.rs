@@ -255,6 +255,11 @@ pub fn run_reason(state: &RunState) -> String {
                     PauseReason::Recovered => "its engine had ended".into(),
                 })
                 .collect();
+            // Also what the run was not paused for: what has failed is read first.
+            let unsaid = !state.paused.contains(&PauseReason::StepFailed) && !state.rolling_back;
+            if unsaid && state.failed().any(|place| state.takes_part(place)) {
+                said.insert(0, named(StepStatus::Failed, "failed"));
+            }
             if state.rolling_back {
                 said.push(undone(state));
             }

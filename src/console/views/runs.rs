@@ -308,7 +308,7 @@ pub fn reason(listed: &ListedRun) -> Option<String> {
     match summary.status {
         RunStatus::Running if !listed.owned => Some("its engine ended".into()),
         RunStatus::Paused => {
-            let reasons: Vec<String> = summary
+            let mut reasons: Vec<String> = summary
                 .paused
                 .iter()
                 .map(|reason| match reason {
@@ -324,6 +324,11 @@ pub fn reason(listed: &ListedRun) -> Option<String> {
                     PauseReason::Recovered => "its engine had ended".into(),
                 })
                 .collect();
+            // As in the run itself.
+            let unsaid = !summary.paused.contains(&PauseReason::StepFailed) && !summary.rolling_back;
+            if unsaid && of(StepStatus::Failed) > 0 {
+                reasons.insert(0, format!("{} failed", words::count(of(StepStatus::Failed), "step")));
+            }
             Some(reasons.join(" · "))
         }
         RunStatus::Running if summary.asking > 0 => Some(asks(summary)),
