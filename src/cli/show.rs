@@ -95,12 +95,8 @@ fn text(
         format!("run {}", state.run_id),
         format!("opened by {} {}", clean(&state.user), moment(state.created_at, now)),
     ];
-    marks.extend(state.started_at.map(|started| {
-        format!(
-            "{} {}",
-            words::duration((state.ended_at.unwrap_or(now) - started).as_seconds_f64()),
-            if state.status.is_ended() { "in all" } else { "since its start" }
-        )
+    marks.extend(state.elapsed(now, loaded.owner.is_some()).map(|elapsed| {
+        format!("{} {}", words::duration(elapsed), if state.status.is_ended() { "in all" } else { "since its start" })
     }));
     marks.push(format!("plan v{}", state.plan_version));
     marks.extend(words::forked_from(state));
@@ -431,7 +427,7 @@ pub fn summary(context: &Context, engine: &EngineHandle, state: &RunState) -> Ve
     let paint = Paint::stdout(context.no_color);
     let counts = state.counts();
     let mut lines = vec![String::new()];
-    let took = state.started_at.map(|started| (state.ended_at.unwrap_or(state.updated_at) - started).as_seconds_f64());
+    let took = state.elapsed(state.updated_at, false);
     lines.push(format!(
         "{}  {} · run {} · {}",
         paint.ink(Ink::of_run(state.status), words::run_word(state)),

@@ -79,7 +79,11 @@ impl Launcher {
 
     /// Attempts of this plan may follow soon: what takes a while to start is started.
     pub fn expect(&self, plan: &Plan) {
-        let processes = |spec: &AgentSpec| matches!(spec, AgentSpec::Command { .. } | AgentSpec::Mcp(_));
+        let processes = |spec: &AgentSpec| match spec {
+            AgentSpec::Command { .. } => true,
+            AgentSpec::Mcp(spec) => spec.command.is_some(),
+            _ => false,
+        };
         if plan.agents.values().any(processes) || plan.steps.iter().any(|step| step.run.is_some()) {
             self.warden.call();
         }

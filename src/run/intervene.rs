@@ -535,8 +535,8 @@ impl Asker<'_> {
         applied(vec![Event::MaxParallelSet { value }])
     }
 
-    /// What a restore needs, wherever it goes.
-    fn restorable(&self) -> Result<(), Rejection> {
+    /// What a restore needs, wherever it goes, and a rollback: a run that has begun and of which nothing works or waits.
+    pub(super) fn refuse_unless_at_rest(&self) -> Result<(), Rejection> {
         let state = self.state;
         self.refuse_while_cancelling()?;
         match state.status {
@@ -557,7 +557,7 @@ impl Asker<'_> {
 
     fn restore(&self, checkpoint: u64, target: Option<&Arc<RunState>>) -> Decision {
         let state = self.state;
-        self.restorable()?;
+        self.refuse_unless_at_rest()?;
         let Some(target) = target.filter(|target| state.has_checkpoint(checkpoint) && target.seq == checkpoint) else {
             return Err(no_checkpoint(checkpoint));
         };
@@ -772,7 +772,7 @@ fn some_ids(state: &RunState, positions: &[usize]) -> String {
 /// The refusal that the command would get.
 pub fn restorable(state: &RunState, checkpoint: u64) -> Result<(), Rejection> {
     let request = Request::new(uuid::Uuid::nil(), Command::Restore { checkpoint }, "");
-    Asker { state, request: &request }.restorable()?;
+    Asker { state, request: &request }.refuse_unless_at_rest()?;
     if state.has_checkpoint(checkpoint) { Ok(()) } else { Err(no_checkpoint(checkpoint)) }
 }
 

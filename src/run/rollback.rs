@@ -226,15 +226,7 @@ impl Asker<'_> {
         if state.rolling_back {
             return Err(refuse("the run is being rolled back already").possible("let it end, or cancel it"));
         }
-        match state.status {
-            RunStatus::Running => return Err(refuse("the run is running").possible("pause it first")),
-            RunStatus::Idle => return Err(refuse("nothing has run yet").possible("start the run")),
-            _ => {}
-        }
-        if !state.index.live.is_empty() {
-            let ids = state.step_ids(&state.index.live).join(", ");
-            return Err(refuse(format!("attempts are still running ({ids})")).possible("wait until they have ended"));
-        }
+        self.refuse_unless_at_rest()?;
         let steps = undoing_steps(state);
         if steps.is_empty() {
             return Err(refuse(format!("nothing to roll back: {}", nothing_to_undo(state)))

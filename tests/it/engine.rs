@@ -436,6 +436,39 @@ async fn an_outcome_that_the_disk_did_not_take_is_decided_again() {
     }
 }
 
+/// While its start is made durable an attempt gets ready; when the disk does not take the start, nothing of it has run.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_whose_start_the_disk_did_not_take_has_run_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = SimDisk::new();
+    let mut config = EngineConfig::new(dir.path());
+    config.warden = env!("CARGO_BIN_EXE_holdpoint").into();
+    config.disk = Arc::new(disk.clone());
+    let handle = engine::start(config).unwrap();
+    let marks = dir.path().join("marks");
+    let steps = json!([{"step_id": "one", "run": format!("echo ran >> {}", marks.display())}]);
+    let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
+    std::fs::create_dir(dir.path().join(run.run_id.to_string())).unwrap();
+    // Often, because what should not start might be stopped just in time.
+    for round in 0..10 {
+        let path_contains = "journal.jsonl".into();
+        disk.fail(Fault { operation: Operation::Sync, path_contains, after: 0, times: 1, code: EIO });
+        let refused = run.send(Command::Start).await.unwrap_err();
+        assert_eq!(refused.code, RejectionCode::Storage, "{refused}");
+        // Until the disk takes something again.
+        let mended = async {
+            while run.send(Command::SetParallel { value: 2 + round }).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, mended).await.expect("the journal is mended");
+    }
+    assert!(!marks.exists(), "its start is void");
+    run.send(Command::Start).await.unwrap();
+    run.until("completed", |state| state.status == RunStatus::Completed).await;
+    assert_eq!(std::fs::read_to_string(&marks).unwrap(), "ran\n");
+}
+
 /// What no journal line can hold is refused or fails its step; it is no trouble of the disk's, and the run goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_recorded_is_refused_and_the_run_goes_on() {

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::agents::is_alive;
-use crate::cli_support::{Sandbox, wait_until};
+use crate::cli_support::{Sandbox, files, wait_until};
 use crate::mcp_servers::{everything, filesystem, misbehaves};
 
 fn notes_path(sandbox: &Sandbox) -> PathBuf {
@@ -78,18 +78,6 @@ fn nothing_survives_and_no_call_is_made_twice_when_holdpoint_is_killed() {
     let told = sandbox.ok(4, &["resume", "killed", "--headless"]);
     assert!(told.contains("interrupted"), "{told}");
     assert_eq!(notes(&sandbox).iter().filter(|line| line.starts_with("called")).count(), 1, "{:?}", notes(&sandbox));
-}
-
-fn files(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found);
-        } else {
-            let bytes = std::fs::read(&path).unwrap();
-            found.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
-        }
-    }
 }
 
 #[test]

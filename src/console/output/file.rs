@@ -208,14 +208,15 @@ fn read_full(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
 
     use proptest::prelude::*;
 
     use super::*;
 
-    fn file(bytes: &[u8]) -> OutputFile {
+    /// An output that says this.
+    pub(in crate::console::output) fn file(bytes: &[u8]) -> OutputFile {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         OutputFile::new(file).unwrap()

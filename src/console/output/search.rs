@@ -365,14 +365,9 @@ impl Search {
 mod tests {
     use std::io::Write;
 
+    use super::super::file::tests::file;
     use super::super::query::Query;
     use super::*;
-
-    fn file(bytes: &[u8]) -> OutputFile {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        OutputFile::new(file).unwrap()
-    }
 
     fn pattern(text: &str) -> Option<Pattern> {
         Pattern::new(&Query { text: text.into(), regex: false }).unwrap()

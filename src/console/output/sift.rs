@@ -142,18 +142,11 @@ fn candidate(bytes: &[u8], base: u64, place: usize, len: usize) -> Candidate<'_>
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use proptest::prelude::*;
 
+    use super::super::file::tests::file;
     use super::super::query::Query;
     use super::*;
-
-    fn file(bytes: &[u8]) -> OutputFile {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        OutputFile::new(file).unwrap()
-    }
 
     fn sieve(text: &str, regex: bool) -> Sieve {
         let search = Pattern::new(&Query { text: text.into(), regex }).unwrap();
