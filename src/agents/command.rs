@@ -91,7 +91,13 @@ impl CommandAgent {
         let mut sink = OutputSink::new(context.output_path.clone(), context.live.clone()).keeping(context.output_limit);
         let ended = {
             let pump = pump(&mut pipes, &mut intake, &mut sink);
-            let ended = see_through(&mut child, &mut group, &mut context.stop, context.grace);
+            let ended = async {
+                let moment = context.warden.processes().begin();
+                moment.watch(|| matches!(child.try_wait(), Ok(Some(_)))).await;
+                let ended = see_through(&mut child, &mut group, &mut context.stop, context.grace).await;
+                moment.end();
+                ended
+            };
             tokio::pin!(pump, ended);
             let mut input = input.map(Box::pin);
             let (mut pumped, mut fed) = (false, input.is_none());
@@ -153,7 +159,10 @@ impl CommandAgent {
         let stdin = if self.protocol == CommandProtocol::Jsonl { Stdio::piped() } else { stdin };
         // Not `pre_exec`, which would make starting a process several times slower.
         command.process_group(0).stdin(stdin).stdout(stdout).stderr(stderr);
+        let moment = context.warden.starts().begin();
+        moment.watch(|| context.start.is_given()).await;
         context.start.given().await;
+        moment.end();
         let turn = context.warden.turn().await;
         let spawned = context.warden.open_files().spawn(&mut command, &context.live).await;
         let child = spawned.map_err(|error| not_started(&self.command, &error, &folder))?;

@@ -15,6 +15,7 @@ mod live;
 mod manual;
 mod masking;
 mod mcp;
+mod moments;
 mod notes;
 pub mod output;
 mod pipes;

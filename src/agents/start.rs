@@ -34,6 +34,11 @@ impl StartSignal {
         Self(watch::channel(true).1)
     }
 
+    /// Whether the attempt may start.
+    pub fn is_given(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Waits until the attempt may start; forever, when its start has turned out void.
     pub async fn given(&mut self) {
         if self.0.wait_for(|given| *given).await.is_err() {

@@ -31,6 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::live::LiveSink;
+use super::moments::Moments;
 use super::notes::Notes;
 use super::pipes::SparePipes;
 use super::spawn::OpenFiles;
@@ -63,6 +64,8 @@ pub struct Warden {
     orphans: orphans::Orphans,
     notes: Notes,
     spare_pipes: SparePipes,
+    processes: Moments,
+    starts: Moments,
     sweeps: AtomicBool,
 }
 
@@ -108,6 +111,8 @@ impl Warden {
             orphans: orphans::Orphans::default(),
             notes: Notes::default(),
             spare_pipes: SparePipes::default(),
+            processes: Moments::new(),
+            starts: Moments::new(),
             sweeps: AtomicBool::new(false),
         }
     }
@@ -246,6 +251,16 @@ impl Warden {
     /// Pipes for the next attempt.
     pub(super) fn spare_pipes(&self) -> &SparePipes {
         &self.spare_pipes
+    }
+
+    /// The lives of the attempts' processes.
+    pub(super) fn processes(&self) -> &Moments {
+        &self.processes
+    }
+
+    /// What passes between an attempt's being ready and its start's being durable.
+    pub(super) fn starts(&self) -> &Moments {
+        &self.starts
     }
 
     /// No attempt of the run whose output lies in this folder will follow: what is kept there for one is removed.
