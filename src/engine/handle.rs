@@ -405,7 +405,13 @@ impl EngineHandle {
         let fork = Some(Box::new(Fork { reason, ..fork_at(&then, &now) }));
         // What is secret comes from the environment, as for every run that is taken up.
         let secrets = Secrets::default();
-        let new = NewRun { plan: then.own_plan(), options: then.options, user: user.to_owned(), fork, secrets };
+        let new = NewRun {
+            plan: then.own_plan(),
+            options: Arc::unwrap_or_clone(then.options),
+            user: user.to_owned(),
+            fork,
+            secrets,
+        };
         self.register(new).await
     }
 

@@ -361,7 +361,7 @@ async fn a_fork_runs_on_by_itself_and_leaves_its_parent_alone() {
     assert_eq!(missing.code, RejectionCode::NotFound);
     let child = handle.fork(parent.run_id, after_a, "bob", None).await.unwrap();
     let mut child = Watched::attach(&handle, child).await;
-    assert_eq!((child.state.status, child.state.user.as_str()), (RunStatus::Idle, "bob"));
+    assert_eq!((child.state.status, &*child.state.user), (RunStatus::Idle, "bob"));
     assert_eq!(child.state.parent, Some((parent.run_id, after_a)));
     child.send(Command::Modify { step: "b".into(), patch: json!({"run": "true"}) }).await.unwrap();
     child.send(Command::Start).await.unwrap();
