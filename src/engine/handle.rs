@@ -19,7 +19,7 @@ use crate::run::{
 
 use super::remote::Remote;
 
-pub use crate::journal::{Overview, Published, RunUpdate, Space, StorageTrouble, Subscription, size};
+pub use crate::journal::{Batch, Overview, Published, RunUpdate, Space, StorageTrouble, Subscription, size};
 
 /// A handle on an engine, in this process or in another; cheap to clone. When the last one on an engine of this process is gone, that engine
 /// ends.

@@ -105,7 +105,7 @@ fn look(sim: &Sim, size: (u16, u16), keys: &str) -> App {
 
 /// The run goes on: what has happened since comes in.
 fn go_on(app: &mut App, sim: &Sim) {
-    app.update(Event::Batch { run: sim.state.run_id, events: Arc::new(sim.events.clone()) }, sim.now);
+    app.update(Event::Batch { run: sim.state.run_id, batch: Arc::new(sim.events.clone()).into() }, sim.now);
 }
 
 fn ask(app: &App) -> &Ask {
