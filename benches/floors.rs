@@ -212,7 +212,7 @@ async fn started_to_end(handle: &EngineHandle, run_id: uuid::Uuid) {
         let engine::Published::Batch(batch) = subscription.events.recv().await.expect("no batch is missed") else {
             panic!("the disk fails");
         };
-        if batch.iter().any(|recorded| matches!(recorded.event, run::Event::RunCompleted)) {
+        if batch.events.iter().any(|recorded| matches!(recorded.event, run::Event::RunCompleted)) {
             return;
         }
     }
@@ -348,7 +348,7 @@ fn flat() {
                     continue;
                 }
             };
-            done += batch.iter().filter(|one| matches!(one.event, run::Event::AttemptEnded { .. })).count();
+            done += batch.events.iter().filter(|one| matches!(one.event, run::Event::AttemptEnded { .. })).count();
             while times.len() <= done / 1000 {
                 times.push(Instant::now());
             }

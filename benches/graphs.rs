@@ -222,7 +222,7 @@ fn engine_parts(plan: &Arc<Plan>) -> Vec<f64> {
         while done < STEPS {
             match subscription.events.recv().await {
                 Ok(Published::Batch(batch)) => {
-                    done += batch.iter().filter(|one| matches!(one.event, Event::AttemptEnded { .. })).count();
+                    done += batch.events.iter().filter(|one| matches!(one.event, Event::AttemptEnded { .. })).count();
                 }
                 Ok(_) => panic!("the disk fails"),
                 Err(_) => {

@@ -120,7 +120,7 @@ async fn until(handle: &EngineHandle, run_id: Uuid, wanted: impl Fn(&RunState) -
     let mut state = RunState::clone(&subscription.state);
     while !wanted(&state) {
         match subscription.events.recv().await {
-            Ok(Published::Batch(batch)) => batch.iter().for_each(|recorded| state.apply(recorded)),
+            Ok(Published::Batch(batch)) => batch.follow(&mut state, |_, _| {}),
             Ok(_) => panic!("the disk fails"),
             // Fell behind: from here on anew.
             Err(_) => {
@@ -313,27 +313,30 @@ fn full_checkpoint(steps: usize) {
     };
     let events = register(registration, &moment());
     let mut state = RunState::from_registration(&events[0]).expect("a state");
-    committer.commit(Group { entries: vec![Entry::Create { run_id, events }] });
-    let mut entries = Vec::new();
+    let after = |state: &RunState| Arc::new(state.clone());
+    committer.commit(Group { entries: vec![Entry::Create { run_id, events, state: after(&state) }] });
+    let mut batches = Vec::new();
     let ask = |command| Input::Request(holdpoint::engine::request(command, "bench"));
-    entries.push(advance(&mut state, &ask(Command::Start), &moment()).expect("it starts"));
+    batches.push(advance(&mut state, &ask(Command::Start), &moment()).expect("it starts"));
     for place in 0..steps / 2 {
         let ended = Input::AttemptEnded {
             step: id(place),
             attempt: 1,
             outcome: Arc::new(Outcome { exit_code: Some(0), ..Outcome::default() }),
         };
-        entries.push(advance(&mut state, &ended, &moment()).expect("it goes on"));
+        batches.push(advance(&mut state, &ended, &moment()).expect("it goes on"));
     }
-    let entries = entries.into_iter().map(|events| Entry::Append { run_id, events }).collect();
-    committer.commit(Group { entries });
+    // Together, so that the last state is the one after all of them.
+    let events = batches.into_iter().flatten().collect();
+    committer.commit(Group { entries: vec![Entry::Append { run_id, events, state: after(&state) }] });
     let (mut with, mut without) = (Times::default(), Times::default());
     for _ in 0..TIMES {
         for (command, times) in [(Command::Pause, &mut with), (Command::Resume, &mut without)] {
             let events = advance(&mut state, &ask(command), &moment()).expect("it is accepted");
             let paused = events.iter().any(|recorded| matches!(recorded.event, Event::RunPaused { .. }));
             let started = Instant::now();
-            let committed = committer.commit(Group { entries: vec![Entry::Append { run_id, events }] });
+            let committed =
+                committer.commit(Group { entries: vec![Entry::Append { run_id, events, state: after(&state) }] });
             times.add(started.elapsed());
             assert!(committed.failed.is_empty() && paused == matches!(state.status, RunStatus::Paused));
         }

@@ -253,7 +253,7 @@ impl Field {
         let changes = CHANGES * FRAME.as_millis() as usize / 1000;
         if self.load.steps {
             for _ in 0..changes {
-                events.push(Event::Batch { run: self.core.state.run_id, events: Arc::new(self.core.step()) });
+                events.push(Event::Batch { run: self.core.state.run_id, batch: Arc::new(self.core.step()).into() });
             }
         }
         if self.load.runs {

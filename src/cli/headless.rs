@@ -354,8 +354,8 @@ impl<'a> Session<'a> {
                     }
                     Err(RecvError::Closed) => return Err(Failure::failed("the engine has ended before the run")),
                     Ok(Published::Batch(batch)) => {
-                        fold(&mut state, &batch);
-                        self.tell_how_to_answer(&state, &batch);
+                        batch.bring(&mut state);
+                        self.tell_how_to_answer(&state, &batch.events);
                         if subscription.events.is_empty() {
                             self.teller.durable(state.seq);
                             gathering = true;
@@ -453,7 +453,7 @@ impl<'a> Session<'a> {
         let _ = tokio::time::timeout(state.options.grace() + STUCK, self.end_engine()).await;
         while let Ok(published) = subscription.events.try_recv() {
             if let Published::Batch(batch) = published {
-                fold(&mut state, &batch);
+                batch.bring(&mut state);
             }
         }
         self.teller.durable(state.seq);
@@ -490,14 +490,6 @@ impl<'a> Session<'a> {
             };
         }
         Ok(Exit::of(state.status))
-    }
-}
-
-fn fold(state: &mut RunState, batch: &[Arc<Recorded>]) {
-    for recorded in batch {
-        if recorded.seq > state.seq {
-            state.apply(recorded);
-        }
     }
 }
 

@@ -143,8 +143,10 @@ fn text(
     if !state.interventions.is_empty() {
         writeln!(out, "\nLast interventions:")?;
         let from = state.interventions.len().saturating_sub(LOG_SHOWN);
-        let rows: Vec<Vec<Cell>> = state.interventions[from..]
+        let rows: Vec<Vec<Cell>> = state
+            .interventions
             .iter()
+            .skip(from)
             .map(|one| {
                 let note = match (&one.error, &one.reason) {
                     (Some(error), _) => format!("refused: {error}"),

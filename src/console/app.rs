@@ -559,10 +559,10 @@ impl App {
                 let here = self.run.as_ref().is_some_and(|open| open.id() == run);
                 if here { vec![Effect::Subscribe(run), Effect::ListRuns] } else { vec![Effect::ListRuns] }
             }
-            Event::Batch { run, events } => {
+            Event::Batch { run, batch } => {
                 if let Some(open) = self.run.as_mut().filter(|open| open.id() == run) {
-                    open.apply(&events);
-                    self.note_others(&events);
+                    open.apply(&batch);
+                    self.note_others(&batch.events);
                 }
                 let mut effects = self.tell_alerts();
                 effects.extend(self.followed());

@@ -7,7 +7,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use uuid::Uuid;
 
 use crate::engine::hooks::Report;
-use crate::engine::{Ack, ListedRun, Notice, RunUpdate, Space, StorageTrouble};
+use crate::engine::{Ack, Batch, ListedRun, Notice, RunUpdate, Space, StorageTrouble};
 use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, RunState};
 
 use super::bulk;
@@ -124,8 +124,8 @@ pub enum Event {
     Batch {
         /// Which.
         run: Uuid,
-        /// The events.
-        events: Arc<Vec<Arc<Recorded>>>,
+        /// The events, and the state after them.
+        batch: Batch,
     },
     /// The console fell behind and missed events; it has subscribed again.
     FellBehind {

@@ -30,7 +30,7 @@ pub fn follow(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> J
             }
             let missed = loop {
                 let event = match events.recv().await {
-                    Ok(Published::Batch(events)) => Event::Batch { run, events },
+                    Ok(Published::Batch(batch)) => Event::Batch { run, batch },
                     Ok(Published::Storage(trouble)) => Event::Storage { run, trouble },
                     Ok(Published::Missed(missed)) | Err(RecvError::Lagged(missed)) => break missed,
                     Err(RecvError::Closed) => return,

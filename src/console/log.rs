@@ -322,15 +322,13 @@ fn undid(record: &Intervention, state: &RunState) -> String {
     let Some(mut wanted) = named(record) else { return "undid the newest intervention".into() };
     let mut again = false;
     // What is undone came before it, so the search ends.
-    let mut earlier = state.interventions.as_slice();
-    while let Some(place) = earlier.iter().rposition(|one| one.intervention_id == wanted) {
-        let found = &earlier[place];
+    let mut earlier = state.interventions.iter().rev();
+    while let Some(found) = earlier.find(|one| one.intervention_id == wanted) {
         match named(found).filter(|_| found.intervention_type == "undo") {
             Some(of) => (wanted, again) = (of, !again),
             None if again => return format!("brought again: {}", asked(found, state)),
             None => return format!("undid: {}", asked(found, state)),
         }
-        earlier = &earlier[..place];
     }
     "undid an intervention".into()
 }

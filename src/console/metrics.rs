@@ -88,7 +88,13 @@ pub fn column(seconds: f64, columns: u16) -> f64 {
 }
 
 /// For how much of each column the run was paused, 0..1; `from`: when the first one begins.
-pub fn standing(pauses: &[Pause], from: DateTime<Utc>, now: DateTime<Utc>, column: f64, columns: u16) -> Vec<f64> {
+pub fn standing<'a>(
+    pauses: impl IntoIterator<Item = &'a Pause>,
+    from: DateTime<Utc>,
+    now: DateTime<Utc>,
+    column: f64,
+    columns: u16,
+) -> Vec<f64> {
     let mut found = vec![0.0; usize::from(columns)];
     for pause in pauses {
         let place = |time: DateTime<Utc>| ((time - from).as_seconds_f64() / column).clamp(0.0, f64::from(columns));

@@ -1,4 +1,4 @@
-//! The open run as the console knows it: its state, folded with the same `apply` as everywhere, and what the operator looks at.
+//! The open run as the console knows it: its state, which is the published one, and what the operator looks at.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::engine::Batch;
 use crate::plan::order::Order;
 use crate::run::{
     Alert, AlertRules, Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, advance,
@@ -207,26 +208,22 @@ impl OpenRun {
         }
     }
 
-    /// Folds a batch.
-    pub fn apply(&mut self, batch: &[std::sync::Arc<Recorded>]) {
+    /// Takes a batch in: event by event, since its followers see the state after each; from then on the state is the published one.
+    pub fn apply(&mut self, batch: &Batch) {
         let (place, plan) = (self.position(), self.state.plan_version);
-        for recorded in batch {
-            // What a fresh state already holds comes once more when a subscription was renewed.
-            if recorded.seq <= self.state.seq {
-                continue;
-            }
-            self.state.apply(recorded);
-            self.numbers.take(recorded, &self.state);
-            self.estimate.follow(recorded, &self.state);
-            self.statuses.follow(recorded, &self.state);
-            self.alerts.extend(self.log.push(recorded, &self.state));
+        let Self { state, numbers, estimate, statuses, log, alerts, progress, .. } = self;
+        batch.follow(state, |recorded, state| {
+            numbers.take(recorded, state);
+            estimate.follow(recorded, state);
+            statuses.follow(recorded, state);
+            alerts.extend(log.push(recorded, state));
             match &recorded.event {
                 Event::AttemptEnded { step, .. } | Event::AttemptStarted { step, .. } => {
-                    self.progress.remove(step);
+                    progress.remove(step);
                 }
                 _ => {}
             }
-        }
+        });
         if self.state.plan_version != plan {
             self.arrange();
         }
@@ -237,7 +234,7 @@ impl OpenRun {
         }
         self.keep_place(place);
         if self.log_back > 0 {
-            self.log_back += batch.len().min(self.log.lines().len());
+            self.log_back += batch.events.len().min(self.log.lines().len());
         }
     }
 

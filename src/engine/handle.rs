@@ -19,7 +19,7 @@ use crate::run::{
 
 use super::remote::Remote;
 
-pub use crate::journal::{Overview, Published, RunUpdate, Space, StorageTrouble, Subscription, size};
+pub use crate::journal::{Batch, Overview, Published, RunUpdate, Space, StorageTrouble, Subscription, size};
 
 /// A handle on an engine, in this process or in another; cheap to clone. When the last one on an engine of this process is gone, that engine
 /// ends.
@@ -405,7 +405,13 @@ impl EngineHandle {
         let fork = Some(Box::new(Fork { reason, ..fork_at(&then, &now) }));
         // What is secret comes from the environment, as for every run that is taken up.
         let secrets = Secrets::default();
-        let new = NewRun { plan: then.own_plan(), options: then.options, user: user.to_owned(), fork, secrets };
+        let new = NewRun {
+            plan: then.own_plan(),
+            options: Arc::unwrap_or_clone(then.options),
+            user: user.to_owned(),
+            fork,
+            secrets,
+        };
         self.register(new).await
     }
 

@@ -57,7 +57,24 @@ struct Found {
 }
 
 type Reply<T> = oneshot::Sender<Result<T, Rejection>>;
-type Closing = (Uuid, Reply<()>);
+
+/// A run that is let go.
+struct Closing {
+    run_id: Uuid,
+    /// What it came to: some of it may be yet to be recorded.
+    state: RunState,
+    reply: Reply<()>,
+}
+
+/// Something to be recorded.
+enum Decided {
+    /// A new run, with its first events.
+    Create { run_id: Uuid, events: Vec<Arc<Recorded>> },
+    /// A run of an earlier engine.
+    Adopt(Box<Ledger>),
+    /// What happened to a run.
+    Append { run_id: Uuid, events: Vec<Arc<Recorded>> },
+}
 
 struct Engine {
     config: EngineConfig,
@@ -71,8 +88,8 @@ struct Engine {
     /// Runs to let go when the next group is through, and those whose group is on its way.
     to_close: Vec<Closing>,
     in_flight: Vec<Closing>,
-    /// Decided while the disk was busy.
-    pending: Vec<Entry>,
+    /// Decided while the disk was busy. The states after it are those of the runs.
+    pending: Vec<Decided>,
     /// Runs in which attempts are to start by what was decided.
     starting: Vec<Uuid>,
     /// Whether the recorder has a group.
@@ -267,7 +284,7 @@ impl Engine {
         run.when_durable(reply, run_id);
         self.launcher.expect(&run.state.plan);
         self.runs.insert(run_id, run);
-        self.pending.push(Entry::Create { run_id, events });
+        self.pending.push(Decided::Create { run_id, events });
     }
 
     fn open(&mut self, run_id: Uuid, go_on: bool, reply: Reply<Opened>) {
@@ -336,7 +353,7 @@ impl Engine {
         // Without its secrets nothing of it may start: somebody is to give them first.
         let go_on = go_on && run.missing_secrets.is_empty();
         found.notes.extend(run.missing_secrets.iter().cloned());
-        self.pending.push(Entry::Adopt(Box::new(found.ledger)));
+        self.pending.push(Decided::Adopt(Box::new(found.ledger)));
         let moment = self.moment();
         let batch = run.report(opened_input(go_on), &moment);
         let opened = Opened { summary: run.state.summary(), notes: found.notes };
@@ -403,7 +420,7 @@ impl Engine {
             self.starting.push(run_id);
         }
         // Also when it is empty: an acknowledgement may wait for its turn behind what was decided before.
-        self.pending.push(Entry::Append { run_id, events });
+        self.pending.push(Decided::Append { run_id, events });
     }
 
     fn report(&mut self, run_id: Uuid, input: Input) {
@@ -469,7 +486,7 @@ impl Engine {
         for (run_id, seq) in committed.durable {
             self.on_durable(run_id, seq);
         }
-        for (run_id, reply) in self.in_flight.drain(..) {
+        for Closing { run_id, reply, .. } in self.in_flight.drain(..) {
             let recorder = self.recorder.clone();
             tokio::spawn(async move {
                 recorder.close(run_id).await;
@@ -500,7 +517,7 @@ impl Engine {
 
     fn on_failed(&mut self, failure: Failure) {
         let Failure { run_id, error, cause, state, .. } = failure;
-        self.pending.retain(|entry| !matches!(entry, Entry::Append { run_id: other, .. } if *other == run_id));
+        self.pending.retain(|entry| !matches!(entry, Decided::Append { run_id: other, .. } if *other == run_id));
         let Some(durable) = state else {
             // The run's folder could not be made: there is no run.
             if let Some(mut run) = self.runs.remove(&run_id) {
@@ -553,11 +570,12 @@ impl Engine {
             }
             Some(_) => {
                 self.say_goodbye(run_id);
-                if let Some(wake) = self.runs.remove(&run_id).and_then(|run| run.wake) {
+                let Some(run) = self.runs.remove(&run_id) else { return };
+                if let Some(wake) = run.wake {
                     self.wakes.remove(&(wake, run_id));
                 }
                 self.launcher.run_closed(run_id);
-                self.to_close.push((run_id, reply));
+                self.to_close.push(Closing { run_id, state: run.state, reply });
             }
         }
     }
@@ -574,7 +592,7 @@ impl Engine {
 
     fn record(&mut self) {
         while !self.busy {
-            let mut group = Group { entries: std::mem::take(&mut self.pending) };
+            let mut group = self.group();
             if group.entries.is_empty() && self.to_close.is_empty() {
                 return;
             }
@@ -594,6 +612,31 @@ impl Engine {
                 tracing::error!(%error, "the recorder took no group");
             }
         }
+    }
+
+    /// All that is to be recorded, with the state of each run after it: all that was decided on a state is in the group that is handed over with
+    /// it.
+    fn group(&mut self) -> Group {
+        let (runs, to_close) = (&self.runs, &self.to_close);
+        let mut states: HashMap<Uuid, Arc<RunState>> = HashMap::new();
+        let mut state_of = |run_id: Uuid| {
+            if let Some(known) = states.get(&run_id) {
+                return Some(Arc::clone(known));
+            }
+            let closing = || to_close.iter().find(|closing| closing.run_id == run_id).map(|closing| &closing.state);
+            let state = Arc::new(runs.get(&run_id).map(|run| &run.state).or_else(closing)?.clone());
+            states.insert(run_id, Arc::clone(&state));
+            Some(state)
+        };
+        // What was decided on a run that could not be made is void: the run is gone.
+        let entries = self.pending.drain(..).filter_map(|decided| {
+            Some(match decided {
+                Decided::Create { run_id, events } => Entry::Create { run_id, events, state: state_of(run_id)? },
+                Decided::Adopt(ledger) => Entry::Adopt(ledger),
+                Decided::Append { run_id, events } => Entry::Append { run_id, events, state: state_of(run_id)? },
+            })
+        });
+        Group { entries: entries.collect() }
     }
 
     /// Pauses every run and stops its attempts; the engine ends when the last has ended and everything is durable.

@@ -1,4 +1,6 @@
-//! What the recorder does with a group, without its thread: write, make durable, fold, publish; fail and repair.
+//! What the recorder does with a group, without its thread: write, make durable, publish; fail and repair.
+//!
+//! It folds nothing: what is decided comes with the state after it, which is the durable state as soon as the events are on the disk.
 //!
 //! It is a plain value with a plain method for each thing, so that a simulation can drive it step by step.
 
@@ -70,6 +72,8 @@ pub enum Entry {
         run_id: Uuid,
         /// Its first events.
         events: Vec<Arc<Recorded>>,
+        /// Its state after them.
+        state: Arc<RunState>,
     },
     /// A run that was opened by [`Ledger::open`] is recorded from now on.
     Adopt(Box<Ledger>),
@@ -79,6 +83,8 @@ pub enum Entry {
         run_id: Uuid,
         /// The events, which follow the newest one.
         events: Vec<Arc<Recorded>>,
+        /// The run's state after them; of several entries of a run the last one's counts.
+        state: Arc<RunState>,
     },
 }
 
@@ -135,11 +141,54 @@ pub struct StorageTrouble {
 #[derive(Debug, Clone)]
 pub enum Published {
     /// A batch is durable.
-    Batch(Arc<Vec<Arc<Recorded>>>),
+    Batch(Batch),
     /// The disk does not take the run's events, or takes them again (`None`).
     Storage(Option<Arc<StorageTrouble>>),
     /// So much was missed on the way from another process: whoever follows subscribes anew.
     Missed(u64),
+}
+
+/// Events of a run that became durable together.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The events, in order.
+    pub events: Arc<Vec<Arc<Recorded>>>,
+    /// The run's state after them; `None` on the way from another process, where whoever wants it folds.
+    pub state: Option<Arc<RunState>>,
+}
+
+impl From<Arc<Vec<Arc<Recorded>>>> for Batch {
+    /// Without the state after them.
+    fn from(events: Arc<Vec<Arc<Recorded>>>) -> Self {
+        Self { events, state: None }
+    }
+}
+
+impl Batch {
+    /// Brings a state of the run up to the one after the batch. What the state already holds is left out: after a renewed subscription it may come
+    /// once more.
+    pub fn bring(&self, state: &mut RunState) {
+        match &self.state {
+            Some(after) if after.seq > state.seq => *state = RunState::clone(after),
+            Some(_) => {}
+            None => self.follow(state, |_, _| {}),
+        }
+    }
+
+    /// The same, event by event: `each` is told every new event with the state after it. The last of these states is the published one, so
+    /// that whoever follows shares it with everybody else.
+    pub fn follow(&self, state: &mut RunState, mut each: impl FnMut(&Arc<Recorded>, &RunState)) {
+        for recorded in self.events.iter() {
+            if recorded.seq <= state.seq {
+                continue;
+            }
+            match &self.state {
+                Some(after) if after.seq == recorded.seq => *state = RunState::clone(after),
+                _ => state.apply(recorded),
+            }
+            each(recorded, state);
+        }
+    }
 }
 
 /// A run seen from a moment on: nothing is missing between the state and the first thing received.
@@ -221,6 +270,7 @@ struct Part {
     run_id: Uuid,
     create: bool,
     events: Vec<Arc<Recorded>>,
+    state: Arc<RunState>,
 }
 
 /// What was written of it.
@@ -260,7 +310,7 @@ impl Committer {
         for (staged, verdict) in staged.into_iter().zip(verdicts) {
             let run_id = staged.run_id;
             let done = verdict.and_then(|()| self.in_place(run_id)).map_err(WriteError::Io);
-            let done = done.and_then(|()| self.fold(staged));
+            let done = done.map(|()| self.publish(staged));
             match done {
                 Ok(seq) => committed.durable.push((run_id, seq)),
                 Err(error) => committed.failed.extend(self.fail(run_id, &error)),
@@ -269,14 +319,12 @@ impl Committer {
         committed
     }
 
-    /// Whether a group takes no more than a few appends to the page cache: nothing is made or synced, no state has to be copied because
-    /// somebody still holds the last one, no full checkpoint is written on the spot, and the last such group was no trouble.
+    /// Whether a group takes no more than a few appends to the page cache: nothing is made or synced, no full checkpoint is written on the spot,
+    /// and the last such group was no trouble.
     pub(super) fn is_quick(&self, group: &Group) -> bool {
         let quick = |entry: &Entry| match entry {
             Entry::Append { run_id, .. } => self.runs.get(run_id).is_some_and(|run| {
-                run.trouble.is_none()
-                    && run.ledger.has_state_to_itself()
-                    && run.ledger.state().options.durability == Durability::Relaxed
+                run.trouble.is_none() && run.ledger.state().options.durability == Durability::Relaxed
             }),
             Entry::Create { .. } | Entry::Adopt(_) => false,
         };
@@ -299,20 +347,23 @@ impl Committer {
         let mut parts: Vec<Part> = Vec::with_capacity(group.entries.len());
         let mut places: HashMap<Uuid, usize> = HashMap::with_capacity(group.entries.len());
         for entry in group.entries {
-            let (run_id, events, create) = match entry {
+            let (run_id, events, state, create) = match entry {
                 Entry::Adopt(ledger) => {
                     committed.durable.push((ledger.run_id(), ledger.place().seq));
                     self.adopt(*ledger);
                     continue;
                 }
-                Entry::Create { run_id, events } => (run_id, events, true),
-                Entry::Append { run_id, events } => (run_id, events, false),
+                Entry::Create { run_id, events, state } => (run_id, events, state, true),
+                Entry::Append { run_id, events, state } => (run_id, events, state, false),
             };
             match places.get(&run_id) {
-                Some(place) => parts[*place].events.extend(events),
+                Some(place) => {
+                    parts[*place].events.extend(events);
+                    parts[*place].state = state;
+                }
                 None => {
                     places.insert(run_id, parts.len());
-                    parts.push(Part { run_id, create, events });
+                    parts.push(Part { run_id, create, events, state });
                 }
             }
         }
@@ -327,7 +378,7 @@ impl Committer {
 
     fn stage(&mut self, parts: Vec<Part>, committed: &mut Committed) -> Vec<Staged> {
         let mut staged = Vec::with_capacity(parts.len());
-        for Part { run_id, create, events } in parts {
+        for Part { run_id, create, events, state } in parts {
             if create && !self.runs.contains_key(&run_id) {
                 let dir = self.config.root.join(run_id.to_string());
                 match Ledger::create(Arc::clone(&self.config.disk), dir, &self.config.owner) {
@@ -357,8 +408,8 @@ impl Committer {
                 continue;
             }
             let created = !run.ledger.has_state();
-            let synced = durability(&run.ledger, &events) == Durability::Full;
-            match run.ledger.write(run_id, events, &mut self.buffer) {
+            let synced = state.options.durability == Durability::Full;
+            match run.ledger.write(events, state, &mut self.buffer) {
                 Ok(written) => staged.push(Staged { run_id, created, synced, written }),
                 Err(WriteError::Encode(error)) if !created => committed.failed.push(Failure {
                     run_id,
@@ -403,16 +454,18 @@ impl Committer {
         self.runs.get(&run_id).map_or(Ok(()), |run| run.ledger.in_place())
     }
 
-    fn fold(&mut self, staged: Staged) -> Result<u64, WriteError> {
+    /// What was written is durable: it counts, and is told. The newest event's number.
+    fn publish(&mut self, staged: Staged) -> u64 {
         let run_id = staged.run_id;
-        let Some(run) = self.runs.get_mut(&run_id) else { return Ok(0) };
-        let events = run.ledger.commit(staged.written)?;
+        let Some(run) = self.runs.get_mut(&run_id) else { return 0 };
+        let events = run.ledger.commit(staged.written);
         let seq = run.ledger.place().seq;
         let wanted = staged.created
             || events.iter().any(|recorded| is_resting_place(&recorded.event))
             || run.ledger.has_outgrown_full(self.config.full_at_least);
         if let Some(subscribers) = &run.subscribers
-            && subscribers.send(Published::Batch(Arc::new(events))).is_err()
+            && let state = Some(Arc::clone(run.ledger.state()))
+            && subscribers.send(Published::Batch(Batch { events: Arc::new(events), state })).is_err()
         {
             run.subscribers = None;
         }
@@ -428,7 +481,7 @@ impl Committer {
             });
         }
         self.announce(run_id, true);
-        Ok(seq)
+        seq
     }
 
     /// A write or sync failed: the run is stopped, others go on.
@@ -568,14 +621,4 @@ impl Run {
 /// Whether the run rests after this event, so that a full checkpoint is worth its price.
 fn is_resting_place(event: &Event) -> bool {
     matches!(event, Event::RunPaused { .. } | Event::RunCompleted | Event::RunFailed { .. } | Event::RunCancelled)
-}
-
-fn durability(ledger: &Ledger, events: &[Arc<Recorded>]) -> Durability {
-    if ledger.has_state() {
-        return ledger.state().options.durability;
-    }
-    match events.first().map(|recorded| &recorded.event) {
-        Some(Event::RunRegistered(registration)) => registration.options.durability,
-        _ => Durability::Full,
-    }
 }

@@ -26,7 +26,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// How much is copied at once when a journal is rewritten.
 const COPY_CHUNK: usize = 1 << 20;
 
-/// One run's journal, locked for this process. Holds the *durable* state: the fold of what is on disk and nothing else.
+/// One run's journal, locked for this process. Holds the *durable* state: the fold of what is on disk and
+/// nothing else. It is handed over with each batch and shared with whoever decided that.
 #[derive(Debug)]
 pub struct Ledger {
     disk: Arc<dyn Disk>,
@@ -57,6 +58,7 @@ pub struct Found {
 pub(super) struct Written {
     place: Place,
     events: Vec<Arc<Recorded>>,
+    state: Arc<RunState>,
 }
 
 /// Why a batch was not written.
@@ -210,11 +212,6 @@ impl Ledger {
         self.state.is_some()
     }
 
-    /// Whether nobody else holds the durable state, so that nothing has to be copied to change it.
-    pub(super) fn has_state_to_itself(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| Arc::strong_count(state) == 1)
-    }
-
     pub(super) fn lock(&self) -> Arc<dyn Lock> {
         Arc::clone(&self.lock)
     }
@@ -243,17 +240,17 @@ impl Ledger {
         }
     }
 
-    /// Writes a batch, in one write. It counts when it is [`commit`](Self::commit)ted; if anything fails, [`fail`](Self::fail) must follow.
+    /// Writes a batch, after which the run is in this state, in one write. It counts when it is [`commit`](Self::commit)ted; if anything fails, [`fail`](Self::fail) must follow.
     pub(super) fn write(
         &mut self,
-        run_id: Uuid,
         events: Vec<Arc<Recorded>>,
+        state: Arc<RunState>,
         buffer: &mut Vec<u8>,
     ) -> Result<Written, WriteError> {
         buffer.clear();
         let mut place = self.place;
         if let (None, Some(first)) = (&self.state, events.first()) {
-            place.hash = format::encode_header(buffer, run_id, first.time);
+            place.hash = format::encode_header(buffer, state.run_id, first.time);
         }
         let last = events.len().saturating_sub(1);
         for (index, recorded) in events.iter().enumerate() {
@@ -264,30 +261,24 @@ impl Ledger {
             place.hash = format::encode_event(buffer, &place.hash, recorded, index == last)?;
             place.seq = recorded.seq;
         }
+        if state.seq != place.seq {
+            return Err(WriteError::Sequence { expected: place.seq, found: state.seq });
+        }
         place.bytes += buffer.len() as u64;
         if self.failed {
             return Err(io::Error::other("the journal is not writable").into());
         }
         self.file.append(buffer)?;
-        Ok(Written { place, events })
+        Ok(Written { place, events, state })
     }
 
-    /// A written batch is durable: it counts.
-    pub(super) fn commit(&mut self, written: Written) -> Result<Vec<Arc<Recorded>>, WriteError> {
-        let Written { place, events } = written;
-        for recorded in &events {
-            match &mut self.state {
-                // Cloned only while somebody still holds the last one: a subscriber, a checkpoint that is being written.
-                Some(state) => Arc::make_mut(state).apply(recorded),
-                None => match RunState::from_registration(recorded) {
-                    Some(state) => self.state = Some(Arc::new(state)),
-                    None => return Err(WriteError::Sequence { expected: 1, found: recorded.seq }),
-                },
-            }
-        }
+    /// A written batch is durable: it counts, and the state after it is the durable one.
+    pub(super) fn commit(&mut self, written: Written) -> Vec<Arc<Recorded>> {
+        let Written { place, events, state } = written;
+        self.state = Some(state);
         remember(&mut self.recent, events.iter().cloned());
         self.place = place;
-        Ok(events)
+        events
     }
 
     /// A write or sync failed: the file is not used any more. What the disk took of it is unknown.

@@ -35,8 +35,8 @@ mod writer;
 
 pub use checkpoint::{CHECKPOINT_VERSION, CheckpointHead, IgnoredCheckpoint, checkpoint_document};
 pub use commit::{
-    BATCHES_BEHIND, Cause, Committed, Committer, Entry, Failure, Group, Overview, Published, RecorderConfig, RunUpdate,
-    StorageTrouble, Subscription, UPDATES_BEHIND,
+    BATCHES_BEHIND, Batch, Cause, Committed, Committer, Entry, Failure, Group, Overview, Published, RecorderConfig,
+    RunUpdate, StorageTrouble, Subscription, UPDATES_BEHIND,
 };
 pub use error::{Cut, Damage, JournalError};
 pub use follow::{Events, JournalLine};

@@ -118,7 +118,7 @@ impl Watch {
             watch.failures.take(time, rules.window, rules.failures);
         }
         let recent = state.interventions.len().saturating_sub(rules.interventions as usize);
-        for record in &state.interventions[recent..] {
+        for record in state.interventions.iter().skip(recent) {
             watch.interventions.take(record.timestamp, rules.window, rules.interventions);
         }
         watch

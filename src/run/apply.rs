@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
+use imbl::Vector;
 use uuid::Uuid;
 
 use crate::plan::order::Order;
@@ -16,7 +17,9 @@ use super::places::Places;
 use super::{
     Answered, Asked, Attempt, ByHand, CheckpointCause, CheckpointMark, Event, Expansion, GateDecision, HoldState,
     Intervention, InterventionStatus, PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState,
-    RunStatus, Signature, Skip, StepState, StepStatus, StopReason, Then, queue::Queue, state::Index,
+    RunStatus, Signature, Skip, StepState, StepStatus, StopReason, Then,
+    queue::Queue,
+    state::{Index, Node},
 };
 
 impl RunState {
@@ -250,7 +253,7 @@ impl RunState {
                 });
                 self.mark(seq, time, CheckpointCause::Step, self.position(step));
             }
-            Event::MaxParallelSet { value } => self.options.max_parallel = *value,
+            Event::MaxParallelSet { value } => self.set_max_parallel(*value),
             Event::PlanChanged(change) => self.change_plan(change, time),
             Event::Restored { steps, rollback, instances, .. } => {
                 self.rollback.clone_from(rollback);
@@ -263,7 +266,7 @@ impl RunState {
                 for (id, state) in steps {
                     if let Some(position) = self.position(id) {
                         let before = self.leave(position);
-                        self.steps[position] = state.clone();
+                        self.steps.set(position, Arc::new(state.clone()));
                         self.enter(position, before);
                     }
                 }
@@ -272,9 +275,9 @@ impl RunState {
             }
             Event::Intervention(intervention) => {
                 if let Some(id) = spent_id(intervention) {
-                    self.index.command_ids.insert(id.clone());
+                    self.index.command_ids.insert(id.as_str().into());
                 }
-                self.interventions.push(Arc::new(intervention.as_ref().clone()));
+                self.interventions.push_back(Arc::new(intervention.as_ref().clone()));
             }
             Event::InterventionUndone { intervention_id, by, again, steps, max_parallel } => {
                 let expansions = self.other_expansions(steps);
@@ -283,20 +286,17 @@ impl RunState {
                     self.with(id, time, |step| step.put_back(was));
                 }
                 if let Some(value) = max_parallel {
-                    self.options.max_parallel = *value;
+                    self.set_max_parallel(*value);
                 }
-                if let Some(found) = self.intervention_mut(*intervention_id) {
+                if let Some(found) = intervention_mut(&mut self.interventions, *intervention_id) {
                     found.undone_by = Some(*by);
                 }
-                if let Some(found) = again.and_then(|again| self.intervention_mut(again)) {
+                if let Some(found) = again.and_then(|again| intervention_mut(&mut self.interventions, again)) {
                     found.undone_by = None;
                 }
             }
             Event::InterventionSettled { intervention_id, status, error, inverse } => {
-                if let Some(found) =
-                    self.interventions.iter_mut().rev().find(|one| one.intervention_id == *intervention_id)
-                {
-                    let found = Arc::make_mut(found);
+                if let Some(found) = intervention_mut(&mut self.interventions, *intervention_id) {
                     found.status = *status;
                     found.error.clone_from(error);
                     if inverse.is_some() {
@@ -305,7 +305,7 @@ impl RunState {
                     if spent_id(found).is_none()
                         && let Some(id) = &found.command_id
                     {
-                        self.index.command_ids.remove(id);
+                        self.index.command_ids.remove(id.as_str());
                     }
                 }
             }
@@ -331,9 +331,12 @@ impl RunState {
 
     /// Makes what follows from plan and step states anew: after a state was loaded from a file. Cost: the plan's size.
     pub fn reindex(&mut self) {
-        self.index.command_ids =
-            self.interventions.iter().filter_map(|intervention| spent_id(intervention).cloned()).collect();
-        self.index.places = Places::of(&self.plan, &self.step_names);
+        self.index.command_ids = self
+            .interventions
+            .iter()
+            .filter_map(|intervention| spent_id(intervention).map(|id| Arc::from(id.as_str())))
+            .collect();
+        self.index.places = Arc::new(Places::of(&self.plan, &self.step_names));
         self.reorder();
     }
 
@@ -347,15 +350,15 @@ impl RunState {
             order.weigh(|position| durations.weight(places.number_at(position)));
         }
         let nodes = order.node_count();
-        let mut unmet: Vec<u32> = (0..nodes).map(|node| order.predecessor_count(node)).collect();
-        unmet.resize(nodes.max(self.plan.steps.len()), 0);
-        let released = vec![false; unmet.len()];
-        self.steps.resize(self.plan.steps.len(), StepState::default());
+        let missing = self.plan.steps.len().saturating_sub(nodes);
+        let waits_for = (0..nodes).map(|node| order.predecessor_count(node)).chain(std::iter::repeat_n(0, missing));
+        let nodes = waits_for.map(|unmet| Node { unmet, released: false }).collect();
+        self.steps.fit(self.plan.steps.len());
         let command_ids = std::mem::take(&mut self.index.command_ids);
         let queue = Queue::new(&self.plan);
         let families = Families::of(&self.plan, &places);
         let order = Arc::new(order);
-        self.index = Index { order, places, families, unmet, released, command_ids, queue, ..Index::default() };
+        self.index = Index { order, places, families, nodes, command_ids, queue, ..Index::default() };
         for position in 0..self.steps.len() {
             self.index.counts.add(self.steps[position].status);
             self.index.families.count(position, self.steps[position].status);
@@ -428,7 +431,7 @@ impl RunState {
         let step = step.map(|position| self.index.places.number_at(position).unwrap_or(position as u32));
         // A mark keeps microseconds in a file; it must not be another one after loading.
         let time = time.trunc_subsecs(6);
-        self.checkpoints.push(CheckpointMark { seq, time, step_index: self.step_index(), cause, step });
+        self.checkpoints.push_back(CheckpointMark { seq, time, step_index: self.step_index(), cause, step });
     }
 
     /// The run pauses over its failures: they wait for an answer. A failure that the run has been let past stays let past while a new one
@@ -439,9 +442,8 @@ impl RunState {
         }
         let failed: Vec<usize> = self.index.failed.iter().copied().filter(|one| self.takes_part(*one)).collect();
         for position in failed {
-            let step = &mut self.steps[position];
-            if step.asks_when_failed() {
-                step.unanswered = true;
+            if self.steps[position].asks_when_failed() {
+                self.steps.change(position).unanswered = true;
                 self.index.unanswered.insert(position);
             }
         }
@@ -449,15 +451,14 @@ impl RunState {
 
     /// An operator lets the run go on past its failures.
     pub(super) fn answer_failures(&mut self) {
-        let mut flagged = std::mem::take(&mut self.index.unanswered);
-        flagged.append(&mut self.index.fatal);
-        for position in flagged {
-            self.steps[position].unanswered = false;
+        let flagged = [std::mem::take(&mut self.index.unanswered), std::mem::take(&mut self.index.fatal)];
+        for position in flagged.into_iter().flatten() {
+            self.steps.change(position).unanswered = false;
         }
     }
 
-    fn intervention_mut(&mut self, id: Uuid) -> Option<&mut Intervention> {
-        self.interventions.iter_mut().rev().find(|one| one.intervention_id == id).map(Arc::make_mut)
+    fn set_max_parallel(&mut self, value: u32) {
+        Arc::make_mut(&mut self.options).max_parallel = value;
     }
 
     fn with(&mut self, step_id: &str, time: DateTime<Utc>, change: impl FnOnce(&mut StepState)) {
@@ -469,7 +470,7 @@ impl RunState {
     /// The one door through which a step's state changes: keeps everything that follows from it.
     fn change(&mut self, position: usize, time: DateTime<Utc>, change: impl FnOnce(&mut StepState)) {
         let before = self.leave(position);
-        let step = &mut self.steps[position];
+        let step = self.steps.change(position);
         change(step);
         if step.status != before {
             step.since = Some(time);
@@ -525,7 +526,7 @@ impl RunState {
     }
 
     fn join(&mut self, position: usize) {
-        let has_turn = self.index.unmet[position] == 0 && self.takes_part(position);
+        let has_turn = self.index.nodes[position].unmet == 0 && self.takes_part(position);
         let (definition, step) = (&self.plan.steps[position], &self.steps[position]);
         let index = &mut self.index;
         match step.status {
@@ -575,8 +576,9 @@ impl RunState {
     /// Lets go, or holds back again, what waits for a step.
     fn sync_release(&mut self, position: usize) {
         // A step that was skipped ahead of its turn does not let its dependents overtake what it waits for itself.
-        let released = self.is_passed(position) && self.index.unmet[position] == 0;
-        if released != self.index.released[position] {
+        let node = self.index.nodes[position];
+        let released = self.is_passed(position) && node.unmet == 0;
+        if released != node.released {
             self.set_released(position, released);
         }
     }
@@ -591,9 +593,9 @@ impl RunState {
         let order = Arc::clone(&self.index.order);
         let mut changed = vec![node];
         while let Some(node) = changed.pop() {
-            self.index.released[node] = released;
+            self.index.nodes[node].released = released;
             for next in order.successors(node) {
-                let unmet = &mut self.index.unmet[next];
+                let unmet = &mut self.index.nodes[next].unmet;
                 let before = *unmet;
                 *unmet = if released { before.saturating_sub(1) } else { before + 1 };
                 if (before == 0) == (*unmet == 0) {
@@ -654,6 +656,13 @@ impl Index {
             set.remove(&position);
         }
     }
+}
+
+/// The newest ones are asked for most.
+fn intervention_mut(all: &mut Vector<Arc<Intervention>>, id: Uuid) -> Option<&mut Intervention> {
+    let behind = all.iter().rev().position(|one| one.intervention_id == id)?;
+    let place = all.len() - 1 - behind;
+    all.get_mut(place).map(Arc::make_mut)
 }
 
 /// The caller's id of a command that had, or will have, its effect. One that was refused or overtaken had none: it may be sent again.

@@ -18,7 +18,7 @@ use super::instances::Definitions;
 use super::intervene::{Asker, Decision, refuse};
 use super::{
     ChangeCause, Command, Event, Fork, InterventionStatus, Place, PlanChange, PlanVersion, Rejection, RejectionCode,
-    RemovedStep, Request, RunState, RunStatus, StepState, StepStatus,
+    RemovedStep, Request, RunState, RunStatus, StepState, StepStatus, Steps,
 };
 
 impl RunState {
@@ -32,7 +32,9 @@ impl RunState {
                 {
                     let before = self.leave(position);
                     let old = std::mem::replace(&mut Arc::make_mut(&mut self.plan).steps[position], Arc::clone(step));
-                    self.renew(position, &old, step);
+                    let mut state = self.steps.shared(position).map_or_else(Steps::untouched, Arc::clone);
+                    renew(&mut state, &old, step);
+                    self.steps.set(position, state);
                     self.leave_lost_hold(position, time);
                     self.enter(position, before);
                 }
@@ -41,7 +43,7 @@ impl RunState {
             self.restructure(change, time);
         }
         self.plan_version = self.plan_version.max(change.version);
-        self.versions.push(Arc::new(PlanVersion { time, change: change.clone() }));
+        self.versions.push_back(Arc::new(PlanVersion { time, change: change.clone() }));
     }
 
     fn keeps_order(&self, edit: &Edit) -> bool {
@@ -62,7 +64,9 @@ impl RunState {
         });
         self.expand(gone.collect(), &Definitions::Fresh);
         self.name_steps();
-        let mut places = std::mem::take(&mut self.index.places);
+        let mut shared_places = std::mem::take(&mut self.index.places);
+        let places = Arc::make_mut(&mut shared_places);
+        let mut states = self.steps.to_vec();
         for edit in &change.edits {
             let place = match edit {
                 Edit::Add { position, step } => self.plan.place_for(step, *position),
@@ -71,41 +75,42 @@ impl RunState {
             let Ok(inverse) = Arc::make_mut(&mut self.plan).edit(edit) else { continue };
             match (edit, inverse) {
                 (Edit::Add { step, .. }, _) => {
-                    let state =
-                        change.states.iter().find(|(id, _)| *id == step.step_id).map(|(_, state)| state.clone());
-                    self.steps.insert(place, state.unwrap_or_default());
+                    let given = change.states.iter().find(|(id, _)| *id == step.step_id);
+                    states.insert(
+                        place,
+                        given.map(|(_, state)| Arc::new(state.clone())).unwrap_or_else(Steps::untouched),
+                    );
                     self.removed.remove(&step.step_id);
                     if places.insert(place, &step.step_id) {
-                        self.step_names.push(step.step_id.clone());
+                        self.step_names.push_back(step.step_id.as_str().into());
                     }
                 }
                 (Edit::Remove { step_id }, Edit::Add { position, step }) => {
-                    let state = self.steps.remove(position);
+                    let state = states.remove(position);
                     let removed = RemovedStep { definition: step, state, version: change.version };
                     self.removed.insert(step_id.clone(), Arc::new(removed));
                     places.remove(position);
                 }
                 (Edit::Reorder { position, steps }, _) => {
                     let stretch = *position..position + steps.len();
-                    let mut states: HashMap<Option<u32>, StepState> = stretch
-                        .clone()
-                        .map(|place| (places.number_at(place), std::mem::take(&mut self.steps[place])))
-                        .collect();
+                    let before = stretch.clone().map(|place| (places.number_at(place), Arc::clone(&states[place])));
+                    let mut before: HashMap<Option<u32>, Arc<StepState>> = before.collect();
                     places.reorder(*position, steps);
                     for place in stretch {
-                        self.steps[place] = states.remove(&places.number_at(place)).unwrap_or_default();
+                        states[place] = before.remove(&places.number_at(place)).unwrap_or_else(Steps::untouched);
                     }
                 }
                 (Edit::Replace { step }, Edit::Replace { step: old }) => {
                     if let Some(position) = self.plan.position(&step.step_id) {
-                        self.renew(position, &old, step);
+                        renew(&mut states[position], &old, step);
                     }
                 }
                 _ => {}
             }
         }
         places.settle();
-        self.index.places = places;
+        self.steps = states.into_iter().collect();
+        self.index.places = shared_places;
         self.reorder();
         let held: Vec<usize> = self.index.held.iter().copied().collect();
         for position in held {
@@ -118,26 +123,27 @@ impl RunState {
     /// From now on a step's number is not its place any more.
     pub(super) fn name_steps(&mut self) {
         if self.step_names.is_empty() {
-            self.step_names = self.plan.steps.iter().map(|step| step.step_id.clone()).collect();
-        }
-    }
-
-    /// A hold point or a condition that was changed is another one: what was signed or found of the old one does not hold for it.
-    fn renew(&mut self, position: usize, old: &Step, new: &Step) {
-        if old.hold != new.hold {
-            self.steps[position].hold = None;
-        }
-        if old.when != new.when {
-            self.steps[position].condition_met = false;
+            self.step_names = self.plan.steps.iter().map(|step| Arc::from(step.step_id.as_str())).collect();
         }
     }
 
     /// A step at a hold point that the plan no longer has waits for nobody.
     fn leave_lost_hold(&mut self, position: usize, time: DateTime<Utc>) {
         if self.steps[position].status == StepStatus::Held && !self.is_hold_point(position) {
-            self.steps[position].status = StepStatus::Pending;
-            self.steps[position].since = Some(time);
+            let step = self.steps.change(position);
+            step.status = StepStatus::Pending;
+            step.since = Some(time);
         }
+    }
+}
+
+/// A hold point or a condition that was changed is another one: what was signed or found of the old one does not hold for it.
+fn renew(state: &mut Arc<StepState>, old: &Step, new: &Step) {
+    if old.hold != new.hold {
+        Arc::make_mut(state).hold = None;
+    }
+    if old.when != new.when {
+        Arc::make_mut(state).condition_met = false;
     }
 }
 
@@ -496,7 +502,7 @@ impl Asker<'_> {
                 StepState { last_attempt: removed.state.last_attempt, ..StepState::default() }
             } else {
                 // The run was let past its failure when it was removed.
-                StepState { unanswered: false, ..removed.state.clone() }
+                StepState { unanswered: false, ..removed.state.as_ref().clone() }
             };
             (state != StepState::default()).then(|| (step.step_id.clone(), state))
         };
@@ -647,8 +653,10 @@ pub fn fork_at(then: &RunState, now: &RunState) -> Fork {
     let steps =
         then.plan.steps[..own].iter().zip(&then.steps).enumerate().filter_map(|(position, (definition, step))| {
             let id = &definition.step_id;
-            let today =
-                now.step(id).map(|(_, step)| step).or_else(|| now.removed.get(id).map(|removed| &removed.state));
+            let today = now
+                .step(id)
+                .map(|(_, step)| step)
+                .or_else(|| now.removed.get(id).map(|removed| removed.state.as_ref()));
             let mut step = super::intervene::restored(step, today.unwrap_or(&none));
             // In the middle of a rollback it still counted as completed.
             if then.is_undone(position) && step.status == StepStatus::Completed {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use imbl::OrdSet;
 use serde_json::Value;
 
 use crate::plan::{FailurePolicy, RetryPolicy, Step};
@@ -105,7 +106,7 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
         return (live == 0).then_some(Event::RunCancelled);
     }
     // It takes no attempt, so it happens whether or not any may start.
-    if let Some(position) = index.at_end.first() {
+    if let Some(position) = index.at_end.get_min() {
         return Some(concluded(state, *position));
     }
     if live == 0 && index.counts.done() as usize == state.steps.len() {
@@ -128,14 +129,14 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
         return Some(Event::RunPaused { reasons: [PauseReason::StepFailed].into() });
     }
     // Nobody's slot is needed to leave a step out, to ask for a signature, or to see for what there is to be an instance.
-    if let Some(position) = index.at_condition.first() {
+    if let Some(position) = index.at_condition.get_min() {
         return Some(judged(state, *position));
     }
-    if let Some(position) = index.at_hold.first() {
+    if let Some(position) = index.at_hold.get_min() {
         let reason = state.hold_reason(*position).map(str::to_owned);
         return Some(Event::StepHeld { step: state.plan.steps[*position].step_id.clone(), reason });
     }
-    if let Some(position) = index.at_foreach.first() {
+    if let Some(position) = index.at_foreach.get_min() {
         return Some(expanded(state, *position));
     }
     if let Some(event) = next_start(state, moment) {
@@ -148,7 +149,7 @@ pub fn settle(state: &RunState, moment: &Moment) -> Option<Event> {
 }
 
 /// What becomes of a run that has nothing to go on with but these failures.
-fn over_failures(state: &RunState, failed: &BTreeSet<usize>) -> Event {
+fn over_failures(state: &RunState, failed: &OrdSet<usize>) -> Event {
     let rolls_back = |position: &usize| state.steps[*position].failed_with == Some(FailurePolicy::Rollback);
     if failed.iter().any(rolls_back) { rollback::begins(state) } else { Event::RunFailed { error: failures(state) } }
 }
@@ -278,7 +279,7 @@ fn left_out(step: &Step, why: SkipReason, reason: impl Into<Option<String>>) -> 
 /// What a run waits for from people when nothing of it can go on by itself.
 pub(super) fn waits_for(state: &RunState) -> BTreeSet<PauseReason> {
     let index = &state.index;
-    let any = |steps: &BTreeSet<usize>| steps.iter().any(|position| state.takes_part(*position));
+    let any = |steps: &OrdSet<usize>| steps.iter().any(|position| state.takes_part(*position));
     let asks = |position: &usize| state.takes_part(*position) && state.steps[*position].asks_when_failed();
     let open = [
         (any(&index.held), PauseReason::Hold),
@@ -458,7 +459,7 @@ fn ended(
         }
         Some(why @ (StopReason::Skip | StopReason::Complete | StopReason::Retry)) => {
             let mut events = vec![event(Then::Stop)];
-            let user = record.map_or_else(|| state.user.clone(), |record| record.user.clone());
+            let user = record.map_or_else(|| state.user.to_string(), |record| record.user.clone());
             match why {
                 StopReason::Skip => events.push(Event::StepSkipped {
                     step: step_id.to_owned(),

@@ -298,7 +298,7 @@ impl Metrics {
             seq: state.seq,
         };
         let present = state.plan.steps.iter().zip(&state.steps);
-        let removed = state.removed.values().map(|removed| (&removed.definition, &removed.state));
+        let removed = state.removed.values().map(|removed| (&removed.definition, removed.state.as_ref()));
         let attempts = present.chain(removed).flat_map(|(definition, step)| {
             let label = definition.agent_label();
             step.attempts.iter().filter_map(move |attempt| Some((label, attempt, Execution::of(attempt)?)))
@@ -414,7 +414,8 @@ impl RunState {
     /// Keeps the list of pauses in step with the state; after every event.
     pub(super) fn note_pause(&mut self, time: DateTime<Utc>) {
         let is_paused = self.status == RunStatus::Paused;
-        match self.pauses.last_mut().filter(|pause| pause.until.is_none()) {
+        let open = self.pauses.last().is_some_and(|pause| pause.until.is_none());
+        match if open { self.pauses.back_mut() } else { None } {
             Some(open) if is_paused && open.reasons == self.paused => return,
             // What is decided together is one pause.
             Some(open) if is_paused && open.since == time => {
@@ -425,7 +426,7 @@ impl RunState {
             None => {}
         }
         if is_paused {
-            self.pauses.push(super::Pause { since: time, until: None, reasons: self.paused.clone() });
+            self.pauses.push_back(super::Pause { since: time, until: None, reasons: self.paused.clone() });
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::plan::{Generated, Plan, Step, instance_id, instance_of};
 
 use super::intervene::{Asker, Decision, Target, applied, refuse, reset_downstream, reset_sign_offs};
 use super::places::Places;
-use super::{Counts, Event, Rejection, RemovedStep, RunState, SkipReason, StepState, StepStatus, StopReason};
+use super::{Counts, Event, Rejection, RemovedStep, RunState, SkipReason, StepState, StepStatus, Steps, StopReason};
 
 /// So many instances are named one by one.
 const NAMED: usize = 4;
@@ -32,18 +33,20 @@ pub struct Expansion {
 /// Which steps are instances of which, and how those stand.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Families {
+    relations: Arc<Relations>,
+    /// By position of a step that has instances: how many of those are in each state.
+    counts: OrdMap<usize, Counts>,
+}
+
+/// What changes only when instances come or go.
+#[derive(Debug, Default, PartialEq)]
+struct Relations {
     /// How many steps were written.
     written: usize,
     /// By position behind those: the step it is an instance of.
     parents: Vec<Option<u32>>,
     /// By position of a step that has instances.
-    of: BTreeMap<usize, Family>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Family {
-    instances: Range<usize>,
-    counts: Counts,
+    instances: BTreeMap<usize, Range<usize>>,
 }
 
 impl Families {
@@ -54,32 +57,34 @@ impl Families {
         let mut of = BTreeMap::new();
         for (parent, instances) in families(plan, |id| places.position(id)) {
             parents[instances.start - written..instances.end - written].fill(Some(parent as u32));
-            of.insert(parent, Family { instances, counts: Counts::default() });
+            of.insert(parent, instances);
         }
-        Self { written, parents, of }
+        let counts = of.keys().map(|parent| (*parent, Counts::default())).collect();
+        Self { relations: Arc::new(Relations { written, parents, instances: of }), counts }
     }
 
     /// The step that one is an instance of.
     pub fn parent(&self, position: usize) -> Option<usize> {
-        self.parents.get(position.checked_sub(self.written)?)?.map(|parent| parent as usize)
+        let behind = position.checked_sub(self.relations.written)?;
+        self.relations.parents.get(behind)?.map(|parent| parent as usize)
     }
 
-    fn family_of(&mut self, position: usize) -> Option<&mut Family> {
+    fn counts_of(&mut self, position: usize) -> Option<&mut Counts> {
         let parent = self.parent(position)?;
-        self.of.get_mut(&parent)
+        self.counts.get_mut(&parent)
     }
 
     /// A step has this status when counting begins.
     pub fn count(&mut self, position: usize, status: StepStatus) {
-        if let Some(family) = self.family_of(position) {
-            family.counts.add(status);
+        if let Some(counts) = self.counts_of(position) {
+            counts.add(status);
         }
     }
 
     /// A step's status changes.
     pub fn moved(&mut self, position: usize, from: StepStatus, to: StepStatus) {
-        if let Some(family) = self.family_of(position) {
-            family.counts.moved(from, to);
+        if let Some(counts) = self.counts_of(position) {
+            counts.moved(from, to);
         }
     }
 }
@@ -97,12 +102,12 @@ pub(super) enum Definitions<'a> {
 impl RunState {
     /// Where the instances of a `foreach` step stand, in the order of its items; `None` before it is expanded, and when it has no items.
     pub fn instances(&self, position: usize) -> Option<Range<usize>> {
-        self.index.families.of.get(&position).map(|family| family.instances.clone())
+        self.index.families.relations.instances.get(&position).cloned()
     }
 
     /// How many of a step's instances are in each state.
     pub fn instance_counts(&self, position: usize) -> Option<&Counts> {
-        self.index.families.of.get(&position).map(|family| &family.counts)
+        self.index.families.counts.get(&position)
     }
 
     /// The position of the `foreach` step that a step is an instance of.
@@ -112,7 +117,7 @@ impl RunState {
 
     /// The positions of all steps in the order in which people read them: instances behind the step they are instances of.
     pub fn reading_order(&self) -> Vec<usize> {
-        let families = &self.index.families;
+        let families = &self.index.families.relations;
         let mut order = Vec::with_capacity(self.steps.len());
         for position in 0..families.written.min(self.steps.len()) {
             order.push(position);
@@ -174,28 +179,30 @@ impl RunState {
         if changes.iter().all(none_there) {
             for (position, expansion) in changes {
                 let before = self.leave(position);
-                self.steps[position].expansion = expansion;
+                self.steps.change(position).expansion = expansion;
                 self.enter(position, before);
             }
             return;
         }
         self.name_steps();
-        let mut places = std::mem::take(&mut self.index.places);
+        let mut shared_places = std::mem::take(&mut self.index.places);
+        let places = Arc::make_mut(&mut shared_places);
         let mut plan = self.plan.as_ref().clone();
         let changed: HashMap<usize, &Option<Arc<Expansion>>> =
             changes.iter().map(|(position, expansion)| (*position, expansion)).collect();
         // What stays and what comes, with the event that made it.
-        let mut made: Vec<(u64, Arc<Step>, StepState)> = Vec::new();
+        let mut made: Vec<(u64, Arc<Step>, Arc<StepState>)> = Vec::new();
         let written = plan.written().min(self.steps.len());
         let definitions_there = plan.steps.split_off(written);
-        let states = self.steps.split_off(written);
-        for ((definition, state), position) in definitions_there.into_iter().zip(states).zip(written..) {
+        let mut states = self.steps.to_vec();
+        let states_there = states.split_off(written);
+        for ((definition, state), position) in definitions_there.into_iter().zip(states_there).zip(written..) {
             let parent = self.index.families.parent(position);
             if parent.is_some_and(|parent| changed.contains_key(&parent)) {
                 let removed = RemovedStep { definition, state, version: self.plan_version };
                 self.removed.insert(removed.definition.step_id.clone(), Arc::new(removed));
             } else {
-                let expansion = parent.and_then(|parent| self.steps.get(parent)?.expansion.as_ref());
+                let expansion = parent.and_then(|parent| states.get(parent)?.expansion.as_ref());
                 made.push((expansion.map_or(u64::MAX, |expansion| expansion.seq), definition, state));
             }
         }
@@ -205,7 +212,7 @@ impl RunState {
         };
         for (position, expansion) in &changes {
             let Some(of) = plan.steps.get(*position) else { continue };
-            self.steps[*position].expansion.clone_from(expansion);
+            Arc::make_mut(&mut states[*position]).expansion.clone_from(expansion);
             let Some(expansion) = expansion else { continue };
             for index in 0..expansion.items.len() as u32 {
                 let id = instance_id(&of.step_id, index);
@@ -216,10 +223,9 @@ impl RunState {
                     Definitions::Given(_) => given.get(id.as_str()).map(|step| Arc::clone(step)),
                     Definitions::AsRemoved => was,
                 };
-                let state = state.unwrap_or_default();
-                let state = match definitions {
-                    Definitions::Fresh => state.begun_anew(),
-                    _ => state,
+                let state = match (definitions, state) {
+                    (Definitions::Fresh, Some(state)) => Arc::new(Arc::unwrap_or_clone(state).begun_anew()),
+                    (_, state) => state.unwrap_or_else(Steps::untouched),
                 };
                 let definition = known.unwrap_or_else(|| Arc::new(instance_of(of, index)));
                 made.push((expansion.seq, definition, state));
@@ -229,14 +235,15 @@ impl RunState {
         places.truncate(written);
         for (_, definition, state) in made {
             if places.insert(plan.steps.len(), &definition.step_id) {
-                self.step_names.push(definition.step_id.clone());
+                self.step_names.push_back(definition.step_id.as_str().into());
             }
             plan.steps.push(definition);
-            self.steps.push(state);
+            states.push(state);
         }
         self.plan = Arc::new(plan);
+        self.steps = states.into_iter().collect();
         places.settle();
-        self.index.places = places;
+        self.index.places = shared_places;
         self.reorder();
     }
 

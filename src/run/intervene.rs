@@ -578,7 +578,7 @@ impl Asker<'_> {
             .filter_map(|((definition, then), place)| {
                 let id = &definition.step_id;
                 let here = place.map(|place| &state.steps[place]);
-                let now = here.or_else(|| state.removed.get(id).map(|removed| &removed.state)).unwrap_or(&none);
+                let now = here.or_else(|| state.removed.get(id).map(|removed| removed.state.as_ref())).unwrap_or(&none);
                 let restored = restored(then, now);
                 let differs = here.is_none_or(|here| restored != *here);
                 differs.then(|| (id.clone(), restored))

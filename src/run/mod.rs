@@ -29,6 +29,7 @@ mod rollback;
 mod signature;
 mod snapshot;
 mod state;
+mod steps;
 mod undo;
 mod why;
 
@@ -54,6 +55,7 @@ pub use question::*;
 pub use signature::{Signature, signed_by};
 pub use snapshot::{checkpoints as checkpoint_list, snapshot, versions as version_list};
 pub use state::*;
+pub use steps::Steps;
 pub use undo::{Undoable, newest_undoable};
 pub use why::{Outside, Reason, Who, why};
 

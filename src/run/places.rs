@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use imbl::Vector;
 
 use crate::plan::Plan;
 
@@ -82,14 +83,14 @@ fn name_at<'a>(text: &'a str, ends: &[usize], number: u32) -> &'a str {
 
 impl Places {
     /// The places in a plan whose run has had steps with these names, by number; none are given while those are the plan's own, in its order.
-    pub fn of(plan: &Plan, names: &[String]) -> Self {
+    pub fn of(plan: &Plan, names: &Vector<Arc<str>>) -> Self {
         if names.is_empty() {
             let names = Arc::new(Names::of(plan.steps.iter().map(|step| step.step_id.as_str())));
             let numbers: Vec<u32> = (0..plan.steps.len() as u32).collect();
             return Self { names, added: HashMap::new(), positions: numbers.clone(), numbers };
         }
         let positions = vec![GONE; names.len()];
-        let names = Arc::new(Names::of(names.iter().map(String::as_str)));
+        let names = Arc::new(Names::of(names.iter().map(Arc::as_ref)));
         let mut places = Self { names, positions, ..Self::default() };
         for (position, step) in plan.steps.iter().enumerate() {
             places.insert(position, &step.step_id);

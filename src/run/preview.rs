@@ -190,7 +190,7 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
             });
         }
         // One that was taken out and comes back has done what it did.
-        let known = before.or_else(|| state.removed.get(id).map(|removed| &removed.state));
+        let known = before.or_else(|| state.removed.get(id).map(|removed| removed.state.as_ref()));
         let runs_anyway = before.is_some_and(will_run);
         if known.is_some_and(had_effects) && !runs_anyway && will_run(after) {
             runs_again.push(id.clone());

@@ -3,8 +3,10 @@
 //! within the lane.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use imbl::OrdSet;
 
 use crate::plan::order::Order;
 use crate::plan::{Ability, KINDS_WITHOUT_ENTRY, Plan, Step};
@@ -17,9 +19,10 @@ type Turn = (std::cmp::Reverse<i32>, std::cmp::Reverse<u64>, usize, usize);
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Queue {
     lanes: Vec<Lane>,
-    pools: BTreeMap<String, usize>,
+    /// Which lane a pool's steps are in.
+    pools: Arc<BTreeMap<String, usize>>,
     /// By the agent's name, where its attempts take no slot; a plan's agents do not change.
-    slotless: BTreeSet<String>,
+    slotless: Arc<BTreeSet<String>>,
     /// Live attempts that take a slot.
     working: u32,
 }
@@ -34,8 +37,8 @@ struct Lane {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Track {
-    ready: BTreeSet<Turn>,
-    waiting: BTreeSet<(DateTime<Utc>, usize)>,
+    ready: OrdSet<Turn>,
+    waiting: OrdSet<(DateTime<Utc>, usize)>,
 }
 
 impl Track {
@@ -46,16 +49,16 @@ impl Track {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { lanes: vec![Lane::default()], pools: BTreeMap::new(), slotless: BTreeSet::new(), working: 0 }
+        Self { lanes: vec![Lane::default()], pools: Arc::default(), slotless: Arc::default(), working: 0 }
     }
 }
 
 impl Queue {
     /// Empty lanes for a plan's pools.
     pub fn new(plan: &Plan) -> Self {
-        let mut queue = Self::default();
-        for (name, limit) in &plan.pools {
-            queue.pools.insert(name.clone(), queue.lanes.len());
+        let pools = Arc::new(plan.pools.keys().cloned().zip(1..).collect());
+        let mut queue = Self { pools, ..Self::default() };
+        for limit in plan.pools.values() {
             queue.lanes.push(Lane { limit: Some(*limit), ..Lane::default() });
         }
         let slotless = |ability: Ability| !ability.takes_slot;
@@ -64,7 +67,7 @@ impl Queue {
             let step = Step { agent_type: Some((*kind).into()), ..Step::default() };
             slotless(plan.ability(&step))
         });
-        queue.slotless = entries.chain(free).map(str::to_owned).collect();
+        queue.slotless = Arc::new(entries.chain(free).map(str::to_owned).collect());
         queue
     }
 
@@ -131,12 +134,12 @@ impl Queue {
     /// The step whose turn it is, within the limits of slots and pools: what is due after a back-off first.
     pub fn next(&self, now: DateTime<Utc>, has_slot: bool) -> Option<usize> {
         let due = self.next_due(has_slot).filter(|(due, _)| *due <= now).map(|(_, position)| position);
-        due.or_else(|| self.open(has_slot).filter_map(|track| track.ready.first()).min().map(|turn| turn.3))
+        due.or_else(|| self.open(has_slot).filter_map(|track| track.ready.get_min()).min().map(|turn| turn.3))
     }
 
     /// When the next back-off ends of a step that could start then, and whose it is.
     pub fn next_due(&self, has_slot: bool) -> Option<(DateTime<Utc>, usize)> {
-        self.open(has_slot).filter_map(|track| track.waiting.first()).min().copied()
+        self.open(has_slot).filter_map(|track| track.waiting.get_min()).min().copied()
     }
 
     /// Steps in back-off.

@@ -24,39 +24,42 @@ impl RunState {
         self.stand_down(time);
         self.rolling_back = true;
         self.rollback = Some(rollback.clone());
-        if self.step_names.is_empty() {
-            self.step_names = self.plan.steps.iter().map(|step| step.step_id.clone()).collect();
-        }
-        let mut places = std::mem::take(&mut self.index.places);
+        self.name_steps();
+        let mut shared_places = std::mem::take(&mut self.index.places);
+        let places = Arc::make_mut(&mut shared_places);
         let plan = Arc::make_mut(&mut self.plan);
+        let mut states = self.steps.to_vec();
         let mut edits = Vec::with_capacity(steps.len());
         for step in steps {
             let position = plan.steps.len();
             plan.steps.push(Arc::clone(step));
             // Of an earlier rollback it goes on counting its attempts.
             let last_attempt = self.removed.remove(&step.step_id).map_or(0, |removed| removed.state.last_attempt);
-            self.steps.push(StepState { last_attempt, ..StepState::default() });
+            states.push(Arc::new(StepState { last_attempt, ..StepState::default() }));
             if places.insert(position, &step.step_id) {
-                self.step_names.push(step.step_id.clone());
+                self.step_names.push_back(step.step_id.as_str().into());
             }
             edits.push(Edit::Add { position, step: Arc::clone(step) });
         }
         places.settle();
-        self.index.places = places;
+        self.steps = states.into_iter().collect();
+        self.index.places = shared_places;
         self.reorder();
         let inverse = steps.iter().rev().map(|step| Edit::Remove { step_id: step.step_id.clone() }).collect();
-        let user = rollback.user.clone().unwrap_or_else(|| self.user.clone());
+        let user = rollback.user.clone().unwrap_or_else(|| self.user.to_string());
         self.note_rollback(edits, inverse, user, time);
     }
 
     /// Takes the steps of a rollback that is over out of the plan; what they did stays readable. Cost: those steps, and the order made anew.
     pub(super) fn drop_rollback(&mut self, time: DateTime<Utc>) {
         let own = self.plan.own_steps();
-        let mut places = std::mem::take(&mut self.index.places);
+        let mut shared_places = std::mem::take(&mut self.index.places);
+        let places = Arc::make_mut(&mut shared_places);
         let gone = Arc::make_mut(&mut self.plan).steps.split_off(own);
-        let states = self.steps.split_off(own);
+        let mut states = self.steps.to_vec();
+        let gone_states = states.split_off(own);
         let (mut edits, mut inverse) = (Vec::with_capacity(gone.len()), Vec::with_capacity(gone.len()));
-        for ((definition, state), position) in gone.into_iter().zip(states).zip(own..) {
+        for ((definition, state), position) in gone.into_iter().zip(gone_states).zip(own..) {
             places.remove(own);
             let id = definition.step_id.clone();
             edits.push(Edit::Remove { step_id: id.clone() });
@@ -66,10 +69,11 @@ impl RunState {
         }
         edits.reverse();
         places.settle();
-        self.index.places = places;
+        self.steps = states.into_iter().collect();
+        self.index.places = shared_places;
         self.reorder();
         // Whoever opened the run again has asked for it just before.
-        let user = self.interventions.last().map_or(&self.user, |record| &record.user).clone();
+        let user = self.interventions.last().map_or(self.user.as_ref(), |record| record.user.as_str()).to_owned();
         self.note_rollback(edits, inverse, user, time);
     }
 
@@ -84,7 +88,7 @@ impl RunState {
             inverse,
             states: Vec::new(),
         };
-        self.versions.push(Arc::new(PlanVersion { time, change }));
+        self.versions.push_back(Arc::new(PlanVersion { time, change }));
     }
 
     /// The plan without the steps of a rollback.
@@ -100,7 +104,7 @@ impl RunState {
     pub fn undone(&self) -> (Vec<&str>, Vec<&str>) {
         let (mut undone, mut left) = (Vec::new(), Vec::new());
         let own = self.plan.own_steps();
-        for (definition, step) in self.plan.steps[own..].iter().zip(&self.steps[own..]) {
+        for (definition, step) in (own..self.steps.len()).map(|place| (&self.plan.steps[place], &self.steps[place])) {
             let list = if step.status == StepStatus::Completed { &mut undone } else { &mut left };
             list.extend(definition.undoes());
         }
@@ -182,7 +186,7 @@ pub(super) fn ends(state: &RunState) -> Option<Event> {
     }
     // They are a chain: the last one is let go when all are done.
     let last = state.plan.steps.len().checked_sub(1)?;
-    state.index.released[last].then(|| ended(state, rollback.ends, None))
+    state.index.nodes[last].released.then(|| ended(state, rollback.ends, None))
 }
 
 /// A step of the rollback has failed, and nobody is to be asked.

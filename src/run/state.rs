@@ -1,9 +1,10 @@
 //! A run's state: the fold of its events.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use imbl::{HashSet, OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use super::places::Places;
 use super::queue::Queue;
 use super::{
     Asked, Durations, Event, Expansion, InputDigest, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions,
-    Signature, SkipReason, StopReason,
+    Signature, SkipReason, Steps, StopReason,
 };
 
 /// The six states of a run.
@@ -556,12 +557,17 @@ pub struct RemovedStep {
     /// Its definition.
     pub definition: Arc<Step>,
     /// Its state when it was taken out.
-    pub state: StepState,
+    pub state: Arc<StepState>,
     /// The version of the plan without it.
     pub version: u64,
 }
 
 /// A run's whole state. Made by [`RunState::from_registration`], changed by [`RunState::apply`] and by nothing else.
+///
+/// A *persistent* value: a copy costs a few dozen pointers, whatever the size of the plan, and shares with the one it is made of all that neither
+/// of them changes. So the engine, which runs ahead of the disk, the recorder, subscribers, previews and full checkpoints each have a state of their
+/// own, and the steps are in memory once. Whatever grows with the plan or with the run is a tree of shared parts, or stands behind one pointer when
+/// it changes only together with the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunState {
     /// The run's id.
@@ -571,9 +577,9 @@ pub struct RunState {
     /// Version of the plan, from 1; only grows.
     pub plan_version: u64,
     /// How it is run.
-    pub options: RunOptions,
+    pub options: Arc<RunOptions>,
     /// Who opened it.
-    pub user: String,
+    pub user: Arc<str>,
     /// Its status.
     pub status: RunStatus,
     /// Attempts are being stopped; the run ends as cancelled.
@@ -595,7 +601,7 @@ pub struct RunState {
     /// Why it is paused; empty in every other status.
     pub paused: BTreeSet<PauseReason>,
     /// The steps' states, in the plan's order.
-    pub steps: Vec<StepState>,
+    pub steps: Steps,
     /// Number of the newest event.
     pub seq: u64,
     /// How often an engine has taken ownership.
@@ -616,18 +622,18 @@ pub struct RunState {
     #[serde(default)]
     pub error: Option<String>,
     /// Who intervened, when and why; oldest first.
-    pub interventions: Vec<Arc<Intervention>>,
+    pub interventions: Vector<Arc<Intervention>>,
     /// The checkpoints, oldest first.
-    pub checkpoints: Vec<CheckpointMark>,
+    pub checkpoints: Vector<CheckpointMark>,
     /// When it was paused, and why; oldest first. What was before this was noted, in an older version's checkpoint, is missing.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pauses: Vec<Pause>,
+    #[serde(default, skip_serializing_if = "Vector::is_empty")]
+    pub pauses: Vector<Pause>,
     /// The versions of the plan after the first, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub versions: Vec<Arc<PlanVersion>>,
+    #[serde(default, skip_serializing_if = "Vector::is_empty")]
+    pub versions: Vector<Arc<PlanVersion>>,
     /// Steps that were taken out of the plan, as they were then.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub removed: BTreeMap<String, Arc<RemovedStep>>,
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub removed: OrdMap<String, Arc<RemovedStep>>,
     /// The run it was forked from, and the checkpoint there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<(Uuid, u64)>,
@@ -642,49 +648,56 @@ pub struct RunState {
     pub durations: Option<Arc<Durations>>,
     /// The name of every step that the run has ever had, by its number. Empty while the plan's steps are the first version's, in its order:
     /// then a step's number is its place.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) step_names: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vector::is_empty")]
+    pub(super) step_names: Vector<Arc<str>>,
     /// What follows from the rest; kept up to date by `apply`, made anew by [`RunState::reindex`] after loading.
     #[serde(skip)]
     pub(super) index: Index,
+}
+
+/// A step, or a barrier between stages, in the order of work.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Node {
+    /// How many predecessors are not satisfied yet.
+    pub unmet: u32,
+    /// Whether what waits for it may go on.
+    pub released: bool,
 }
 
 /// What follows from plan and step states, kept so that no decision walks all steps.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Index {
     pub order: Arc<Order>,
-    pub places: Places,
+    pub places: Arc<Places>,
     pub families: Families,
     pub counts: Counts,
-    /// By node: how many predecessors are not satisfied yet.
-    pub unmet: Vec<u32>,
-    /// By node: whether what waits for it may go on.
-    pub released: Vec<bool>,
+    /// What is known of each node: a step, or a barrier between stages.
+    pub nodes: Vector<Node>,
     /// What waits for its turn, or for the time.
     pub queue: Queue,
     /// Steps that are pending, wait for nothing, and have a condition that is to be evaluated.
-    pub at_condition: BTreeSet<usize>,
+    pub at_condition: OrdSet<usize>,
     /// Steps that are pending and wait for nothing but to be signed off.
-    pub at_hold: BTreeSet<usize>,
+    pub at_hold: OrdSet<usize>,
     /// `foreach` steps that are pending and wait for nothing but to be expanded.
-    pub at_foreach: BTreeSet<usize>,
+    pub at_foreach: OrdSet<usize>,
     /// `foreach` steps of which every instance has come to its end.
-    pub at_end: BTreeSet<usize>,
-    pub live: BTreeSet<usize>,
+    pub at_end: OrdSet<usize>,
+    pub live: OrdSet<usize>,
     /// Live, and waiting for a person's answer.
-    pub asking: BTreeSet<usize>,
-    pub held: BTreeSet<usize>,
-    pub in_review: BTreeSet<usize>,
-    pub interrupted: BTreeSet<usize>,
-    pub failed: BTreeSet<usize>,
+    pub asking: OrdSet<usize>,
+    pub held: OrdSet<usize>,
+    pub in_review: OrdSet<usize>,
+    pub interrupted: OrdSet<usize>,
+    pub failed: OrdSet<usize>,
     /// Failed, and to be answered before the run goes on by itself.
-    pub unanswered: BTreeSet<usize>,
-    pub cancelled: BTreeSet<usize>,
+    pub unanswered: OrdSet<usize>,
+    pub cancelled: OrdSet<usize>,
     /// Failed, and to end the run, or to have it rolled back.
-    pub fatal: BTreeSet<usize>,
+    pub fatal: OrdSet<usize>,
     /// In back-off while something they need was taken up again, or while others have their turn.
-    pub waiting_blocked: BTreeSet<usize>,
-    pub command_ids: HashSet<String>,
+    pub waiting_blocked: OrdSet<usize>,
+    pub command_ids: HashSet<Arc<str>>,
 }
 
 impl RunState {
@@ -835,13 +848,13 @@ impl RunState {
     /// Whether a step waits for nothing but its turn.
     pub fn is_ready(&self, position: usize) -> bool {
         self.steps[position].status == StepStatus::Pending
-            && self.index.unmet.get(position) == Some(&0)
+            && self.index.nodes.get(position).is_some_and(|node| node.unmet == 0)
             && self.takes_part(position)
     }
 
     /// Positions of the steps that a step still waits for, in plan order; seen through those that were skipped or completed ahead of their turn.
     pub fn unmet(&self, position: usize) -> Vec<usize> {
-        let released = |step: usize| self.index.released.get(step).copied().unwrap_or(false);
+        let released = |step: usize| self.index.nodes.get(step).is_some_and(|node| node.released);
         let mut waits = BTreeSet::new();
         let mut seen = BTreeSet::new();
         let mut look = vec![position];
@@ -1037,7 +1050,7 @@ impl RunState {
             rolling_back: self.rolling_back,
             paused: self.paused.clone(),
             counts: self.index.counts,
-            user: self.user.clone(),
+            user: self.user.to_string(),
             simulate: self.options.simulate,
             created_at: self.created_at,
             started_at: self.started_at,
@@ -1083,8 +1096,8 @@ impl RunState {
             run_id: registration.run_id,
             plan: Arc::clone(&registration.plan),
             plan_version: 1,
-            options: registration.options.clone(),
-            user: registration.user.clone(),
+            options: Arc::new(registration.options.clone()),
+            user: registration.user.as_str().into(),
             status: RunStatus::Idle,
             cancelling: false,
             rolling_back: false,
@@ -1092,7 +1105,7 @@ impl RunState {
             timed_out: false,
             ran_micros: 0,
             paused: BTreeSet::new(),
-            steps: vec![StepState::default(); registration.plan.steps.len()],
+            steps: Steps::all_untouched(registration.plan.steps.len()),
             seq: first.seq,
             epoch: 0,
             created_at: first.time,
@@ -1101,16 +1114,16 @@ impl RunState {
             updated_at: first.time,
             since: first.time,
             error: None,
-            interventions: Vec::new(),
-            checkpoints: Vec::new(),
-            pauses: Vec::new(),
-            versions: Vec::new(),
-            removed: BTreeMap::new(),
+            interventions: Vector::new(),
+            checkpoints: Vector::new(),
+            pauses: Vector::new(),
+            versions: Vector::new(),
+            removed: OrdMap::new(),
             parent: fork.map(|fork| (fork.parent, fork.checkpoint)),
             fork_reason: fork.and_then(|fork| fork.reason.clone()),
             lineage: fork.map(|fork| fork.lineage.clone()).unwrap_or_default(),
             durations: registration.durations.clone(),
-            step_names: Vec::new(),
+            step_names: Vector::new(),
             index: Index::default(),
         };
         if let Some(fork) = fork {
@@ -1123,8 +1136,9 @@ impl RunState {
                 .collect();
             for (id, step) in &fork.steps {
                 if let Some(place) = places.get(id.as_str()) {
-                    state.steps[*place] = step.clone();
-                    if let Some(made) = &mut state.steps[*place].expansion {
+                    let there = state.steps.change(*place);
+                    there.clone_from(step);
+                    if let Some(made) = &mut there.expansion {
                         Arc::make_mut(made).seq = first.seq;
                     }
                 }

@@ -357,7 +357,7 @@ impl Asker<'_> {
         let overtaken = |by: String| refuse(format!("{} was overtaken: {by}", said(record)));
         let ids: HashSet<&str> = were.iter().map(|(id, _)| id.as_str()).collect();
         let undone = undone_versions(state);
-        let mut later = state.interventions[place + 1..].iter().rev().filter(|one| stands(one, &undone));
+        let mut later = state.interventions.iter().skip(place + 1).rev().filter(|one| stands(one, &undone));
         if let Some(later) = later.find(|one| one.intervention_type == "restore" || touches(state, one, &ids)) {
             return Err(match &*later.intervention_type {
                 "restore" => {
@@ -460,7 +460,7 @@ impl Asker<'_> {
         let state = self.state;
         let record = &state.interventions[place];
         let undone = undone_versions(state);
-        let mut later = state.interventions[place + 1..].iter().rev().filter(|one| stands(one, &undone));
+        let mut later = state.interventions.iter().skip(place + 1).rev().filter(|one| stands(one, &undone));
         if let Some(later) = later.find(|one| matches!(one.inverse.as_deref(), Some(Inverse::MaxParallel(_)))) {
             return Err(
                 refuse(format!("{} was overtaken: by {}", said(record), said(later))).possible("undo that first")
@@ -505,7 +505,7 @@ impl Asker<'_> {
                 && stands(one, undone)
                 && target.is_some_and(|target| after.contains(&target))
         };
-        if let Some(signed) = state.interventions[place + 1..].iter().rev().find(signs) {
+        if let Some(signed) = state.interventions.iter().skip(place + 1).rev().find(signs) {
             return Err(
                 refuse(format!("{} was overtaken: by {}", said(record), said(signed))).possible("undo that first")
             );
@@ -516,7 +516,7 @@ impl Asker<'_> {
 
     /// The newest change of the plan after an intervention that still stands.
     fn changed_since(&self, place: usize, undone: &HashSet<u64>) -> Option<u64> {
-        let later = self.state.interventions[place + 1..].iter().rev().filter(|one| stands(one, undone));
+        let later = self.state.interventions.iter().skip(place + 1).rev().filter(|one| stands(one, undone));
         let version = |one: &Arc<Intervention>| match one.inverse.as_deref() {
             Some(Inverse::Plan { version }) => Some(*version),
             _ => None,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use holdpoint::engine::{self, EngineConfig, EngineHandle, NewRun, Published, Subscription};
+use holdpoint::engine::{self, Batch, EngineConfig, EngineHandle, NewRun, Published, Subscription};
 use holdpoint::journal::Store;
 use holdpoint::journal::sim::{EIO, ENOSPC, Fault, Operation, SimDisk};
 use holdpoint::plan::{FailurePolicy, Plan};
 use holdpoint::run::{
-    Command, Durability, Event, InterventionStatus, PauseReason, Place, Recorded, RejectionCode, RunOptions, RunState,
-    RunStatus, StepStatus,
+    Command, Durability, Event, InterventionStatus, PauseReason, Place, RejectionCode, RunOptions, RunState, RunStatus,
+    StepStatus,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -69,7 +69,7 @@ impl Watched {
         self.handle.send(self.run_id, holdpoint::engine::request(command, "ann")).await
     }
 
-    async fn next_batch(&mut self) -> Arc<Vec<Arc<Recorded>>> {
+    async fn next_batch(&mut self) -> Batch {
         loop {
             if let Published::Batch(batch) = self.subscription.events.recv().await.unwrap() {
                 return batch;
@@ -80,9 +80,15 @@ impl Watched {
     async fn until(&mut self, what: &str, reached: impl Fn(&RunState) -> bool) {
         let waiting = async {
             while !reached(&self.state) {
-                for recorded in self.next_batch().await.iter() {
+                let batch = self.next_batch().await;
+                for recorded in batch.events.iter() {
                     self.state.apply(recorded);
                 }
+                assert_eq!(
+                    batch.state.as_deref(),
+                    Some(&self.state),
+                    "the state that is told is the fold of what is told"
+                );
             }
         };
         let arrived = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
@@ -92,6 +98,25 @@ impl Watched {
     fn status_of(&self, step: &str) -> StepStatus {
         self.state.step(step).unwrap().1.status
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_who_knows_a_run_shares_its_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = engine_in(dir.path());
+    let steps = (0..100).map(|n| json!({"step_id": format!("s{n}"), "agent_type": "x"})).collect();
+    let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
+    run.send(Command::Skip { step: "s7".into() }).await.unwrap();
+    let mut told = run.subscription.state.clone();
+    while told.steps[7].status != StepStatus::Skipped {
+        told = run.next_batch().await.state.unwrap();
+    }
+    let later = handle.subscribe(run.run_id).await.unwrap().state;
+    for place in 0..100 {
+        let (one, other) = (told.steps.shared(place).unwrap(), later.steps.shared(place).unwrap());
+        assert!(Arc::ptr_eq(one, other), "step {place} is in memory twice");
+    }
+    handle.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -361,7 +386,7 @@ async fn a_fork_runs_on_by_itself_and_leaves_its_parent_alone() {
     assert_eq!(missing.code, RejectionCode::NotFound);
     let child = handle.fork(parent.run_id, after_a, "bob", None).await.unwrap();
     let mut child = Watched::attach(&handle, child).await;
-    assert_eq!((child.state.status, child.state.user.as_str()), (RunStatus::Idle, "bob"));
+    assert_eq!((child.state.status, &*child.state.user), (RunStatus::Idle, "bob"));
     assert_eq!(child.state.parent, Some((parent.run_id, after_a)));
     child.send(Command::Modify { step: "b".into(), patch: json!({"run": "true"}) }).await.unwrap();
     child.send(Command::Start).await.unwrap();
@@ -565,7 +590,7 @@ async fn every_published_event_was_on_disk_first() {
     while run.state.status != RunStatus::Completed {
         let batch = run.next_batch().await;
         let lines = std::fs::read_to_string(&journal).unwrap().lines().count() as u64;
-        for recorded in batch.iter() {
+        for recorded in batch.events.iter() {
             assert!(recorded.seq < lines, "event {} was published with {lines} lines on disk", recorded.seq);
             run.state.apply(recorded);
             let ended = matches!(recorded.event, Event::RunCompleted);

@@ -182,7 +182,7 @@ proptest! {
 
         match store.load(&dir) {
             Ok(loaded) => {
-                let end = batches.iter().flatten().take_while(|event| event.seq <= loaded.state.seq).cloned().collect();
+                let end: Vec<_> = batches.iter().flatten().take_while(|event| event.seq <= loaded.state.seq).cloned().collect();
                 let written = crate::journal_support::fold(&[end]);
                 prop_assert_eq!(text(&loaded.state), text(&written), "what was read was never written");
             }

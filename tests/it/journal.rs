@@ -1,5 +1,6 @@
 //! What an operator relies on: what was acknowledged is there, whole, and anything else is told.
 
+use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -11,7 +12,7 @@ use holdpoint::journal::{Entry, Group, JournalError, Published, Recorder, Record
 use holdpoint::run::{Command, Durability, RunStatus};
 use tokio::sync::mpsc;
 
-use crate::journal_support::{Batch, Driver, text};
+use crate::journal_support::{Batch, Driver, append, create, text};
 
 /// A recorder on a folder of this machine.
 struct Rig {
@@ -41,16 +42,16 @@ impl Rig {
         committed.durable.into_iter().map(|(_, seq)| seq).collect()
     }
 
-    async fn record(&mut self, driver: &Driver, batches: Vec<Batch>) {
+    async fn record(&mut self, batches: Vec<Batch>) {
         for events in batches {
             let last = events.last().unwrap().seq;
-            assert_eq!(self.commit(vec![Entry::Append { run_id: driver.id(), events }]).await, [last]);
+            assert_eq!(self.commit(vec![append(events)]).await, [last]);
         }
     }
 
     async fn create(&mut self, number: u128, steps: usize) -> Driver {
         let (driver, events) = Driver::new(number, steps, Durability::Full);
-        assert_eq!(self.commit(vec![Entry::Create { run_id: driver.id(), events }]).await, [1]);
+        assert_eq!(self.commit(vec![create(events)]).await, [1]);
         driver
     }
 }
@@ -60,7 +61,7 @@ async fn a_run_is_read_back_as_it_was_recorded() {
     let mut rig = Rig::new();
     let mut driver = rig.create(1, 3).await;
     let batches = driver.whole_run();
-    rig.record(&driver, batches).await;
+    rig.record(batches).await;
     let dir = rig.store.dir(driver.id());
 
     let head = rig.recorder.close(driver.id()).await.unwrap();
@@ -90,7 +91,7 @@ async fn langgraph_7843_what_is_written_grows_with_the_run_and_not_with_its_squa
     for (number, steps) in [(1, 200), (2, 2000)] {
         let mut driver = rig.create(number, steps).await;
         let run_id = driver.id();
-        let entries = driver.whole_run().into_iter().map(|events| Entry::Append { run_id, events });
+        let entries = driver.whole_run().into_iter().map(append);
         let mut entries: Vec<Entry> = entries.collect();
         while !entries.is_empty() {
             let rest = entries.split_off(entries.len().min(100));
@@ -112,7 +113,7 @@ async fn many_runs_at_once_are_recorded_and_published() {
     let mut entries = Vec::new();
     for number in 1..=60 {
         let (driver, events) = Driver::new(number, 2, Durability::Full);
-        entries.push(Entry::Create { run_id: driver.id(), events });
+        entries.push(create(events));
         drivers.push(driver);
     }
     assert_eq!(rig.commit(entries).await, [1; 60]);
@@ -121,22 +122,18 @@ async fn many_runs_at_once_are_recorded_and_published() {
     let mut watched = rig.recorder.subscribe(drivers[7].id()).await.unwrap();
     assert_eq!(watched.state.seq, 1);
 
-    let mut waiting: Vec<std::collections::VecDeque<Batch>> =
-        drivers.iter_mut().map(|driver| driver.whole_run().into()).collect();
+    let mut waiting: Vec<VecDeque<Batch>> = drivers.iter_mut().map(|driver| driver.whole_run().into()).collect();
     while waiting.iter().any(|batches| !batches.is_empty()) {
-        let entries = drivers.iter().zip(&mut waiting).filter_map(|(driver, batches)| {
-            let events = batches.pop_front()?;
-            Some(Entry::Append { run_id: driver.id(), events })
-        });
-        let entries: Vec<Entry> = entries.collect();
+        let entries: Vec<Entry> = waiting.iter_mut().filter_map(VecDeque::pop_front).map(append).collect();
         rig.commit(entries).await;
     }
     let mut state = (*watched.state).clone();
     while let Ok(Published::Batch(batch)) = watched.events.try_recv() {
-        batch.iter().for_each(|event| state.apply(event));
+        batch.events.iter().for_each(|event| state.apply(event));
+        assert_eq!(batch.state.as_deref(), Some(&state), "the state that is told is the fold of what is told");
     }
     assert_eq!(text(&state), text(&drivers[7].state));
-    let mut last = std::collections::HashMap::new();
+    let mut last = HashMap::new();
     while let Ok(update) = overview.updates.try_recv() {
         last.insert(update.summary.run_id, update.summary.clone());
     }
@@ -171,9 +168,9 @@ async fn files_are_for_their_owner_only() {
 async fn a_run_goes_on_in_another_recorder_where_it_was() {
     let mut rig = Rig::new();
     let mut driver = rig.create(1, 2).await;
-    rig.record(&driver, vec![]).await;
+    rig.record(vec![]).await;
     let batch = driver.open();
-    rig.record(&driver, vec![batch]).await;
+    rig.record(vec![batch]).await;
     rig.recorder.close(driver.id()).await;
     let dir = rig.store.dir(driver.id());
     let (ledger, found) = rig.store.open(&dir).unwrap();
@@ -182,7 +179,7 @@ async fn a_run_goes_on_in_another_recorder_where_it_was() {
     let seq = ledger.place().seq;
     assert_eq!(rig.commit(vec![Entry::Adopt(Box::new(ledger))]).await, [seq]);
     let rest = driver.whole_run();
-    rig.record(&driver, rest).await;
+    rig.record(rest).await;
     assert_eq!(text(&rig.store.load(&dir).unwrap().state), text(&driver.state));
 }
 
@@ -190,16 +187,15 @@ async fn a_run_goes_on_in_another_recorder_where_it_was() {
 async fn what_is_not_synced_is_recorded_on_the_spot_and_mended_by_the_thread() {
     let mut rig = Rig::new();
     let (mut driver, events) = Driver::new(1, 3, Durability::Relaxed);
-    rig.commit(vec![Entry::Create { run_id: driver.id(), events }]).await;
-    let append = |driver: &Driver, events| Group { entries: vec![Entry::Append { run_id: driver.id(), events }] };
+    rig.commit(vec![create(events)]).await;
+    let group = |batch| Group { entries: vec![append(batch)] };
 
-    let opened = driver.open();
-    let mut group = append(&driver, opened);
+    let mut opened = group(driver.open());
     let committed = loop {
-        match rig.recorder.record(group) {
+        match rig.recorder.record(opened) {
             Ok(committed) => break committed,
-            // Whoever writes the first full file still holds the state.
-            Err(back) => group = back,
+            // The thread has just told of the last group and looks whether there is more.
+            Err(back) => opened = back,
         }
         tokio::task::yield_now().await;
     };
@@ -210,17 +206,17 @@ async fn what_is_not_synced_is_recorded_on_the_spot_and_mended_by_the_thread() {
     let before = driver.state.clone();
     std::fs::rename(dir.join("journal.jsonl"), dir.join("aside")).unwrap();
     let started = driver.ask(Command::Start);
-    let committed = rig.recorder.record(append(&driver, started.clone())).unwrap();
+    let committed = rig.recorder.record(group(started.clone())).unwrap();
     assert!(committed.durable.is_empty() && committed.failed[0].will_retry, "{committed:?}");
     let mended = rig.report().await;
     assert!(matches!(mended, Report::Writable { run_id } if run_id == driver.id()), "{mended:?}");
     assert_eq!(text(&rig.store.load(&dir).unwrap().state), text(&before));
-    rig.record(&driver, vec![started]).await;
+    rig.record(vec![started]).await;
     assert_eq!(text(&rig.store.load(&dir).unwrap().state), text(&driver.state));
 
     let mut durable = rig.create(2, 1).await;
     let opened = durable.open();
-    assert!(rig.recorder.record(append(&durable, opened)).is_err(), "a sync is waited for");
+    assert!(rig.recorder.record(group(opened)).is_err(), "a sync is waited for");
 }
 
 /// Not a test by itself: the other process of the next one.

@@ -7,7 +7,7 @@ use holdpoint::journal::{Cause, Entry, JournalError, Published, Store};
 use holdpoint::run::{Command, Durability, Outcome, RunState};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-use crate::journal_support::{Batch, Bench, Driver, fold, text};
+use crate::journal_support::{Batch, Bench, Driver, append, create, fold, text};
 
 fn fault(operation: Operation, path: &str, after: u32, times: u32, code: i32) -> Fault {
     Fault { operation, path_contains: path.into(), after, times, code }
@@ -28,10 +28,7 @@ fn a_failed_write_or_sync_stops_that_run_alone_and_what_was_acknowledged_survive
         let journal = format!("{}/journal.jsonl", bad.id());
         bench.disk.fail(fault(operation, &journal, 0, 3, code));
         let void = bad.ask(Command::Start);
-        let committed = bench.commit(vec![
-            Entry::Append { run_id: bad.id(), events: void.clone() },
-            Entry::Append { run_id: good.id(), events: good.ask(Command::Start) },
-        ]);
+        let committed = bench.commit(vec![append(void.clone()), append(good.ask(Command::Start))]);
         assert_eq!(committed.durable, [(good.id(), good.state.seq)]);
         let failure = &committed.failed[0];
         assert_eq!((committed.failed.len(), failure.run_id, failure.will_retry), (1, bad.id(), true));
@@ -49,7 +46,7 @@ fn a_failed_write_or_sync_stops_that_run_alone_and_what_was_acknowledged_survive
         assert_eq!(text(&bench.store.load(&dir).unwrap().state), text(&acknowledged));
 
         // Until it is repaired nothing of it is taken.
-        let refused = bench.commit(vec![Entry::Append { run_id: bad.id(), events: void }]);
+        let refused = bench.commit(vec![append(void)]);
         assert_eq!((refused.durable.len(), refused.failed.len()), (0, 1));
 
         let mut tries = 0;
@@ -90,7 +87,7 @@ fn a_run_that_cannot_be_made_leaves_nothing_behind() {
         let mut bench = Bench::new();
         let (driver, events) = Driver::new(1, 1, Durability::Full);
         bench.disk.fail(fault(operation, path, 0, 1, ENOSPC));
-        let committed = bench.commit(vec![Entry::Create { run_id: driver.id(), events: events.clone() }]);
+        let committed = bench.commit(vec![create(events.clone())]);
         assert_eq!((committed.durable.len(), committed.failed.len()), (0, 1), "{operation:?}");
         assert!(committed.failed[0].state.is_none() && !committed.failed[0].will_retry);
         let listed = bench.store.list_runs().unwrap();
@@ -120,7 +117,7 @@ fn a_thousand_runs_are_made_and_recorded_with_few_syncs() {
     let mut entries = Vec::new();
     for number in 1..=1000 {
         let (driver, events) = Driver::new(number, 1, Durability::Full);
-        entries.push(Entry::Create { run_id: driver.id(), events });
+        entries.push(create(events));
         drivers.push(driver);
     }
     let syncs = |disk: &SimDisk| {
@@ -129,8 +126,7 @@ fn a_thousand_runs_are_made_and_recorded_with_few_syncs() {
     };
     assert_eq!(bench.commit(entries).durable.len(), 1000);
     assert_eq!(syncs(&bench.disk), (1, 0), "the disk's own figures, less those for full checkpoints");
-    let entries =
-        drivers.iter_mut().map(|driver| Entry::Append { run_id: driver.id(), events: driver.open() }).collect();
+    let entries = drivers.iter_mut().map(|driver| append(driver.open())).collect();
     assert_eq!(bench.commit(entries).durable.len(), 1000);
     assert_eq!(syncs(&bench.disk), (2, 0));
     bench.disk.cut_power(1);
@@ -143,11 +139,7 @@ fn what_a_run_gets_in_one_group_is_one_batch() {
     let mut bench = Bench::new();
     let (mut driver, first) = Driver::new(1, 2, Durability::Full);
     let run_id = driver.id();
-    let entries = vec![
-        Entry::Create { run_id, events: first },
-        Entry::Append { run_id, events: driver.open() },
-        Entry::Append { run_id, events: driver.ask(Command::Start) },
-    ];
+    let entries = vec![create(first), append(driver.open()), append(driver.ask(Command::Start))];
     let committed = bench.commit(entries);
     assert_eq!(committed.durable, [(run_id, driver.state.seq)]);
     assert_eq!(bench.disk.calls(Operation::Append), 2, "one write for the batch, one for a full checkpoint");
@@ -204,7 +196,7 @@ async fn a_subscriber_that_falls_behind_is_told_and_can_start_again() {
     state.clone_from(&again.state);
     bench.record(driver.id(), [driver.end(Outcome::succeeded())]);
     let Ok(Published::Batch(batch)) = again.events.recv().await else { panic!("no batch") };
-    for event in batch.iter() {
+    for event in batch.events.iter() {
         state.apply(event);
     }
     assert_eq!(text(&state), text(&driver.state));
@@ -248,7 +240,7 @@ fn a_batch_whose_sync_failed_before_a_kill_does_not_become_a_hole() {
     bench.disk.fail(fault(Operation::Sync, "journal.jsonl", 0, 1, EIO));
     bench.disk.fail(fault(Operation::Truncate, "journal.jsonl", 0, 1, KILL));
     let batch = driver.ask(Command::Start);
-    bench.commit(vec![Entry::Append { run_id: driver.id(), events: batch }]);
+    bench.commit(vec![append(batch)]);
     assert!(bench.disk.has_ended());
     bench.restart();
     let dir = bench.store.dir(driver.id());
@@ -268,7 +260,7 @@ fn a_run_whose_making_was_killed_at_the_last_moment_is_kept_once_it_was_opened()
         let mut bench = Bench::new();
         let (mut driver, first) = Driver::new(1, 3, Durability::Full);
         bench.disk.fail(fault(Operation::SyncDir, "/checkpoints", 0, 1, KILL));
-        bench.commit(vec![Entry::Create { run_id: driver.id(), events: first }]);
+        bench.commit(vec![create(first)]);
         bench.restart();
         let dir = bench.store.dir(driver.id());
         let (ledger, _) = bench.store.open(&dir).unwrap();
@@ -377,12 +369,12 @@ impl History {
                 value => driver.ask(Command::SetParallel { value: 1 + value as u32 }),
             };
             *open = Some(events.clone());
-            entries.push(Entry::Append { run_id: driver.id(), events });
+            entries.push(append(events));
         }
         if self.runs.len() < 3 {
             self.made += 1;
             let (driver, events) = Driver::new(self.made, 3, Durability::Full);
-            entries.push(Entry::Create { run_id: driver.id(), events: events.clone() });
+            entries.push(create(events.clone()));
             self.runs.push(Told { driver, acknowledged: Vec::new(), open: Some(events), void: None });
         }
         entries
@@ -458,7 +450,7 @@ fn an_event_that_cannot_be_written_is_void_and_the_run_goes_on_without_it() {
         value = serde_json::json!([value]);
     }
     let too_deep = driver.ask(Command::Complete { step: "step_1".into(), result: Some(value) });
-    let committed = bench.commit(vec![Entry::Append { run_id: driver.id(), events: too_deep }]);
+    let committed = bench.commit(vec![append(too_deep)]);
     assert!(!committed.failed[0].will_retry && committed.failed[0].error.contains("levels deep"), "{committed:?}");
     assert_eq!(text(committed.failed[0].state.as_ref().unwrap()), text(&acknowledged));
     assert_eq!(committed.failed[0].cause, Cause::Event { seq: acknowledged.seq + 1 });

@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use holdpoint::journal::Entry;
 use holdpoint::journal::disk::Disk;
 use holdpoint::journal::sim::SimDisk;
 use holdpoint::run::{Command, Durability, Outcome};
 use serde_json::json;
 
 use crate::cli_support::{Running, Sandbox};
-use crate::journal_support::{Bench, Driver, text};
+use crate::journal_support::{Bench, Driver, append, text};
 
 #[test]
 fn a_journal_that_was_removed_or_replaced_is_written_anew_before_anything_counts() {
@@ -30,7 +29,7 @@ fn a_journal_that_was_removed_or_replaced_is_written_anew_before_anything_counts
         let acknowledged = driver.state.clone();
         harm(&bench.disk, &bench.journal(driver.id()));
         let void = driver.end(Outcome::succeeded());
-        let committed = bench.commit(vec![Entry::Append { run_id: driver.id(), events: void }]);
+        let committed = bench.commit(vec![append(void)]);
         assert!(committed.durable.is_empty() && committed.failed[0].will_retry, "{committed:?}");
         assert!(committed.failed[0].error.contains("removed, moved or replaced"), "{}", committed.failed[0].error);
         assert_eq!(bench.repair(), [driver.id()]);
@@ -53,7 +52,7 @@ fn without_its_lock_a_run_is_not_written_to() {
     bench.record(driver.id(), [first]);
     let lock = bench.store.dir(driver.id()).join("lock");
     bench.disk.remove_file(&lock).unwrap();
-    let committed = bench.commit(vec![Entry::Append { run_id: driver.id(), events: driver.ask(Command::Start) }]);
+    let committed = bench.commit(vec![append(driver.ask(Command::Start))]);
     assert!(
         committed.durable.is_empty() && committed.failed[0].error.contains("its lock was removed"),
         "{committed:?}"

@@ -6,12 +6,12 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use holdpoint::journal::sim::{EIO, Fault, Operation};
-use holdpoint::journal::{Entry, JournalError, Published, Store};
+use holdpoint::journal::{JournalError, Published, Store};
 use holdpoint::run::{Command, Durability};
 use serde_json::json;
 
 use crate::cli_support::{Sandbox, wait_for_end};
-use crate::journal_support::{Bench, Driver, text};
+use crate::journal_support::{Bench, Driver, append, text};
 
 fn fault(operation: Operation, path: &str, after: u32) -> Fault {
     Fault { operation, path_contains: path.into(), after, times: 1, code: EIO }
@@ -77,7 +77,7 @@ fn while_a_sync_takes_its_time_nobody_is_told() {
     let synced = disk.calls(Operation::Sync);
     disk.delay(Operation::Sync, Duration::from_millis(200));
     let events = driver.ask(Command::Start);
-    let committing = std::thread::spawn(move || bench.commit(vec![Entry::Append { run_id, events }]));
+    let committing = std::thread::spawn(move || bench.commit(vec![append(events)]));
     loop {
         let told = watched.events.try_recv();
         // Asked after: it is counted when the time has passed.

@@ -357,11 +357,11 @@ fn a_long_run_stays_small_and_every_place_of_it_near_a_full_file() {
         if group.len() > 500 {
             group.push(driver.ask(Command::Pause));
             group.push(driver.ask(Command::Resume));
-            bench.record_together(run_id, group.drain(..));
+            bench.record_together(group.drain(..));
         }
         written += 1;
     }
-    bench.record_together(run_id, group);
+    bench.record_together(group);
     assert!(written >= STEPS);
     let full = bench.store.full_checkpoints(&dir).unwrap();
     let size = |path: &Path| bench.disk.content(path).unwrap().len();

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdpoint::journal::disk::RealDisk;
-use holdpoint::journal::{Committer, Entry, Group, RecorderConfig, Store, format};
+use holdpoint::journal::{Committer, Group, RecorderConfig, Store, format};
 use holdpoint::run::{Command, Durability, Outcome, RunStatus};
 
-use crate::journal_support::{Batch, Driver};
+use crate::journal_support::{Batch, Driver, append, create};
 
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
@@ -68,9 +68,9 @@ fn a_long_run() {
     let (_root, mut committer, store) = rig();
     let (driver, mut batches) = long_run(10_000);
     let run_id = driver.id();
-    committer.commit(Group { entries: vec![Entry::Create { run_id, events: batches.remove(0) }] });
+    committer.commit(Group { entries: vec![create(batches.remove(0))] });
     for chunk in batches.chunks(200) {
-        let entries = chunk.iter().map(|events| Entry::Append { run_id, events: events.clone() }).collect();
+        let entries = chunk.iter().map(|events| append(events.clone())).collect();
         assert!(committer.commit(Group { entries }).failed.is_empty());
     }
     let (reply, done) = tokio::sync::oneshot::channel();
@@ -98,13 +98,12 @@ fn many_runs() {
         let mut entries = Vec::new();
         for number in 1..=count {
             let (driver, events) = Driver::new(number, 20, Durability::Full);
-            entries.push(Entry::Create { run_id: driver.id(), events });
+            entries.push(create(events));
             drivers.push(driver);
         }
         let (made, _) = timed(|| committer.commit(Group { entries }));
         let mut group = |step: &dyn Fn(&mut Driver) -> Batch| {
-            let entries =
-                drivers.iter_mut().map(|driver| Entry::Append { run_id: driver.id(), events: step(driver) }).collect();
+            let entries = drivers.iter_mut().map(|driver| append(step(driver))).collect();
             let (time, committed) = timed(|| committer.commit(Group { entries }));
             assert!(committed.failed.is_empty());
             time

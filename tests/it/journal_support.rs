@@ -1,5 +1,6 @@
 //! Runs to record: small plans driven through the pure core.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,7 +15,39 @@ use holdpoint::run::{
 };
 use uuid::Uuid;
 
-pub type Batch = Vec<Arc<Recorded>>;
+/// What was decided at once, with the state after it.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    pub events: Vec<Arc<Recorded>>,
+    pub state: Arc<RunState>,
+}
+
+impl Deref for Batch {
+    type Target = Vec<Arc<Recorded>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.events
+    }
+}
+
+impl<'a> IntoIterator for &'a Batch {
+    type Item = &'a Arc<Recorded>;
+    type IntoIter = std::slice::Iter<'a, Arc<Recorded>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.events.iter()
+    }
+}
+
+/// Makes a new run.
+pub fn create(batch: Batch) -> Entry {
+    Entry::Create { run_id: batch.state.run_id, events: batch.events, state: batch.state }
+}
+
+/// Goes on with a run.
+pub fn append(batch: Batch) -> Entry {
+    Entry::Append { run_id: batch.state.run_id, events: batch.events, state: batch.state }
+}
 
 /// A run that is driven by hand, with its own clock and ids, so that two of the same size are the same to the byte.
 pub struct Driver {
@@ -60,8 +93,9 @@ impl Driver {
         let run_id = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number);
         let registration =
             Registration { run_id, plan: Arc::new(plan), options, user: "ada".into(), fork: None, durations: None };
-        let batch = run::register(registration, &Moment { now, entropy: 0 });
-        let state = RunState::from_registration(&batch[0]).unwrap();
+        let events = run::register(registration, &Moment { now, entropy: 0 });
+        let state = RunState::from_registration(&events[0]).unwrap();
+        let batch = Batch { events, state: Arc::new(state.clone()) };
         (Self { state, now, requests: 0 }, batch)
     }
 
@@ -71,7 +105,8 @@ impl Driver {
 
     pub fn advance(&mut self, input: Input) -> Batch {
         self.now += TimeDelta::microseconds(1_234_567);
-        run::advance(&mut self.state, &input, &Moment { now: self.now, entropy: 7 }).unwrap()
+        let events = run::advance(&mut self.state, &input, &Moment { now: self.now, entropy: 7 }).unwrap();
+        Batch { events, state: Arc::new(self.state.clone()) }
     }
 
     pub fn ask(&mut self, command: Command) -> Batch {
@@ -118,7 +153,10 @@ pub fn text(state: &RunState) -> String {
 }
 
 /// The state after folding batches.
-pub fn fold(batches: &[Batch]) -> RunState {
+pub fn fold<'a, T>(batches: &'a [T]) -> RunState
+where
+    &'a T: IntoIterator<Item = &'a Arc<Recorded>>,
+{
     let mut events = batches.iter().flatten();
     let mut state = RunState::from_registration(events.next().unwrap()).unwrap();
     for event in events {
@@ -165,17 +203,17 @@ impl Bench {
 
     /// Commits batches one by one; nothing may fail.
     pub fn record(&mut self, run_id: Uuid, batches: impl IntoIterator<Item = Batch>) {
-        for events in batches {
-            let create = events[0].seq == 1;
-            let entry = if create { Entry::Create { run_id, events } } else { Entry::Append { run_id, events } };
+        for batch in batches {
+            assert_eq!(batch.state.run_id, run_id);
+            let entry = if batch[0].seq == 1 { create(batch) } else { append(batch) };
             let committed = self.commit(vec![entry]);
             assert!(committed.failed.is_empty(), "{:?}", committed.failed);
         }
     }
 
     /// Commits batches of a run as one group; nothing may fail.
-    pub fn record_together(&mut self, run_id: Uuid, batches: impl IntoIterator<Item = Batch>) {
-        let entries = batches.into_iter().map(|events| Entry::Append { run_id, events }).collect();
+    pub fn record_together(&mut self, batches: impl IntoIterator<Item = Batch>) {
+        let entries = batches.into_iter().map(append).collect();
         assert!(self.commit(entries).failed.is_empty());
     }
 

@@ -61,6 +61,7 @@ mod run_props;
 mod run_random;
 mod run_rollback;
 mod run_rules;
+mod run_sharing;
 mod run_support;
 mod run_table;
 mod run_traps;

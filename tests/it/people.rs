@@ -131,7 +131,8 @@ async fn an_answer_that_was_durable_before_the_engine_ended_is_not_asked_for_aga
     let moment = holdpoint::run::Moment { now: chrono::Utc::now(), entropy: 0 };
     let batch = holdpoint::run::advance(&mut state, &holdpoint::run::Input::Request(request), &moment).unwrap();
     let (recorder, mut reports) = Recorder::start(RecorderConfig::new(Arc::new(RealDisk), store.root())).unwrap();
-    let entries = vec![Entry::Adopt(Box::new(ledger)), Entry::Append { run_id: run, events: batch }];
+    let append = Entry::Append { run_id: run, events: batch, state: Arc::new(state) };
+    let entries = vec![Entry::Adopt(Box::new(ledger)), append];
     recorder.submit(Group { entries }).unwrap();
     let durable = reports.recv().await;
     assert!(matches!(&durable, Some(Report::Committed(committed)) if committed.failed.is_empty()), "{durable:?}");

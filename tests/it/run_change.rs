@@ -491,7 +491,7 @@ fn a_fork_goes_on_from_the_checkpoint_and_names_its_parent() {
     let registration = Registration {
         run_id: Uuid::from_u128(8),
         plan: Arc::clone(&then.plan),
-        options: then.options.clone(),
+        options: then.options.as_ref().clone(),
         user: "bob".into(),
         fork: Some(Box::new(fork)),
         durations: None,

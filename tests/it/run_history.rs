@@ -124,7 +124,7 @@ fn a_fork_is_told_before_it_is_made_and_is_what_was_told() {
     let registration = Registration {
         run_id: uuid::Uuid::from_u128(8),
         plan: then.plan.clone(),
-        options: then.options.clone(),
+        options: then.options.as_ref().clone(),
         user: "bob".into(),
         fork: Some(Box::new(fork)),
         durations: None,

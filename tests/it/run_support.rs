@@ -86,7 +86,7 @@ impl Driver {
         let registration = Registration {
             run_id: Uuid::from_u128(8),
             plan: state.own_plan(),
-            options: state.options.clone(),
+            options: state.options.as_ref().clone(),
             user: "ann".into(),
             fork: Some(Box::new(run::fork_at(state, state))),
             durations: None,

@@ -336,7 +336,7 @@ fn what_an_older_version_has_noted_says_so() {
     forget(&mut driver, 2);
     let refusal = driver.refused(UNDO);
     assert!(refusal.to_string().contains("an older version has noted it"), "{refusal}");
-    driver.state.interventions.pop();
+    driver.state.interventions.pop_back();
     let undone = driver.ask(UNDO);
     assert!(undone.iter().any(|one| matches!(&one.event, Event::PlanChanged(change) if change.version == 3)));
     assert!(matches!(

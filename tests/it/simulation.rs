@@ -18,7 +18,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::chaos::Random;
-use crate::journal_support::Bench;
+use crate::journal_support::{Batch, Bench};
 use crate::run_props::Case;
 use crate::run_random::{Ask, Op, Pick, PlanShape, op, plan_shape};
 use crate::run_support::{Driver, fold};
@@ -197,7 +197,9 @@ impl History {
         }
         let mut from = before;
         for end in case.driver.batches.iter().copied().filter(|end| *end > before) {
-            bench.record(run_id(), [case.driver.journal[from..end].to_vec()]);
+            let events = case.driver.journal[from..end].to_vec();
+            let state = Arc::new(fold(&case.driver.journal[..end]));
+            bench.record(run_id(), [Batch { events, state }]);
             from = end;
         }
         bench.close(run_id());
@@ -234,9 +236,10 @@ impl Life<'_> {
         let decided = Arc::new(driver.clone());
         self.open_window(Some(&decided));
         let events = driver.journal[self.durable..].to_vec();
+        let (run_id, state) = (run_id(), Arc::new(driver.state.clone()));
         let entry = match self.acknowledged {
-            None => Entry::Create { run_id: run_id(), events },
-            Some(_) => Entry::Append { run_id: run_id(), events },
+            None => Entry::Create { run_id, events, state },
+            Some(_) => Entry::Append { run_id, events, state },
         };
         let committed = self.bench.commit(vec![entry]);
         if committed.failed.is_empty() {

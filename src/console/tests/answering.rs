@@ -194,7 +194,7 @@ fn what_was_typed_is_kept_while_the_question_is_open() {
     let request = sim.request(answer, "bob");
     sim.input(&Input::Request(request));
     let events = Arc::new(sim.events[seen..].to_vec());
-    app.update(Event::Batch { run: sim.state.run_id, events }, sim.now);
+    app.update(Event::Batch { run: sim.state.run_id, batch: events.into() }, sim.now);
     let text = screen(&mut app);
     assert!(text.contains("bob has answered it"), "{text}");
     assert!(press(&mut app, "Enter").is_empty() && app.layers.is_empty());

@@ -70,7 +70,7 @@ fn answered(app: &mut App, command: &Command, result: Result<(), Rejection>) -> 
 }
 
 fn batch(app: &mut App, sim: &Sim) -> Vec<Effect> {
-    let event = Event::Batch { run: sim.state.run_id, events: Arc::new(sim.events.clone()) };
+    let event = Event::Batch { run: sim.state.run_id, batch: Arc::new(sim.events.clone()).into() };
     let effects = app.update(event, sim.now);
     screen(app);
     effects

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::console::rows::View;
+use crate::engine::Batch;
 
 /// Nanoseconds that this thread has been on a processor.
 fn processor() -> u64 {
@@ -39,7 +40,7 @@ fn cost(number: usize, keys: &str) -> u64 {
             }
             let events = Arc::new(sim.events[from..].to_vec());
             let began = processor();
-            app.update(Event::Batch { run: sim.state.run_id, events }, sim.now);
+            app.update(Event::Batch { run: sim.state.run_id, batch: events.into() }, sim.now);
             app.update(Event::Tick, sim.now);
             app.prepare();
             // What the estimate costs is its task's.
@@ -85,12 +86,30 @@ fn a_filter_shows_what_passes_as_the_run_goes_on() {
     let from = sim.events.len();
     sim = sim.wait(1).done("host-000000").wait(1).done("host-000005");
     let events = Arc::new(sim.events[from..].to_vec());
-    app.update(Event::Batch { run: sim.state.run_id, events }, sim.now);
+    app.update(Event::Batch { run: sim.state.run_id, batch: events.into() }, sim.now);
     assert_eq!(rows(&mut app), 2);
     // A state that was read anew is looked at anew.
     let state = Arc::new(sim.wait(1).done("host-000007").state);
     app.update(Event::Subscribed { state, recent: Vec::new(), storage: None }, app.now);
     assert_eq!(rows(&mut app), 3);
+}
+
+#[test]
+fn the_open_run_takes_over_the_state_that_is_told_and_shares_its_steps() {
+    let mut sim = chains(60);
+    let (mut shares, mut folds) = (open(&sim, (160, 45)), open(&sim, (160, 45)));
+    let from = sim.events.len();
+    sim = sim.wait(1).done("host-000000").failed("host-000005", 1).ask(Command::Skip { step: "host-000040".into() });
+    let events = Arc::new(sim.events[from..].to_vec());
+    let batch = Batch { events: Arc::clone(&events), state: Some(Arc::new(sim.state.clone())) };
+    shares.update(Event::Batch { run: sim.state.run_id, batch }, sim.now);
+    folds.update(Event::Batch { run: sim.state.run_id, batch: events.into() }, sim.now);
+    let (shared, folded) = (&shares.run.as_ref().unwrap().state, &folds.run.as_ref().unwrap().state);
+    assert_eq!(shared, folded);
+    for place in 0..sim.state.steps.len() {
+        let (own, told) = (shared.steps.shared(place).unwrap(), sim.state.steps.shared(place).unwrap());
+        assert!(Arc::ptr_eq(own, told), "step {place} is in memory twice");
+    }
 }
 
 #[test]
@@ -103,7 +122,7 @@ fn stages_count_as_the_run_goes_on() {
     assert!(before.contains("check, side by side") && before.contains("0 of 3 done"), "{before}");
     let from = sim.events.len();
     sim = sim.wait(1).done("verify");
-    app.update(Event::Batch { run: sim.state.run_id, events: Arc::new(sim.events[from..].to_vec()) }, sim.now);
+    app.update(Event::Batch { run: sim.state.run_id, batch: Arc::new(sim.events[from..].to_vec()).into() }, sim.now);
     let after = screen(&mut app);
     assert!(after.contains("1 of 3 done"), "{after}");
 }

@@ -195,7 +195,7 @@ fn the_drawing_stays_while_the_run_goes_on() {
     let from = sim.events.len();
     let sim = sim.done("unit").wait(3).done("integration").wait(9);
     let events = sim.events[from..].to_vec();
-    app.update(Event::Batch { run: sim.state.run_id, events: Arc::new(events) }, sim.now);
+    app.update(Event::Batch { run: sim.state.run_id, batch: Arc::new(events).into() }, sim.now);
     let text = screen(&mut app);
     assert!(text.contains("✔ integration"), "{text}");
     assert_eq!(app.run.as_ref().unwrap().graph.drawing.as_ref().unwrap().layout, before);
@@ -304,7 +304,7 @@ fn a_step_that_is_removed_leaves_every_view() {
         let mut after = Sim { state: sim.state.clone(), events: sim.events.clone(), now: sim.now };
         after = after.ask(Command::Remove { step: "smoke".into() });
         let events = after.events[from..].to_vec();
-        app.update(Event::Batch { run: sim.state.run_id, events: Arc::new(events) }, sim.now);
+        app.update(Event::Batch { run: sim.state.run_id, batch: Arc::new(events).into() }, sim.now);
         // Before the next frame as after it.
         let run = app.run.as_ref().unwrap();
         assert!((0..run.row_count()).filter_map(|row| run.row(row)).all(|at| at < run.state.steps.len()));

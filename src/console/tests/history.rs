@@ -105,7 +105,7 @@ fn look(sim: &Sim, size: (u16, u16), keys: &str) -> App {
 
 /// The run goes on: what has happened since comes in.
 fn go_on(app: &mut App, sim: &Sim) {
-    app.update(Event::Batch { run: sim.state.run_id, events: Arc::new(sim.events.clone()) }, sim.now);
+    app.update(Event::Batch { run: sim.state.run_id, batch: Arc::new(sim.events.clone()).into() }, sim.now);
 }
 
 fn ask(app: &App) -> &Ask {
@@ -325,7 +325,7 @@ fn a_fork_is_opened_named_and_seen_to_be_one() {
     let checkpoint = parent.after("compress");
     let fork = Fork { reason: Some("try a new dump".into()), ..fork_at(&parent.at(checkpoint), &parent.state) };
     let mut child = Sim::numbered(backup(), 0x5e10);
-    let options = child.state.options.clone();
+    let options = child.state.options.as_ref().clone();
     let registration = Registration {
         run_id: child.state.run_id,
         plan: child.state.plan.clone(),

@@ -19,7 +19,7 @@ pub(super) fn select(app: &mut App, id: &str) {
 /// Gives the console what has happened to a run since it was opened, without drawing.
 pub(super) fn catch_up(app: &mut App, sim: &Sim) {
     let run = sim.state.run_id;
-    app.update(Event::Batch { run, events: Arc::new(sim.events.clone()) }, sim.now);
+    app.update(Event::Batch { run, batch: Arc::new(sim.events.clone()).into() }, sim.now);
     app.update(update_of(sim), sim.now);
 }
 

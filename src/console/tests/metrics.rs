@@ -89,7 +89,7 @@ fn numbers_follow_the_run() {
         let first = RunState::from_registration(&sim.events[0]).unwrap();
         let mut app = open(&Sim { state: first, events: vec![Arc::clone(&sim.events[0])], now: start() }, (80, 24));
         press(&mut app, "M");
-        app.update(Event::Batch { run: sim.state.run_id, events: Arc::new(sim.events.clone()) }, sim.now);
+        app.update(Event::Batch { run: sim.state.run_id, batch: Arc::new(sim.events.clone()).into() }, sim.now);
         screen(&mut app);
         assert_eq!(app.run.as_ref().unwrap().numbers.metrics(), Some(&Metrics::of(&sim.state)));
         let ended = sim.events.iter().filter(|one| match &one.event {
@@ -130,7 +130,7 @@ fn alerts_are_told_once_with_bell_and_in_the_log() {
     let mut app = open(&Sim { state: first, events: vec![Arc::clone(&sim.events[0])], now: start() }, (80, 24));
     let mut told = Vec::new();
     for event in &sim.events {
-        let batch = Event::Batch { run: sim.state.run_id, events: Arc::new(vec![Arc::clone(event)]) };
+        let batch = Event::Batch { run: sim.state.run_id, batch: Arc::new(vec![Arc::clone(event)]).into() };
         for effect in app.update(batch, event.time) {
             if let Effect::Alert(text) = effect {
                 assert!(said(&app).starts_with("alert: sweep: "), "{}", said(&app));

@@ -121,7 +121,7 @@ fn the_selection_stays_with_its_action_while_the_run_goes_on() {
     press(&mut app, "Down");
     let selected = palette(&app).row().unwrap().action;
     let paused = running().ask(Command::Pause);
-    app.update(Event::Batch { run: paused.state.run_id, events: Arc::new(paused.events.clone()) }, paused.now);
+    app.update(Event::Batch { run: paused.state.run_id, batch: Arc::new(paused.events.clone()).into() }, paused.now);
     screen(&mut app);
     assert_eq!(palette(&app).row().unwrap().action, selected);
     assert!(press(&mut app, "Ctrl-c").is_empty());

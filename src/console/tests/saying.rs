@@ -168,7 +168,7 @@ fn a_step_that_an_undo_brings_back_is_selected() {
     let run_id = sim.state.run_id;
     let ack = Ack { run_id, seq: sim.state.seq, status: InterventionStatus::Applied, duplicate: false };
     app.update(Event::Answered { command, result: Ok(ack) }, sim.now);
-    app.update(Event::Batch { run: run_id, events: Arc::new(sim.events.clone()) }, sim.now);
+    app.update(Event::Batch { run: run_id, batch: Arc::new(sim.events.clone()).into() }, sim.now);
     assert_eq!(app.run.as_ref().unwrap().list.selected.as_deref(), Some("notify"));
 }
 

@@ -300,7 +300,7 @@ fn other_sizes_and_terminals() {
 #[test]
 fn that_unbound_agents_are_simulated_is_said_as_long_as_it_lasts() {
     for (name, mut sim) in statuses() {
-        sim.state.options.simulate = true;
+        Arc::make_mut(&mut sim.state.options).simulate = true;
         for size in [(80, 24), (160, 45)] {
             let shown = screen(&mut open(&sim, size));
             assert!(shown.contains("simulated"), "{name}:\n{shown}");

@@ -32,7 +32,7 @@ fn carried_out(app: &mut App, sim: &mut Sim, command: &Command) -> Vec<Effect> {
     let mut effects = app.update(Event::Answered { command: command.clone(), result: Ok(ack) }, sim.now);
     assert!(effects.is_empty(), "nothing more is sent before the screen has got there");
     let events = Arc::new(sim.events[before..].to_vec());
-    effects.extend(app.update(Event::Batch { run: sim.state.run_id, events }, sim.now));
+    effects.extend(app.update(Event::Batch { run: sim.state.run_id, batch: events.into() }, sim.now));
     screen(app);
     effects
 }
@@ -184,7 +184,7 @@ fn a_question_waits_for_nobody_and_is_told_again_when_the_run_goes_on() {
     assert!(screen(&mut app).contains("Not possible now: the run is over; look at it"));
     // The run goes on: asked again, but not with every event.
     let sim = running().done("verify");
-    let batch = |sim: &Sim| Event::Batch { run: sim.state.run_id, events: Arc::new(sim.events.clone()) };
+    let batch = |sim: &Sim| Event::Batch { run: sim.state.run_id, batch: Arc::new(sim.events.clone()).into() };
     assert!(app.update(batch(&sim), now).is_empty(), "just asked");
     assert!(app.ticks());
     let later = now + TimeDelta::seconds(1);
@@ -346,7 +346,7 @@ fn a_drag_over_a_list_that_changes_moves_nothing() {
     mouse(&mut app, PRESS, 20, prune);
     mouse(&mut app, DRAG, 20, ship);
     let sim = running().ask(Command::Remove { step: "notify".into() });
-    app.update(Event::Batch { run: sim.state.run_id, events: Arc::new(sim.events.clone()) }, sim.now);
+    app.update(Event::Batch { run: sim.state.run_id, batch: Arc::new(sim.events.clone()).into() }, sim.now);
     screen(&mut app);
     assert!(mouse(&mut app, RELEASE, 20, ship).is_empty());
     assert_eq!(said(&app), "the steps have changed while it was dragged: nothing is moved");

@@ -175,7 +175,7 @@ fn an_estimate_goes_down_with_the_time_and_is_asked_for_once_a_second_at_most() 
 fn a_plan_that_is_changed_has_its_estimate_made_anew() {
     let mut app = look(&running(), SIZE, &three_earlier(), "T");
     let sim = running().ask(Command::Remove { step: "prune".into() });
-    app.update(Event::Batch { run: sim.state.run_id, events: Arc::new(sim.events.clone()) }, sim.now);
+    app.update(Event::Batch { run: sim.state.run_id, batch: Arc::new(sim.events.clone()).into() }, sim.now);
     // Before the answer nothing of the old plan is told.
     app.prepare();
     assert!(app.run.as_ref().unwrap().estimate.forecast().is_none());
@@ -244,8 +244,9 @@ fn the_mouse_selects_rows_and_the_wheel_scrolls_them() {
 fn a_hundred_thousand_steps_are_scrolled_as_ten_are() {
     let sim = Sim::new(many(100_000)).ask(Command::Start);
     let mut ran = sim.state.clone();
-    for (step, place) in ran.steps.iter_mut().zip(0..) {
-        let started_at = start() + TimeDelta::seconds(place);
+    for place in 0..ran.steps.len() {
+        let started_at = start() + TimeDelta::seconds(place as i64);
+        let step = ran.steps.change(place);
         step.status = StepStatus::Completed;
         step.attempts = vec![Arc::new(crate::run::Attempt {
             number: 1,

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::plan::CommandLine;
 use crate::run::{Alert, AlertRules, Event, Recorded, RunState, Watch};
 
-use super::{EngineHandle, Published, RunUpdate};
+use super::{Batch, EngineHandle, Published, RunUpdate};
 use deliver::Queue;
 
 /// What hooks can be told of.
@@ -314,7 +314,7 @@ async fn follow(
             () = engine.ended() => return,
         };
         match event {
-            Ok(Published::Batch(batch)) => batch.iter().for_each(|recorded| story.tell(&shared, recorded)),
+            Ok(Published::Batch(batch)) => story.take(&shared, &batch),
             Ok(Published::Storage(_)) => {}
             Err(RecvError::Closed) => return,
             Ok(Published::Missed(_)) | Err(RecvError::Lagged(_)) => {
@@ -340,25 +340,24 @@ impl Story {
         let super::Subscription { state, recent, events, .. } = subscription;
         // What has happened since this engine has the run; before, another one had it, with hooks of its own.
         let opened = recent.iter().rposition(|recorded| matches!(recorded.event, Event::EngineOpened { .. }));
-        let from_the_start = recent.first().and_then(|first| RunState::from_registration(first));
-        let mut story = match (from_the_start, opened) {
-            (Some(first), Some(place)) if place <= 1 => Self { state: first, watch: Watch::new(shared.rules), events },
-            (_, opened) => {
-                let watch = Watch::from(shared.rules, &state);
-                let story = Self { state: RunState::clone(&state), watch, events };
-                for recorded in recent.iter().skip(opened.map_or(recent.len(), |place| place)) {
-                    story.put(shared, recorded);
-                }
-                return story;
+        let all_of_it = opened.is_some_and(|place| place <= 1);
+        if let Some(first) = recent.first().filter(|first| all_of_it && matches!(first.event, Event::RunRegistered(_)))
+        {
+            let mut watch = Watch::new(shared.rules);
+            if shared.queues.is_empty() {
+                recent.iter().skip(1).for_each(|recorded| tell(shared, &mut watch, recorded, &state));
+                return Self { state: RunState::clone(&state), watch, events };
             }
-        };
-        if let Some(first) = recent.first() {
-            story.put(shared, first);
+            let registered = RunState::from_registration(first).unwrap_or_else(|| RunState::clone(&state));
+            put(shared, first, &registered);
+            let mut story = Self { state: registered, watch, events };
+            story.take(shared, &Batch { events: Arc::new(recent), state: Some(state) });
+            return story;
         }
-        for recorded in &recent {
-            story.tell(shared, recorded);
+        for recorded in recent.iter().skip(opened.unwrap_or(recent.len())) {
+            put(shared, recorded, &state);
         }
-        story
+        Self { watch: Watch::from(shared.rules, &state), state: RunState::clone(&state), events }
     }
 
     /// Goes on after events were missed on the way.
@@ -368,7 +367,7 @@ impl Story {
         let first = recent.first().map_or(state.seq + 1, |first| first.seq);
         let missed = first.saturating_sub(self.state.seq + 1);
         if missed == 0 {
-            recent.iter().for_each(|recorded| self.tell(shared, recorded));
+            self.take(shared, &Batch { events: Arc::new(recent), state: Some(state) });
             return;
         }
         for queue in shared.queues.iter() {
@@ -378,51 +377,61 @@ impl Story {
         self.watch = Watch::from(shared.rules, &state);
         self.state = RunState::clone(&state);
         for recorded in recent.iter().filter(|recorded| recorded.seq > known) {
-            self.put(shared, recorded);
+            put(shared, recorded, &self.state);
         }
     }
 
-    /// Takes an event in and tells what follows from it.
-    fn tell(&mut self, shared: &Shared, recorded: &Arc<Recorded>) {
-        if recorded.seq <= self.state.seq {
+    /// Takes a batch in and tells what follows from it.
+    fn take(&mut self, shared: &Shared, batch: &Batch) {
+        let Self { state, watch, .. } = self;
+        if !shared.queues.is_empty() {
+            // A hook is told how things stood after each event.
+            batch.follow(state, |recorded, state| tell(shared, watch, recorded, state));
             return;
         }
-        self.state.apply(recorded);
-        self.put(shared, recorded);
-        for alert in self.watch.take(recorded, &self.state) {
-            let (run_id, plan_id) = (self.state.run_id, self.state.plan.plan_id.clone());
-            tracing::warn!(run = %run_id, plan = plan_id, "alert: {}", alert.message);
-            let told = event::alert(&alert);
-            self.queue(shared, recorded, Kind::Alert, alert.kind.word(), told);
-            // Nobody may be listening.
-            let _ = shared.reports.send(Report::Alert { run_id, plan_id, alert });
+        let known = state.seq;
+        batch.bring(state);
+        for recorded in batch.events.iter().filter(|recorded| recorded.seq > known) {
+            tell(shared, watch, recorded, state);
         }
     }
+}
 
-    fn put(&self, shared: &Shared, recorded: &Recorded) {
-        if shared.queues.is_empty() {
-            return;
-        }
-        for (kind, fields) in event::told(recorded, &self.state) {
-            self.queue(shared, recorded, kind, "", fields);
-        }
+/// Tells what follows from an event; `state` is the state after it, or, where there are no hooks, a later one.
+fn tell(shared: &Shared, watch: &mut Watch, recorded: &Recorded, state: &RunState) {
+    put(shared, recorded, state);
+    for alert in watch.take(recorded, state) {
+        let (run_id, plan_id) = (state.run_id, state.plan.plan_id.clone());
+        tracing::warn!(run = %run_id, plan = plan_id, "alert: {}", alert.message);
+        queue(shared, recorded, state, Kind::Alert, alert.kind.word(), event::alert(&alert));
+        // Nobody may be listening.
+        let _ = shared.reports.send(Report::Alert { run_id, plan_id, alert });
     }
+}
 
-    fn queue(
-        &self,
-        shared: &Shared,
-        recorded: &Recorded,
-        kind: Kind,
-        suffix: &str,
-        fields: serde_json::Map<String, serde_json::Value>,
-    ) {
-        let plan = self.state.plan.plan_id.as_str();
-        let mut item = None;
-        for queue in shared.queues.iter().filter(|queue| queue.hook().wants(kind, plan)) {
-            let item = item
-                .get_or_insert_with(|| Arc::new(event::Item::new(&self.state, recorded, kind, suffix, fields.clone())));
-            queue.push(Arc::clone(item), &shared.reports);
-        }
+fn put(shared: &Shared, recorded: &Recorded, state: &RunState) {
+    if shared.queues.is_empty() {
+        return;
+    }
+    for (kind, fields) in event::told(recorded, state) {
+        queue(shared, recorded, state, kind, "", fields);
+    }
+}
+
+fn queue(
+    shared: &Shared,
+    recorded: &Recorded,
+    state: &RunState,
+    kind: Kind,
+    suffix: &str,
+    fields: serde_json::Map<String, serde_json::Value>,
+) {
+    let plan = state.plan.plan_id.as_str();
+    let mut item = None;
+    for queue in shared.queues.iter().filter(|queue| queue.hook().wants(kind, plan)) {
+        let item =
+            item.get_or_insert_with(|| Arc::new(event::Item::new(state, recorded, kind, suffix, fields.clone())));
+        queue.push(Arc::clone(item), &shared.reports);
     }
 }
 

@@ -276,7 +276,7 @@ impl Conversation {
             return;
         }
         let heard = match (self.sinks.get(&call), say) {
-            (Some(Sink::Run(sink)), Say::Batch(batch)) => sink.send(Published::Batch(batch)).is_ok(),
+            (Some(Sink::Run(sink)), Say::Batch(batch)) => sink.send(Published::Batch(batch.into())).is_ok(),
             (Some(Sink::Run(sink)), Say::Storage(trouble)) => sink.send(Published::Storage(trouble)).is_ok(),
             (Some(Sink::Run(sink)), Say::Missed(missed)) => {
                 // Whoever follows asks anew; this subscription is over on both sides.

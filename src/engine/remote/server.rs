@@ -259,7 +259,7 @@ async fn follow(engine: EngineHandle, run_id: Uuid, call: u64, out: Out) -> Resu
     out.say(call, Say::Subscribed { state, recent, storage }).await?;
     loop {
         match events.recv().await {
-            Ok(Published::Batch(batch)) => out.say(call, Say::Batch(batch)).await?,
+            Ok(Published::Batch(batch)) => out.say(call, Say::Batch(batch.events)).await?,
             Ok(Published::Storage(trouble)) => out.say(call, Say::Storage(trouble)).await?,
             Ok(Published::Missed(missed)) | Err(RecvError::Lagged(missed)) => {
                 return out.say(call, Say::Missed(missed)).await;

@@ -296,7 +296,7 @@ fn steps_that_the_plan_skips_are_expected_to_be_skipped_as_often() {
         let mut plan = plan(&steps);
         plan["variables"] = json!({"deep": {"default": deep}});
         let mut sim = Sim::new(plan, &[10.0, 100.0, 10.0]);
-        sim.state.options.variables.insert("deep".into(), json!(deep));
+        Arc::make_mut(&mut sim.state.options).variables.insert("deep".into(), json!(deep));
         sim.ask(Command::Start);
         sim
     };
@@ -536,7 +536,8 @@ fn many_steps_are_foretold_with_a_number_a_step_and_run() {
     plan["max_parallel"] = json!(50);
     let sim = Sim::new(plan, &vec![1.0; count]);
     let mut ran = sim.clone();
-    for step in &mut ran.state.steps {
+    for place in 0..count {
+        let step = ran.state.steps.change(place);
         step.status = StepStatus::Completed;
         step.attempts = vec![Arc::new(Attempt {
             number: 1,
