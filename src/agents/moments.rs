@@ -5,7 +5,9 @@
 //! again and again, for a while, and everybody else has a turn between two looks.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// What usually takes longer is slept for.
 const SHORT: Duration = Duration::from_millis(1);
@@ -99,7 +101,7 @@ mod tests {
         looks.into_inner()
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_is_usually_short_is_watched_and_nothing_else() {
         assert_eq!(looks(&known(SHORT)).await, 3);
         assert_eq!(looks(&known(SHORT * 2)).await, 0);
@@ -108,7 +110,7 @@ mod tests {
         assert_eq!(looks(&alone).await, 0, "the processor is needed by what is waited for");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn one_of_several_is_not_watched() {
         let moments = known(SHORT);
         let other = moments.begin();
@@ -117,13 +119,14 @@ mod tests {
         assert_eq!(looks(&moments).await, 3);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn one_that_takes_longer_than_usual_is_let_be() {
         let moments = known(Duration::from_micros(200));
-        moments.begin().watch(|| false).await;
+        let moment = moments.begin();
+        tokio::join!(moment.watch(|| false), tokio::time::advance(Duration::from_micros(400)));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn short_ones_are_known_after_a_few_and_a_long_one_is_remembered() {
         let moments = Moments::new();
         let mut count = 0;
@@ -132,8 +135,8 @@ mod tests {
             count += 1;
         }
         assert!(count <= 4, "{count}");
-        let long = Moment { of: &moments, since: Instant::now().checked_sub(LONG * 2).unwrap() };
-        moments.open.fetch_add(1, Ordering::Relaxed);
+        let long = moments.begin();
+        tokio::time::advance(LONG * 2).await;
         long.end();
         assert!(moments.usual() > SHORT);
         assert_eq!(moments.open.load(Ordering::Relaxed), 0);
