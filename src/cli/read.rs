@@ -217,17 +217,8 @@ pub fn checkpoints(context: &Context, name: &str, format: Format) -> Result<Exit
     let rows: Vec<Vec<Cell>> = state
         .checkpoints
         .iter()
-        .map(|mark| {
-            use crate::run::CheckpointCause::{Ended, Paused, Restored, Started, Step};
-            let step = mark.step.and_then(|number| state.step_name(number));
-            let what = match (mark.cause, step) {
-                (Started, _) => "the run started".to_owned(),
-                (Step, Some(step)) => format!("{step} came to its end"),
-                (Step, None) => "a step came to its end".to_owned(),
-                (Paused, _) => "the run paused".to_owned(),
-                (Ended, _) => "the run ended".to_owned(),
-                (Restored, _) => "the run went back to an earlier checkpoint".to_owned(),
-            };
+        .enumerate()
+        .map(|(entry, mark)| {
             let left = branches.left_at(mark.seq);
             let mut notes: Vec<String> =
                 left.iter().map(|left| format!("left behind {}", Zone::Local.moment(*left, now))).collect();
@@ -239,7 +230,7 @@ pub fn checkpoints(context: &Context, name: &str, format: Format) -> Result<Exit
                 cell(format!("{}/{}", mark.step_index, sizes.at(mark))).right(),
                 cell(Zone::Local.moment(mark.time, now)).ink(Ink::Dim),
                 cell(Zone::Local.clock(mark.time)).ink(Ink::Dim),
-                cell(what),
+                cell(state.what_made(entry)),
                 cell(notes.join(" · ")).ink(Ink::Dim),
             ]
         })

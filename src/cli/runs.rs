@@ -88,7 +88,7 @@ fn as_json(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Value {
 
 fn row(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Vec<Cell> {
     let summary = &run.summary;
-    let counts = summary.counts;
+    let counts = summary.own_counts();
     let mut marks: Vec<String> = summary.paused.iter().map(|reason| reason.word().replace('_', " ")).collect();
     marks.extend(summary.parent.map(|parent| format!("fork of {}", short_id(parent))));
     if run.damaged {

@@ -217,12 +217,13 @@ fn as_json(forecast: &Forecast, state: &RunState) -> Value {
 /// The state, and why it is so.
 fn headline_of_state(state: &RunState) -> String {
     let counts = state.counts();
+    let own = state.own_counts();
     let mut said = vec![words::run_word(state).to_owned()];
     said.push(clean(&words::run_reason(state)).into_owned());
     said.push(format!(
         "{} of {} steps done",
-        words::thousands(counts.done() as usize),
-        words::thousands(counts.total() as usize)
+        words::thousands(own.done() as usize),
+        words::thousands(own.total() as usize)
     ));
     for status in [
         StepStatus::Running,

@@ -27,6 +27,8 @@ use super::form::Form;
 use super::history::{History, Line, Subject};
 use super::input::Input;
 use super::keymap::Keymap;
+use super::left_behind::Missing;
+use super::marks::Marks;
 use super::metrics::Agents;
 use super::mouse::Drag;
 use super::moving::Move;
@@ -193,6 +195,10 @@ pub struct App {
     pub moving: Option<Move>,
     /// What of the past has to be read.
     pub wanted: Option<Subject>,
+    /// Attempts that have to be read from the journal.
+    pub wanted_attempts: Option<Missing>,
+    /// Steps that are marked in runs which were looked at before.
+    step_marks: HashMap<Uuid, Marks<String>>,
     /// What has to be found out for the estimate.
     pub question: Option<Question>,
     drawn: Drawn,
@@ -234,6 +240,8 @@ impl App {
             drag: None,
             moving: None,
             wanted: None,
+            wanted_attempts: None,
+            step_marks: HashMap::new(),
             question: None,
             drawn: Drawn::default(),
         }
@@ -345,11 +353,12 @@ impl App {
         self.refresh_drag();
         self.refresh_palette();
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
-        let height = views::runs::list_area(area, self.tour).height as usize;
+        let lines = self.runs.lines().len();
+        let height = views::runs::list_area(area, self.tour, lines).height as usize;
         if let Some(line) = self.runs.selected_line() {
-            // The heading above the first row is to be seen with it.
-            let top = if line <= 1 { 0 } else { line };
-            self.runs.offset = scrolled(self.runs.offset, top, line, height, self.runs.lines().len());
+            // The heading above the first row of a group is to be seen with it.
+            let top = line - usize::from(self.runs.is_first_of_group(line));
+            self.runs.offset = scrolled(self.runs.offset, top, line, height, lines);
         }
         if let Some(run) = &mut self.run {
             run.follow_selection();
@@ -363,6 +372,10 @@ impl App {
                 run.list.offset = scrolled(run.list.offset, row, row, height, rows);
             }
             document::refresh(run);
+            if run.tab == Tab::Attempts {
+                let missing = run.missing_attempts();
+                self.wanted_attempts = run.left.ask(missing).or(self.wanted_attempts.take());
+            }
         }
         self.show_output();
         if let Some(run) = &mut self.run {
@@ -428,7 +441,7 @@ impl App {
         let waiting = self.runs.waiting_count();
         match (self.place, &self.run) {
             (Place::Run | Place::History | Place::Timeline | Place::Graph | Place::Metrics, Some(run)) => {
-                let counts = run.state.counts();
+                let counts = run.state.own_counts();
                 let asks = run.state.asking().next().is_some() && run.ownership == Ownership::Ours;
                 let state = if asks { "ASKS YOU" } else { views::header::word(run) };
                 format!(
@@ -615,6 +628,13 @@ impl App {
                 }
                 Vec::new()
             }
+            Event::LeftBehind { missing, result } => {
+                if let Some(open) = self.run.as_mut().filter(|open| open.id() == missing.run) {
+                    let result = result.map_err(|error| text::clean(&error).into_owned());
+                    open.left.answer(&missing, result);
+                }
+                Vec::new()
+            }
             Event::Estimated(answer) => {
                 if let Some(open) = self.run.as_mut().filter(|open| open.id() == answer.run()) {
                     open.estimate.take(answer, now);
@@ -683,7 +703,10 @@ impl App {
         match &mut self.run {
             Some(run) if run.id() == id => run.replace(state, recent, ownership),
             _ if self.opening == Some(id) => {
-                self.run = Some(OpenRun::new(state, recent, ownership, self.settings.alert_rules));
+                self.let_go();
+                let mut run = OpenRun::new(state, recent, ownership, self.settings.alert_rules);
+                run.list.marked = self.step_marks.remove(&id).unwrap_or_default();
+                self.run = Some(run);
                 self.timeline = None;
                 self.drag = None;
                 self.moving = None;
@@ -704,6 +727,13 @@ impl App {
         }
     }
 
+    /// Nothing of the open run is looked at any more. What is marked in it stays marked until it is looked at again.
+    pub(super) fn let_go(&mut self) {
+        if let Some(run) = self.run.take().filter(|run| !run.list.marked.is_empty()) {
+            self.step_marks.insert(run.id(), run.list.marked);
+        }
+    }
+
     /// Opens a run; `ours`: this engine owns it.
     pub fn open(&mut self, run: Uuid, ours: bool) -> Vec<Effect> {
         self.opening = Some(run);
@@ -711,7 +741,7 @@ impl App {
         self.runs.selected = Some(RowId::Run(run));
         // The one that is looked at stays on the screen until the other is there.
         if self.place == Place::Runs && self.run.as_ref().is_some_and(|open| open.id() != run) {
-            self.run = None;
+            self.let_go();
         }
         vec![if ours { Effect::Subscribe(run) } else { Effect::Load(run) }]
     }

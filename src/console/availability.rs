@@ -21,6 +21,9 @@ const WALKED: usize = 2000;
 /// # Errors
 /// The reason, in a sentence for the operator.
 pub fn availability(app: &App, action: Action) -> Result<(), String> {
+    if leads_to(app, action).is_some() {
+        return Ok(());
+    }
     if !action.entry().scope.covers(app.scope()) {
         let why = match (app.place, action.entry().scope) {
             (Place::Runs, _) => "this works in an open run: {open} opens the one that is selected",
@@ -144,6 +147,18 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             Err(run.map_or("no run is open", OpenRun::no_step).into())
         }
         _ => Ok(()),
+    }
+}
+
+/// The list to which an action goes from elsewhere in an open run, instead of being refused: what it is about is chosen there.
+pub fn leads_to(app: &App, action: Action) -> Option<HistoryKind> {
+    if matches!(app.place, Place::Runs | Place::History) || app.run.is_none() {
+        return None;
+    }
+    match action {
+        Action::Restore | Action::Fork => Some(HistoryKind::Checkpoints),
+        Action::UseVersion | Action::Compare => Some(HistoryKind::Versions),
+        _ => None,
     }
 }
 

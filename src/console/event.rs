@@ -13,6 +13,7 @@ use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, Ru
 use super::bulk;
 use super::estimate;
 use super::history::{Line, Subject};
+use super::left_behind::{LeftAttempt, Missing};
 use super::output::{Answer, NotSaved, Save, Saved};
 use super::runs_model::PlanEntry;
 use super::values::{Given, Unbound};
@@ -42,6 +43,13 @@ pub enum Event {
         subject: Subject,
         /// The text, or why there is none.
         result: Result<Vec<Line>, String>,
+    },
+    /// Attempts that going back has left behind have been read.
+    LeftBehind {
+        /// Which ones.
+        missing: Missing,
+        /// Those that were found, or why none could be read.
+        result: Result<Vec<LeftAttempt>, String>,
     },
     /// What was asked for the estimate has been found out.
     Estimated(estimate::Answer),

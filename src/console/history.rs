@@ -8,9 +8,7 @@ mod told;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::run::{
-    Branches, CheckpointCause, CheckpointMark, Intervention, InterventionStatus, PlanSizes, RunState, checkpoint_id,
-};
+use crate::run::{Branches, CheckpointMark, Intervention, InterventionStatus, PlanSizes, RunState, checkpoint_id};
 
 use super::theme::Role;
 use super::words::Zone;
@@ -374,7 +372,7 @@ impl History {
     fn words(&self, state: &RunState, entry: usize, zone: Zone) -> String {
         match self.kind {
             Kind::Checkpoints => state.checkpoints.get(entry).map_or_else(String::new, |mark| {
-                format!("{} {} {}", checkpoint_id(mark.seq), zone.clock(mark.time), what_made(state, mark))
+                format!("{} {} {}", checkpoint_id(mark.seq), zone.clock(mark.time), state.what_made(entry))
             }),
             Kind::Versions => {
                 let (user, what, reason) = version(state, entry);
@@ -395,18 +393,6 @@ impl Told {
     /// Whether the run has gone on since, and that can change what is told: versions stay as they were made.
     fn is_old(&self, state: &RunState) -> bool {
         matches!(self.about, Subject::Checkpoint { .. }) && self.seq.is_some_and(|seq| seq != state.seq)
-    }
-}
-
-/// What made a checkpoint, in words.
-pub fn what_made(state: &RunState, mark: &CheckpointMark) -> String {
-    let step = mark.step.and_then(|number| state.step_name(number)).unwrap_or("a step");
-    match mark.cause {
-        CheckpointCause::Started => "the run started".into(),
-        CheckpointCause::Step => format!("after {step}"),
-        CheckpointCause::Paused => "paused".into(),
-        CheckpointCause::Ended => "the run ended".into(),
-        CheckpointCause::Restored => "went back".into(),
     }
 }
 

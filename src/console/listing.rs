@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::plan::Plan;
 use crate::plan::order::Order;
 use crate::run::{Counts, RunState, STEP_STATUSES, StepStatus};
 
 use super::run_model::contains;
+use super::text;
 
 /// No row.
 const NONE: u32 = u32::MAX;
@@ -134,6 +136,38 @@ impl Matching {
             (bits | of_status == self.all).then_some(*position as usize)
         };
         Some(self.found.iter().filter_map(passes).collect())
+    }
+}
+
+/// How much room the names and agents of a plan's steps want, in columns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Widths {
+    /// The longest id with its name behind it.
+    pub name: u16,
+    /// The longest agent.
+    pub agent: u16,
+    /// All steps have the same agent.
+    pub same_agent: bool,
+}
+
+impl Widths {
+    /// So many steps are looked at: a plan may have a hundred thousand.
+    const LOOKED_AT: usize = 1000;
+
+    /// Those of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        let own = plan.steps.iter().take(Self::LOOKED_AT).filter(|step| step.generated.is_none());
+        let mut widths = Self { same_agent: true, ..Self::default() };
+        let first = plan.steps.first().map_or("", |step| step.agent_label());
+        for step in own {
+            let title =
+                step.name.as_deref().filter(|name| *name != step.step_id).map_or(0, |name| text::width(name) + 2);
+            let mark = if step.hold.is_some() { 2 } else { 0 };
+            widths.name = widths.name.max((text::width(&step.step_id) + title + mark) as u16);
+            widths.agent = widths.agent.max(text::width(step.agent_label()) as u16);
+            widths.same_agent &= step.agent_label() == first;
+        }
+        widths
     }
 }
 

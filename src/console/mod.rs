@@ -17,6 +17,7 @@
 //! - [`graph`], [`listing`], [`rows`]: the plan as a drawn graph; which steps are seen; the steps as a tree and by stage.
 //! - [`history`], [`timeline`]: what was, as lists and against time. [`estimate`]: how much longer it takes.
 //! - `across`, `saving`: a search that goes on in other steps; writing an output to a file.
+//! - [`left_behind`]: the attempts that the state has forgotten since the run went back.
 //! - [`values`]: the form for the values of a plan's variables. [`answering`]: the form for what a step asks; [`markdown`]: its instructions.
 //! - [`views`]: the drawing of each place. Never locks, waits or reads a file.
 //! - [`runtime`]: the event loop; carries the effects out.
@@ -45,6 +46,7 @@ mod input;
 pub mod keymap;
 pub mod keys;
 mod leaving;
+pub mod left_behind;
 pub mod listing;
 pub mod log;
 mod looking_back;

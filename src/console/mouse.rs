@@ -91,7 +91,7 @@ impl App {
     fn click(&mut self, at: Position) {
         let area = self.area();
         if self.place == Place::Runs {
-            let list = views::runs::list_area(area, self.tour);
+            let list = views::runs::list_area(area, self.tour, self.runs.lines().len());
             if list.contains(at)
                 && let Some(Line::Row(row)) = self.runs.lines().get(self.runs.offset + usize::from(at.y - list.y))
             {

@@ -7,7 +7,6 @@ use crate::run::{
 
 use super::app::App;
 use super::foretold::Foretold;
-use super::history::what_made;
 use super::input::Input;
 use super::log::asked;
 use super::popups::{Ask, Care, Deed, Focus, Popup, ResultField};
@@ -193,10 +192,11 @@ impl App {
                 Some(ask(format!("Remove {step} from the plan?"), effect, "remove", "let it be", care))
             }
             Command::Restore { checkpoint } => {
-                let mark = state.checkpoints.iter().find(|mark| mark.seq == *checkpoint)?;
+                let entry = state.checkpoints.iter().position(|mark| mark.seq == *checkpoint)?;
+                let mark = state.checkpoints.get(entry)?;
                 let when = self.settings.zone.moment(mark.time, self.now);
                 let effect = vec![
-                    format!("Plan, steps and results are as they were {when}, {}.", what_made(state, mark)),
+                    format!("Plan, steps and results are as they were {when} ({}).", state.what_made(entry)),
                     "What came after stays readable; the run is paused if work is left.".into(),
                 ];
                 let id = checkpoint_id(*checkpoint);
@@ -237,14 +237,15 @@ impl App {
     /// The question whether to make a new run that begins at a checkpoint.
     pub(super) fn fork_question(&self, checkpoint: u64) -> Option<Ask> {
         let state = &self.run.as_ref()?.state;
-        let mark = state.checkpoints.iter().find(|mark| mark.seq == checkpoint)?;
+        let entry = state.checkpoints.iter().position(|mark| mark.seq == checkpoint)?;
+        let mark = state.checkpoints.get(entry)?;
         let id = checkpoint_id(checkpoint);
         let when = self.settings.zone.moment(mark.time, self.now);
         let plan = text::clean(&state.plan.plan_id);
         let effect = vec![
             format!(
-                "A new run, idle, with plan, steps and results as they were {when}, {}.",
-                text::clean(&what_made(state, mark))
+                "A new run, idle, with plan, steps and results as they were {when} ({}).",
+                text::clean(&state.what_made(entry))
             ),
             format!("This run stays as it is. `{plan}` then means the new one, as the newest run of its plan."),
         ];

@@ -16,7 +16,8 @@ use crate::run::{
 use super::document::Document;
 use super::estimate::Estimate;
 use super::graph::Graph;
-use super::listing::{Listing, Matching};
+use super::left_behind::LeftBehind;
+use super::listing::{Listing, Matching, Widths};
 use super::log::Log;
 use super::marks::Marks;
 use super::metrics::Numbers;
@@ -101,6 +102,8 @@ pub struct StepList {
     pub heading: Option<String>,
     /// How the steps are shown, and the rows of that.
     pub rows: Rows,
+    /// How much room they want.
+    pub widths: Widths,
 }
 
 impl StepList {
@@ -136,6 +139,8 @@ pub struct OpenRun {
     pub tab: Tab,
     /// The chosen attempt; `None`: the newest.
     pub attempt: Option<u32>,
+    /// The attempts of the selected step that going back has left behind.
+    pub left: LeftBehind,
     /// What attempts say of their progress, by step.
     pub progress: HashMap<String, Progress>,
     /// What the system said when the disk did not take the journal.
@@ -167,6 +172,7 @@ impl OpenRun {
             zoom: false,
             tab: Tab::Output,
             attempt: None,
+            left: LeftBehind::default(),
             progress: HashMap::new(),
             storage: None,
             document: Document::default(),
@@ -318,7 +324,11 @@ impl OpenRun {
     /// The attempt that is looked at: the chosen one, else the newest.
     pub fn shown_attempt(&self) -> Option<&crate::run::Attempt> {
         let step = self.step()?;
-        let chosen = self.attempt.and_then(|number| step.attempts.iter().find(|one| one.number == number));
+        let left = || self.left.attempts(self.list.selected.as_deref().unwrap_or_default());
+        let chosen = self.attempt.and_then(|number| {
+            let here = step.attempts.iter().find(|one| one.number == number);
+            here.or_else(|| Some(&left().iter().find(|one| one.attempt.number == number)?.attempt))
+        });
         chosen.or_else(|| step.attempts.last()).map(|attempt| attempt.as_ref())
     }
 
@@ -428,6 +438,7 @@ impl OpenRun {
             if !self.list.listed.as_ref().is_some_and(is_of) {
                 self.list.listing = Listing::of(&self.state, &self.list.opened);
                 self.list.listed = Some((Arc::clone(self.state.structure()), self.list.opened.len()));
+                self.list.widths = Widths::of(&self.state.plan);
                 self.arrange();
             }
             return;

@@ -306,6 +306,11 @@ impl RunsList {
         self.lines.iter().position(|line| matches!(line, Line::Row(id) if id == selected))
     }
 
+    /// Whether the line above is a heading.
+    pub fn is_first_of_group(&self, line: usize) -> bool {
+        line.checked_sub(1).is_some_and(|above| matches!(self.lines.get(above), Some(Line::Heading(..))))
+    }
+
     /// Moves the selection by a number of rows; headings are passed over.
     pub fn step(&mut self, by: isize) {
         let rows: Vec<&RowId> =

@@ -396,6 +396,13 @@ impl Loop {
                 Event::Told { run, subject, result: super::history::tell(&handle, run, subject).await }
             });
         }
+        if let Some(missing) = self.app.wanted_attempts.take() {
+            let handle = self.handle.clone();
+            self.report(async move {
+                let result = super::left_behind::read(&handle, &missing).await;
+                Event::LeftBehind { missing, result }
+            });
+        }
         if let Some(question) = self.app.question.take() {
             let (handle, sender) = (self.handle.clone(), self.sender.clone());
             tokio::spawn(async move {

@@ -40,7 +40,7 @@ pub async fn collect(handle: &EngineHandle, visited: &[Uuid], command_line: &Com
 /// A run's end, in a few lines; `elsewhere`: another process has it open.
 pub fn describe(state: &RunState, root: &Path, elsewhere: bool, command_line: &CommandLine) -> String {
     const NAMED: usize = 5;
-    let counts = state.counts();
+    let counts = state.own_counts();
     let id = short_id(state.run_id);
     let reason = words::run_reason(state);
     let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };

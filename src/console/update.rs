@@ -9,7 +9,7 @@ use crate::run::{Command, Request, StepStatus};
 
 use super::actions::{Action, Entry, Group, Kind, Target};
 use super::app::{App, Effect, Place};
-use super::availability::{self, availability, meant_by_key};
+use super::availability::{self, availability, leads_to, meant_by_key};
 use super::foretold::Told;
 use super::history::{History, Kind as HistoryKind};
 use super::input::Input;
@@ -83,6 +83,12 @@ impl App {
         self.keep_drawn_selection(action);
         if let Err(why) = availability(self, action) {
             self.complain(format!("{}: {why}", action.entry().label));
+            return Vec::new();
+        }
+        if let Some(list) = leads_to(self, action) {
+            self.look_back(list);
+            let said = format!("{}: choose it here, {} then asks", action.entry().label, self.key_of(action));
+            self.say(said);
             return Vec::new();
         }
         if let Kind::Command(build) = action.entry().kind {
@@ -341,7 +347,7 @@ impl App {
 
     fn move_in_runs(&mut self, action: Action) {
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
-        let page = isize::from(views::runs::list_area(area, self.tour).height as i16).max(2);
+        let page = isize::from(views::runs::list_area(area, self.tour, self.runs.lines().len()).height as i16).max(2);
         if let Some(by) = distance(action, page) {
             self.runs.step(by);
         }
@@ -399,13 +405,17 @@ impl App {
                         _ => self.output.scroll(by),
                     },
                     (Pane::Detail, Tab::Attempts) => {
-                        let Some(step) = run.step() else { return };
+                        let numbers: Vec<u32> = run.attempts().iter().map(|known| known.attempt.number).collect();
+                        let newest = run.step().and_then(|step| step.attempt()).map(|attempt| attempt.number);
                         let shown = run.shown_attempt().map(|attempt| attempt.number);
-                        let place = step.attempts.iter().position(|one| Some(one.number) == shown).unwrap_or(0);
-                        let last = step.attempts.len().saturating_sub(1);
-                        // The newest stands on top, so down goes back in time.
-                        let place = place.saturating_add_signed(-by).min(last);
-                        run.attempt = step.attempts.get(place).filter(|_| place != last).map(|one| one.number);
+                        let last = numbers.len().saturating_sub(1);
+                        // The newest stands on top, so down goes back in time. While none is looked at, the first key goes to it.
+                        let place = match numbers.iter().position(|number| Some(*number) == shown) {
+                            Some(place) => place.saturating_add_signed(-by).min(last),
+                            None => last,
+                        };
+                        // The step's newest is looked at until there is a newer one.
+                        run.attempt = numbers.get(place).copied().filter(|number| Some(*number) != newest);
                     }
                     (Pane::Detail, Tab::Result | Tab::Definition) => {
                         run.document.scroll(by, layout.detail.height as usize);
@@ -432,7 +442,12 @@ impl App {
             if let Some(run) = &mut self.run {
                 match run.focus {
                     // An attempt is opened by looking at what it printed.
-                    Pane::Detail if run.tab == Tab::Attempts => run.tab = Tab::Output,
+                    Pane::Detail if run.tab == Tab::Attempts => {
+                        if run.shown_attempt().is_none() {
+                            run.attempt = run.attempts().last().map(|known| known.attempt.number);
+                        }
+                        run.tab = Tab::Output;
+                    }
                     Pane::Steps => {
                         if !run.toggle() {
                             run.focus = Pane::Detail;
@@ -526,7 +541,7 @@ impl App {
             self.place = Place::Timeline;
         } else {
             self.place = Place::Runs;
-            self.run = None;
+            self.let_go();
             return vec![Effect::Unsubscribe, Effect::ListRuns, Effect::ListPlans];
         }
         Vec::new()

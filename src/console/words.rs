@@ -32,6 +32,18 @@ impl Zone {
         self.show(time, "%H:%M:%S")
     }
 
+    /// `14:02` for a time of today, else `21 Nov`, and of another year `2025`: where there are no more than six columns.
+    pub fn day_or_time(self, time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+        let day = |moment| self.show(moment, "%Y-%m-%d");
+        if day(time) == day(now) {
+            self.show(time, "%H:%M")
+        } else if self.show(time, "%Y") == self.show(now, "%Y") {
+            self.show(time, "%-d %b")
+        } else {
+            self.show(time, "%Y")
+        }
+    }
+
     /// `14:02` for a time of today, else `21 Nov 14:02`, and the year where it is another.
     pub fn moment(self, time: DateTime<Utc>, now: DateTime<Utc>) -> String {
         let day = |moment| self.show(moment, "%Y-%m-%d");

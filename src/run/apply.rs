@@ -15,9 +15,9 @@ use crate::plan::{FailurePolicy, Generated, Rare, Step, asks_before_expanding};
 use super::instances::{Definitions, Families};
 use super::places::Places;
 use super::{
-    Answered, Asked, Attempt, ByHand, CheckpointCause, CheckpointMark, Event, Expansion, GateDecision, HoldState,
-    Intervention, InterventionStatus, PauseReason, PendingStop, Recorded, Review, ReviewAnswer, ReviewStatus, RunState,
-    RunStatus, Signature, Skip, StepState, StepStatus, StopReason, Then,
+    Answered, Asked, Attempt, ByHand, CheckpointCause, CheckpointMark, Ending, Event, Expansion, GateDecision,
+    HoldState, Intervention, InterventionStatus, PauseReason, PendingStop, Recorded, Review, ReviewAnswer,
+    ReviewStatus, RunState, RunStatus, Signature, Skip, StepState, StepStatus, StopReason, Then,
     queue::Queue,
     state::{Index, Node},
 };
@@ -361,6 +361,9 @@ impl RunState {
         self.index = Index { order, places, families, nodes, command_ids, queue, ..Index::default() };
         for position in 0..self.steps.len() {
             self.index.counts.add(self.steps[position].status);
+            if self.plan.steps[position].undoes().is_some() {
+                self.index.undoing.add(self.steps[position].status);
+            }
             self.index.families.count(position, self.steps[position].status);
             self.join(position);
         }
@@ -428,10 +431,15 @@ impl RunState {
     }
 
     fn mark(&mut self, seq: u64, time: DateTime<Utc>, cause: CheckpointCause, step: Option<usize>) {
+        let ending = match (cause, step) {
+            (CheckpointCause::Step, Some(position)) => Ending::of_step(self.steps[position].status),
+            (CheckpointCause::Ended, _) => Ending::of_run(self.status),
+            _ => None,
+        };
         let step = step.map(|position| self.index.places.number_at(position).unwrap_or(position as u32));
         // A mark keeps microseconds in a file; it must not be another one after loading.
         let time = time.trunc_subsecs(6);
-        self.checkpoints.push_back(CheckpointMark { seq, time, step_index: self.step_index(), cause, step });
+        self.checkpoints.push_back(CheckpointMark { seq, time, step_index: self.step_index(), cause, step, ending });
     }
 
     /// The run pauses over its failures: they wait for an answer. A failure that the run has been let past stays let past while a new one
@@ -520,6 +528,9 @@ impl RunState {
     pub(super) fn enter(&mut self, position: usize, before: StepStatus) {
         let status = self.steps[position].status;
         self.index.counts.moved(before, status);
+        if self.plan.steps[position].undoes().is_some() {
+            self.index.undoing.moved(before, status);
+        }
         self.index.families.moved(position, before, status);
         self.join(position);
         self.sync_release(position);

@@ -1,20 +1,46 @@
 //! Looking back: what differs between two places of a run, and which stretches of its journal a restore has left behind.
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::plan::{Edit, Plan, difference};
 
-use super::{Attempt, CheckpointCause, CheckpointMark, InterventionStatus, RunState, StepState, parse_checkpoint_id};
+use super::intervene::restored;
+use super::{
+    Attempt, CheckpointCause, CheckpointMark, Ending, Intervention, InterventionStatus, Pause, PauseReason, RunState,
+    StepState, parse_checkpoint_id,
+};
 
 /// What changes from one state of a run to another, a line each: the plan first, then the steps in the order of the later plan, removed ones last.
 /// Cost: both plans' sizes.
 pub fn changes_between(before: &RunState, after: &RunState) -> Vec<String> {
+    changes(before, after, step_change)
+}
+
+/// What has changed in a run since one of its checkpoints, a line each: what going back there would take back, so a step of which nothing would
+/// be taken back has not changed. Nothing of what was running there is running after going back.
+/// Cost: both plans' sizes.
+pub fn changes_since(checkpoint: &RunState, now: &RunState) -> Vec<String> {
+    changes(checkpoint, now, |then, is| {
+        let then = restored(then, is);
+        if then == *is { None } else { step_change(&then, is) }
+    })
+}
+
+fn changes(
+    before: &RunState,
+    after: &RunState,
+    of_step: impl Fn(&StepState, &StepState) -> Option<String>,
+) -> Vec<String> {
     let mut lines = plan_changes(&before.plan, &after.plan);
     for (definition, step) in after.plan.steps.iter().zip(&after.steps) {
         let id = &definition.step_id;
         match before.step(id) {
-            Some((_, was)) => lines.extend(step_change(id, was, step)),
+            Some((_, was)) => lines.extend(of_step(was, step).map(|change| format!("{id}: {change}"))),
             None => lines.push(format!("{id}: not in the plan → {}", step.status.word())),
         }
     }
@@ -32,16 +58,18 @@ pub fn plan_changes(before: &Plan, after: &Plan) -> Vec<String> {
     super::change::in_words(&edits, &inverse)
 }
 
-fn step_change(id: &str, was: &StepState, is: &StepState) -> Option<String> {
-    let newer = is.last_attempt > was.last_attempt;
+fn step_change(was: &StepState, is: &StepState) -> Option<String> {
+    // The counter goes on over a restore, which makes no attempt.
+    let number = |step: &StepState| step.attempt().map_or(0, |attempt| attempt.number);
+    let newer = number(is) > number(was);
     let status = was.status != is.status;
     if !status && !newer {
-        return (was.result() != is.result()).then(|| format!("{id}: another result"));
+        return (was.result() != is.result()).then(|| "another result".into());
     }
     let mut line = if status {
-        format!("{id}: {} → {}", was.status.word(), is.status.word())
+        format!("{} → {}", was.status.word(), is.status.word())
     } else {
-        format!("{id}: {} again", is.status.word())
+        format!("{} again", is.status.word())
     };
     let attempt = is.attempt().filter(|_| newer || was.attempt().is_some_and(|old| old.ended_at.is_none()));
     if let Some(attempt) = attempt {
@@ -123,6 +151,79 @@ impl Branches {
         }
         let left = self.lines.windows(2).rev().find(|pair| pair[0].has(seq));
         left.map(|pair| pair[1].since)
+    }
+}
+
+impl RunState {
+    /// Why the run was paused at a checkpoint that a pause made; `None` for any other, and where that was not noted.
+    pub fn pause_reasons_at(&self, mark: &CheckpointMark) -> Option<&BTreeSet<PauseReason>> {
+        if mark.cause != CheckpointCause::Paused {
+            return None;
+        }
+        // A checkpoint's time has microseconds.
+        let since = |pause: &Pause| pause.since.trunc_subsecs(6);
+        let place = self.pauses.binary_search_by_key(&mark.time, since).ok()?;
+        self.pauses.get(place).map(|pause| &pause.reasons)
+    }
+
+    /// The intervention of a kind that was decided together with a checkpoint.
+    fn intervention_at(&self, mark: &CheckpointMark, kind: &str) -> Option<&Intervention> {
+        let time = |one: &Intervention| one.timestamp.trunc_subsecs(6);
+        let order = |one: &Arc<Intervention>| if time(one) <= mark.time { Ordering::Less } else { Ordering::Greater };
+        let after = self.interventions.binary_search_by(order).unwrap_or_else(|after| after);
+        let together = (0..after).rev().map_while(|place| self.interventions.get(place));
+        let mut together = together.take_while(|one| time(one) == mark.time);
+        together
+            .find(|one| one.intervention_type == kind && one.status == InterventionStatus::Applied)
+            .map(AsRef::as_ref)
+    }
+
+    /// What made a checkpoint, by its place in the list: `verify failed`, `paused: verify failed`, `ann went back to cp-8`.
+    pub fn what_made(&self, entry: usize) -> String {
+        let Some(mark) = self.checkpoints.get(entry) else { return String::new() };
+        let step = mark.step.and_then(|number| self.step_name(number)).unwrap_or("a step");
+        match (mark.cause, mark.ending) {
+            (CheckpointCause::Started, _) => "the run started".into(),
+            (CheckpointCause::Step, Some(ending)) => format!("{step} {}", ending.word()),
+            (CheckpointCause::Step, None) => format!("{step} came to its end"),
+            (CheckpointCause::Ended, Some(ending)) => format!("the run {}", ending.as_run_ended()),
+            (CheckpointCause::Ended, None) => "the run ended".into(),
+            (CheckpointCause::Restored, _) => match self.intervention_at(mark, "restore") {
+                Some(record) => {
+                    let to = record.parameters["checkpoint"].as_str().unwrap_or("an earlier checkpoint");
+                    format!("{} went back to {to}", record.user)
+                }
+                None => "went back".into(),
+            },
+            (CheckpointCause::Paused, _) => {
+                let reasons = self.pause_reasons_at(mark).into_iter().flatten();
+                let reasons: Vec<String> = reasons.map(|reason| self.pause_at(entry, mark, *reason)).collect();
+                match reasons.as_slice() {
+                    [] => "paused".into(),
+                    [one] if one.starts_with("by ") => format!("paused {one}"),
+                    all => format!("paused: {}", all.join(", ")),
+                }
+            }
+        }
+    }
+
+    fn pause_at(&self, entry: usize, mark: &CheckpointMark, reason: PauseReason) -> String {
+        match reason {
+            PauseReason::Operator => match self.intervention_at(mark, "pause") {
+                Some(record) => format!("by {}", record.user),
+                None => "by an operator".into(),
+            },
+            PauseReason::StepFailed => {
+                // What the run was paused over is what ended last before it.
+                let before = entry.checked_sub(1).and_then(|before| self.checkpoints.get(before));
+                let failed = before.filter(|mark| mark.ending == Some(Ending::Failed)).and_then(|mark| mark.step);
+                format!("{} failed", failed.and_then(|step| self.step_name(step)).unwrap_or("a step"))
+            }
+            PauseReason::Hold => "at a hold point".into(),
+            PauseReason::Review => "for a review".into(),
+            PauseReason::Question => "a step asks".into(),
+            PauseReason::Recovered => "its engine had ended".into(),
+        }
     }
 }
 

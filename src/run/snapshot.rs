@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Branches, CheckpointMark, Counts, Intervention, PlanSizes, RunState, STEP_STATUSES, StepStatus, checkpoint_id,
-    open_questions,
+    Branches, CheckpointMark, Counts, Ending, Intervention, PlanSizes, RunState, STEP_STATUSES, StepStatus,
+    checkpoint_id, open_questions,
 };
 
 /// The snapshot of a run at a moment. Cost: steps plus checkpoints plus interventions.
@@ -101,6 +101,8 @@ fn checkpoint(state: &RunState, mark: &CheckpointMark) -> Value {
         "timestamp": mark.time,
         "cause": mark.cause,
         "step_id": mark.step.and_then(|number| state.step_name(number)),
+        "ending": mark.ending.map(Ending::word),
+        "paused": state.pause_reasons_at(mark),
     })
 }
 

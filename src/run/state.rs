@@ -192,6 +192,18 @@ impl Counts {
         self.0[to as usize] += 1;
     }
 
+    /// Those that are not among some of them.
+    fn without(mut self, some: &Counts) -> Counts {
+        for (all, some) in self.0.iter_mut().zip(some.0) {
+            *all = all.saturating_sub(some);
+        }
+        self
+    }
+
+    fn is_none(&self) -> bool {
+        self.total() == 0
+    }
+
     /// Counts one more.
     pub fn add(&mut self, status: StepStatus) {
         self.0[status as usize] += 1;
@@ -488,6 +500,66 @@ pub enum CheckpointCause {
     Restored,
 }
 
+/// What became of a step, or of the run, at a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It was completed.
+    Completed,
+    /// It failed.
+    Failed,
+    /// The step was skipped.
+    Skipped,
+    /// The run was cancelled.
+    Cancelled,
+}
+
+impl Ending {
+    /// In the order of their numbers in a file.
+    const ALL: [Ending; 4] = [Ending::Completed, Ending::Failed, Ending::Skipped, Ending::Cancelled];
+
+    pub(super) fn of_step(status: StepStatus) -> Option<Self> {
+        match status {
+            StepStatus::Completed => Some(Ending::Completed),
+            StepStatus::Failed => Some(Ending::Failed),
+            StepStatus::Skipped => Some(Ending::Skipped),
+            _ => None,
+        }
+    }
+
+    pub(super) fn of_run(status: RunStatus) -> Option<Self> {
+        match status {
+            RunStatus::Completed => Some(Ending::Completed),
+            RunStatus::Failed => Some(Ending::Failed),
+            RunStatus::Cancelled => Some(Ending::Cancelled),
+            RunStatus::Idle | RunStatus::Running | RunStatus::Paused => None,
+        }
+    }
+
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        self.as_step().word()
+    }
+
+    /// What is said of a run that ended so.
+    pub(super) fn as_run_ended(self) -> &'static str {
+        match self {
+            Ending::Completed => "was completed",
+            Ending::Cancelled => "was cancelled",
+            Ending::Failed | Ending::Skipped => "failed",
+        }
+    }
+
+    /// The status of a step that ended so.
+    pub fn as_step(self) -> StepStatus {
+        match self {
+            Ending::Completed => StepStatus::Completed,
+            Ending::Failed => StepStatus::Failed,
+            Ending::Skipped => StepStatus::Skipped,
+            Ending::Cancelled => StepStatus::Cancelled,
+        }
+    }
+}
+
 /// A checkpoint: a place in the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "CheckpointTuple", into = "CheckpointTuple")]
@@ -502,21 +574,33 @@ pub struct CheckpointMark {
     pub cause: CheckpointCause,
     /// Which step came to an end (cause `step`): its number in the run, see [`RunState::step_name`].
     pub step: Option<u32>,
+    /// How the step (cause `step`) or the run (cause `ended`) ended; not known of a mark that an older version has written.
+    pub ending: Option<Ending>,
 }
 
-/// There is one mark a step, so they are written without field names.
-type CheckpointTuple = (u64, i64, u32, CheckpointCause, Option<u32>);
+/// There is one mark a step, so they are written without field names, and the ending as its number among [`Ending::ALL`].
+#[derive(Serialize, Deserialize)]
+struct CheckpointTuple(
+    u64,
+    i64,
+    u32,
+    CheckpointCause,
+    Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>,
+);
 
 impl From<CheckpointTuple> for CheckpointMark {
-    fn from((seq, micros, step_index, cause, step): CheckpointTuple) -> Self {
+    fn from(CheckpointTuple(seq, micros, step_index, cause, step, ending): CheckpointTuple) -> Self {
         let time = DateTime::from_timestamp_micros(micros).unwrap_or_default();
-        Self { seq, time, step_index, cause, step }
+        let ending = ending.and_then(|number| Ending::ALL.get(usize::from(number)).copied());
+        Self { seq, time, step_index, cause, step, ending }
     }
 }
 
 impl From<CheckpointMark> for CheckpointTuple {
     fn from(mark: CheckpointMark) -> Self {
-        (mark.seq, mark.time.timestamp_micros(), mark.step_index, mark.cause, mark.step)
+        let ending = mark.ending.map(|ending| ending as u8);
+        Self(mark.seq, mark.time.timestamp_micros(), mark.step_index, mark.cause, mark.step, ending)
     }
 }
 
@@ -671,6 +755,8 @@ pub(super) struct Index {
     pub places: Arc<Places>,
     pub families: Families,
     pub counts: Counts,
+    /// Those of them that undo others, in a rollback.
+    pub undoing: Counts,
     /// What is known of each node: a step, or a barrier between stages.
     pub nodes: Vector<Node>,
     /// What waits for its turn, or for the time.
@@ -754,6 +840,11 @@ impl RunState {
     /// How many steps are in each state.
     pub fn counts(&self) -> Counts {
         self.index.counts
+    }
+
+    /// The same of the plan's own steps, without those of a rollback: what progress is told by.
+    pub fn own_counts(&self) -> Counts {
+        self.index.counts.without(&self.index.undoing)
     }
 
     /// The order of work.
@@ -974,6 +1065,9 @@ pub struct RunSummary {
     pub paused: BTreeSet<PauseReason>,
     /// Steps by state.
     pub counts: Counts,
+    /// Those of them that undo others, in a rollback.
+    #[serde(default, skip_serializing_if = "Counts::is_none")]
+    pub undoing: Counts,
     /// Who opened it.
     pub user: String,
     /// Simulated agents.
@@ -1010,6 +1104,11 @@ fn elapsed(start: DateTime<Utc>, until: DateTime<Utc>) -> Option<f64> {
 }
 
 impl RunSummary {
+    /// As [`RunState::own_counts`].
+    pub fn own_counts(&self) -> Counts {
+        self.counts.without(&self.undoing)
+    }
+
     /// Seconds from the start until the run stood still, or until now; `live`: some engine has it. `None` before it is started. Every screen and every
     /// command says this time.
     pub fn elapsed(&self, now: DateTime<Utc>, live: bool) -> Option<f64> {
@@ -1050,6 +1149,7 @@ impl RunState {
             rolling_back: self.rolling_back,
             paused: self.paused.clone(),
             counts: self.index.counts,
+            undoing: self.index.undoing,
             user: self.user.to_string(),
             simulate: self.options.simulate,
             created_at: self.created_at,

@@ -134,3 +134,16 @@ fn a_fork_is_told_before_it_is_made_and_is_what_was_told() {
     assert_eq!(child.counts().done(), told.done);
     assert_eq!(child.fork_reason.as_deref(), Some("try c elsewhere"));
 }
+
+#[test]
+fn a_mark_of_an_older_version_is_read_and_one_of_today_says_how_it_ended() {
+    use holdpoint::run::{CheckpointMark, Ending};
+    let old: CheckpointMark = serde_json::from_str(r#"[16, 1773496800000000, 3, "step", 2]"#).unwrap();
+    assert_eq!((old.seq, old.step, old.ending), (16, Some(2), None));
+    for ending in [Ending::Completed, Ending::Failed, Ending::Skipped, Ending::Cancelled] {
+        let mark = CheckpointMark { ending: Some(ending), ..old.clone() };
+        let written = serde_json::to_string(&mark).unwrap();
+        assert_eq!(serde_json::from_str::<CheckpointMark>(&written).unwrap(), mark, "{written}");
+    }
+    assert_eq!(serde_json::to_string(&old).unwrap(), r#"[16,1773496800000000,3,"step",2]"#);
+}

@@ -117,7 +117,7 @@ pub fn checkpoint_text(now: &RunState, at: &RunState, before: Option<&(u64, RunS
         section(title, crate::run::changes_between(before, at), LONGEST);
     }
     if at.seq != now.seq {
-        section("From here to now".into(), crate::run::changes_between(at, now), NOW_SHOWN);
+        section("Since then (what going back would take back)".into(), crate::run::changes_since(at, now), NOW_SHOWN);
     }
     lines
 }

@@ -140,6 +140,84 @@ fn the_places() {
 }
 
 #[test]
+fn a_checkpoint_says_how_the_step_ended_and_why_the_run_paused() {
+    let sim = failed().because(skip("verify"), "checked by hand").wait(1);
+    let sim = sim.ask(Command::Pause).wait(1).done("stats").wait(1);
+    let shown = frame(&mut look(&sim, SIZE, "C"), &sim);
+    for row in
+        ["✔ compress completed", "✘ verify failed", "‖ paused: verify failed", "↷ verify skipped", "‖ paused by ann"]
+    {
+        assert!(shown.contains(row), "{row} is missing:\n{shown}");
+    }
+    let ended = cancelled();
+    assert!(screen(&mut look(&ended, SIZE, "C")).contains("⊘ the run was cancelled"));
+    let back = gone_back();
+    assert!(screen(&mut look(&back, SIZE, "C")).contains(&format!("↶ ann went back to cp-{}", back.after("compress"))));
+}
+
+#[test]
+fn right_after_going_back_nothing_has_changed_since_the_place_gone_back_to() {
+    // At the checkpoint after `verify` two others were running, and both have run again since.
+    let sim = running().done("verify").wait(1);
+    let place = sim.after("verify");
+    let sim = sim.done("stats").done("report").wait(1);
+    let sim = sim.restore(place, "").wait(1);
+    let told = |sim: &Sim| checkpoint_text(&sim.state, &sim.at(place), None).into_iter().map(|line| line.text);
+    let text: Vec<String> = told(&sim).collect();
+    assert_eq!(text.last().map(String::as_str), Some("nothing of the plan and its steps"), "{text:?}");
+    let mut app = look(&sim, SIZE, "C");
+    app.history.as_mut().unwrap().select(place);
+    about_checkpoint(&mut app, &sim, KeyCode::Enter);
+    assert!(screen(&mut app).contains("changes nothing but the log"), "and so says the question");
+    let sim = sim.wait(1).ask(Command::Resume).wait(1).done("stats").done("report").wait(1);
+    let text: Vec<String> = told(&sim).collect();
+    assert!(text.contains(&"stats: pending → completed (attempt 2)".to_owned()), "{text:?}");
+}
+
+#[test]
+fn what_going_back_has_left_behind_is_among_the_attempts_and_its_output_is_read() {
+    use crate::console::left_behind::LeftAttempt;
+    let sim = gone_back();
+    let left = |size| {
+        let mut app = open(&sim, size);
+        super::keys::select(&mut app, "verify");
+        press(&mut app, "] ] ]");
+        let missing = app.wanted_attempts.take().expect("it is asked for");
+        assert_eq!((missing.step.as_str(), missing.numbers.as_slice()), ("verify", &[1][..]));
+        // As the place before the restore has it.
+        let to = sim.after("compress");
+        let back = sim.state.checkpoints.iter().find(|mark| mark.cause == crate::run::CheckpointCause::Restored);
+        let before = sim.at(back.unwrap().seq - 1);
+        let attempt = Arc::clone(&before.step("verify").unwrap().1.attempts[0]);
+        let (now, result) = (app.now, Ok(vec![LeftAttempt { attempt, to }]));
+        app.update(Event::LeftBehind { missing, result }, now);
+        app
+    };
+    shown("tab_attempts_left_behind", left);
+    let mut app = left(SIZE);
+    let text = screen(&mut app);
+    assert!(text.contains("left behind, back to cp-8"), "{text}");
+    assert!(app.wanted_attempts.is_none(), "it is read once");
+    press(&mut app, "Tab j Enter");
+    let run = app.run.as_ref().unwrap();
+    assert_eq!(run.shown_attempt().map(|attempt| attempt.number), Some(1));
+    let text = screen(&mut app);
+    assert!(text.contains("attempt 1, left behind"), "{text}");
+    let reads = app.output_requests();
+    assert!(format!("{reads:?}").contains("verify.1.log"), "{reads:?}");
+}
+
+#[test]
+fn going_back_is_found_from_the_run_and_leads_to_its_checkpoints() {
+    let sim = failed();
+    let mut app = open(&sim, SIZE);
+    press(&mut app, ": r e s t o r e");
+    assert!(press(&mut app, "Enter").is_empty());
+    assert!(app.place == Place::History && app.layers.is_empty(), "{}", screen(&mut app));
+    assert!(said(&app).contains("Enter then asks"), "{}", said(&app));
+}
+
+#[test]
 fn the_questions() {
     let sim = gone_back().ask(Command::Pause).done("stats").done("report").wait(1);
     let (last, then) = (sim.state.checkpoints.last().unwrap().seq, sim.after("compress"));
@@ -252,7 +330,7 @@ fn the_text_of_a_checkpoint_is_asked_again_when_the_run_goes_on_and_stays_meanwh
     let again = later.ask(Command::Pause);
     go_on(&mut app, &again);
     let text = screen(&mut app);
-    assert!(text.contains("left behind by going back") && text.contains("From here to now"), "{text}");
+    assert!(text.contains("left behind by going back") && text.contains("Since then"), "{text}");
     assert!(app.wanted.is_none() && app.ticks());
     let now = app.now + TimeDelta::milliseconds(500);
     app.update(Event::Tick, now);
@@ -376,7 +454,7 @@ fn a_run_of_another_day_shows_the_day() {
     let now = app.now + TimeDelta::days(2);
     app.update(Event::Tick, now);
     let text = screen(&mut app);
-    assert!(text.contains("cp-16     14 Mar 14:01  after report      left behind 14:01"), "{text}");
+    assert!(text.contains("cp-16     14 Mar 14:01  ✔ report completed      left behind"), "{text}");
 }
 
 #[test]

@@ -298,3 +298,25 @@ fn the_edit_of_one_step_is_about_the_selected_one() {
     press(&mut app, "e");
     assert!(screen(&mut app).contains("Change notify"), "{}", screen(&mut app));
 }
+
+#[test]
+fn marks_on_steps_are_there_again_when_one_comes_back_to_the_run() {
+    let (mut app, sims) = fleet(SIZE);
+    let visit = |app: &mut App, sim: &Sim| {
+        app.open(sim.state.run_id, true);
+        let (state, recent) = (Arc::new(sim.state.clone()), sim.events.clone());
+        app.update(Event::Subscribed { state, recent, storage: None }, sim.now);
+        screen(app);
+    };
+    visit(&mut app, &sims[1]);
+    mark(&mut app, &["verify", "prune"]);
+    visit(&mut app, &sims[0]);
+    assert_eq!(app.marks(), 0, "they are of the other run");
+    visit(&mut app, &sims[1]);
+    assert_eq!(marked(&app), ["verify", "prune"]);
+    // Esc takes them off, as it says, and then they do not come again.
+    press(&mut app, "Esc Esc");
+    assert_eq!(app.place, Place::Runs);
+    visit(&mut app, &sims[1]);
+    assert_eq!(app.marks(), 0);
+}

@@ -53,6 +53,16 @@ fn it_is_shown_while_it_goes_on_and_when_it_is_over() {
     shown("rollback_failed", |size| open(&rolling_back().failed("rollback.compress", 2).wait(9), size));
     let over = rolling_back().done("rollback.compress").wait(2).done("rollback.dump").wait(9);
     shown("rolled_back", |size| open(&over, size));
+    // Of the plan's own eight, whatever was added to undo them.
+    for sim in [rolling_back(), over] {
+        let mut app = open(&sim, (100, 30));
+        let text = screen(&mut app);
+        let done = sim.state.own_counts().done();
+        assert!(text.contains(&format!("{done} of 8")), "{text}");
+        press(&mut app, "Esc");
+        let text = screen(&mut app);
+        assert!(text.contains(&format!("{done} of 8")), "{text}");
+    }
 }
 
 #[test]

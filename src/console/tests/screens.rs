@@ -37,6 +37,29 @@ fn run_in_every_state() {
 }
 
 #[test]
+fn the_gauge_says_without_colour_what_is_done_what_has_failed_and_what_runs() {
+    for (charset, gauge) in
+        [(Charset::Unicode, "━━━━━━━━━━━━××××╍╍╍╍────────────"), (Charset::Ascii, "############xxxx>>>>------------")]
+    {
+        let mut app = open(&failed(), (80, 24));
+        (app.theme, app.glyphs) = (Theme::new(ThemeName::Dark, Depth::None), Glyphs::new(charset));
+        let text = screen(&mut app);
+        assert!(text.lines().any(|line| line.starts_with(&format!(" {gauge}  3 of 8"))), "{text}");
+    }
+}
+
+#[test]
+fn titles_have_room_before_agents() {
+    let titled = |id: &str, name: &str| Step { name: Some(name.into()), ..step(id) };
+    let steps = vec![titled("welcome", "Read this first"), titled("hopeless", "Never works: s skips it"), step("end")];
+    let sim = Sim::new(plan("titles", "Titles", steps));
+    for width in [80, 100, 160] {
+        let text = screen(&mut open(&sim, (width, 40)));
+        assert!(text.contains("hopeless  Never works: s skips it"), "{width} columns:\n{text}");
+    }
+}
+
+#[test]
 fn run_idle() {
     let sim = Sim::new(backup());
     shown("run_idle", |size| open(&sim, size));
@@ -234,6 +257,66 @@ fn runs() {
         press(&mut app, "/ b r o k Enter Enter");
         app
     });
+}
+
+/// A list that is longer than the screen, with five runs of one plan, two of them of the same minute and one of another day.
+fn long_list(size: (u16, u16)) -> App {
+    let mut app = full_list(size);
+    let runs = (0..5).map(|number| {
+        let mut listed = completed().listed();
+        let summary = &mut listed.summary;
+        summary.run_id = Uuid::from_u128(0x1000_0000 * (number + 1) + 0x9c41);
+        let minutes = [0, 0, 7, 61, 3000][number as usize];
+        let ago = TimeDelta::minutes(minutes);
+        summary.started_at = summary.started_at.map(|at| at - ago);
+        listed
+    });
+    let mut runs: Vec<ListedRun> = runs.collect();
+    runs.extend(app.runs.runs().cloned());
+    let now = app.now;
+    app.update(Event::RunsListed(Ok((runs, vec![]))), now);
+    let plans = (0..12).map(|number| plan_entry(plan(&format!("plan-{number:02}"), "Once more", vec![step("a")])));
+    app.update(Event::PlansListed(plans.collect()), now);
+    app
+}
+
+#[test]
+fn runs_of_one_plan_are_told_apart_at_every_width() {
+    shown("runs_long", long_list);
+    for width in [60, 80, 100, 110, 140, 200] {
+        let mut app = long_list((width, 60));
+        let text = screen(&mut app);
+        let rows: Vec<&str> = text.lines().filter(|line| line.contains("completed")).collect();
+        for row in &rows {
+            assert_eq!(rows.iter().filter(|other| *other == row).count(), 1, "{width} columns:\n{text}");
+        }
+        assert_eq!(rows.len(), 6, "{text}");
+        for when in ["14:00", "13:53", "12:59", "12 Mar"] {
+            assert!(rows.iter().any(|row| row.contains(when)), "{width} columns do not say {when}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_lies_outside_the_list_is_said_and_no_heading_stands_alone() {
+    let headings = ["Waiting for you", "Active", "Opened, not started", "Plans", "Ended"];
+    for height in 16..40 {
+        let mut app = long_list((80, height));
+        screen(&mut app);
+        for _ in 0..30 {
+            let text = screen(&mut app);
+            let lines: Vec<&str> = text.lines().collect();
+            for (row, line) in lines.iter().enumerate() {
+                let heads = headings.iter().any(|heading| line.starts_with(&format!(" {heading}  ")));
+                let below = lines.get(row + 1).is_some_and(|below| below.chars().nth(3).is_some_and(|c| c != ' '));
+                assert!(!heads || below, "a heading of nothing at {height} rows:\n{text}");
+            }
+            let seen = lines.iter().filter(|line| line.contains(" completed ") || line.contains(" plan ")).count();
+            assert!(seen == 18 || text.contains(" above") || text.contains(" below"), "{text}");
+            assert!(lines.iter().any(|line| line.starts_with('▌')), "the selected row is seen:\n{text}");
+            press(&mut app, "j");
+        }
+    }
 }
 
 #[test]

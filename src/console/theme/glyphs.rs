@@ -12,6 +12,10 @@ pub struct Glyphs {
     pub bar: &'static str,
     /// The part of a gauge that is done.
     pub gauge_full: &'static str,
+    /// The part of a gauge that has failed.
+    pub gauge_failed: &'static str,
+    /// The part of a gauge that runs.
+    pub gauge_running: &'static str,
     /// The part of a gauge that is left.
     pub gauge_empty: &'static str,
     /// At the left of the selected row.
@@ -32,6 +36,8 @@ pub struct Glyphs {
     pub up: &'static str,
     /// There is more below.
     pub down: &'static str,
+    /// The run went back.
+    pub back: &'static str,
     /// Between two values: from, to.
     pub arrow: &'static str,
     /// Between parts of a line.
@@ -75,6 +81,8 @@ impl Glyphs {
         rule: "─",
         bar: "│",
         gauge_full: "━",
+        gauge_failed: "×",
+        gauge_running: "╍",
         gauge_empty: "─",
         selected: "▌",
         marked: "✚",
@@ -85,6 +93,7 @@ impl Glyphs {
         more_left: "‹",
         up: "↑",
         down: "↓",
+        back: "↶",
         arrow: "→",
         dot: "·",
         times: "×",
@@ -110,6 +119,8 @@ impl Glyphs {
         rule: "-",
         bar: "|",
         gauge_full: "#",
+        gauge_failed: "x",
+        gauge_running: ">",
         gauge_empty: "-",
         selected: ">",
         marked: "#",
@@ -120,6 +131,7 @@ impl Glyphs {
         more_left: "<",
         up: "^",
         down: "v",
+        back: "<",
         arrow: ">",
         dot: ".",
         times: "x",

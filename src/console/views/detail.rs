@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use ratatui::layout::{Position, Rect};
 
 use crate::plan;
-use crate::run::{Answer, Answered, Asked, Attempt, OutcomeStatus, Question, RunStatus, StepStatus, short_id};
+use crate::run::{Answer, Answered, Asked, Attempt, OutcomeStatus, Question, RunStatus, StepStatus, checkpoint_id};
 
 use super::super::actions::Action;
 use super::super::app::{App, FilterOf};
 use super::super::input::Input;
+use super::super::left_behind::Known;
 use super::super::listing::{instances_in_words, shown};
 use super::super::markdown;
 use super::super::run_model::{OpenRun, Pane, TABS, Tab};
@@ -55,7 +56,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
             None if run.state.instance_counts(position).is_some() => {
                 empty(brush, body, &app.keys.fill("its instances do the work: {open} shows them"));
             }
-            None => empty(brush, body, &not_run(run, position, ", so there is no output")),
+            None => empty(brush, body, &not_run(app, run, position, ", so there is no output")),
         },
         Tab::Result if run.document.lines.is_empty() => {
             let ended = run.shown_attempt().is_some_and(|attempt| attempt.ended_at.is_some());
@@ -67,14 +68,12 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
 }
 
 /// Why there is no attempt of a step to be seen. What a restore has left behind is on disk still.
-fn not_run(run: &OpenRun, position: usize, so: &str) -> String {
-    let (definition, step) = (&run.state.plan.steps[position], &run.state.steps[position]);
-    match step.last_attempt {
+fn not_run(app: &App, run: &OpenRun, position: usize, so: &str) -> String {
+    match run.state.steps[position].last_attempt {
         0 => format!("it has not run yet{so}"),
-        last => format!(
-            "it has not run since the run went back; what it printed before: holdpoint output {} {} --attempt {last}",
-            short_id(run.id()),
-            text::clean(&definition.step_id)
+        _ if run.tab == Tab::Attempts => "it has not run since the run went back".into(),
+        _ => app.keys.fill(
+            "it has not run since the run went back; what ran before is among its attempts: {next-tab} goes there",
         ),
     }
 }
@@ -214,8 +213,12 @@ fn heading(run: &OpenRun, brush: &mut Brush<'_>, title: Rect, position: usize) {
     let (definition, step) = (&run.state.plan.steps[position], &run.state.steps[position]);
     let focus = if run.focus == Pane::Detail { Role::Accent } else { Role::Strong };
     let attempt = run.shown_attempt().map(|attempt| {
-        let newest = step.attempts.last().is_some_and(|newest| newest.number == attempt.number);
-        let of = if newest { String::new() } else { format!(" of {}", step.last_attempt) };
+        let of = match step.attempts.last() {
+            Some(newest) if newest.number == attempt.number => String::new(),
+            // The line below says where it lies.
+            _ if step.attempts.iter().all(|one| one.number != attempt.number) => String::new(),
+            _ => format!(" of {}", step.last_attempt),
+        };
         format!("attempt {}{of}", attempt.number)
     });
     let (status, word) = shown(&run.state, position);
@@ -404,6 +407,11 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
             {
                 quiet.push_str(&format!(" · tries again at {}", zone.clock(due)));
             }
+            if step.attempts.iter().all(|one| one.number != attempt.number) {
+                let what = format!("attempt {}, left behind by going back", attempt.number);
+                let quiet = if words.is_empty() { quiet } else { format!("{words} · {quiet}") };
+                return ((what, Role::Held), quiet);
+            }
             ((words, role), quiet)
         }
         _ => {
@@ -457,18 +465,25 @@ fn document(run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
 
 /// Every attempt, the newest on top.
 fn attempts(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
-    let Some(step) = run.step() else { return };
-    if step.attempts.is_empty() {
+    let all = run.attempts();
+    let mut area = area;
+    let trouble = run.left.trouble(run.list.selected.as_deref().unwrap_or_default());
+    if let Some(said) = trouble.filter(|_| area.height > 1) {
+        brush.text(area.x, area.bottom() - 1, area.width, said, Role::Muted);
+        area.height -= 1;
+    }
+    if all.is_empty() {
         let position = run.position().unwrap_or_default();
-        empty(brush, area, &not_run(run, position, ""));
+        empty(brush, area, &not_run(app, run, position, ""));
         return;
     }
     let shown = run.shown_attempt().map(|attempt| attempt.number);
-    let row = step.attempts.iter().rev().position(|one| Some(one.number) == shown).unwrap_or(0);
+    let row = all.iter().rev().position(|one| Some(one.attempt.number) == shown).unwrap_or(0);
     let height = area.height.max(1) as usize;
     let offset = (row + 1).saturating_sub(height);
-    for (place, attempt) in step.attempts.iter().rev().enumerate().skip(offset).take(height) {
+    for (place, Known { attempt, left }) in all.iter().rev().enumerate().skip(offset).take(height) {
         let y = area.y + (place - offset) as u16;
+        let loud = |role: Role| if left.is_some() { Role::Muted } else { role };
         let selected = Some(attempt.number) == shown;
         if selected {
             let role = if run.focus == Pane::Detail { Role::Selection } else { Role::SelectionIdle };
@@ -477,16 +492,25 @@ fn attempts(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
         }
         let (status, words) = verdict(attempt);
         let mut x = area.x;
-        brush.text(x, y, 2, brush.glyphs.step(status), step_role(status));
+        brush.text(x, y, 2, brush.glyphs.step(status), loud(step_role(status)));
         x += 2;
-        brush.text_right(x, x + 4, y, &attempt.number.to_string(), if selected { Role::Strong } else { Role::Text });
+        let role = if selected { Role::Strong } else { loud(Role::Text) };
+        brush.text_right(x, x + 4, y, &attempt.number.to_string(), role);
         x += 6;
         brush.text(x, y, 8, &app.settings.zone.clock(attempt.started_at), Role::Muted);
         x += 10;
         brush.text_right(x, x + 8, y, &words::duration(attempt.seconds(app.now)), Role::Muted);
         x += 10;
-        let role = if status == StepStatus::Failed { Role::Failed } else { Role::Text };
-        brush.text(x, y, area.right().saturating_sub(x), &words, role);
+        let role = loud(if status == StepStatus::Failed { Role::Failed } else { Role::Text });
+        brush.text(x, y, area.right().saturating_sub(x), &in_its_line(&words, *left), role);
+    }
+}
+
+/// How an attempt ended, and that going back has left it behind.
+fn in_its_line(words: &str, left: Option<u64>) -> String {
+    match left {
+        Some(to) => format!("left behind, back to {} · {words}", checkpoint_id(to)),
+        None => words.to_owned(),
     }
 }
 
@@ -504,11 +528,10 @@ fn verdict(attempt: &Attempt) -> (StepStatus, String) {
 
 /// The attempts as text, for copying.
 pub fn attempts_text(run: &OpenRun, zone: Zone, now: DateTime<Utc>) -> String {
-    let Some(step) = run.step() else { return String::new() };
-    let line = |attempt: &std::sync::Arc<Attempt>| {
-        let (_, words) = verdict(attempt);
+    let line = |Known { attempt, left }: &Known<'_>| {
+        let words = in_its_line(&verdict(attempt).1, *left);
         let took = words::duration(attempt.seconds(now));
         format!("attempt {}  {}  {took}  {words}", attempt.number, zone.clock(attempt.started_at))
     };
-    step.attempts.iter().rev().map(line).collect::<Vec<_>>().join("\n")
+    run.attempts().iter().rev().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -254,10 +254,12 @@ fn progress(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     let y = area.y + 1;
     let (left, right) = (area.x + 1, area.right().saturating_sub(1));
     let gauge = (area.width * 2 / 5).clamp(16, 90);
-    brush.gauge(left, y, gauge, &counts);
+    // How far it is, is told of the plan's own steps; what is in which state, of those that undo them as well.
+    let own = run.state.own_counts();
+    brush.gauge(left, y, gauge, &own);
     let mut at = left + gauge + 2;
-    let total = words::thousands(counts.total() as usize);
-    let done = format!("{:>width$} of {total}", words::thousands(counts.done() as usize), width = total.len());
+    let total = words::thousands(own.total() as usize);
+    let done = format!("{:>width$} of {total}", words::thousands(own.done() as usize), width = total.len());
     at = brush.text(at, y, right.saturating_sub(at), &done, Role::Strong);
     let asking = run.state.asking().count() as u32;
     let parts = [

@@ -7,11 +7,11 @@ use super::super::app::{App, FilterOf};
 use super::super::history::{self, History, Kind};
 use super::super::log::asked;
 use super::super::run_model::OpenRun;
-use super::super::theme::Role;
+use super::super::theme::{Role, run_role, step_role};
 use super::super::{text, words};
 use super::paint::Brush;
 use super::{footer, header, layout};
-use crate::run::{InterventionStatus, checkpoint_id};
+use crate::run::{CheckpointCause, CheckpointMark, Ending, InterventionStatus, RunStatus, StepStatus, checkpoint_id};
 
 /// Where the list and the text are.
 #[derive(Debug, Clone, Copy, Default)]
@@ -146,19 +146,47 @@ fn checkpoint(app: &App, run: &OpenRun, history: &History, brush: &mut Brush<'_>
     let role = |role: Role| if left.is_some() { Role::Faint } else { role };
     let y = area.y;
     let mut x = area.x + 1;
+    if left.is_some() {
+        // What was left behind hangs beside the line that leads to now.
+        brush.text(area.x, y, 1, brush.glyphs.bar, Role::Faint);
+    }
     brush.text(x, y, 9, &checkpoint_id(mark.seq), role(Role::Muted));
     x += 10;
     x = when(app, run, brush, (x, y), mark.time, role(Role::Muted));
     let done =
         format!("{} of {}", words::thousands(mark.step_index as usize), words::thousands(history.steps_at(mark)));
+    let what = run.state.what_made(entry);
     let mut end = area.right();
     if let Some(left) = left {
-        let said = format!("left behind {}", app.settings.zone.moment(left, mark.time));
-        end = brush.text_right(x, end, y, &said, Role::Faint).saturating_sub(2);
+        let room = usize::from(end.saturating_sub(x)).saturating_sub(text::width(&what) + 4);
+        let forms = [format!("left behind {}", app.settings.zone.moment(left, mark.time)), "left behind".to_owned()];
+        let said = forms.iter().find(|form| text::width(form) <= room).unwrap_or(&forms[1]);
+        end = brush.text_right(x, end, y, said, Role::Faint).saturating_sub(2);
     } else {
         end = brush.text_right(x, end, y, &done, Role::Muted).saturating_sub(2);
     }
-    brush.text(x, y, end.saturating_sub(x), &history::what_made(&run.state, mark), role(Role::Text));
+    let (glyph, of_glyph) = made_by(brush, mark);
+    brush.text(x, y, 1, glyph, role(of_glyph));
+    x += 2;
+    let loud = mark.ending.is_some_and(|ending| ending == Ending::Failed);
+    let said = role(if loud { Role::Failed } else { Role::Text });
+    brush.text(x, y, end.saturating_sub(x), &what, said);
+}
+
+/// The glyph of what made a checkpoint.
+fn made_by(brush: &Brush<'_>, mark: &CheckpointMark) -> (&'static str, Role) {
+    let glyphs = brush.glyphs;
+    match (mark.cause, mark.ending) {
+        (CheckpointCause::Step, Some(ending)) => (glyphs.step(ending.as_step()), step_role(ending.as_step())),
+        (CheckpointCause::Step, None) => (glyphs.dot, Role::Muted),
+        (CheckpointCause::Ended, ending) => {
+            let status = ending.map_or(StepStatus::Completed, Ending::as_step);
+            (glyphs.step(status), step_role(status))
+        }
+        (CheckpointCause::Paused, _) => (glyphs.run(RunStatus::Paused), run_role(RunStatus::Paused)),
+        (CheckpointCause::Started, _) => (glyphs.run(RunStatus::Running), Role::Muted),
+        (CheckpointCause::Restored, _) => (glyphs.back, Role::Accent),
+    }
 }
 
 fn version(app: &App, run: &OpenRun, history: &History, brush: &mut Brush<'_>, area: Rect, entry: usize) {

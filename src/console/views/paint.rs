@@ -117,8 +117,8 @@ impl Brush<'_> {
         }
     }
 
-    /// A gauge of what steps are in: done, failed, running, the rest. A state that exists has a cell, and the gauge is full only when everything is
-    /// done.
+    /// A gauge of what steps are in: done, failed, running, the rest, each with a glyph of its own. A state that exists has a cell, and the gauge is
+    /// full only when everything is done.
     pub fn gauge(&mut self, x: u16, y: u16, cells: u16, counts: &Counts) {
         let total = u64::from(counts.total());
         if total == 0 || cells == 0 {
@@ -133,12 +133,10 @@ impl Brush<'_> {
         if done < total {
             full = full.min(all.saturating_sub(1 + red + running));
         }
-        let ascii = self.glyphs.charset() == text::Charset::Ascii;
-        let solid = self.glyphs.gauge_full;
         let segments = [
-            (full, solid, Role::Done),
-            (red, if ascii { "x" } else { solid }, Role::Failed),
-            (running, if ascii { ">" } else { solid }, Role::Running),
+            (full, self.glyphs.gauge_full, Role::Done),
+            (red, self.glyphs.gauge_failed, Role::Failed),
+            (running, self.glyphs.gauge_running, Role::Running),
         ];
         let right = x + cells;
         let mut at = x;

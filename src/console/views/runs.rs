@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::engine::ListedRun;
-use crate::run::{PauseReason, RunStatus, RunSummary, StepStatus, short_id};
+use crate::run::{Counts, PauseReason, RunStatus, RunSummary, StepStatus, short_id};
 
 use super::super::app::{App, FilterOf};
 use super::super::runs_model::{Line, PlanEntry, RowId, Section};
@@ -15,11 +15,13 @@ use super::{footer, steps};
 /// Rows of the tour: a heading, its keys and a blank above.
 const TOUR: u16 = 3 + tour::KEYS.len() as u16;
 
-/// Where the lines of the list are; with the tour below them there are fewer.
-pub fn list_area(area: Rect, tour: bool) -> Rect {
+/// Where the lines of the list are; with the tour below them there are fewer, and one is left for what lies outside when not all have room.
+pub fn list_area(area: Rect, tour: bool, lines: usize) -> Rect {
     let top = if area.height >= 30 { 3 } else { 2 };
     let below = if tour { 2 + TOUR } else { 2 };
-    Rect { y: area.y + top.min(area.height), height: area.height.saturating_sub(top + below), ..area }
+    let height = area.height.saturating_sub(top + below);
+    let outside = u16::from(lines > usize::from(height) && height > 1);
+    Rect { y: area.y + top.min(area.height), height: height - outside, ..area }
 }
 
 /// The keys that a newcomer needs.
@@ -38,37 +40,41 @@ fn draw_tour(app: &App, brush: &mut Brush<'_>, area: Rect) {
 
 struct Columns {
     plan: u16,
+    id: u16,
     text: u16,
     gauge: u16,
     progress: u16,
+    took: u16,
     when: u16,
     user: u16,
 }
 
 const WORD: u16 = 11;
-const TIME: u16 = 9;
 
 impl Columns {
+    /// What tells two runs of a plan apart, id and time, is there at every width.
     fn new(width: u16) -> Self {
-        let (gauge, progress, when, user) = match width {
-            140.. => (14, 18, 14, 12),
-            110.. => (12, 14, 0, 10),
-            _ => (8, 11, 0, 0),
+        let (id, gauge, progress, took, when, user) = match width {
+            140.. => (10, 14, 18, 9, 14, 12),
+            110.. => (10, 12, 14, 9, 8, 10),
+            96.. => (10, 8, 11, 9, 8, 0),
+            _ => (9, 6, 9, 0, 7, 0),
         };
-        let fixed = 1 + 2 + WORD + gauge + 1 + progress + TIME + when + user + 1;
+        let fixed = 1 + 2 + WORD + id + gauge + 1 + progress + took + when + user;
         let rest = width.saturating_sub(fixed);
         let plan = (rest / 3).clamp(16, 34).min(rest);
-        Self { plan, text: rest - plan, gauge, progress, when, user }
+        Self { plan, id, text: rest - plan, gauge, progress, took, when, user }
     }
 }
 
 /// Draws the place.
 pub fn draw(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
     heading(app, brush, area, cursor);
-    let list = list_area(area, app.tour);
-    let columns = Columns::new(list.width);
     let lines = app.runs.lines();
-    for (row, line) in lines.iter().skip(app.runs.offset).take(list.height as usize).enumerate() {
+    let list = list_area(area, app.tour, lines.len());
+    let columns = Columns::new(list.width);
+    let end = last_seen(lines, app.runs.offset, list.height as usize);
+    for (row, line) in lines.iter().take(end).skip(app.runs.offset).enumerate() {
         let place = Rect { y: list.y + row as u16, height: 1, ..list };
         match line {
             Line::Gap => {}
@@ -102,12 +108,47 @@ pub fn draw(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
     if lines.is_empty() {
         empty(app, brush, list);
     }
+    if lines.len() > list.height as usize {
+        draw_outside(app, brush, Rect { y: list.bottom(), height: 1, ..list }, end);
+    }
     if app.tour {
-        draw_tour(app, brush, Rect { y: list.bottom() + 1, height: TOUR - 1, ..area });
+        draw_tour(app, brush, Rect { y: area.bottom().saturating_sub(1 + TOUR), height: TOUR - 1, ..area });
     }
     let rule = Rect { y: area.bottom() - 2, height: 1, ..area };
     let keys = Rect { y: area.bottom() - 1, height: 1, ..area };
     footer::draw(app, brush, rule, keys);
+}
+
+/// The line after the last one that is shown: a heading with nothing below it says nothing.
+fn last_seen(lines: &[Line], offset: usize, height: usize) -> usize {
+    let end = lines.len().min(offset + height);
+    if end == lines.len() {
+        return end;
+    }
+    let shown = lines[offset.min(end)..end].iter().rev();
+    end - shown.take_while(|line| !matches!(line, Line::Row(_))).count()
+}
+
+/// How many rows lie above and below those that are seen, and of which groups.
+fn draw_outside(app: &App, brush: &mut Brush<'_>, area: Rect, end: usize) {
+    let lines = app.runs.lines();
+    let rows = |lines: &[Line]| lines.iter().filter(|line| matches!(line, Line::Row(_))).count();
+    let mut x = area.x + 1;
+    let above = rows(&lines[..app.runs.offset.min(end)]);
+    if above > 0 {
+        let said = format!("{} {} above", brush.glyphs.up, words::thousands(above));
+        x = brush.text(x, area.y, area.right().saturating_sub(x), &said, Role::Muted) + 3;
+    }
+    let below = &lines[end..];
+    if rows(below) > 0 {
+        let groups = below.iter().filter_map(|line| match line {
+            Line::Heading(section, number) => Some(format!(" · {} {}", section.title(), words::thousands(*number))),
+            _ => None,
+        });
+        let said =
+            format!("{} {} below{}", brush.glyphs.down, words::thousands(rows(below)), groups.collect::<String>());
+        brush.text(x, area.y, area.right().saturating_sub(x + 1), &said, Role::Muted);
+    }
 }
 
 fn heading(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
@@ -211,6 +252,8 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
         if selected { Role::Strong } else { Role::Text },
     );
     x += columns.plan;
+    brush.text(x, y, columns.id - 1, &summary.short_id(), Role::Muted);
+    x += columns.id;
     let reason = reason(listed);
     let fork = summary.parent.map(|parent| format!("fork of {}", short_id(parent)));
     let (said, said_role) = match (reason, fork) {
@@ -225,21 +268,19 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     };
     brush.text(x, y, columns.text.saturating_sub(2), &said, said_role);
     x += columns.text;
-    brush.gauge(x, y, columns.gauge, &summary.counts);
+    let counts = summary.own_counts();
+    brush.gauge(x, y, columns.gauge, &counts);
     x += columns.gauge + 1;
-    let done = words::thousands(summary.counts.done() as usize);
-    let progress = format!("{done} of {}", words::thousands(summary.counts.total() as usize));
-    brush.text_right(x, x + columns.progress - 2, y, &progress, Role::Muted);
+    brush.text_right(x, x + columns.progress - 2, y, &progress(&counts, columns.progress - 2), Role::Muted);
     x += columns.progress;
-    if let Some(took) = summary.elapsed(app.now, listed.owned) {
-        brush.text_right(x, x + TIME - 1, y, &words::duration(took), Role::Muted);
+    if let Some(took) = summary.elapsed(app.now, listed.owned).filter(|_| columns.took > 0) {
+        brush.text_right(x, x + columns.took - 1, y, &words::duration(took), Role::Muted);
     }
-    x += TIME;
-    if columns.when > 0 {
-        let when = app.settings.zone.moment(summary.started_at.unwrap_or(summary.created_at), app.now);
-        brush.text_right(x, x + columns.when - 2, y, &when, Role::Muted);
-        x += columns.when;
-    }
+    x += columns.took;
+    let (began, zone) = (summary.started_at.unwrap_or(summary.created_at), app.settings.zone);
+    let when = if columns.when < 14 { zone.day_or_time(began, app.now) } else { zone.moment(began, app.now) };
+    brush.text_right(x, x + columns.when - 1, y, &when, Role::Muted);
+    x += columns.when;
     if columns.user > 0 {
         brush.text(x, y, columns.user - 1, &summary.user, Role::Faint);
     }
@@ -267,8 +308,8 @@ fn plan(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: 
             format!("{} · {}", words::count(entry.problems, "problem"), app.keys.fill("{open} shows them"))
         }
     };
-    // A plan has no gauge: its headline has the room.
-    let room = columns.text + columns.gauge;
+    // A plan has neither id nor gauge: its headline has the room.
+    let room = columns.id + columns.text + columns.gauge;
     brush.text(x, y, room.saturating_sub(2), &said, if fine { Role::Muted } else { Role::Failed });
     x += room + 1;
     if let Some(plan) = &entry.plan {
@@ -280,6 +321,16 @@ fn plan(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, entry: 
             Role::Muted,
         );
     }
+}
+
+/// How far a run is, as it has room: `3 of 8`, `3/8`, `37 %`.
+fn progress(counts: &Counts, room: u16) -> String {
+    let (done, total) = (counts.done(), counts.total());
+    let [some, all] = [done, total].map(|number| words::thousands(number as usize));
+    let forms = [format!("{some} of {all}"), format!("{some}/{all}")];
+    let fits = |form: &String| text::width(form) <= usize::from(room);
+    let percent = || format!("{} %", u64::from(done) * 100 / u64::from(total.max(1)));
+    forms.into_iter().find(fits).unwrap_or_else(percent)
 }
 
 /// A run's state in a word, and its role.

@@ -6,7 +6,7 @@ use crate::run::{OutcomeStatus, SkipReason, StepStatus};
 
 use super::super::app::{App, FilterOf};
 use super::super::graph::{LOUD, wires};
-use super::super::listing::{instances_in_words, item_in_words, shown};
+use super::super::listing::{Widths, instances_in_words, item_in_words, shown};
 use super::super::mouse::Drag;
 use super::super::rows::{Row, StepRow, View};
 use super::super::run_model::{OpenRun, Pane};
@@ -25,13 +25,27 @@ const WORD: u16 = 11;
 const MARK: u16 = 7;
 const DURATION: u16 = 8;
 
+/// A note that has its column has no fewer than these.
+const NOTE: u16 = 18;
+/// Where names, agents and notes have so many between them, notes have a column whatever the names want.
+const ROOMY: u16 = 52;
+
 impl Columns {
-    fn new(width: u16) -> Self {
+    /// The room is given by weight: names and titles as much as they need, then notes, then agents. Where names are cut, an agent that all steps
+    /// have is not said with each of them.
+    fn new(width: u16, widths: &Widths, view: View) -> Self {
         // marker, glyph, word, group
         let fixed = 1 + 2 + WORD + 1 + 2 + MARK + DURATION + 1;
-        let agent = if width >= 72 { 11 } else { 9 };
-        let rest = width.saturating_sub(fixed + agent);
-        let note = if rest > 36 { (rest - 24).min(rest * 2 / 5) } else { 0 };
+        let most = if width >= 72 { 11 } else { 9 };
+        let said = (widths.agent + 1).clamp(6, most);
+        // In the tree, for the lines before a name and the numbers behind it as well.
+        let wanted = widths.name + if view == View::Tree { 16 } else { 1 };
+        let rest = |agent: u16| width.saturating_sub(fixed + agent);
+        let for_names = |rest: u16| if rest < ROOMY { rest } else { rest - NOTE };
+        let agent = if widths.same_agent && wanted > for_names(rest(said)) { 0 } else { said };
+        let rest = rest(agent);
+        let left = rest.saturating_sub(wanted);
+        let note = if rest < ROOMY && left < NOTE { 0 } else { left.max(NOTE) };
         Self { name: rest - note, agent, note }
     }
 }
@@ -39,7 +53,7 @@ impl Columns {
 /// Draws the heading and the rows.
 pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: Rect, cursor: &mut Option<(u16, u16)>) {
     heading(app, run, brush, title, area.height as usize, cursor);
-    let columns = Columns::new(area.width);
+    let columns = Columns::new(area.width, &run.list.widths, run.list.rows.view);
     let (offset, selected) = (run.list.offset, run.selected_row());
     let shown = |row: usize| app.drag.as_ref().map_or(row, |drag| drag.shown(row));
     for row in offset..(offset + area.height as usize).min(run.row_count()) {
@@ -220,7 +234,7 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
         }
     }
     x += columns.name;
-    brush.text(x, y, columns.agent - 1, definition.agent_label(), Role::Faint);
+    brush.text(x, y, columns.agent.saturating_sub(1), definition.agent_label(), Role::Faint);
     x += columns.agent;
     let progress = run.progress.get(&definition.step_id).filter(|_| step.status == StepStatus::Running);
     let wait = step.attempt().filter(|_| step.status == StepStatus::Running).and_then(|attempt| {

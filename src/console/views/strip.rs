@@ -143,7 +143,7 @@ fn glyph(app: &App, run: &ListedRun) -> (String, Role) {
 }
 
 fn short(app: &App, run: &ListedRun, current: bool) -> Piece {
-    let counts = &run.summary.counts;
+    let counts = run.summary.own_counts();
     let progress =
         format!(" {}/{}", words::thousands(counts.done() as usize), words::thousands(counts.total() as usize));
     let mut parts = Vec::new();

@@ -1,0 +1,144 @@
+//! Attempts of the selected step that lie on a line of the run which going back has left: the state has forgotten them, the journal and their output
+//! are still there.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::engine::EngineHandle;
+use crate::run::{Attempt, CheckpointCause, Intervention, InterventionStatus, RunState, parse_checkpoint_id};
+
+use super::run_model::OpenRun;
+
+/// An attempt that was left behind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeftAttempt {
+    /// As it was then.
+    pub attempt: Arc<Attempt>,
+    /// The checkpoint that the run went back to.
+    pub to: u64,
+}
+
+/// Attempts of a step that the run's state does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Of which run.
+    pub run: Uuid,
+    /// The step's id.
+    pub step: String,
+    /// Their numbers.
+    pub numbers: Vec<u32>,
+}
+
+/// What is known of them.
+#[derive(Debug, Clone, Default)]
+pub struct LeftBehind {
+    of: Option<Missing>,
+    /// Oldest first; `None`: they are being read.
+    found: Option<Result<Vec<LeftAttempt>, String>>,
+}
+
+impl LeftBehind {
+    /// What there is to read of the selected step, once.
+    pub fn ask(&mut self, run: Option<Missing>) -> Option<Missing> {
+        if self.of == run {
+            return None;
+        }
+        self.of = run;
+        self.found = None;
+        self.of.clone()
+    }
+
+    /// They have been read.
+    pub fn answer(&mut self, of: &Missing, found: Result<Vec<LeftAttempt>, String>) {
+        if self.of.as_ref() == Some(of) {
+            self.found = Some(found);
+        }
+    }
+
+    /// The attempts, oldest first; of another step there are none.
+    pub fn attempts(&self, step: &str) -> &[LeftAttempt] {
+        match (&self.of, &self.found) {
+            (Some(of), Some(Ok(found))) if of.step == step => found,
+            _ => &[],
+        }
+    }
+
+    /// What is to be said instead of them.
+    pub fn trouble(&self, step: &str) -> Option<&str> {
+        match (&self.of, &self.found) {
+            (Some(of), Some(Err(error))) if of.step == step => Some(error),
+            (Some(of), None) if of.step == step => Some("reading what going back has left behind…"),
+            _ => None,
+        }
+    }
+}
+
+/// An attempt of the selected step, wherever it lies.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The attempt.
+    pub attempt: &'a Attempt,
+    /// The checkpoint to which the run went back, if that has left it behind.
+    pub left: Option<u64>,
+}
+
+impl OpenRun {
+    /// The attempts of the selected step that only the journal knows.
+    pub fn missing_attempts(&self) -> Option<Missing> {
+        let step = self.step()?;
+        if step.last_attempt as usize <= step.attempts.len() {
+            return None;
+        }
+        let numbers = (1..=step.last_attempt).filter(|number| step.attempts.iter().all(|one| one.number != *number));
+        let missing = Missing { run: self.id(), step: self.list.selected.clone()?, numbers: numbers.collect() };
+        let went_back = || self.state.checkpoints.iter().any(|mark| mark.cause == CheckpointCause::Restored);
+        (!missing.numbers.is_empty() && went_back()).then_some(missing)
+    }
+
+    /// Every attempt of the selected step that is known, oldest first.
+    pub fn attempts(&self) -> Vec<Known<'_>> {
+        let Some((step, id)) = self.step().zip(self.list.selected.as_deref()) else { return Vec::new() };
+        let here = step.attempts.iter().map(|attempt| Known { attempt, left: None });
+        let left = self.left.attempts(id).iter().map(|one| Known { attempt: &one.attempt, left: Some(one.to) });
+        let mut all: Vec<Known<'_>> = here.chain(left).collect();
+        all.sort_by_key(|known| known.attempt.number);
+        all
+    }
+}
+
+/// Reads the attempts from the places at which the run went back.
+///
+/// # Errors
+/// What could not be read, in words.
+pub async fn read(handle: &EngineHandle, missing: &Missing) -> Result<Vec<LeftAttempt>, String> {
+    let state = handle.state(missing.run).await.map_err(|rejection| rejection.to_string())?;
+    let mut numbers = missing.numbers.clone();
+    let mut found = Vec::new();
+    // From the newest on: what was there before a restore, and is not now, was left behind by it.
+    for (at, to) in restores(&state).into_iter().rev() {
+        if numbers.is_empty() {
+            break;
+        }
+        let before = handle.state_at(missing.run, at - 1).await.map_err(|rejection| rejection.to_string())?;
+        let Some(step) = before.step(&missing.step).map(|(_, step)| step) else { continue };
+        for attempt in &step.attempts {
+            if let Some(place) = numbers.iter().position(|number| *number == attempt.number) {
+                numbers.swap_remove(place);
+                found.push(LeftAttempt { attempt: Arc::clone(attempt), to });
+            }
+        }
+    }
+    found.sort_by_key(|one| one.attempt.number);
+    Ok(found)
+}
+
+/// Where in the journal the run went back, and to where; oldest first.
+fn restores(state: &RunState) -> Vec<(u64, u64)> {
+    let is_restore =
+        |one: &&Intervention| one.intervention_type == "restore" && one.status == InterventionStatus::Applied;
+    let records = state.interventions.iter().map(AsRef::as_ref).filter(is_restore);
+    let marks = state.checkpoints.iter().filter(|mark| mark.cause == CheckpointCause::Restored);
+    let to = |record: &Intervention| record.parameters["checkpoint"].as_str().and_then(parse_checkpoint_id);
+    records.zip(marks).filter_map(|(record, mark)| Some((mark.seq, to(record)?))).collect()
+}
