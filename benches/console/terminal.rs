@@ -52,7 +52,7 @@ pub fn print() {
 }
 
 pub fn measure() {
-    let rows = ["keys", "idle", "ticks"];
+    let rows = ["keys", "memory", "idle", "ticks"];
     if !rows.iter().any(|row| picked(row)) {
         return;
     }
@@ -63,13 +63,17 @@ pub fn measure() {
     }
     let field = folder();
     std::fs::create_dir(field.path().join("plans")).expect("a folder");
-    if picked("keys") || picked("idle") {
+    if picked("keys") || picked("memory") || picked("idle") {
         fill(field.path());
     }
     if picked("keys") {
         for size in [(80, 24), (160, 45), (300, 90)] {
             keys(field.path(), size);
         }
+    }
+    // The first row says it as well, after its keys.
+    if picked("memory") && !picked("keys") {
+        memory(field.path());
     }
     if picked("idle") {
         idle(field.path());
@@ -116,8 +120,8 @@ fn chains(steps: usize, seconds: f64) -> Plan {
     plan
 }
 
-/// From a key to what it does on the screen, while two steps print, others end, and the list knows a thousand runs; and the most memory meanwhile.
-fn keys(root: &Path, size: (u16, u16)) {
+/// The program with all of it at work: two steps print, others end, the list knows a thousand runs.
+fn under_load(root: &Path, size: (u16, u16)) -> Console {
     let mut plan = chains(STEPS, 0.015);
     plan.max_parallel = Some(16);
     let me = std::env::current_exe().expect("a program knows where it lies");
@@ -129,6 +133,24 @@ fn keys(root: &Path, size: (u16, u16)) {
     std::fs::write(root.join("plans/load.json"), serde_json::to_vec(&plan).expect("a plan is JSON")).expect("a file");
     let mut console = Console::open(root, &["plans/load.json"], size);
     console.until("the steps run", |screen| screen.contains("batch ") && screen.contains("running"));
+    console
+}
+
+/// The most memory under load, for so long as the rows of the keys take.
+fn memory(root: &Path) {
+    let mut console = under_load(root, (80, 24));
+    let mut said = Vec::new();
+    for seconds in [0, 10, 20, 30] {
+        console.rest(Duration::from_secs(if seconds == 0 { 1 } else { 10 }));
+        let now = console.state();
+        said.push(format!("after {seconds} s {} MiB, most {} MiB", now.memory >> 20, now.most_memory >> 20));
+    }
+    println!("memory 80x24: {} (aim ≤ 150)", said.join("; "));
+}
+
+/// From a key to what it does on the screen, under load; and the most memory meanwhile.
+fn keys(root: &Path, size: (u16, u16)) {
+    let mut console = under_load(root, size);
     console.press("g");
     console.until("the first step is selected", |screen| selects(screen, "print-0"));
     console.until("it prints", |screen| screen.contains("batch "));

@@ -199,25 +199,31 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         Some(Command::Run(args)) if args.detach => detach::detach(&context),
         Some(Command::Run(args)) if args.detached => {
             let terms = start::terms(args.simulate, args.agents.as_deref())?;
-            let (path, plan) = start::load_to_run(&context, &args.plan, &terms)?;
-            let new =
-                Wishes::of_run(&context, &args, terms, FailurePolicy::Pause)?.new_run(&context.user, plan, &path)?;
+            let chosen = start::load_to_run(&context, &args.plan, &terms)?;
+            let new = Wishes::of_run(&context, &args, terms, FailurePolicy::Pause)?.new_run(
+                &context.user,
+                chosen.plan,
+                &chosen.path,
+            )?;
             block_on(detach::detached(&context, new))
         }
         Some(Command::Run(args)) if is_headless(args.how) => {
             let terms = start::terms(args.simulate, args.agents.as_deref())?;
-            let (path, plan) = start::load_to_run(&context, &args.plan, &terms)?;
-            let new =
-                Wishes::of_run(&context, &args, terms, FailurePolicy::Fail)?.new_run(&context.user, plan, &path)?;
+            let chosen = start::load_to_run(&context, &args.plan, &terms)?;
+            let new = Wishes::of_run(&context, &args, terms, FailurePolicy::Fail)?.new_run(
+                &context.user,
+                chosen.plan,
+                &chosen.path,
+            )?;
             block_on(headless::run(&context, new, args.how.format.unwrap_or(RunFormat::Text)))
         }
         Some(Command::Run(args)) => {
             let terms = start::terms(args.simulate, args.agents.as_deref())?;
-            let (path, plan) = start::load_to_run(&context, &args.plan, &terms)?;
+            let chosen = start::load_to_run(&context, &args.plan, &terms)?;
             block_on(screen::open(
                 &context,
                 Wishes::of_run(&context, &args, terms, FailurePolicy::Pause)?,
-                screen::First::Plan(path, plan),
+                screen::First::Plan(chosen),
             ))
         }
         Some(Command::Check { files, simulate, agents, connect, format, set }) => {
@@ -294,14 +300,14 @@ fn console(
             screen::First::Nothing,
         ));
     };
-    let (path, plan) = start::load_to_run(context, &given, &terms).map_err(|failure| not_a_command(&given, failure))?;
+    let chosen = start::load_to_run(context, &given, &terms).map_err(|failure| not_a_command(&given, failure))?;
     let policy = if terminal { FailurePolicy::Pause } else { FailurePolicy::Fail };
     let mut wishes = Wishes::new(context, terms, policy)?;
     wishes.set = set.into_iter().collect();
     if terminal {
-        return block_on(screen::open(context, wishes, screen::First::Plan(path, plan)));
+        return block_on(screen::open(context, wishes, screen::First::Plan(chosen)));
     }
-    let new = wishes.new_run(&context.user, plan, &path)?;
+    let new = wishes.new_run(&context.user, chosen.plan, &chosen.path)?;
     block_on(headless::run(context, new, RunFormat::Text))
 }
 

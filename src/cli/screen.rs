@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agents::output::{self, OutputIndex};
 use crate::console::output::{Stamps, Stream};
+use crate::console::plans::Shelf;
 use crate::console::terminal::mouse_from_env;
 use crate::console::text::Charset;
 use crate::console::theme::{Depth, Theme};
@@ -25,7 +26,7 @@ use crate::run::{RunState, short_id};
 use super::args::ResumeArgs;
 use super::failure::{Exit, Failure};
 use super::signals::Signals;
-use super::start::{self, Wishes};
+use super::start::{self, Chosen, Wishes};
 use super::{Context, ctl, detach, headless};
 
 /// How long a console has to end after SIGTERM.
@@ -37,7 +38,7 @@ pub enum First {
     /// The list of runs and plans.
     Nothing,
     /// A plan that was loaded from a file, opened as a new run and started.
-    Plan(PathBuf, Arc<Plan>),
+    Plan(Chosen),
     /// A run on disk, which goes on once what was said about its steps is done.
     Run(Box<ResumeArgs>),
 }
@@ -66,10 +67,12 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
     let hooks = context.config.hooks()?;
     let (engine, server) = start::engine(context)?;
     let hooks = start::hooks(&engine, hooks, context, true).await;
+    let mut shelf = Shelf::default();
     let initial = match first {
         First::Nothing => None,
-        First::Plan(path, plan) => {
+        First::Plan(Chosen { path, plan, shelf: found }) => {
             let new = wishes.new_run(&context.user, plan, &path)?;
+            shelf = found;
             Some(Initial::New(Box::new(new)))
         }
         First::Run(args) => {
@@ -86,7 +89,7 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
         }
     };
     let unheard = tokio::spawn(end_unheard(engine.clone()));
-    let options = options(context, hooks.as_ref(), wishes, initial);
+    let options = ConsoleOptions { shelf, ..options(context, hooks.as_ref(), wishes, initial) };
     let left = crate::console::run(engine.clone(), options).await;
     unheard.abort();
     let left = match left {
@@ -135,6 +138,7 @@ fn options(context: &Context, hooks: Option<&Hooks>, wishes: Wishes, initial: Op
         initial,
         new_run: Arc::new(move |plan, path, given| new_run(&wishes, &user, plan, path, given)),
         terms,
+        shelf: Shelf::default(),
         keys: config.keys.clone(),
         theme: Theme::new(name, depth),
         tour: tour::is_new(&state_dir()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::console::plans::{self, Shelf, Stamp};
 use crate::console::text::clean;
 use crate::engine::hooks::{Hook, Hooks};
 use crate::engine::remote::{Listener, Server};
@@ -77,8 +78,21 @@ pub struct Read {
     pub name: String,
     /// Its text.
     pub text: String,
+    /// Which file it is, as it was when it was read.
+    stamp: Stamp,
     /// What the loader says of it.
     pub loaded: plan::Loaded,
+}
+
+/// A plan that is to run.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Its file.
+    pub path: PathBuf,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// What was found in the file, for a list of plans: it need not be read again.
+    pub shelf: Shelf,
 }
 
 impl Read {
@@ -88,10 +102,12 @@ impl Read {
     /// The file cannot be read. A plan that is wrong is no error here.
     pub fn file(path: &Path, terms: &Terms) -> Result<Self, Failure> {
         let name = path.to_string_lossy().into_owned();
-        let bytes = crate::console::plans::bytes(path)
+        let (bytes, stamp) = plans::bytes(path)
             .map_err(|error| Failure::usage(format!("the plan {} cannot be read: {error}", clean(&name))))?;
         let loaded = plan::check_bytes(&name, &bytes, terms);
-        Ok(Self { name, text: String::from_utf8_lossy(&bytes).into_owned(), loaded })
+        // Most often it is text, and then it is not copied.
+        let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into());
+        Ok(Self { name, text, stamp, loaded })
     }
 
     /// All that is wrong or doubtful, as a picture of the places.
@@ -109,7 +125,7 @@ impl Read {
 pub fn terms(simulate: bool, agents: Option<&Path>) -> Result<Terms, Failure> {
     let read = |path: &Path| {
         let name = path.to_string_lossy().into_owned();
-        let bytes = crate::console::plans::bytes(path)
+        let (bytes, _) = plans::bytes(path)
             .map_err(|error| Failure::usage(format!("the agents in {} cannot be read: {error}", clean(&name))))?;
         Ok::<_, Failure>(Arc::new(AgentsFile::new(name, &bytes)))
     };
@@ -120,7 +136,7 @@ pub fn terms(simulate: bool, agents: Option<&Path>) -> Result<Terms, Failure> {
 ///
 /// # Errors
 /// It cannot be read, is wrong, or asks for what this version cannot do. Nothing was written.
-pub fn load_to_run(context: &Context, given: &Path, terms: &Terms) -> Result<(PathBuf, Arc<Plan>), Failure> {
+pub fn load_to_run(context: &Context, given: &Path, terms: &Terms) -> Result<Chosen, Failure> {
     let path = find(&context.plans, given)?;
     let read = Read::file(&path, terms)?;
     if plan::is_schema(&read.text) {
@@ -129,6 +145,8 @@ pub fn load_to_run(context: &Context, given: &Path, terms: &Terms) -> Result<(Pa
     let mut stderr = std::io::stderr().lock();
     let paint = Paint::stderr(context.no_color);
     let _ = write!(stderr, "{}", read.render(terms, paint));
+    let shelf = Shelf::default();
+    shelf.put(read.stamp.clone(), plans::entry(&path, &read.text, &read.loaded, terms));
     let name = clean(&read.name);
     let count = read.loaded.problems();
     let Some(plan) = read.loaded.plan else {
@@ -144,7 +162,7 @@ pub fn load_to_run(context: &Context, given: &Path, terms: &Terms) -> Result<(Pa
             "{name} asks for what this version of holdpoint cannot do (the warnings above say what); nothing was started"
         )));
     }
-    Ok((path, Arc::new(plan)))
+    Ok(Chosen { path, plan: Arc::new(plan), shelf })
 }
 
 /// What the command line says about how plans are run.

@@ -1,26 +1,85 @@
 //! Plan files: found and checked, in a task that may wait.
 
-use std::fs::File;
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
 
-use crate::plan::{self, Plan, Terms};
+use crate::plan::{self, Loaded, Plan, Terms};
 
 use super::runs_model::{PlanEntry, PlanFacts};
 
+/// So old a change of a file has to be for the next one to have another time: systems count the time of files in ticks.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Which file it is, and when it was changed: as long as that is the same, the file holds what it held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    file: (u64, u64),
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &Metadata) -> Self {
+        Self {
+            file: (file.dev(), file.ino()),
+            bytes: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+
+    /// Whether the next change will make another one.
+    fn is_settled(&self) -> bool {
+        let (seconds, nanos) = self.changed;
+        let changed = Duration::new(seconds.max(0) as u64, nanos.max(0) as u32);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        now.checked_sub(changed).is_some_and(|age| age > TICK)
+    }
+}
+
+/// What was found in plan files: one that has not changed since is not read again. To read a plan of many thousand steps takes more memory, for a
+/// moment, than to keep it. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Shelf(Arc<Mutex<HashMap<PathBuf, (Stamp, PlanEntry)>>>);
+
+impl Shelf {
+    fn entries(&self) -> MutexGuard<'_, HashMap<PathBuf, (Stamp, PlanEntry)>> {
+        // Whoever panicked has left whole entries.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what was found in a file that had this stamp before it was read.
+    pub fn put(&self, stamp: Stamp, entry: PlanEntry) {
+        if stamp.is_settled() {
+            self.entries().insert(entry.path.clone(), (stamp, entry));
+        } else {
+            self.entries().remove(&entry.path);
+        }
+    }
+
+    fn get(&self, path: &Path) -> Option<PlanEntry> {
+        let now = Stamp::of(&std::fs::metadata(path).ok()?);
+        self.entries().get(path).filter(|(stamp, _)| *stamp == now).map(|(_, entry)| entry.clone())
+    }
+}
+
 /// Reads a plan file and checks it: what the list shows of it, and the plan if it may be run.
-pub async fn read(path: PathBuf, terms: Terms) -> (PlanEntry, Option<Arc<Plan>>) {
+pub async fn read(path: PathBuf, terms: Terms, shelf: Shelf) -> (PlanEntry, Option<Arc<Plan>>) {
     let name = path.clone();
-    let read = tokio::task::spawn_blocking(move || load(&path, &terms)).await;
+    let read = tokio::task::spawn_blocking(move || load(&path, &terms, &shelf)).await;
     read.unwrap_or_else(|error| (unreadable(&name, &error.to_string()), None))
 }
 
-/// Reads every plan of a folder, by name. A folder that is not there holds none.
-pub async fn list(folder: PathBuf, terms: Terms) -> Vec<PlanEntry> {
+/// Every plan of a folder, by name; those that are not on the shelf are read. A folder that is not there holds none.
+pub async fn list(folder: PathBuf, terms: Terms, shelf: Shelf) -> Vec<PlanEntry> {
     let read = tokio::task::spawn_blocking(move || {
         let Ok(entries) = std::fs::read_dir(&folder) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = entries
@@ -30,7 +89,7 @@ pub async fn list(folder: PathBuf, terms: Terms) -> Vec<PlanEntry> {
             .filter(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".schema.json")))
             .collect();
         paths.sort();
-        paths.iter().map(|path| load(path, &terms).0).collect()
+        paths.iter().map(|path| shelf.get(path).unwrap_or_else(|| load(path, &terms, &shelf).0)).collect()
     });
     // A panic in a check is a plan that is not listed, not a console that is gone.
     read.await.unwrap_or_default()
@@ -40,10 +99,11 @@ pub async fn list(folder: PathBuf, terms: Terms) -> Vec<PlanEntry> {
 ///
 /// # Errors
 /// It cannot be read, is no file, or is too large.
-pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+pub fn bytes(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
     // Without waiting for a writer, should it be a pipe.
     let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
-    if !file.metadata()?.is_file() {
+    let found = file.metadata()?;
+    if !found.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
@@ -52,28 +112,33 @@ pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
         let what = format!("it is larger than a plan may be ({} MiB)", plan::MAX_BYTES >> 20);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
     }
-    Ok(bytes)
+    Ok((bytes, Stamp::of(&found)))
 }
 
-fn load(path: &Path, terms: &Terms) -> (PlanEntry, Option<Arc<Plan>>) {
-    let bytes = match bytes(path) {
-        Ok(bytes) => bytes,
+fn load(path: &Path, terms: &Terms, shelf: &Shelf) -> (PlanEntry, Option<Arc<Plan>>) {
+    let (bytes, stamp) = match bytes(path) {
+        Ok(read) => read,
         Err(error) => return (unreadable(path, &error.to_string()), None),
     };
-    let name = path.display().to_string();
-    let loaded = plan::check_bytes(&name, &bytes, terms);
-    let problems = loaded.problems();
-    let mut report = plan::render_text(&name, &String::from_utf8_lossy(&bytes), &loaded.diagnostics, false);
+    let loaded = plan::check_bytes(&path.display().to_string(), &bytes, terms);
+    let entry = entry(path, &String::from_utf8_lossy(&bytes), &loaded, terms);
+    shelf.put(stamp, entry.clone());
+    let plan = loaded.plan.filter(|_| entry.problems == 0).map(Arc::new);
+    (entry, plan)
+}
+
+/// What the list shows of a plan file with this text, in which this was found.
+pub fn entry(path: &Path, text: &str, found: &Loaded, terms: &Terms) -> PlanEntry {
+    let mut report = plan::render_text(&path.display().to_string(), text, &found.diagnostics, false);
     if let Some(agents) = &terms.agents {
-        report.push_str(&agents.render(&loaded.of_agents_file, false));
+        report.push_str(&agents.render(&found.of_agents_file, false));
     }
     // What changes the run and cannot be honoured is a reason not to run it, though the plan is right.
-    let refused = loaded.plan.as_ref().map_or(0, |plan| plan::unsupported(plan).len());
-    let problems = problems + refused;
-    let plan = loaded.plan.filter(|_| problems == 0).map(Arc::new);
-    let plan_id = plan.as_ref().map_or_else(|| stem(path), |plan| plan.plan_id.clone());
-    let facts = plan.as_deref().map(PlanFacts::from);
-    (PlanEntry { path: path.to_path_buf(), plan: facts, plan_id, problems, report }, plan)
+    let refused = found.plan.as_ref().map_or(0, |plan| plan::unsupported(plan).len());
+    let problems = found.problems() + refused;
+    let plan = found.plan.as_ref().filter(|_| problems == 0);
+    let plan_id = plan.map_or_else(|| stem(path), |plan| plan.plan_id.clone());
+    PlanEntry { path: path.to_path_buf(), plan: plan.map(PlanFacts::from), plan_id, problems, report }
 }
 
 fn unreadable(path: &Path, error: &str) -> PlanEntry {
@@ -98,7 +163,7 @@ mod tests {
         let real = folder.path().join("real");
         std::fs::write(&real, r#"{"plan_id": "linked", "steps": [{"step_id": "one", "run": "true"}]}"#).unwrap();
         std::os::unix::fs::symlink(&real, folder.path().join("link.json")).unwrap();
-        let found = list(folder.path().to_path_buf(), Terms::default()).await;
+        let found = list(folder.path().to_path_buf(), Terms::default(), Shelf::default()).await;
         assert_eq!(found.len(), 3);
         assert!(found[0].plan.is_some(), "a link to a plan is one");
         for entry in &found[1..] {
@@ -114,12 +179,39 @@ mod tests {
         write("a.json", r#"{"plan_id": "bad", "stpes": []}"#);
         write("plan.schema.json", "{}");
         write("notes.txt", "no plan");
-        let found = list(folder.path().to_path_buf(), Terms::default()).await;
+        let found = list(folder.path().to_path_buf(), Terms::default(), Shelf::default()).await;
         let names: Vec<&str> = found.iter().map(|entry| entry.plan_id.as_str()).collect();
         assert_eq!(names, ["a", "good"]);
         assert!(found[0].plan.is_none() && found[0].problems > 0 && found[0].report.contains("stpes"));
         assert!(found[1].plan.is_some());
-        assert!(list(folder.path().join("nowhere"), Terms::default()).await.is_empty());
-        assert!(read(folder.path().join("nowhere.json"), Terms::default()).await.0.report.contains("cannot be read"));
+        assert!(list(folder.path().join("nowhere"), Terms::default(), Shelf::default()).await.is_empty());
+        let nowhere = folder.path().join("nowhere.json");
+        assert!(read(nowhere, Terms::default(), Shelf::default()).await.0.report.contains("cannot be read"));
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_read_again_only_when_its_file_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.json");
+        let text = |id: &str| format!(r#"{{"plan_id": "{id}", "steps": [{{"step_id": "one", "run": "true"}}]}}"#);
+        let shelf = Shelf::default();
+        let listed = async |shelf: &Shelf| {
+            let found = list(folder.path().to_path_buf(), Terms::default(), shelf.clone()).await;
+            found[0].plan_id.clone()
+        };
+        std::fs::write(&path, text("first")).unwrap();
+        while !Stamp::of(&std::fs::metadata(&path).unwrap()).is_settled() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(listed(&shelf).await, "first");
+        let (stamp, _) = shelf.entries()[&path].clone();
+        // What is on the shelf is taken: the file is not looked into.
+        shelf.entries().get_mut(&path).unwrap().1.plan_id = "from the shelf".into();
+        assert_eq!(listed(&shelf).await, "from the shelf");
+        // As long as before, and it claims to be as old: it was written to all the same.
+        std::fs::write(&path, text("later")).unwrap();
+        std::fs::File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(listed(&shelf).await, "later");
+        assert_eq!(stamp.bytes, Stamp::of(&std::fs::metadata(&path).unwrap()).bytes);
     }
 }

@@ -30,7 +30,7 @@ use super::editor;
 use super::keymap::Keymap;
 use super::notify::Notifications;
 use super::output::{NotSaved, OpenStamps, Reader, Save};
-use super::plans;
+use super::plans::{self, Shelf};
 use super::summary::{self, ExitSummary};
 use super::terminal::{Background, EnterError, Guard, Keys, Late, Options as TerminalOptions, Signal, Signals, Typed};
 use super::text::Charset;
@@ -71,6 +71,8 @@ pub struct ConsoleOptions {
     pub new_run: MakeRun,
     /// What plans that are opened are held to: whether unbound agents are simulated, and who is bound beside them.
     pub terms: Terms,
+    /// What is known of plan files already.
+    pub shelf: Shelf,
     /// Which key does what.
     pub keys: Keymap,
     /// Colours.
@@ -518,11 +520,13 @@ impl Loop {
             }
             Effect::ListPlans => {
                 let (folder, terms) = (self.options.plans_dir.clone(), self.options.terms.clone());
-                self.report(async move { Event::PlansListed(plans::list(folder, terms).await) });
+                let shelf = self.options.shelf.clone();
+                self.report(async move { Event::PlansListed(plans::list(folder, terms, shelf).await) });
             }
             Effect::OpenPlan { path, idle, given } => {
                 let (new_run, terms) = (Arc::clone(&self.options.new_run), self.options.terms.clone());
-                self.report(open_plan(handle, new_run, path, terms, idle, given));
+                let shelf = self.options.shelf.clone();
+                self.report(open_plan(handle, new_run, path, (terms, shelf), idle, given));
             }
             Effect::Subscribe(run) => {
                 self.end_feed();
@@ -665,11 +669,11 @@ async fn open_plan(
     handle: EngineHandle,
     new_run: MakeRun,
     path: PathBuf,
-    terms: Terms,
+    (terms, shelf): (Terms, Shelf),
     idle: Option<Uuid>,
     given: Given,
 ) -> Event {
-    let (entry, plan) = plans::read(path.clone(), terms).await;
+    let (entry, plan) = plans::read(path.clone(), terms, shelf).await;
     let name = entry.plan_id;
     let invalid = |text: String| Err(Rejection::new(RejectionCode::Invalid, text));
     let result = match plan {

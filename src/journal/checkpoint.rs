@@ -6,7 +6,7 @@
 //! list needs, so that a thousand runs are listed without parsing a thousand states, and a hash of it; the file ends with a hash of what is
 //! before it.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::run::{Durability, RunState, RunSummary, StepStatus, checkpoint_id};
 
-use super::disk::{Disk, Kind};
+use super::disk::{Disk, DiskFile, Kind};
 use super::format::{self, SUFFIX};
 use super::replay::Place;
 use super::{JOURNAL, JournalError};
@@ -92,22 +92,22 @@ fn context(state: &RunState) -> Value {
     })
 }
 
-/// Appends a checkpoint file's content to `out`.
-pub(super) fn encode(out: &mut Vec<u8>, state: &RunState, place: Place) -> io::Result<()> {
-    let start = out.len();
-    serde_json::to_writer(&mut *out, &head(state, Some(place)))?;
-    out.pop();
-    let hash = format::LineHash::of(None, &out[start..]);
-    out.extend_from_slice(HEAD_HASH.as_bytes());
-    out.extend_from_slice(hash.as_str().as_bytes());
-    out.extend_from_slice(b"\",\n\"completed_steps\":");
-    serde_json::to_writer(&mut *out, &completed(state))?;
-    out.extend_from_slice(b",\n\"context\":");
-    serde_json::to_writer(&mut *out, &context(state))?;
-    out.extend_from_slice(b",\n\"plan_state\":");
-    serde_json::to_writer(&mut *out, state)?;
-    format::close_line(out, start, None);
-    Ok(())
+/// Writes a checkpoint file's content, put together in `buffer`. Gives its size.
+pub(super) fn write(file: &dyn DiskFile, buffer: &mut Vec<u8>, state: &RunState, place: Place) -> io::Result<u64> {
+    let mut head = serde_json::to_vec(&head(state, Some(place)))?;
+    head.pop();
+    let hash = format::LineHash::of(None, &head);
+    let mut out = format::LineWriter::new(file, buffer);
+    out.write_all(&head)?;
+    out.write_all(HEAD_HASH.as_bytes())?;
+    out.write_all(hash.as_str().as_bytes())?;
+    out.write_all(b"\",\n\"completed_steps\":")?;
+    serde_json::to_writer(&mut out, &completed(state))?;
+    out.write_all(b",\n\"context\":")?;
+    serde_json::to_writer(&mut out, &context(state))?;
+    out.write_all(b",\n\"plan_state\":")?;
+    serde_json::to_writer(&mut out, state)?;
+    out.close()
 }
 
 /// The name of the full file at a place.

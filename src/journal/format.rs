@@ -10,6 +10,7 @@
 //! fits. `"end":true` marks the last line of a batch: after a tear all of a batch counts or none of it.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -18,6 +19,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::run::{Event, Recorded};
+
+use super::disk::DiskFile;
 
 /// The version of the format this program writes; it refuses newer ones.
 pub const FORMAT_VERSION: u64 = 1;
@@ -46,6 +49,10 @@ impl LineHash {
             hasher.update(previous.0);
         }
         hasher.update(body);
+        Self::finished(hasher)
+    }
+
+    fn finished(hasher: Sha256) -> Self {
         let mut digits = [0; 64];
         for (pair, byte) in digits.chunks_exact_mut(2).zip(hasher.finalize()) {
             pair[0] = HEX[usize::from(byte >> 4)];
@@ -210,6 +217,59 @@ pub(super) fn close_line(out: &mut Vec<u8>, start: usize, previous: Option<&Line
     out.extend_from_slice(&hash.0);
     out.extend_from_slice(b"\"}\n");
     hash
+}
+
+/// So much of a long line is handed on at once.
+const PIECE: usize = 256 << 10;
+
+/// A line on its way to a file, hashed as it is written and handed on piece by piece: one with the whole state of a large run is never in memory
+/// as a whole.
+pub(super) struct LineWriter<'a> {
+    file: &'a dyn DiskFile,
+    piece: &'a mut Vec<u8>,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl<'a> LineWriter<'a> {
+    /// Begins a line; `piece` is what its pieces are put together in.
+    pub fn new(file: &'a dyn DiskFile, piece: &'a mut Vec<u8>) -> Self {
+        piece.clear();
+        Self { file, piece, hasher: Sha256::new(), bytes: 0 }
+    }
+
+    /// Closes the line: hash, brace, line feed. Gives the bytes of all of it.
+    pub fn close(mut self) -> io::Result<u64> {
+        self.hasher.update(&self.piece);
+        let hash = LineHash::finished(self.hasher.clone());
+        for part in [HASH_KEY, &hash.0, b"\"}\n"] {
+            self.piece.extend_from_slice(part);
+        }
+        self.hand_on()?;
+        Ok(self.bytes)
+    }
+
+    fn hand_on(&mut self) -> io::Result<()> {
+        self.file.append(self.piece)?;
+        self.bytes += self.piece.len() as u64;
+        self.piece.clear();
+        Ok(())
+    }
+}
+
+impl Write for LineWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= PIECE {
+            self.hasher.update(&self.piece);
+            self.hand_on()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How deep a JSON text is nested. Nearly every event has few braces altogether, which is quicker to see than where they close.

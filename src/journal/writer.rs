@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::run::RunState;
 
-use super::checkpoint::{encode, file_name, full_files, superfluous};
+use super::checkpoint::{self, file_name, full_files, superfluous};
 use super::disk::{Disk, DiskFile, Lock};
 use super::replay::Place;
 use super::sync::Syncer;
@@ -141,12 +141,11 @@ impl Shared {
 
     /// Written beside, synced, renamed, the folders synced; then older files are thinned out.
     fn write(&self, jobs: Vec<Job>) {
-        let mut bytes = Vec::new();
+        let mut buffer = Vec::new();
         let mut written: Vec<(&Job, Arc<dyn DiskFile>, u64)> = Vec::new();
         for job in &jobs {
-            bytes.clear();
-            match encode(&mut bytes, &job.state, job.place).and_then(|()| self.write_beside(job, &bytes)) {
-                Ok(file) => written.push((job, file, bytes.len() as u64)),
+            match self.write_beside(job, &mut buffer) {
+                Ok((file, size)) => written.push((job, file, size)),
                 Err(error) => self.give_up(job, "written", &error),
             }
         }
@@ -174,13 +173,13 @@ impl Shared {
         }
     }
 
-    fn write_beside(&self, job: &Job, bytes: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
+    fn write_beside(&self, job: &Job, buffer: &mut Vec<u8>) -> io::Result<(Arc<dyn DiskFile>, u64)> {
         let (path, _) = names(job);
         // A rest of an earlier try.
         let _ = self.disk.remove_file(&path);
         let file = self.disk.create_file(&path)?;
-        file.append(bytes)?;
-        Ok(file)
+        let size = checkpoint::write(&*file, buffer, &job.state, job.place)?;
+        Ok((file, size))
     }
 
     fn give_up(&self, job: &Job, verb: &str, error: &io::Error) {

@@ -30,6 +30,7 @@ mod signature;
 mod snapshot;
 mod state;
 mod steps;
+mod table;
 mod undo;
 mod why;
 

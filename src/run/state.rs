@@ -15,6 +15,7 @@ use crate::plan::{Edit, FailurePolicy, Plan, Rare, Step};
 use super::instances::Families;
 use super::places::Places;
 use super::queue::Queue;
+use super::table::Table;
 use super::{
     Asked, Durations, Event, Expansion, InputDigest, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions,
     Signature, SkipReason, Steps, StopReason,
@@ -758,7 +759,7 @@ pub(super) struct Index {
     /// Those of them that undo others, in a rollback.
     pub undoing: Counts,
     /// What is known of each node: a step, or a barrier between stages.
-    pub nodes: Vector<Node>,
+    pub nodes: Table<Node>,
     /// What waits for its turn, or for the time.
     pub queue: Queue,
     /// Steps that are pending, wait for nothing, and have a condition that is to be evaluated.

@@ -3,10 +3,10 @@
 use std::ops::Index;
 use std::sync::{Arc, LazyLock};
 
-use imbl::Vector;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::StepState;
+use super::table::{self, Table};
 
 /// What every step is at first: one value for all of them, in all runs.
 static UNTOUCHED: LazyLock<Arc<StepState>> = LazyLock::new(Arc::default);
@@ -16,7 +16,7 @@ static UNTOUCHED: LazyLock<Arc<StepState>> = LazyLock::new(Arc::default);
 /// A value like any other list, but a copy of it costs nothing: who changes a step in one copy changes that step's state there, and the few hundred
 /// pointers that lead to it. A step that nothing has happened to takes no more than its pointer.
 #[derive(Clone, Default)]
-pub struct Steps(Vector<Arc<StepState>>);
+pub struct Steps(Table<Arc<StepState>>);
 
 impl Steps {
     /// The state of a step to which nothing has happened.
@@ -36,7 +36,7 @@ impl Steps {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// The state of the step at a position.
@@ -90,13 +90,17 @@ impl FromIterator<Arc<StepState>> for Steps {
 
 /// The states of steps in the plan's order.
 #[derive(Clone)]
-pub struct Iter<'a>(imbl::vector::Iter<'a, Arc<StepState>, imbl::shared_ptr::DefaultSharedPtr>);
+pub struct Iter<'a>(table::Iter<'a, Arc<StepState>>);
 
 impl<'a> Iterator for Iter<'a> {
     type Item = &'a StepState;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next().map(Arc::as_ref)
+    }
+
+    fn nth(&mut self, skipped: usize) -> Option<Self::Item> {
+        self.0.nth(skipped).map(Arc::as_ref)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -131,9 +135,7 @@ impl Index<usize> for Steps {
 
 impl PartialEq for Steps {
     fn eq(&self, other: &Self) -> bool {
-        let mut pairs = self.0.iter().zip(&other.0);
-        let same = |(one, other): (&Arc<StepState>, &Arc<StepState>)| Arc::ptr_eq(one, other) || one == other;
-        self.0.ptr_eq(&other.0) || (self.len() == other.len() && pairs.all(same))
+        self.0.is_same(&other.0, |one, other| Arc::ptr_eq(one, other) || one == other)
     }
 }
 
@@ -160,11 +162,11 @@ impl<'de> Deserialize<'de> for Steps {
             }
 
             fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Steps, A::Error> {
-                let mut steps = Steps::default();
+                let mut steps = Vec::with_capacity(list.size_hint().unwrap_or(0));
                 while let Some(step) = list.next_element::<StepState>()? {
-                    steps.0.push_back(if step == **UNTOUCHED { Steps::untouched() } else { Arc::new(step) });
+                    steps.push(if step == **UNTOUCHED { Steps::untouched() } else { Arc::new(step) });
                 }
-                Ok(steps)
+                Ok(steps.into_iter().collect())
             }
         }
         reader.deserialize_seq(Read)
