@@ -514,6 +514,7 @@ impl App {
                 self.runs.loaded.0 = true;
                 Vec::new()
             }
+            Event::PlansChanged => vec![Effect::ListPlans],
             Event::PlansListed(plans) => {
                 self.runs.set_plans(plans);
                 Vec::new()

@@ -35,6 +35,8 @@ pub enum Event {
     Tick,
     /// A signal asks the console to end.
     Terminate,
+    /// Something in the folder of plans has changed.
+    PlansChanged,
     /// What was asked for of the past has been read.
     Told {
         /// Of which run.

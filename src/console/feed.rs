@@ -1,16 +1,19 @@
 //! What the engine publishes, on its way to the event loop. A reader that falls behind subscribes again and says so; the engine never waits.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::engine::hooks::Report;
 use crate::engine::{EngineHandle, Glances, Published, Space};
 
 use super::app::Event;
+use super::folders::Folders;
 
 /// Forwards everything that happens to a run until the task is aborted or the run is let go.
 pub fn follow(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> JoinHandle<()> {
@@ -46,17 +49,20 @@ pub fn follow(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> J
     })
 }
 
-/// How often a run that another process may have in its hands is looked at.
+/// What lies on the disk is looked at no more often than this, however fast it changes, and as often where the system does not tell of changes.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Reads a run from the disk, and again whenever it has changed there or has come into other hands, until the task is aborted.
 pub fn look(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut seen: Option<Glances> = None;
+        let mut looks = Looks::new();
         loop {
+            looks.watch(&[handle.root().join(run.to_string())]);
             // Before it is read: what changes meanwhile is seen the next time.
             let glance = handle.glances(vec![run], seen.clone().unwrap_or_default()).await;
-            if seen.as_ref() != Some(&glance) {
+            let changed = seen.as_ref() != Some(&glance);
+            if changed {
                 let event = match handle.load(run).await {
                     Ok(stored) => Event::Loaded {
                         state: stored.state,
@@ -72,12 +78,44 @@ pub fn look(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> Joi
                 }
                 seen = Some(glance);
             }
-            tokio::time::sleep(LOOK).await;
+            looks.next(changed, LOOK).await;
         }
     })
 }
 
-/// How often the runs of other processes are looked at, for the list of runs.
+/// When to look again at folders on the disk.
+struct Looks {
+    folders: Folders,
+    /// The last look was made because something was told, or found something.
+    restless: bool,
+    last: Instant,
+}
+
+impl Looks {
+    fn new() -> Self {
+        Self { folders: Folders::new(), restless: true, last: Instant::now() }
+    }
+
+    /// Before a look: what changes from now on is told.
+    fn watch(&mut self, folders: &[PathBuf]) {
+        self.last = Instant::now();
+        self.folders.set(folders);
+    }
+
+    /// After a look: waits for the next one. Of an engine's end it may be told a moment before its lock is free, so one look follows the last change.
+    async fn next(&mut self, found: bool, usual: Duration) {
+        if found || self.restless {
+            self.restless = found;
+        } else {
+            self.folders.changed(usual).await;
+            self.restless = true;
+        }
+        tokio::time::sleep_until(self.last + LOOK).await;
+        self.folders.forget().await;
+    }
+}
+
+/// How often the runs of other processes are looked at, for the list of runs, where the system does not tell of changes.
 const LOOK_AROUND: Duration = Duration::from_secs(2);
 /// So many of them at the most, the newest: a look must cost nothing that could be felt.
 const LOOKED_AT: usize = 64;
@@ -88,12 +126,18 @@ pub fn look_around(handle: EngineHandle, sender: mpsc::Sender<Event>) -> JoinHan
         let mut watched: Vec<Uuid> = Vec::new();
         let mut seen = None;
         let mut known = Glances::default();
+        let mut looks = Looks::new();
         loop {
+            let root = handle.root();
+            let mut folders = vec![root.to_path_buf()];
+            folders.extend(watched.iter().map(|run| root.join(run.to_string())));
+            looks.watch(&folders);
             // Before they are listed: what changes meanwhile, and what is new in the list, is seen the next time.
-            let made = std::fs::metadata(handle.root()).and_then(|root| root.modified()).ok();
+            let made = std::fs::metadata(root).and_then(|root| root.modified()).ok();
             known = handle.glances(watched.clone(), known).await;
             let now = Some((made, known.clone()));
-            if now != seen {
+            let changed = now != seen;
+            if changed {
                 let listed = handle.list().await.map_err(|error| error.to_string());
                 if let Ok((runs, _)) = &listed {
                     let others = runs.iter().filter(|run| !run.ours && (run.owned || !run.summary.status.is_ended()));
@@ -104,13 +148,31 @@ pub fn look_around(handle: EngineHandle, sender: mpsc::Sender<Event>) -> JoinHan
                 }
                 seen = now;
             }
-            tokio::time::sleep(LOOK_AROUND).await;
+            looks.next(changed, LOOK_AROUND).await;
+        }
+    })
+}
+
+/// Says when a plan's file was made, changed or removed.
+pub fn watch_plans(folder: PathBuf, sender: mpsc::Sender<Event>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut folders = Folders::new();
+        loop {
+            // One that is made later, and a file system of a network, are what the key is for that looks again.
+            folders.set(std::slice::from_ref(&folder));
+            folders.told().await;
+            // An editor writes a file in several steps.
+            tokio::time::sleep(LOOK).await;
+            folders.forget().await;
+            if sender.send(Event::PlansChanged).await.is_err() {
+                return;
+            }
         }
     })
 }
 
 /// How often the room on the disk is looked at.
-const ROOM: Duration = Duration::from_secs(15);
+const ROOM: Duration = Duration::from_secs(30);
 
 /// Says when the disk of the runs is nearly full, how much is left, and when that is over.
 pub fn watch_space(handle: EngineHandle, sender: mpsc::Sender<Event>) -> JoinHandle<()> {

@@ -38,6 +38,7 @@ mod event;
 mod export;
 mod feed;
 mod filter;
+mod folders;
 pub mod foretold;
 pub mod form;
 pub mod graph;

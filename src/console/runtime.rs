@@ -248,6 +248,7 @@ impl Loop {
         let reports =
             self.options.reports.take().map(|reports| feed::reports(reports.subscribe(), self.sender.clone()));
         let around = feed::look_around(self.handle.clone(), self.sender.clone());
+        let plans = feed::watch_plans(self.options.plans_dir.clone(), self.sender.clone());
         let (engine, sender) = (self.handle.clone(), self.sender.clone());
         let ended = tokio::spawn(async move {
             engine.ended().await;
@@ -261,6 +262,7 @@ impl Loop {
         }
         watch.abort();
         around.abort();
+        plans.abort();
         space.abort();
         if let Some(reports) = reports {
             reports.abort();

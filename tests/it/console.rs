@@ -252,3 +252,32 @@ fn eighty_columns_are_enough_and_fewer_say_so() {
     console.resize(120, 36);
     console.wait_for_text("COMPLETED");
 }
+
+#[test]
+fn what_others_do_with_plans_and_runs_is_in_the_list_without_a_key() {
+    let field = field(json!([{"step_id": "first", "run": "true"}]));
+    let mut console = open(field.path(), &[]);
+    console.wait_for_text("A trial");
+    let plan = json!({"plan_id": "second", "title": "Made meanwhile", "steps": [{"step_id": "a", "run": "true"}]});
+    std::fs::write(field.path().join("plans/second.json"), plan.to_string()).unwrap();
+    console.wait_for_text("Made meanwhile");
+    std::fs::remove_file(field.path().join("plans/second.json")).unwrap();
+    console.wait_for("the plan has gone", |screen| !screen.contents().contains("Made meanwhile"));
+    // A run of another process, from its start to its end.
+    let steps = json!([{"step_id": "first", "run": waits_for(field.path(), "go")}]);
+    let plan = json!({"plan_id": "trial", "title": "A trial", "steps": steps});
+    std::fs::write(field.path().join("plans/trial.json"), plan.to_string()).unwrap();
+    let mut other = std::process::Command::new(env!("CARGO_BIN_EXE_holdpoint"))
+        .args(["run", "plans/trial.json", "--headless"])
+        .current_dir(field.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    console.wait_for_text("● running    trial");
+    std::fs::write(field.path().join("go"), "").unwrap();
+    console.wait_for_text("✔ completed  trial");
+    assert!(other.wait().unwrap().success());
+    console.keys("q");
+    assert!(console.wait_exit().success());
+}
