@@ -14,6 +14,7 @@
 //! - [`marks`], [`bulk`]: runs and steps that are marked, and one action on all of them.
 //! - [`strip`]: the other runs that are active, while one is looked at.
 //! - [`away`]: what has happened while nobody looked.
+//! - [`forms`]: the keys that all forms share, and their fields. `textbox` is a text of several lines.
 //! - [`graph`], [`listing`], [`rows`]: the plan as a drawn graph; which steps are seen; the steps as a tree and by stage.
 //! - [`history`], [`timeline`]: what was, as lists and against time. [`estimate`]: how much longer it takes.
 //! - `across`, `saving`: a search that goes on in other steps; writing an output to a file.
@@ -39,6 +40,7 @@ mod feed;
 mod filter;
 pub mod foretold;
 pub mod form;
+pub mod forms;
 pub mod graph;
 pub mod history;
 mod input;
@@ -69,6 +71,7 @@ pub mod strip;
 pub mod summary;
 pub mod terminal;
 pub mod text;
+mod textbox;
 pub mod theme;
 pub mod timeline;
 pub mod tour;
