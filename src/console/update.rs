@@ -82,7 +82,7 @@ impl App {
     pub(super) fn take(&mut self, action: Action) -> Vec<Effect> {
         self.keep_drawn_selection(action);
         if let Err(why) = availability(self, action) {
-            self.complain(format!("{}: {why}", action.entry().label));
+            self.refuse(action, &why);
             return Vec::new();
         }
         if let Kind::Command(build) = action.entry().kind {

@@ -8,6 +8,7 @@ mod graph;
 mod history;
 mod keys;
 mod marks;
+mod messages;
 mod metrics;
 mod palette;
 mod panes;
@@ -232,6 +233,7 @@ fn settings() -> Settings {
         attached: None,
         output_path: Arc::new(|run, step, attempt| PathBuf::from(format!("/r/{run}/output/{step}.{attempt}.log"))),
         command_line: Arc::new(|rest| format!("holdpoint {rest}")),
+        reachable: true,
     }
 }
 
