@@ -100,7 +100,8 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
     if left.hung_up || left.goes_on {
         let signals = Signals::listen()?;
         if left.goes_on {
-            leave_running(&text).await;
+            let attach = runs.first().map(|run| context.command(&format!("attach {}", short_id(run.run_id))));
+            leave_running(&text, &attach.unwrap_or_else(|| context.command("runs"))).await;
         }
         // The terminal is gone, the runs are not: a console can be attached to them from another one.
         detach::stay(&engine, server.as_ref(), signals).await;
@@ -115,8 +116,8 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
     Ok(Exit::of(ended.map_or(run.status, |ended| ended.state.status)))
 }
 
-/// Says what goes on and how it is seen again, and gives the terminal back.
-async fn leave_running(summary: &str) {
+/// Says what goes on and how it is seen again, which is by `attach`, and gives the terminal back.
+async fn leave_running(summary: &str, attach: &str) {
     let process = std::process::id();
     let told = match background::has_shell() {
         true => format!("left running in the background, in process {process}; what the shell calls stopped goes on"),
@@ -124,7 +125,10 @@ async fn leave_running(summary: &str) {
     };
     // The terminal may have gone; what is said there is not worth a run.
     let _ = writeln!(std::io::stdout().lock(), "{summary}{told}");
-    if let Err(error) = background::let_go().await {
+    let fetched = format!(
+        "left running, with nothing to show here: Ctrl-Z gives the terminal back, Ctrl-C stops what runs, and\n{attach} shows it"
+    );
+    if let Err(error) = background::let_go(fetched).await {
         let _ = writeln!(std::io::stderr().lock(), "the terminal cannot be given back ({error}): it can be closed");
     }
 }

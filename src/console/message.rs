@@ -106,14 +106,14 @@ impl App {
 
     /// Says that the engine has refused a command, as long as what it is about stands as it does.
     pub(super) fn refused(&mut self, command: &Command, why: &str) {
-        let subject = self.run.as_ref().map(|run| Subject {
-            run: run.id(),
-            step: command.target().map(str::to_owned),
-            seq: 0,
-            stood: None,
-        });
-        let said = format!("{}: not done, {why}", words::asked(command));
-        self.tell(&said, true, subject.map_or(About::Past, About::State));
+        self.complain_of(command.target(), format!("{}: not done, {why}", words::asked(command)));
+    }
+
+    /// Says why something cannot be done with a step of the open run, or with the run, as long as that stands as it does.
+    pub(super) fn complain_of(&mut self, step: Option<&str>, said: impl AsRef<str>) {
+        let step = step.map(str::to_owned);
+        let subject = self.run.as_ref().map(|run| Subject { run: run.id(), step, seq: 0, stood: None });
+        self.tell(said.as_ref(), true, subject.map_or(About::Past, About::State));
     }
 
     /// Says what a command has done, or is going to do.

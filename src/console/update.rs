@@ -182,7 +182,7 @@ impl App {
         let seen = seen.filter(|_| command.target().is_some());
         let id = run.id();
         if let Err(why) = availability::allowed(self, run, &command) {
-            self.complain(format!("{}: {why}", action.entry().label));
+            self.complain_of(command.target(), format!("{}: {why}", action.entry().label));
             return Vec::new();
         }
         if action == Action::Resume && run.ownership == Ownership::Nobody {

@@ -82,6 +82,12 @@ fn the_shell_has_its_prompt_again_and_the_run_goes_on() {
     assert!(shell.screen_text().contains("look again   holdpoint attach"), "{}", shell.screen_text());
     shell.press("echo forty-$((40 + 2))\r");
     shell.wait_for_text("forty-42");
+    // Fetched into the foreground it says what it is, and Ctrl-Z gives the terminal back without stopping it.
+    shell.press("fg\r");
+    shell.wait_for_text("Ctrl-Z gives the terminal back");
+    shell.keys("<C-z>");
+    shell.press("echo fifty-$((40 + 12))\r");
+    shell.wait_for_text("fifty-52");
     assert!(!has(&events(field.path()), "run_paused"));
     goes_on_and_is_steered(field.path());
     wait_until("it ends with its run", || !lives(left));
