@@ -18,6 +18,9 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|first| first == warden::ARGUMENT) {
         return ExitCode::from(warden::main(&arguments));
     }
+    if arguments.first().is_some_and(|first| first == cli::background::ARGUMENT) {
+        return ExitCode::from(cli::background::main(&arguments));
+    }
     if let Err(error) = install_reports() {
         eprintln!("holdpoint: {error}");
     }

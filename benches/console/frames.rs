@@ -301,6 +301,7 @@ fn settings(root: &Path, output: PathBuf) -> Settings {
         attached: None,
         output_path: Arc::new(move |_, _, _| output.clone()),
         command_line: Arc::new(|rest| format!("holdpoint {rest}")),
+        reachable: true,
     }
 }
 

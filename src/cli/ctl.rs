@@ -203,6 +203,24 @@ fn words_of(doc: &'static str) -> &'static str {
     doc.split(" (asks").next().unwrap_or(doc)
 }
 
+/// What a command that was applied has done, or is going to do, with command lines where the console names keys.
+async fn done(context: &Context, engine: &EngineHandle, run: Uuid, command: &Command) -> String {
+    // What comes of the others follows from nothing else.
+    let waits = matches!(
+        command,
+        Command::Retry { .. } | Command::Release { .. } | Command::Modify { .. } | Command::Restore { .. }
+    );
+    let state = if waits { engine.state(run).await.ok() } else { None };
+    let run = short_id(run);
+    let mut said = words::done(command, state.as_deref());
+    for name in ["resume", "release", "retry"] {
+        let of_step = command.target().filter(|_| name != "resume").map(|step| format!(" {step}")).unwrap_or_default();
+        let line = format!("`{}`", context.command(&format!("ctl {run} {name}{of_step}")));
+        said = said.replace(&format!("{{{name}}}"), &line);
+    }
+    said
+}
+
 /// `holdpoint ctl`
 pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
     let mut how = args.how;
@@ -238,12 +256,14 @@ pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
             (json!({"would_apply": true, "preview": preview, "in_words": lines}), lines)
         })
     } else {
-        reached.engine.send(run_id, request).await.map(|ack| {
+        let sent = reached.engine.send(run_id, request).await;
+        let done = if sent.is_ok() { done(context, &reached.engine, run_id, &command).await } else { String::new() };
+        sent.map(|ack| {
             let mut line = match ack.status {
                 InterventionStatus::Pending => {
                     format!("accepted: {}, when its attempt has stopped", words::asked(&command))
                 }
-                _ => format!("applied: {}", words::done(&command)),
+                _ => format!("applied: {done}"),
             };
             if ack.duplicate {
                 line = "nothing was done: this command id was applied before".into();

@@ -5,11 +5,12 @@
 //! - `config`: what is configured for every run, for the console and for the command line;
 //!   `settings`: the same, shown with where it comes from.
 //! - `screen`: the console and what it needs to know.
-//! - `ctl`: acting on a run in another process; `detach`: runs without a terminal.
+//! - `ctl`: acting on a run in another process; `detach`: runs without a terminal; `background`: how a console that is left gives its terminal back.
 //! - `agents`, `plans`, `runs`, `show`, `read`, `versions`, `restore`, `prune`, `why`: one subcommand each, or a few that belong together.
 
 mod agents;
 pub mod args;
+pub mod background;
 mod config;
 pub mod ctl;
 mod detach;

@@ -21,13 +21,13 @@ use crate::console::{ConsoleError, ConsoleOptions, ExitSummary, Initial, Left, U
 use crate::engine::hooks::Hooks;
 use crate::engine::{EngineHandle, NewRun};
 use crate::plan::{FailurePolicy, Plan, Terms};
-use crate::run::{RunState, short_id};
+use crate::run::short_id;
 
 use super::args::ResumeArgs;
 use super::failure::{Exit, Failure};
 use super::signals::Signals;
 use super::start::{self, Chosen, Wishes};
-use super::{Context, ctl, detach, headless};
+use super::{Context, background, ctl, detach, headless};
 
 /// How long a console has to end after SIGTERM.
 const UNHEARD: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
     let (engine, run_id) = ctl::live(context, name).await?;
     let wishes = Wishes::new(context, Terms::default(), FailurePolicy::Pause)?;
     // The hooks are those of the process that has the run.
-    let options = options(context, None, wishes, Some(Initial::Attach(run_id)));
+    let options = options(context, None, wishes, Some(Initial::Attach(run_id)), true);
     let left = crate::console::run(engine.clone(), options).await;
     let Left { summary, .. } = left.map_err(|error: ConsoleError| Failure::failed(error.to_string()))?;
     let mut out = std::io::stdout().lock();
@@ -89,7 +89,7 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
         }
     };
     let unheard = tokio::spawn(end_unheard(engine.clone()));
-    let options = ConsoleOptions { shelf, ..options(context, hooks.as_ref(), wishes, initial) };
+    let options = ConsoleOptions { shelf, ..options(context, hooks.as_ref(), wishes, initial, server.is_some()) };
     let left = crate::console::run(engine.clone(), options).await;
     unheard.abort();
     let left = match left {
@@ -99,15 +99,41 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
             return Err(Failure::failed(error.to_string()));
         }
     };
-    if left.hung_up {
+    let ExitSummary { text, runs } = left.summary;
+    if left.hung_up || left.goes_on {
+        let signals = Signals::listen()?;
+        if left.goes_on {
+            let attach = runs.first().map(|run| context.command(&format!("attach {}", short_id(run.run_id))));
+            leave_running(&text, &attach.unwrap_or_else(|| context.command("runs"))).await;
+        }
         // The terminal is gone, the runs are not: a console can be attached to them from another one.
-        detach::stay(&engine, server.as_ref(), Signals::listen()?).await;
+        detach::stay(&engine, server.as_ref(), signals).await;
     }
     start::end(&engine, hooks).await;
-    let ExitSummary { text, runs } = left.summary;
-    let _ = write!(std::io::stdout().lock(), "{text}");
-    let exit = |state: &Arc<RunState>| Exit::of(state.status);
-    Ok(runs.first().filter(|_| asked_for_a_run).map_or(Exit::Fine, exit))
+    if !left.goes_on {
+        let _ = write!(std::io::stdout().lock(), "{text}");
+    }
+    let Some(run) = runs.first().filter(|_| asked_for_a_run) else { return Ok(Exit::Fine) };
+    // It has gone on since the console was left.
+    let ended = if left.goes_on { engine.load(run.run_id).await.ok() } else { None };
+    Ok(Exit::of(ended.map_or(run.status, |ended| ended.state.status)))
+}
+
+/// Says what goes on and how it is seen again, which is by `attach`, and gives the terminal back.
+async fn leave_running(summary: &str, attach: &str) {
+    let process = std::process::id();
+    let told = match background::has_shell() {
+        true => format!("left running in the background, in process {process}; what the shell calls stopped goes on"),
+        false => format!("left running in process {process}; this terminal can be closed"),
+    };
+    // The terminal may have gone; what is said there is not worth a run.
+    let _ = writeln!(std::io::stdout().lock(), "{summary}{told}");
+    let fetched = format!(
+        "left running, with nothing to show here: Ctrl-Z gives the terminal back, Ctrl-C stops what runs, and\n{attach} shows it"
+    );
+    if let Err(error) = background::let_go(fetched).await {
+        let _ = writeln!(std::io::stderr().lock(), "the terminal cannot be given back ({error}): it can be closed");
+    }
 }
 
 /// A terminal that is not read holds up whoever writes to it, and with it the console and its answer to SIGTERM. The engine has tasks of its own:
@@ -120,7 +146,14 @@ async fn end_unheard(engine: EngineHandle) {
     std::process::exit(Exit::Failed as i32);
 }
 
-fn options(context: &Context, hooks: Option<&Hooks>, wishes: Wishes, initial: Option<Initial>) -> ConsoleOptions {
+/// `reachable`: another console can be attached to the engine.
+fn options(
+    context: &Context,
+    hooks: Option<&Hooks>,
+    wishes: Wishes,
+    initial: Option<Initial>,
+    reachable: bool,
+) -> ConsoleOptions {
     let config = &context.config;
     let name = config.theme.unwrap_or_else(|| Theme::from_env().name());
     let depth = if context.no_color { Depth::None } else { Depth::from_env() };
@@ -152,6 +185,7 @@ fn options(context: &Context, hooks: Option<&Hooks>, wishes: Wishes, initial: Op
         state_dir: state_dir(),
         stamps: stamps_of,
         command_line: Arc::new(move |rest| named.command(rest)),
+        reachable,
     }
 }
 

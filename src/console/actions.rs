@@ -205,7 +205,7 @@ pub const TABLE: &[Entry] = &[
     entry(Action::Start, "start", "start a run that is idle", "start", &["p", "Enter"], Scope::Everywhere, Group::Run, 3, command!(|_| Some(Command::Start))),
     entry(Action::Pause, "pause", "pause: nothing new starts, what runs may finish", "pause", &["p"], Scope::Everywhere, Group::Run, 3, command!(|_| Some(Command::Pause))),
     entry(Action::Resume, "resume", "resume: go on, or take over a run whose engine is gone", "resume", &["p"], Scope::Everywhere, Group::Run, 3, command!(|_| Some(Command::Resume))),
-    entry(Action::Cancel, "cancel", "cancel the run: stop every attempt and end it (asks first)", "cancel", &["c"], Scope::Everywhere, Group::Run, 4, command!(|_| Some(Command::Cancel))),
+    entry(Action::Cancel, "cancel", "cancel the run: stop every attempt and end it (asks first)", "cancel", &["c"], Scope::Everywhere, Group::Run, 33, command!(|_| Some(Command::Cancel))),
     entry(Action::Rollback, "rollback", "undo what is completed, then end the run (asks first)", "roll back", &["U"], Scope::Run, Group::Run, 27, command!(|_| Some(Command::Rollback))),
     entry(Action::MoreParallel, "more", "let one more attempt run at the same time", "more", &["+"], Scope::OfRun, Group::Run, 0,
         command!(|target| Some(Command::SetParallel { value: target.max_parallel.saturating_add(1) }))),
@@ -270,7 +270,7 @@ pub const TABLE: &[Entry] = &[
     entry(Action::NextRun, "next-run", "go to the next active run", "next run", &["}"], Scope::OfRun, Group::Look, 41, Kind::Local),
     entry(Action::PreviousRun, "previous-run", "go to the previous active run", "previous run", &["{"], Scope::OfRun, Group::Look, 0, Kind::Local),
     entry(Action::Open, "open", "open what is selected", "open", &["Enter"], Scope::Everywhere, Group::Look, 22, Kind::Local),
-    entry(Action::Back, "back", "back, out of what was opened", "back", &["Esc"], Scope::Everywhere, Group::Look, 33, Kind::Local),
+    entry(Action::Back, "back", "back, out of what was opened", "back", &["Esc"], Scope::Everywhere, Group::Look, 34, Kind::Local),
     entry(Action::Zoom, "zoom", "give the pane the whole screen, and back", "zoom", &["z"], Scope::Run, Group::Look, 0, Kind::Local),
     entry(Action::Filter, "filter", "show only what contains a text", "filter", &["/"], Scope::Everywhere, Group::Look, 24, Kind::Local),
     entry(Action::NextMatch, "next-match", "next match; behind an output's last one, in the next step", "next", &["n"], Scope::Everywhere, Group::Look, 0, Kind::Local),
@@ -297,11 +297,11 @@ pub const TABLE: &[Entry] = &[
     entry(Action::HalfPageUp, "half-page-up", "half a page up", "half page", &["Ctrl-u"], Scope::Everywhere, Group::Move, 0, Kind::Local),
     entry(Action::NextPane, "next-pane", "next pane", "pane", &["Tab"], Scope::Run, Group::Move, 0, Kind::Local),
     entry(Action::PreviousPane, "previous-pane", "previous pane", "pane", &["Shift-Tab"], Scope::Run, Group::Move, 0, Kind::Local),
-    entry(Action::Mouse, "mouse", "leave the mouse to the terminal, or take it back", "mouse", &["Ctrl-t"], Scope::Everywhere, Group::Console, 40, Kind::Local),
+    entry(Action::Mouse, "mouse", "leave the mouse to the terminal, or take it back", "mouse", &["Ctrl-t"], Scope::Everywhere, Group::Console, 45, Kind::Local),
     entry(Action::Refresh, "refresh", "read plans and runs again, and draw the screen anew", "refresh", &["F5", "Ctrl-l"], Scope::Everywhere, Group::Console, 0, Kind::Local),
-    entry(Action::Palette, "palette", "every action, found by its name", "all actions", &[":"], Scope::Everywhere, Group::Console, 36, Kind::Local),
-    entry(Action::Help, "help", "every key that works here, and why some do not now", "help", &["?", "F1"], Scope::Everywhere, Group::Console, 34, Kind::Local),
-    entry(Action::Quit, "quit", "leave the console (asks when runs are active)", "quit", &["q", "Ctrl-c"], Scope::Everywhere, Group::Console, 35, Kind::Local),
+    entry(Action::Palette, "palette", "every action, found by its name", "all actions", &[":"], Scope::Everywhere, Group::Console, 44, Kind::Local),
+    entry(Action::Help, "help", "every key that works here; those that do not now are dim", "help", &["?", "F1"], Scope::Everywhere, Group::Console, 42, Kind::Local),
+    entry(Action::Quit, "quit", "leave the console (asks when runs are active)", "quit", &["q", "Ctrl-c"], Scope::Everywhere, Group::Console, 43, Kind::Local),
 ];
 
 /// The actions that may share a key where they meet: which of them is meant follows from the state that was drawn.
@@ -313,6 +313,36 @@ pub const ALTERNATIVES: &[&[Action]] = &[
     &[Action::StepView, Action::Select],
     &[Action::Filter, Action::Search],
     &[Action::Compare, Action::Fold, Action::FoldHeading, Action::Mark, Action::PageDown],
+];
+
+/// What a run waits a person for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The selected step asks something.
+    Question,
+    /// The result of the selected step is in review.
+    Review,
+    /// The selected step is held.
+    Hold,
+    /// The selected step has failed, or was interrupted.
+    Failure,
+    /// Another step waits for a person.
+    Elsewhere,
+    /// The run is paused, and may go on.
+    Pause,
+    /// The run has not started.
+    Start,
+}
+
+/// The actions that answer what a run waits for, the nearest first. While they are possible they stand before all others in the footer, in this order.
+pub const ANSWERS: &[(Need, &[Action])] = &[
+    (Need::Question, &[Action::Answer]),
+    (Need::Review, &[Action::Approve, Action::Reject]),
+    (Need::Hold, &[Action::Release]),
+    (Need::Failure, &[Action::Retry, Action::Skip, Action::Complete]),
+    (Need::Elsewhere, &[Action::NextNeedingMe]),
+    (Need::Pause, &[Action::Resume]),
+    (Need::Start, &[Action::Start]),
 ];
 
 #[expect(clippy::too_many_arguments, reason = "a line of the table above is read across, column by column")]

@@ -11,8 +11,8 @@ use crate::plan::{FieldSpec, typed};
 use crate::run::{Answer, Command, Question, Rejection, StepState};
 
 use super::app::{App, Effect};
+use super::forms::{self, Fields, Meant};
 use super::input::Input;
-use super::keys::Key;
 use super::popups::Popup;
 use super::{text, views};
 
@@ -54,7 +54,7 @@ pub struct AnswerForm {
     /// What is asked.
     pub question: Arc<Question>,
     /// The fields, in their order.
-    pub fields: Vec<Field>,
+    pub fields: Fields<Field>,
     /// What goes with the answer.
     pub notes: Input,
     /// What has the keys.
@@ -67,8 +67,6 @@ pub struct AnswerForm {
     pub sent: Option<Command>,
     /// The question is not open any more, and why.
     pub gone: Option<String>,
-    /// Enter was pressed: mistakes are looked for as they are typed and mended.
-    tried: bool,
 }
 
 impl Field {
@@ -83,26 +81,6 @@ impl Field {
         self.spec.title.as_deref().unwrap_or(&self.name)
     }
 
-    /// Goes to the next value, or the one before; `false`: it is not one of a few.
-    fn turn(&mut self, back: bool) -> bool {
-        if !self.spec.is_choice() {
-            return false;
-        }
-        let mut choices = self.spec.choices();
-        if !self.spec.required && self.spec.default.is_none() {
-            choices.insert(0, String::new());
-        }
-        let now = self.input.text();
-        let next = match choices.iter().position(|choice| *choice == now) {
-            Some(place) if back => (place + choices.len() - 1) % choices.len(),
-            Some(place) => (place + 1) % choices.len(),
-            None if back => choices.len() - 1,
-            None => 0,
-        };
-        self.input = choices.get(next).and_then(|choice| Input::holding(choice)).unwrap_or_default();
-        true
-    }
-
     /// Its value; `Ok(None)`: nothing was typed, and nothing needs to be.
     fn value(&self) -> Result<Option<serde_json::Value>, String> {
         match self.input.text() {
@@ -112,6 +90,24 @@ impl Field {
             empty if empty.is_empty() => Ok(None),
             given => self.spec.read(&given).map(Some),
         }
+    }
+}
+
+impl forms::Field for Field {
+    fn input(&mut self) -> &mut Input {
+        &mut self.input
+    }
+
+    fn choices(&self) -> Option<Vec<String>> {
+        if !self.spec.is_choice() {
+            return None;
+        }
+        let none = (!self.spec.required && self.spec.default.is_none()).then(String::new);
+        Some(none.into_iter().chain(self.spec.choices()).collect())
+    }
+
+    fn mistake(&self) -> Option<&str> {
+        self.mistake.as_deref()
     }
 
     fn check(&mut self) {
@@ -128,20 +124,14 @@ impl AnswerForm {
             step: step.to_owned(),
             asked,
             question: Arc::clone(question),
-            fields,
+            fields: Fields::new(fields),
             notes: Input::default(),
             focus,
             offset: 0,
             notice: None,
             sent: None,
             gone: None,
-            tried: false,
         }
-    }
-
-    /// How many mistakes there are.
-    pub fn mistakes(&self) -> usize {
-        self.fields.iter().filter(|field| field.mistake.is_some()).count()
     }
 
     fn turn(&mut self, back: bool) {
@@ -153,7 +143,7 @@ impl AnswerForm {
             Focus::Yes => fields + 1,
             Focus::No => fields + 2,
         };
-        self.focus = match (now + if back { ring - 1 } else { 1 }) % ring {
+        self.focus = match forms::turned(now, ring, back) {
             place if place < fields => Focus::Field(place),
             place if place == fields => Focus::Notes,
             place if place == fields + 1 => Focus::Yes,
@@ -162,38 +152,19 @@ impl AnswerForm {
     }
 
     fn key(&mut self, event: KeyEvent) {
-        match event.code {
-            KeyCode::Tab | KeyCode::Down => self.turn(false),
-            KeyCode::BackTab | KeyCode::Up => self.turn(true),
-            code => match self.focus {
-                Focus::Yes | Focus::No => {
-                    if matches!(code, KeyCode::Left | KeyCode::Right) {
-                        self.focus = if self.focus == Focus::Yes { Focus::No } else { Focus::Yes };
-                    }
+        match (forms::meant(event), self.focus) {
+            (Some(Meant::Next | Meant::Down), _) => self.turn(false),
+            (Some(Meant::Previous | Meant::Up), _) => self.turn(true),
+            (Some(_), _) => {}
+            (None, Focus::Yes | Focus::No) => {
+                if matches!(event.code, KeyCode::Left | KeyCode::Right) {
+                    self.focus = if self.focus == Focus::Yes { Focus::No } else { Focus::Yes };
                 }
-                Focus::Notes => {
-                    self.notes.key(event);
-                }
-                Focus::Field(place) => {
-                    let Some(field) = self.fields.get_mut(place) else { return };
-                    match code {
-                        KeyCode::Right | KeyCode::Char(' ') if field.turn(false) => {}
-                        KeyCode::Left if field.turn(true) => {}
-                        // A choice takes no letters.
-                        _ if field.spec.is_choice() => {}
-                        _ => {
-                            field.input.key(event);
-                        }
-                    }
-                }
-            },
-        }
-        self.check();
-    }
-
-    fn check(&mut self) {
-        if self.tried {
-            self.fields.iter_mut().for_each(Field::check);
+            }
+            (None, Focus::Notes) => {
+                self.notes.key(event);
+            }
+            (None, Focus::Field(place)) => self.fields.key(place, event),
         }
     }
 
@@ -202,9 +173,7 @@ impl AnswerForm {
         if self.focus == Focus::No {
             return Some(Answer::Declined);
         }
-        self.tried = true;
-        self.check();
-        if let Some(wrong) = self.fields.iter().position(|field| field.mistake.is_some()) {
+        if let Err(wrong) = self.fields.try_to_send() {
             self.focus = Focus::Field(wrong);
             return None;
         }
@@ -249,11 +218,12 @@ impl App {
 
     /// A key in the form.
     pub(super) fn answer_key(&mut self, event: KeyEvent) -> Vec<Effect> {
-        let pressed = |name: &str| name.parse() == Ok(Key::from(event));
+        let meant = forms::meant(event);
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
         let charset = self.glyphs;
         let Some(form) = self.answer_form() else { return Vec::new() };
-        if event.code == KeyCode::Esc || pressed("Ctrl-c") || (form.gone.is_some() && event.code == KeyCode::Enter) {
+        let sends = matches!(meant, Some(Meant::Send | Meant::Enter));
+        if meant == Some(Meant::Close) || (form.gone.is_some() && sends) {
             self.close_answer();
             return Vec::new();
         }
@@ -261,14 +231,14 @@ impl App {
             return Vec::new();
         }
         form.notice = None;
-        match event.code {
-            KeyCode::PageDown | KeyCode::PageUp => {
+        match meant {
+            Some(Meant::PageDown | Meant::PageUp) => {
                 let (furthest, page) = views::answer::scrolling(form, area, charset);
-                let by = if event.code == KeyCode::PageDown { page as isize } else { -(page as isize) };
+                let by = if meant == Some(Meant::PageDown) { page as isize } else { -(page as isize) };
                 form.offset = form.offset.saturating_add_signed(by).min(furthest);
                 return Vec::new();
             }
-            KeyCode::Enter => {}
+            _ if sends => {}
             _ => {
                 form.key(event);
                 return Vec::new();
@@ -299,17 +269,11 @@ impl App {
     /// Pasted text goes into the field.
     pub(super) fn answer_paste(&mut self, pasted: &str) {
         let Some(form) = self.answer_form().filter(|form| form.sent.is_none()) else { return };
-        let pasted = pasted.trim_end_matches(['\n', '\r']);
         match form.focus {
-            Focus::Notes => form.notes.insert(pasted),
-            Focus::Field(place) => {
-                if let Some(field) = form.fields.get_mut(place).filter(|field| !field.spec.is_choice()) {
-                    field.input.insert(pasted);
-                }
-            }
+            Focus::Notes => form.notes.insert(pasted.trim_end_matches(['\n', '\r'])),
+            Focus::Field(place) => form.fields.paste(place, pasted),
             Focus::Yes | Focus::No => {}
         }
-        form.check();
     }
 
     /// The engine has answered a command, which may be the form's.

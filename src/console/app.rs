@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use crossterm::event::KeyEventKind;
 use uuid::Uuid;
 
@@ -29,6 +29,7 @@ use super::input::Input;
 use super::keymap::Keymap;
 use super::left_behind::Missing;
 use super::marks::Marks;
+use super::message::Message;
 use super::metrics::Agents;
 use super::mouse::Drag;
 use super::moving::Move;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub output_path: OutputPath,
     /// Command lines that the operator is told to type.
     pub command_line: CommandLine,
+    /// Another console can be attached to the runs of this process.
+    pub reachable: bool,
 }
 
 /// The places.
@@ -87,20 +90,6 @@ pub enum Place {
     Graph,
     /// The open run's numbers, and how its agents do.
     Metrics,
-}
-
-/// So long good news is shown.
-const GOOD_NEWS: TimeDelta = TimeDelta::seconds(5);
-
-/// A line of news for the operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// What it says, neutralised.
-    pub text: String,
-    /// Whether something was refused or went wrong.
-    pub bad: bool,
-    /// When it was said.
-    pub since: DateTime<Utc>,
 }
 
 /// What was on the screen when the operator pressed a key.
@@ -286,16 +275,6 @@ impl App {
         self.place == Place::Run && self.run.as_ref().is_some_and(has)
     }
 
-    /// Says something in the message line.
-    pub fn say(&mut self, said: impl AsRef<str>) {
-        self.message = Some(Message { text: one_line(said.as_ref()), bad: false, since: self.now });
-    }
-
-    /// Says that something was refused or went wrong.
-    pub fn complain(&mut self, said: impl AsRef<str>) {
-        self.message = Some(Message { text: one_line(said.as_ref()), bad: true, since: self.now });
-    }
-
     /// Puts a popup over everything.
     pub fn push(&mut self, popup: Popup) {
         self.layers.push(Layer { popup, drawn: false });
@@ -341,11 +320,7 @@ impl App {
             self.runs.seen(run);
         }
         self.runs.prepare();
-        // Good news is soon overtaken by what the screen shows; a refusal stays until the next key.
-        let old = |message: &Message| !message.bad && self.now - message.since > GOOD_NEWS;
-        if self.message.as_ref().is_some_and(old) {
-            self.message = None;
-        }
+        self.refresh_message();
         self.refresh_marks();
         self.refresh_question();
         self.refresh_form();
@@ -530,7 +505,7 @@ impl App {
                 if start {
                     effects.push(self.request(run, Command::Start, None, None));
                 } else {
-                    self.say(format!("{name} is open and has not started"));
+                    self.say_of(run, format!("{name} is open and has not started"));
                 }
                 effects
             }
@@ -607,14 +582,13 @@ impl App {
                 self.form_answered(&command, &result);
                 self.answer_answered(&command, &result);
                 match result {
-                    Ok(ack) if ack.status == InterventionStatus::Pending => {
-                        self.say(format!("{}: accepted, as soon as the attempt has stopped", words::asked(&command)));
+                    Ok(ack) => {
+                        if ack.status != InterventionStatus::Pending {
+                            self.select_what_came_back(&command);
+                        }
+                        self.done(&command, &ack);
                     }
-                    Ok(_) => {
-                        self.select_what_came_back(&command);
-                        self.say(words::done(&command));
-                    }
-                    Err(rejection) => self.complain(format!("{}: not done, {rejection}", words::asked(&command))),
+                    Err(rejection) => self.refused(&command, &rejection.to_string()),
                 }
                 self.followed()
             }
@@ -845,11 +819,6 @@ impl App {
             _ => {}
         }
     }
-}
-
-/// A text of several lines as one, neutralised.
-fn one_line(said: &str) -> String {
-    text::clean_lines(said).collect::<Vec<_>>().join("; ")
 }
 
 /// The first row to show so that `top..=row` is seen, changing as little as possible.

@@ -3,11 +3,11 @@
 //! For commands the answer comes from the same `decide` that the engine asks, not applied: there is no second list of rules.
 
 use crate::run::{
-    Command, Input, Moment, Rejection, RejectionCode, Request, RunState, RunStatus, StepStatus, decide,
+    Command, Input, Moment, Rejection, RejectionCode, Request, RunState, RunStatus, StepState, StepStatus, decide,
     newest_undoable, restorable, short_id, still_open,
 };
 
-use super::actions::{Action, Kind, Scope, Target};
+use super::actions::{ANSWERS, Action, Kind, Need, Scope, Target};
 use super::app::{App, Drawn, Place};
 use super::history::Kind as HistoryKind;
 use super::rows::View;
@@ -254,6 +254,38 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
         return Some(if point { Action::Unhold } else { Action::Hold });
     }
     candidates.first().copied()
+}
+
+/// The actions that answer what the open run waits a person for, the nearest first: as far as they are possible now.
+pub fn answers(app: &App, seen: &Drawn) -> Vec<Action> {
+    let needs = needs(app, seen);
+    let of = ANSWERS.iter().filter(|(need, _)| needs.contains(need)).flat_map(|(_, actions)| *actions);
+    of.copied().filter(|action| availability(app, *action).is_ok()).collect()
+}
+
+/// What the open run waits a person for, as it is drawn. In the places beside its steps the keys of the place go before that.
+fn needs(app: &App, seen: &Drawn) -> Vec<Need> {
+    let Some(run) = app.run.as_ref().filter(|_| app.place == Place::Run) else { return Vec::new() };
+    let mut needs = Vec::new();
+    let status = seen.step.as_ref().map(|(_, status)| *status);
+    let asks = status.is_some() && run.step().and_then(StepState::question).is_some();
+    let own = match status {
+        _ if asks => Some(Need::Question),
+        Some(StepStatus::InReview) => Some(Need::Review),
+        Some(StepStatus::Held) => Some(Need::Hold),
+        Some(StepStatus::Failed | StepStatus::Interrupted) => Some(Need::Failure),
+        _ => None,
+    };
+    needs.extend(own);
+    if own.is_none() && !run.state.needs_person().is_empty() {
+        needs.push(Need::Elsewhere);
+    }
+    needs.extend(match seen.status {
+        Some(RunStatus::Paused) => Some(Need::Pause),
+        Some(RunStatus::Idle) => Some(Need::Start),
+        _ => None,
+    });
+    needs
 }
 
 /// Whether what is selected is something that an action could be about: of actions that share a key, the first one of which this holds is meant.

@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use crate::engine::ListedRun;
-use crate::run::{Command, InterventionStatus, Rejection, Request, RunStatus, StepStatus};
+use crate::run::{Command, InterventionStatus, PauseReason, Rejection, Request, RunStatus, StepStatus};
 
 use super::actions::{Action, Group, Kind};
 use super::app::{App, Effect, Place};
@@ -14,7 +14,7 @@ use super::availability::{allowed, possible, steerable};
 use super::foretold::{Foretold, Line};
 use super::input::Input;
 use super::popups::{Ask, Care, Deed, Focus};
-use super::run_model::Ownership;
+use super::run_model::{OpenRun, Ownership};
 use super::{text, words};
 
 /// No more marked steps than this are asked for a frame whether an action is possible.
@@ -414,7 +414,13 @@ impl App {
         let applied = answers.len() - pending - refused.len();
         let mut said = Vec::new();
         if applied > 0 {
-            said.push(format!("{} {done}", words::thousands(applied)));
+            // A pause by a person is not over with the retry of a step, or its release.
+            let waits = matches!(first.command, Command::Retry { .. } | Command::Release { .. });
+            let by_person = |run: &OpenRun| run.id() == first.run && run.state.paused.contains(&PauseReason::Operator);
+            let waits = waits && self.run.as_ref().is_some_and(by_person);
+            let when =
+                if waits { self.keys.fill("; they run when the run is resumed: {resume}") } else { String::new() };
+            said.push(format!("{} {done}{when}", words::thousands(applied)));
         }
         if pending > 0 {
             said.push(format!("{} accepted, as soon as the attempts have stopped", words::thousands(pending)));

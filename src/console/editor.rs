@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
 use super::clipboard::write_private;
 
-/// Opens a text in `$VISUAL`, `$EDITOR` or `vi`, and gives back what was saved when the editor has ended. The terminal must be free; the calling
-/// thread waits.
+/// Opens a text in `$VISUAL`, `$EDITOR` or `vi`, in a file whose name begins and ends like `name`, and gives back what was saved when the editor has
+/// ended. The terminal must be free; the calling thread waits.
 ///
 /// # Errors
 /// The editor cannot be started, ended with an error, or left something that is not text; in words, with the file where the text is kept.
@@ -20,7 +20,8 @@ pub fn edit(text: &str, name: &str) -> Result<String, String> {
     let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var_os(name).filter(|value| !value.is_empty()));
     let editor = editor.unwrap_or_else(|| "vi".into());
     let shown = editor.to_string_lossy().into_owned();
-    let file = tempfile::Builder::new().prefix(&format!("{name}-")).suffix(".json").tempfile();
+    let (stem, kind) = name.rsplit_once('.').unwrap_or((name, "txt"));
+    let file = tempfile::Builder::new().prefix(&format!("{stem}-")).suffix(&format!(".{kind}")).tempfile();
     let written = file.and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.write_all(b"\n")?;

@@ -134,6 +134,12 @@ mod tests {
                 assert!(!key.to_string().contains("Alt-"), "{}: Alt is sent as Esc over many lines", entry.name);
             }
         }
+        // The keys that forms show.
+        for (meant, shown, _) in super::super::forms::KEYS {
+            let is_taken = |letter: &str| shown.parse::<Key>() == format!("Ctrl-{letter}").parse();
+            assert!(!taken.into_iter().any(is_taken), "{meant:?}");
+            assert!(!shown.contains("Alt-"), "{meant:?}");
+        }
     }
 
     #[test]

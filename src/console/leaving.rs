@@ -1,4 +1,4 @@
-//! Leaving the console while runs are active: pause and drain, stop, cancel, or stay.
+//! Leaving the console while runs are active: let them go on, pause and drain, stop, cancel, or stay.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use uuid::Uuid;
@@ -34,7 +34,7 @@ impl App {
         }
         self.leaving = None;
         self.layers.retain(|layer| !matches!(layer.popup, Popup::Quit(_)));
-        self.say("nothing runs any more: q leaves");
+        self.say(self.keys.fill("nothing runs any more: {quit} leaves"));
         None
     }
 
@@ -52,6 +52,10 @@ impl App {
         let control_c = Key::from(event) == Key::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         let state = self.leaving.unwrap_or(Leaving::Asking);
         let next = match event.code {
+            KeyCode::Char('l') if state == Leaving::Asking && self.settings.reachable => {
+                self.leaving = Some(Leaving::GoingOn);
+                return vec![Effect::Quit];
+            }
             // Nothing that is not on the screen: whoever presses it again wants to leave, not to stop what may finish.
             KeyCode::Char('q') => (state != Leaving::Draining).then(|| pause_further(state)),
             // The same key twice must not stop attempts: who taps it again means what it meant before.
@@ -62,8 +66,12 @@ impl App {
             KeyCode::Char('c') => Some(Leaving::Cancelling),
             KeyCode::Esc | KeyCode::Char('s' | 'n') => {
                 self.layers.pop();
-                if self.leaving.take().is_some_and(|leaving| leaving != Leaving::Asking) {
-                    self.say("you stay; what was paused or stopped stays so");
+                match self.leaving.take() {
+                    Some(Leaving::Draining | Leaving::Stopping) if self.disk_fails() => {}
+                    Some(Leaving::Draining) => self.say("you stay; what was paused stays so"),
+                    Some(Leaving::Stopping) => self.say("you stay; what was paused or stopped stays so"),
+                    Some(Leaving::Cancelling) => self.say("you stay; cancelling goes on"),
+                    Some(Leaving::Asking | Leaving::GoingOn) | None => {}
                 }
                 return Vec::new();
             }
@@ -90,7 +98,7 @@ impl App {
         active
             .iter()
             .filter_map(|run| match next {
-                Leaving::Asking => None,
+                Leaving::Asking | Leaving::GoingOn => None,
                 Leaving::Draining if run.status == RunStatus::Running && !run.cancelling => {
                     Some(send(run.run_id, Command::Pause))
                 }
@@ -105,6 +113,11 @@ impl App {
 }
 
 impl App {
+    /// Whether the operator has left and the runs go on.
+    pub(super) fn goes_on(&self) -> bool {
+        self.leaving == Some(Leaving::GoingOn)
+    }
+
     /// Whether the disk does not take what is decided about the open run.
     pub(super) fn disk_fails(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.storage.is_some())
@@ -116,5 +129,6 @@ fn pause_further(state: Leaving) -> Leaving {
         Leaving::Asking => Leaving::Draining,
         Leaving::Draining | Leaving::Stopping => Leaving::Stopping,
         Leaving::Cancelling => Leaving::Cancelling,
+        Leaving::GoingOn => Leaving::GoingOn,
     }
 }

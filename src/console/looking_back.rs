@@ -44,7 +44,8 @@ impl App {
         };
         if let Some(step) = record.target_step_id.clone() {
             let Some(position) = run.state.position(&step) else {
-                self.complain(format!("open: `{step}` is not in the plan; V shows what took it out"));
+                let told = self.keys.fill("{versions} shows what took it out");
+                self.complain(format!("open: `{step}` is not in the plan; {told}"));
                 return;
             };
             if !run.list.filter.is_empty() {

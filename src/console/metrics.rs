@@ -142,7 +142,7 @@ impl App {
         run.focus = Pane::Steps;
         run.zoom = false;
         self.place = Place::Run;
-        self.say("the steps of this agent; Esc shows all again");
+        self.say(self.keys.fill("the steps of this agent; {back} shows all again"));
     }
 
     pub(super) fn move_in_metrics(&mut self, action: Action) {

@@ -13,7 +13,8 @@
 //! - [`foretold`], [`moving`], [`form`]: what a command would do, before it is sent; moving steps; changing and adding them.
 //! - [`marks`], [`bulk`]: runs and steps that are marked, and one action on all of them.
 //! - [`strip`]: the other runs that are active, while one is looked at.
-//! - [`away`]: what has happened while nobody looked.
+//! - [`away`]: what has happened while nobody looked. [`message`]: the line that says what has just happened.
+//! - [`forms`]: the keys that all forms share, and their fields. `textbox` is a text of several lines.
 //! - [`graph`], [`listing`], [`rows`]: the plan as a drawn graph; which steps are seen; the steps as a tree and by stage.
 //! - [`history`], [`timeline`]: what was, as lists and against time. [`estimate`]: how much longer it takes.
 //! - `across`, `saving`: a search that goes on in other steps; writing an output to a file.
@@ -41,6 +42,7 @@ mod filter;
 mod folders;
 pub mod foretold;
 pub mod form;
+pub mod forms;
 pub mod graph;
 pub mod history;
 mod input;
@@ -53,6 +55,7 @@ pub mod log;
 mod looking_back;
 pub mod markdown;
 pub mod marks;
+pub mod message;
 mod metrics;
 mod mouse;
 pub mod moving;
@@ -72,6 +75,7 @@ pub mod strip;
 pub mod summary;
 pub mod terminal;
 pub mod text;
+mod textbox;
 pub mod theme;
 pub mod timeline;
 pub mod tour;

@@ -72,7 +72,7 @@ impl App {
                 vec![self.request(id, command, None, None)]
             }
             Err(why) => {
-                self.complain(format!("move {}: {why}", if by < 0 { "up" } else { "down" }));
+                self.complain_of(Some(&step), format!("move {}: {why}", if by < 0 { "up" } else { "down" }));
                 Vec::new()
             }
         }

@@ -239,4 +239,6 @@ pub enum Leaving {
     Stopping,
     /// Every run is being cancelled.
     Cancelling,
+    /// The runs go on, and the console ends.
+    GoingOn,
 }

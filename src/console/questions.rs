@@ -12,6 +12,9 @@ use super::log::asked;
 use super::popups::{Ask, Care, Deed, Focus, Popup, ResultField};
 use super::{text, words};
 
+/// So many lines of a change are told in the question whether to undo it.
+const UNDONE: usize = 12;
+
 /// What the gate said of the result that is asked about.
 fn verdict_on(state: &RunState, step: &str) -> Vec<String> {
     let review = state.step(step).and_then(|(_, found)| found.reviews.last());
@@ -301,10 +304,10 @@ impl App {
         let when = self.settings.zone.moment(version.time, self.now);
         let why = change.reason.as_deref().map(|reason| format!(": \"{}\"", text::clean(reason))).unwrap_or_default();
         let mut told = vec![format!("{} changed the plan at {when}{why}", text::clean(&change.user))];
-        let lines = change.in_words();
-        told.extend(lines.iter().take(4).map(|line| format!("  {}", text::clean(line))));
-        if lines.len() > 4 {
-            told.push(format!("  and {} more", lines.len() - 4));
+        let lines = change.in_full();
+        told.extend(lines.iter().take(UNDONE).map(|line| format!("  {}", text::clean(line))));
+        if lines.len() > UNDONE {
+            told.push(format!("  and {} more", lines.len() - UNDONE));
         }
         told
     }

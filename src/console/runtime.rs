@@ -99,6 +99,8 @@ pub struct ConsoleOptions {
     pub stamps: OpenStamps,
     /// Command lines that the operator is told to type.
     pub command_line: CommandLine,
+    /// Another console can be attached to the runs of this process.
+    pub reachable: bool,
 }
 
 /// How a console was left.
@@ -108,6 +110,8 @@ pub struct Left {
     pub summary: ExitSummary,
     /// The terminal went away (the line dropped, its window was closed, or it failed): nobody has said that anything should end.
     pub hung_up: bool,
+    /// The operator has left, and the runs go on.
+    pub goes_on: bool,
 }
 
 /// What is opened at the start.
@@ -158,11 +162,16 @@ pub async fn run(handle: EngineHandle, options: ConsoleOptions) -> Result<Left, 
     let options = ConsoleOptions { theme, ..options };
     let state_dir = options.state_dir.clone();
     let (app, hung_up) = Loop::new(handle.clone(), options, guard, background)?.go(signals).await;
-    let mut ended = summary::collect(&handle, &app.visited, &app.settings.command_line).await;
+    let goes_on = app.goes_on();
+    let mut runs = app.visited.clone();
+    if goes_on {
+        runs.extend(app.still_active().iter().map(|run| run.run_id).filter(|run| !app.visited.contains(run)));
+    }
+    let mut ended = summary::collect(&handle, &runs, goes_on, &app.settings.command_line).await;
     for line in editor::keep(&state_dir, &app.unsent(), Utc::now()) {
         ended.text.push_str(&format!("{}\n", super::text::clean(&line)));
     }
-    Ok(Left { summary: ended, hung_up })
+    Ok(Left { summary: ended, hung_up, goes_on })
 }
 
 /// Everything the loop holds. Dropping it gives the terminal back.
@@ -212,6 +221,7 @@ impl Loop {
             attached: handle.is_remote().then(|| handle.process()),
             output_path: Arc::new(move |run, step, attempt| outputs.output_path(run, step, attempt)),
             command_line: Arc::clone(&options.command_line),
+            reachable: options.reachable,
         };
         let size = guard.size()?;
         let size = (size.width, size.height);
@@ -299,7 +309,11 @@ impl Loop {
                 continue;
             }
             let tick = self.app.ticks();
-            let until_second = Duration::from_millis(1000 - u64::from(Utc::now().timestamp_subsec_millis().min(999)));
+            let now = Utc::now();
+            let second = Duration::from_millis(1000 - u64::from(now.timestamp_subsec_millis().min(999)));
+            // Without a clock on the screen nothing wakes this up but the end of a message, once.
+            let fade = self.app.fades().map(|end| (end - now).to_std().unwrap_or_default());
+            let wake = fade.into_iter().chain(tick.then_some(second)).min();
             tokio::select! {
                 biased;
                 signal = signals.next() => {
@@ -329,7 +343,7 @@ impl Loop {
                     }
                     dirty = true;
                 }
-                () = tokio::time::sleep(until_second), if tick => {
+                () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {
                     self.take(Event::Tick);
                     dirty = true;
                 }
@@ -349,7 +363,8 @@ impl Loop {
                 self.carry_out(effects);
             }
             Some(Initial::Attach(run)) => {
-                self.app.say(format!("attached to process {}; q leaves it running", self.handle.process()));
+                let told = self.app.keys.fill("{quit} leaves it running");
+                self.app.say(format!("attached to process {}; {told}", self.handle.process()));
                 let effects = self.app.open(run, true);
                 self.carry_out(effects);
             }
@@ -360,7 +375,8 @@ impl Loop {
                 self.carry_out(effects);
                 tokio::spawn(async move {
                     let event = match go_on(&handle, run, &user, answers, &sender).await {
-                        Ok(()) => Event::Say("the run goes on".into()),
+                        Ok(status) if status.is_ended() => Event::Say(format!("the run is {} already", status.word())),
+                        Ok(_) => Event::Say("the run goes on".into()),
                         Err(rejection) => Event::Answered { command: Command::Resume, result: Err(rejection) },
                     };
                     // The console may have ended meanwhile.
@@ -650,19 +666,18 @@ async fn go_on(
     user: &str,
     answers: Vec<Request>,
     sender: &mpsc::Sender<Event>,
-) -> Result<(), Rejection> {
+) -> Result<RunStatus, Rejection> {
     let opened = handle.open(run, true).await?;
-    if sender.send(Event::TakenOver { run, notes: opened.notes }).await.is_err() {
-        return Ok(());
-    }
+    // The console may have ended; the run goes on all the same.
+    let _ = sender.send(Event::TakenOver { run, notes: opened.notes }).await;
     for answer in answers {
         handle.send(run, Request { user: user.to_owned(), ..answer }).await?;
     }
     let status = handle.subscribe(run).await?.state.status;
     match status {
-        RunStatus::Paused => handle.send(run, request(Command::Resume, user)).await.map(|_| ()),
-        RunStatus::Idle => handle.send(run, request(Command::Start, user)).await.map(|_| ()),
-        _ => Ok(()),
+        RunStatus::Paused => handle.send(run, request(Command::Resume, user)).await.map(|_| status),
+        RunStatus::Idle => handle.send(run, request(Command::Start, user)).await.map(|_| status),
+        _ => Ok(status),
     }
 }
 

@@ -20,13 +20,18 @@ pub struct ExitSummary {
     pub runs: Vec<Arc<RunState>>,
 }
 
-/// Reads the last states of the runs that were open and puts them in words.
-pub async fn collect(handle: &EngineHandle, visited: &[Uuid], command_line: &CommandLine) -> ExitSummary {
+/// Reads the last states of the runs that were open and puts them in words; `goes_on`: this process stays and has them open.
+pub async fn collect(
+    handle: &EngineHandle,
+    visited: &[Uuid],
+    goes_on: bool,
+    command_line: &CommandLine,
+) -> ExitSummary {
     let (mut runs, mut texts) = (Vec::new(), Vec::new());
     for run in visited {
         // A run that another process has open goes on there.
         let found = match handle.subscribe(*run).await {
-            Ok(subscription) => Some((subscription.state, handle.is_remote())),
+            Ok(subscription) => Some((subscription.state, handle.is_remote() || goes_on)),
             Err(_) => handle.load(*run).await.ok().map(|stored| (stored.state, stored.owned)),
         };
         if let Some((state, elsewhere)) = found {

@@ -82,7 +82,7 @@ impl App {
     pub(super) fn take(&mut self, action: Action) -> Vec<Effect> {
         self.keep_drawn_selection(action);
         if let Err(why) = availability(self, action) {
-            self.complain(format!("{}: {why}", action.entry().label));
+            self.refuse(action, &why);
             return Vec::new();
         }
         if let Some(list) = leads_to(self, action) {
@@ -188,7 +188,7 @@ impl App {
         let seen = seen.filter(|_| command.target().is_some());
         let id = run.id();
         if let Err(why) = availability::allowed(self, run, &command) {
-            self.complain(format!("{}: {why}", action.entry().label));
+            self.complain_of(command.target(), format!("{}: {why}", action.entry().label));
             return Vec::new();
         }
         if action == Action::Resume && run.ownership == Ownership::Nobody {

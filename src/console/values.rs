@@ -7,14 +7,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::KeyEvent;
 use serde_json::Value;
 
 use crate::plan::{Plan, Variable, bind};
 
 use super::app::{App, Effect};
+use super::forms::{self, Fields, Meant};
 use super::input::Input;
-use super::keys::Key;
 use super::popups::Popup;
 use super::{text, words};
 
@@ -74,15 +74,13 @@ pub struct ValuesForm {
     /// Which plan.
     pub plan_id: String,
     /// The variables in the plan's order of names.
-    pub fields: Vec<Field>,
+    pub fields: Fields<Field>,
     /// Which of them has the keys.
     pub selected: usize,
     /// Why the run was refused, neutralised.
     pub notice: Option<String>,
     /// The values are on their way.
     pub sent: bool,
-    /// Enter was pressed: mistakes are looked for as they are typed and mended.
-    tried: bool,
 }
 
 /// Lines as one, neutralised.
@@ -109,7 +107,7 @@ impl Field {
     }
 
     /// What it may be, where the plan names it, as it is typed.
-    pub fn choices(&self) -> Vec<String> {
+    pub fn values(&self) -> Vec<String> {
         let choices = self.variable.choices.iter().flatten().map(typed);
         let none = self.may_be_left().then(String::new).filter(|_| self.shown.is_empty());
         none.into_iter().chain(choices).collect()
@@ -137,22 +135,19 @@ impl Field {
         let typed = self.input.text();
         (typed != self.shown).then_some(typed)
     }
+}
 
-    fn turn(&mut self, back: bool) -> bool {
-        let choices = self.choices();
-        if self.variable.choices.is_none() || choices.is_empty() {
-            return false;
-        }
-        let now = self.input.text();
-        let place = choices.iter().position(|choice| *choice == now);
-        let next = match place {
-            Some(place) if back => (place + choices.len() - 1) % choices.len(),
-            Some(place) => (place + 1) % choices.len(),
-            None if back => choices.len() - 1,
-            None => 0,
-        };
-        self.input = Input::holding(&choices[next]).unwrap_or_default();
-        true
+impl forms::Field for Field {
+    fn input(&mut self) -> &mut Input {
+        &mut self.input
+    }
+
+    fn choices(&self) -> Option<Vec<String>> {
+        self.variable.choices.as_ref().map(|_| self.values())
+    }
+
+    fn mistake(&self) -> Option<&str> {
+        self.mistake.as_deref()
     }
 
     fn check(&mut self) {
@@ -180,47 +175,26 @@ impl ValuesForm {
         // Where nothing is missing, something from elsewhere is wrong.
         let notice = fields.iter().all(Field::may_be_left).then(|| in_one(&unbound.wrong));
         let (path, plan_id) = (path.clone(), plan.plan_id.clone());
-        Self { path, plan_id, fields, selected, notice, sent: false, tried: false }
+        Self { path, plan_id, fields: Fields::new(fields), selected, notice, sent: false }
     }
 
     fn key(&mut self, event: KeyEvent) {
-        let last = self.fields.len().saturating_sub(1);
-        let Some(field) = self.fields.get_mut(self.selected) else { return };
-        let is_choice = field.variable.choices.is_some();
-        match event.code {
-            KeyCode::Tab | KeyCode::Down => self.selected = if self.selected == last { 0 } else { self.selected + 1 },
-            KeyCode::BackTab | KeyCode::Up => self.selected = self.selected.checked_sub(1).unwrap_or(last),
-            KeyCode::Right | KeyCode::Char(' ') if field.turn(false) => {}
-            KeyCode::Left if field.turn(true) => {}
-            // A choice takes no letters.
-            _ if is_choice => {}
-            _ => {
-                field.input.key(event);
-            }
-        }
-        self.check();
-    }
-
-    fn check(&mut self) {
-        if self.tried {
-            self.fields.iter_mut().for_each(Field::check);
+        let fields = self.fields.len();
+        match forms::meant(event) {
+            Some(Meant::Next | Meant::Down) => self.selected = forms::turned(self.selected, fields, false),
+            Some(Meant::Previous | Meant::Up) => self.selected = forms::turned(self.selected, fields, true),
+            Some(_) => {}
+            None => self.fields.key(self.selected, event),
         }
     }
 
     /// The values; `None`: something is wrong, and the keys are there.
     fn values(&mut self) -> Option<Given> {
-        self.tried = true;
-        self.check();
-        if let Some(wrong) = self.fields.iter().position(|field| field.mistake.is_some()) {
+        if let Err(wrong) = self.fields.try_to_send() {
             self.selected = wrong;
             return None;
         }
         Some(Given(self.fields.iter().filter_map(|field| Some((field.name.clone(), field.given()?))).collect()))
-    }
-
-    /// How many mistakes there are.
-    pub fn mistakes(&self) -> usize {
-        self.fields.iter().filter(|field| field.mistake.is_some()).count()
     }
 }
 
@@ -265,9 +239,9 @@ impl App {
 
     /// A key in the form.
     pub(super) fn values_key(&mut self, event: KeyEvent) -> Vec<Effect> {
-        let pressed = |name: &str| name.parse() == Ok(Key::from(event));
         let Some(form) = self.values_form() else { return Vec::new() };
-        if event.code == KeyCode::Esc || pressed("Ctrl-c") {
+        let meant = forms::meant(event);
+        if meant == Some(Meant::Close) {
             let said = format!("{} is not opened", form.plan_id);
             self.layers.pop();
             self.say(said);
@@ -277,7 +251,7 @@ impl App {
             return Vec::new();
         }
         form.notice = None;
-        if event.code != KeyCode::Enter {
+        if !matches!(meant, Some(Meant::Send | Meant::Enter)) {
             form.key(event);
             return Vec::new();
         }
@@ -289,9 +263,6 @@ impl App {
     /// Pasted text goes into the field.
     pub(super) fn values_paste(&mut self, pasted: &str) {
         let Some(form) = self.values_form().filter(|form| !form.sent) else { return };
-        if let Some(field) = form.fields.get_mut(form.selected).filter(|field| field.variable.choices.is_none()) {
-            field.input.insert(pasted.trim_end_matches(['\n', '\r']));
-        }
-        form.check();
+        form.fields.paste(form.selected, pasted);
     }
 }

@@ -321,27 +321,64 @@ pub fn forked_from(state: &RunState) -> Option<String> {
     Some(format!("forked from {} at {}{why}", short_id(run), checkpoint_id(checkpoint)))
 }
 
-/// What a command has done, as the message line says it.
-pub fn done(command: &Command) -> String {
+/// What a command has done, as the message line says it; `state`: the one that it has led to, as soon as it is there. What waits for something else says
+/// for what. Keys stand in braces by the names of their actions.
+pub fn done(command: &Command, state: Option<&RunState>) -> String {
+    let status = state.map(|state| state.status);
+    let is_paused = status == Some(RunStatus::Paused);
+    let step_is = |step: &str, wanted: StepStatus| {
+        state.and_then(|state| state.step(step)).is_some_and(|(_, found)| found.status == wanted)
+    };
+    let live = state.map_or(0, |state| state.bound_to_engine().count());
     match command {
         Command::Start => "the run is started".into(),
+        Command::Pause if is_paused && live > 0 => {
+            format!("the run is paused; what runs may finish: {}", count(live, "attempt"))
+        }
         Command::Pause => "the run is paused".into(),
         Command::Resume => "the run is resumed".into(),
+        Command::Cancel if status == Some(RunStatus::Cancelled) => "the run is cancelled".into(),
         Command::Cancel => "the run is being cancelled".into(),
+        Command::Rollback if is_paused => "the rollback goes on when the run is resumed: {resume}".into(),
+        Command::Rollback if status.is_some_and(RunStatus::is_ended) => "the run is rolled back".into(),
         Command::Rollback => "the run is being rolled back".into(),
+        Command::Interrupt if state.is_some() && live == 0 => "the attempts are stopped".into(),
         Command::Interrupt => "the attempts are being stopped".into(),
-        Command::Retry { step, downstream: false } => format!("{step} is retried"),
-        Command::Retry { step, downstream: true } => format!("{step} is retried, with everything after it"),
+        Command::Retry { step, downstream } => {
+            let rest = if *downstream { ", with everything after it" } else { "" };
+            match () {
+                () if step_is(step, StepStatus::Held) => {
+                    format!("{step} is at its hold point again: {{release}}{rest}")
+                }
+                () if is_paused && step_is(step, StepStatus::Pending) => {
+                    format!("{step} runs again{rest} when the run is resumed: {{resume}}")
+                }
+                () if step_is(step, StepStatus::Pending) => format!("{step} runs again{rest} when its turn comes"),
+                () => format!("{step} is retried{rest}"),
+            }
+        }
         Command::Skip { step } => format!("{step} is skipped"),
         Command::Complete { step, .. } => format!("{step} is completed by hand"),
         Command::Hold { step } => format!("{step} has a hold point"),
         Command::Unhold { step } => format!("{step} has no hold point any more"),
+        Command::Release { step } if is_paused && step_is(step, StepStatus::Pending) => {
+            format!("{step} is released; it runs when the run is resumed: {{resume}}")
+        }
+        Command::Release { step } if step_is(step, StepStatus::Held) => {
+            format!("{step} has this release, and waits for another")
+        }
         Command::Release { step } => format!("{step} is released"),
+        Command::Approve { step } if step_is(step, StepStatus::InReview) => {
+            format!("the result of {step} has this approval, and waits for another")
+        }
         Command::Approve { step } => format!("the result of {step} is approved"),
         Command::Reject { step } => format!("the result of {step} is rejected"),
         Command::Escalate { step } => format!("the review of {step} is passed on"),
         Command::Answer { step, .. } => format!("{step} has its answer"),
         Command::SetParallel { value } => format!("at most {value} at the same time"),
+        Command::Modify { step, .. } if step_is(step, StepStatus::Failed) => {
+            format!("{step} is changed; it runs so when it is retried: {{retry}}")
+        }
         Command::Modify { step, .. } => format!("{step} is changed"),
         Command::Add { step, .. } => format!("{} is added", step["step_id"].as_str().unwrap_or("the step")),
         Command::Remove { step } => format!("{step} is removed"),
@@ -349,6 +386,9 @@ pub fn done(command: &Command) -> String {
         Command::Undo { version: Some(_) } => "the change of the plan is undone".into(),
         Command::Undo { version: None } | Command::UndoIntervention { .. } => "the intervention is undone".into(),
         Command::UseVersion { version } => format!("version {version} of the plan is back"),
+        Command::Restore { checkpoint } if is_paused => {
+            format!("the run is back at {}, and paused: {{resume}} goes on", checkpoint_id(*checkpoint))
+        }
         Command::Restore { checkpoint } => format!("the run is back at {}", checkpoint_id(*checkpoint)),
     }
 }

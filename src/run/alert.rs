@@ -2,13 +2,18 @@
 //!
 //! An alert is no event of the run: it follows from the events and from what an operator wants to be told, so it is derived by whoever tells it.
 //! Each crossing of a threshold is told once; the next one counts when there were fewer than half as many in between.
+//!
+//! Interventions of one kind that one person made together count once: a skip of ten marked steps is one thing that somebody did.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::health::execution;
-use super::{AgentHealth, Event, Execution, Health, Metrics, Recorded, RunState};
+use super::{AgentHealth, Event, Execution, Health, Intervention, Metrics, Recorded, RunState};
+
+/// What one person does in this time, in one way, is one thing done to several steps. Whoever goes on for longer does the next.
+const TOGETHER: TimeDelta = TimeDelta::seconds(2);
 
 /// What is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,12 +96,32 @@ impl Window {
     }
 }
 
+/// What somebody does at once.
+#[derive(Debug, Clone, PartialEq)]
+struct Deed {
+    user: String,
+    kind: String,
+    since: DateTime<Utc>,
+}
+
+impl Deed {
+    /// Whether an intervention is a part of it.
+    fn has(&self, record: &Intervention) -> bool {
+        let after = record.timestamp - self.since;
+        self.user == record.user
+            && self.kind == record.intervention_type
+            && after >= TimeDelta::zero()
+            && after < TOGETHER
+    }
+}
+
 /// Watches a run for what is to be told.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Watch {
     rules: AlertRules,
     failures: Window,
     interventions: Window,
+    deed: Option<Deed>,
     agents: BTreeMap<String, AgentHealth>,
 }
 
@@ -117,11 +142,24 @@ impl Watch {
         for time in failed {
             watch.failures.take(time, rules.window, rules.failures);
         }
-        let recent = state.interventions.len().saturating_sub(rules.interventions as usize);
-        for record in state.interventions.iter().skip(recent) {
-            watch.interventions.take(record.timestamp, rules.window, rules.interventions);
+        // Backwards as far as they count, which is no further than they matter.
+        let counts = |record: &&Intervention| state.updated_at - record.timestamp < rules.window;
+        let records = state.interventions.iter().rev().map(|record| &**record);
+        let recent: Vec<&Intervention> = records.take_while(counts).collect();
+        for record in recent.into_iter().rev() {
+            watch.intervened(record);
         }
         watch
+    }
+
+    /// Whether this intervention makes them too many.
+    fn intervened(&mut self, record: &Intervention) -> bool {
+        if self.deed.as_ref().is_some_and(|deed| deed.has(record)) {
+            return false;
+        }
+        let (user, kind) = (record.user.clone(), record.intervention_type.clone());
+        self.deed = Some(Deed { user, kind, since: record.timestamp });
+        self.interventions.take(record.timestamp, self.rules.window, self.rules.interventions)
     }
 
     /// Takes in an event; `state` is the state after it, or a later one. Gives what is to be told.
@@ -148,7 +186,7 @@ impl Watch {
                     }
                 }
             }
-            Event::Intervention(_) if self.interventions.take(time, window, self.rules.interventions) => {
+            Event::Intervention(record) if self.intervened(record) => {
                 let message = format!("{} interventions in {}", self.rules.interventions, minutes(window));
                 told.push(alert(AlertKind::Interventions, message));
             }
@@ -166,6 +204,35 @@ fn minutes(window: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn intervention(user: &str, kind: &str, milliseconds: i64) -> Intervention {
+        let time = DateTime::from_timestamp_millis(1_800_000_000_000 + milliseconds).unwrap();
+        serde_json::from_value(serde_json::json!({
+            "intervention_id": uuid::Uuid::nil(), "intervention_type": kind, "user": user, "timestamp": time,
+            "status": "applied",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_one_person_does_to_many_at_once_counts_once() {
+        let rules = AlertRules { interventions: 3, ..AlertRules::default() };
+        let told = |records: &[(&str, &str, i64)]| {
+            let mut watch = Watch::new(rules);
+            let mut taken = |(user, kind, at): &(&str, &str, i64)| watch.intervened(&intervention(user, kind, *at));
+            records.iter().filter(|record| taken(record)).count()
+        };
+        // Twenty marked steps, skipped with one key.
+        let together: Vec<(&str, &str, i64)> = (0..20).map(|place| ("ann", "skip_step", place * 90)).collect();
+        assert_eq!(told(&together), 0);
+        // Three of them, each with its own key; three people, or three ways, at the same moment.
+        assert_eq!(told(&[("ann", "skip_step", 0), ("ann", "skip_step", 3000), ("ann", "skip_step", 6000)]), 1);
+        assert_eq!(told(&[("ann", "skip_step", 0), ("bob", "skip_step", 1), ("eve", "skip_step", 2)]), 1);
+        assert_eq!(told(&[("ann", "skip_step", 0), ("ann", "retry_step", 1), ("ann", "pause", 2)]), 1);
+        // A script that does it again and again is told, however quick it is.
+        let script: Vec<(&str, &str, i64)> = (0..100).map(|place| ("bot", "retry_step", place * 100)).collect();
+        assert_eq!(told(&script), 1);
+    }
 
     #[test]
     fn each_crossing_counts_once() {

@@ -16,6 +16,7 @@ use crate::plan::{
 
 use super::instances::Definitions;
 use super::intervene::{Asker, Decision, refuse};
+use super::lines::{Difference, are_long, difference as difference_of_lines};
 use super::{
     ChangeCause, Command, Event, Fork, InterventionStatus, Place, PlanChange, PlanVersion, Rejection, RejectionCode,
     RemovedStep, Request, RunState, RunStatus, StepState, StepStatus, Steps,
@@ -614,28 +615,54 @@ fn still_a_graph(plan: &Plan, removed: &str, edits: &[Edit]) -> Option<Edit> {
     Some(Edit::Replace { step: Arc::new(Step { depends_on: Some(Vec::new()), ..first.as_ref().clone() }) })
 }
 
-/// What edits change, a line each; what undoes them says what was there before.
+/// What edits change, a line each; what undoes them says what was there before. Of long texts only how many lines differ.
 pub(super) fn in_words(edits: &[Edit], inverse: &[Edit]) -> Vec<String> {
-    let before = |id: &str| {
+    told_edits(edits, inverse).map(|(line, _)| line).collect()
+}
+
+/// The same, and under each edit the lines of long texts that it removes and adds.
+pub(super) fn in_full(edits: &[Edit], inverse: &[Edit]) -> Vec<String> {
+    told_edits(edits, inverse).flat_map(|(line, texts)| std::iter::once(line).chain(texts)).collect()
+}
+
+fn told_edits<'a>(edits: &'a [Edit], inverse: &'a [Edit]) -> impl Iterator<Item = (String, Vec<String>)> + 'a {
+    let before = move |id: &str| {
         inverse.iter().find_map(|edit| match edit {
             Edit::Replace { step } if step.step_id == id => Some(step),
             _ => None,
         })
     };
-    edits
-        .iter()
-        .map(|edit| match edit {
-            Edit::Replace { step } => {
-                let changes = before(&step.step_id).map(|before| field_changes(before, step)).unwrap_or_default();
-                let told: Vec<String> = changes.iter().map(field_in_words).collect();
-                format!("~ {}: {}", step.step_id, told.join(", "))
-            }
-            _ => edit.in_words(),
-        })
-        .collect()
+    edits.iter().map(move |edit| match edit {
+        Edit::Replace { step } => {
+            let changes = before(&step.step_id).map(|before| field_changes(before, step)).unwrap_or_default();
+            let told: Vec<(String, Vec<String>)> = changes.iter().map(told_field).collect();
+            let names: Vec<&str> = told.iter().map(|(line, _)| line.as_str()).collect();
+            let line = format!("~ {}: {}", step.step_id, names.join(", "));
+            let several = told.iter().filter(|(_, lines)| !lines.is_empty()).count() > 1;
+            let texts = told.iter().zip(&changes).filter(|((_, lines), _)| !lines.is_empty());
+            let texts = texts.flat_map(|((_, lines), change)| {
+                let heading = several.then(|| format!("  {}:", change.field));
+                heading.into_iter().chain(lines.iter().map(|line| format!("  {line}")))
+            });
+            (line, texts.collect())
+        }
+        _ => (edit.in_words(), Vec::new()),
+    })
 }
 
-fn field_in_words(change: &FieldChange) -> String {
+/// A field that has changed, in a line; of a long text, the lines that differ.
+fn told_field(change: &FieldChange) -> (String, Vec<String>) {
+    let text = |value: &Value| match value {
+        Value::Null => Some(String::new()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    };
+    if let (Some(before), Some(after)) = (text(&change.before), text(&change.after))
+        && are_long(&before, &after)
+    {
+        let Difference { summary, lines } = difference_of_lines(&before, &after);
+        return (format!("{}: {summary}", change.field), lines);
+    }
     let word = |value: &Value| match value {
         Value::Null => "none".to_owned(),
         Value::String(text) => text.clone(),
@@ -643,7 +670,7 @@ fn field_in_words(change: &FieldChange) -> String {
         Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
         other => other.to_string(),
     };
-    format!("{} {} → {}", change.field, word(&change.before), word(&change.after))
+    (format!("{} {} → {}", change.field, word(&change.before), word(&change.after)), Vec::new())
 }
 
 /// Where a new run begins that is forked from a checkpoint of another: `then` is the other's state there, `now` its state today.

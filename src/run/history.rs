@@ -49,13 +49,13 @@ fn changes(
     lines
 }
 
-/// What changes from one plan to another, a line each.
+/// What changes from one plan to another, a line each; under a step whose long texts differ, the lines that do, indented.
 pub fn plan_changes(before: &Plan, after: &Plan) -> Vec<String> {
     let edits = difference(before, after);
     let mut plan = before.clone();
     // What is made of the two plans fits the first of them.
     let inverse = plan.edit_all(&edits).unwrap_or_default();
-    super::change::in_words(&edits, &inverse)
+    super::change::in_full(&edits, &inverse)
 }
 
 fn step_change(was: &StepState, is: &StepState) -> Option<String> {

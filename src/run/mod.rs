@@ -20,6 +20,7 @@ mod history;
 mod inputs;
 mod instances;
 mod intervene;
+mod lines;
 mod outcome;
 mod places;
 mod preview;

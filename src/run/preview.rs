@@ -215,7 +215,7 @@ pub fn preview(state: &RunState, input: &Input, moment: &Moment) -> Result<Previ
         _ => None,
     });
     let changes = events().filter_map(|event| match event {
-        Event::PlanChanged(change) => Some(change.in_words()),
+        Event::PlanChanged(change) => Some(change.in_full()),
         _ => None,
     });
     let opens = |event: &Event| matches!(event, Event::Restored { .. } | Event::RunReopened);
@@ -393,5 +393,10 @@ impl PlanChange {
     /// What it changes, a line each.
     pub fn in_words(&self) -> Vec<String> {
         super::change::in_words(&self.edits, &self.inverse)
+    }
+
+    /// What it changes, a line each; under a step whose long texts differ, the lines that do, indented.
+    pub fn in_full(&self) -> Vec<String> {
+        super::change::in_full(&self.edits, &self.inverse)
     }
 }

@@ -162,12 +162,12 @@ fn the_json_is_edited_in_place_and_in_the_operators_editor() {
     console.wait_for_bytes(b"the editor has the terminal");
     console.wait_for_text("did you mean `max_retries`?");
     assert!(console.screen(|screen| screen.alternate_screen()), "the console has the terminal again");
-    console.keys("<C-s>");
+    console.keys("<C-d>");
     console.wait_for_text("1 mistake");
     console.keys("<C-o>");
     console.wait_for_text("echo edited");
     console.wait_for_text("no mistakes");
-    until(&mut console, "<C-s>", "Change second?", true);
+    until(&mut console, "<C-d>", "Change second?", true);
     until(&mut console, "<Enter>", "Change second", false);
     field.go();
     console.wait_for_text("COMPLETED");
@@ -385,4 +385,59 @@ fn a_plan_that_needs_values_is_opened_from_the_list_with_those_that_are_typed() 
     console.press("q");
     assert!(console.wait_exit().success());
     assert!(!String::from_utf8_lossy(&console.bytes()).contains("hunter2"));
+}
+
+/// A script is edited in the terminal itself: its lines seen, one more begun as terminals send it, and read back from what ran.
+#[test]
+fn a_script_is_edited_line_by_line_in_the_terminal() {
+    let script = "echo one >> written\necho two >> written";
+    let field = Field::new(&[json!({"step_id": "say", "run": script})]);
+    let mut console = field.open((80, 24), &[]);
+    console.press("j");
+    console.wait_for("say selected", |screen| is_selected(screen, "say"));
+    until(&mut console, "e", "Change say", true);
+    until(&mut console, "<Tab>", "line 1 of 2", true);
+    // Enter, and Alt with Enter, which terminals send as Esc and Enter.
+    console.keys("<Down><End>");
+    console.wait_for_text("line 2 of 2");
+    console.keys("<Enter>");
+    console.press("echo three >> written\x1b\r");
+    console.wait_for_text("line 4 of 4");
+    console.press("\x1b[200~echo four >> written\r\necho five >> written\x1b[201~");
+    console.wait_for_text("line 5 of 5");
+    // Ctrl-d, which no terminal takes.
+    until(&mut console, "<C-d>", "Change say?", true);
+    console.wait_for_text("+ echo five >> written");
+    until(&mut console, "<Enter>", "Change say", false);
+    field.go();
+    console.wait_for_text("COMPLETED");
+    assert_eq!(field.written(), "one\ntwo\nthree\nfour\nfive\n");
+    quit(&mut console);
+}
+
+#[test]
+fn the_operators_editor_gets_just_the_script_that_has_the_keys() {
+    let field = Field::new(&[json!({"step_id": "say", "run": "echo one >> written\necho two >> written"})]);
+    let editor = field.path().join("editor");
+    let script = "#!/bin/sh\nset -e\ncase \"$1\" in *.sh) cp \"$1\" got; sed -i 's/two/three/' \"$1\";; esac\n";
+    std::fs::write(&editor, script).unwrap();
+    std::fs::set_permissions(&editor, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut console = field.open((120, 36), &[("VISUAL", editor.to_str().unwrap())]);
+    console.press("j");
+    console.wait_for("say selected", |screen| is_selected(screen, "say"));
+    until(&mut console, "e", "Change say", true);
+    until(&mut console, "<Tab>", "line 1 of 2", true);
+    console.keys("<C-o>");
+    console.wait_for_text("echo three >> written");
+    until(&mut console, "<C-d>", "Change say?", true);
+    console.wait_for_text("- echo two >> written");
+    until(&mut console, "<Enter>", "Change say", false);
+    field.go();
+    console.wait_for_text("COMPLETED");
+    assert_eq!(field.written(), "one\nthree\n");
+    assert_eq!(
+        std::fs::read_to_string(field.path().join("got")).unwrap(),
+        "echo one >> written\necho two >> written\n"
+    );
+    quit(&mut console);
 }

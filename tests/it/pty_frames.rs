@@ -52,6 +52,19 @@ fn nothing_is_written_while_no_run_is_active() {
 }
 
 #[test]
+fn what_is_said_goes_by_itself_and_nobody_is_woken_up_after_it() {
+    let field = field(json!([{"step_id": "one", "run": "echo hello"}]));
+    let mut console = open(field.path(), &["plans/trial.json"], (120, 36));
+    console.wait_for_text("COMPLETED");
+    for (key, said) in [("X", "written to"), ("r", "retry: ")] {
+        console.press(key);
+        console.wait_for_text(said);
+        console.wait_for("the message gone", |screen| !screen.contents().contains(said));
+        assert!(is_quiet(&console), "{}", console.screen_text());
+    }
+}
+
+#[test]
 fn what_changes_nothing_on_the_screen_writes_nothing() {
     let field = field(json!([{"step_id": "one", "run": "echo hello"}]));
     let mut console = open(field.path(), &["plans/trial.json"], (120, 36));

@@ -1,4 +1,4 @@
-//! The fields of the form: what an operator changes at night, one line each, made from a step's JSON and written back into it.
+//! The fields of the form: what an operator changes at night, made from a step's JSON and written back into it. Texts have as many lines as they have.
 //!
 //! Only what was typed is written back, so that a field cannot lose what it does not show.
 
@@ -8,10 +8,12 @@ use serde_json::{Map, Value};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::super::forms;
 use super::super::input::Input;
+use super::super::textbox::TextBox;
 use super::{Facts, NewStep, Where};
 
-/// One line of the form.
+/// One field of the form.
 #[derive(Debug, Clone)]
 pub struct Field {
     /// Its name.
@@ -21,7 +23,7 @@ pub struct Field {
     /// How its text and its JSON belong together.
     pub kind: Kind,
     /// What was typed.
-    pub input: Input,
+    pub typed: Typed,
     /// What stood there when the field was made.
     shown: String,
     /// What the step has had since before the form was opened; `None`: the same as what was shown.
@@ -34,6 +36,25 @@ pub struct Field {
     pub example: bool,
     /// Why it cannot be typed here.
     pub fixed: Option<&'static str>,
+}
+
+/// What is typed into a field.
+#[derive(Debug, Clone)]
+pub enum Typed {
+    /// One line.
+    Line(Input),
+    /// A text of one line or of several.
+    Text(Box<TextBox>),
+}
+
+impl Typed {
+    /// The text, as it stands there.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Typed::Line(input) => input.text(),
+            Typed::Text(text) => text.text(),
+        }
+    }
 }
 
 /// What a field is about.
@@ -50,9 +71,11 @@ pub enum At {
 /// How text and JSON belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// A string; empty: not there.
+    /// A string on one line; empty: not there.
     Text,
-    /// A string that may be empty.
+    /// A string of one line or of several; empty: not there.
+    Lines,
+    /// A string of one line or of several that may be empty.
     Plain,
     /// A number; empty: not there.
     Number,
@@ -69,13 +92,27 @@ pub enum Kind {
 impl Field {
     fn new(label: &str, at: At, kind: Kind, value: Option<&Value>, help: impl Into<String>) -> Self {
         let shown = shown(&kind, value);
-        let input = Input::holding(&shown);
+        let (typed, held) = match kind {
+            Kind::Lines | Kind::Plain => {
+                let mut text = TextBox::new(&shown);
+                // A line is gone on with; a text of several is read from its beginning.
+                if !text.has_lines() {
+                    text.go_to_end();
+                }
+                (Typed::Text(Box::new(text)), true)
+            }
+            _ => {
+                let input = Input::holding(&shown);
+                let held = input.is_some();
+                (Typed::Line(input.unwrap_or_default()), held)
+            }
+        };
         Self {
             label: label.to_owned(),
             at,
             kind,
-            fixed: input.is_none().then_some("one line does not hold it as it is: F2 shows it as JSON"),
-            input: input.unwrap_or_default(),
+            fixed: (!held).then_some("one line does not hold it as it is: F2 shows it as JSON"),
+            typed,
             shown,
             was: None,
             help: help.into(),
@@ -86,32 +123,90 @@ impl Field {
 
     /// Whether something else was typed than what stood there.
     pub fn is_typed(&self) -> bool {
-        self.fixed.is_none() && self.input.text() != self.shown
+        self.fixed.is_none() && self.typed.text() != self.shown
     }
 
-    /// A key for its text; says whether it was one. What stands there as an example gives way to the first letter.
-    pub fn key(&mut self, event: KeyEvent) -> bool {
+    /// A key for it. What stands there as an example gives way to the first letter.
+    pub fn key(&mut self, event: KeyEvent) {
+        if self.fixed.is_some() {
+            return;
+        }
+        if matches!(self.kind, Kind::Choice(_)) {
+            match event.code {
+                KeyCode::Right | KeyCode::Char(' ') => self.turn(false),
+                KeyCode::Left => self.turn(true),
+                // A choice takes no letters.
+                _ => {}
+            }
+            return;
+        }
         let letter = matches!(event.code, KeyCode::Char(_))
             && !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         self.give_way(letter);
-        self.input.key(event)
+        match &mut self.typed {
+            Typed::Line(input) => {
+                input.key(event);
+            }
+            Typed::Text(text) => text.key(event),
+        }
     }
 
     /// Puts pasted text in.
-    pub fn insert(&mut self, pasted: &str) {
+    ///
+    /// # Errors
+    /// It has lines, and the field has one: nothing was put in.
+    pub fn paste(&mut self, pasted: &str) -> Result<(), &'static str> {
+        if self.fixed.is_some() || matches!(self.kind, Kind::Choice(_)) {
+            return Ok(());
+        }
+        match &mut self.typed {
+            Typed::Text(_) => {}
+            Typed::Line(_) if pasted.trim_end_matches('\n').contains(['\n', '\t']) => {
+                return Err("this field is one line: nothing was pasted; F2 shows all of it as JSON");
+            }
+            Typed::Line(_) => {}
+        }
         self.give_way(true);
-        self.input.insert(pasted);
+        match &mut self.typed {
+            // What was copied as a line ends with one.
+            Typed::Text(text) if pasted.matches('\n').count() == 1 => text.insert(pasted.trim_end_matches('\n')),
+            Typed::Text(text) => text.insert(pasted),
+            Typed::Line(input) => input.insert(pasted.trim_end_matches('\n')),
+        }
+        Ok(())
     }
 
     fn give_way(&mut self, to_text: bool) {
         if std::mem::take(&mut self.example) && to_text {
-            self.input = Input::holding("").unwrap_or_default();
+            self.set("");
         }
+    }
+
+    /// Another text in its place.
+    pub fn set(&mut self, text: &str) {
+        self.example = false;
+        match &mut self.typed {
+            Typed::Line(input) => *input = Input::holding(text).unwrap_or_default(),
+            Typed::Text(typed) => typed.replace(text),
+        }
+    }
+
+    /// The text of it that may have several lines, where it is one and can be typed.
+    pub fn textbox(&mut self) -> Option<&mut TextBox> {
+        match &mut self.typed {
+            Typed::Text(text) if self.fixed.is_none() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text of it, where it has several lines: then Enter makes another.
+    pub fn has_lines(&self) -> bool {
+        matches!(&self.typed, Typed::Text(text) if text.has_lines())
     }
 
     /// What is to be seen of it.
     pub fn text(&self) -> String {
-        if self.fixed.is_some() { self.shown.clone() } else { self.input.text() }
+        if self.fixed.is_some() { self.shown.clone() } else { self.typed.text() }
     }
 
     /// What stands in it while it is empty, in brackets: it is no text of its own.
@@ -125,21 +220,19 @@ impl Field {
     }
 
     /// Goes to the next choice, or the one before.
-    pub fn turn(&mut self, back: bool) -> bool {
-        let Kind::Choice(choices) = &self.kind else { return false };
-        let now = self.input.text();
-        let place = choices.iter().position(|choice| *choice == now).unwrap_or(0);
-        let next = if back { place + choices.len() - 1 } else { place + 1 } % choices.len();
-        self.input = Input::holding(&choices[next]).unwrap_or_default();
-        true
+    fn turn(&mut self, back: bool) {
+        let Kind::Choice(choices) = &self.kind else { return };
+        if let Some(next) = forms::turned_choice(choices, &self.typed.text(), back) {
+            self.set(&next);
+        }
     }
 
     /// What was typed, as JSON; `None`: the field is not to be there. `Err`: it cannot be read, and why.
     pub fn value(&self) -> Result<Option<Value>, &'static str> {
-        let text = self.input.text();
+        let text = self.typed.text();
         let trimmed = text.trim();
         Ok(match &self.kind {
-            Kind::Text => (!trimmed.is_empty()).then(|| text.into()),
+            Kind::Text | Kind::Lines => (!trimmed.is_empty()).then(|| text.into()),
             Kind::Plain => Some(text.into()),
             Kind::Number if trimmed.is_empty() => None,
             Kind::Number => match serde_json::from_str(trimmed) {
@@ -201,7 +294,7 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
     push("name", &["name"], Kind::Text, "what people call it", "none");
     let names_agent = ["agent_type", "agent_name", "action"].iter().any(|name| step.contains_key(*name));
     if !names_agent {
-        push("command", &["run"], Kind::Text, "a shell command", "none");
+        push("command", &["run"], Kind::Lines, "a shell command", "none");
     }
     if names_agent || new.is_some() {
         let agents = match facts.agents.as_slice() {
@@ -210,7 +303,7 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
         };
         let name = if step.contains_key("agent_name") { "agent_name" } else { "agent_type" };
         push("agent", &[name], Kind::Text, &agents, "none");
-        push("action", &["action"], Kind::Text, "what the agent is to do", "none");
+        push("action", &["action"], Kind::Lines, "what the agent is to do", "none");
     }
     for group in ["parameters", "env"] {
         for (name, held) in step.get(group).and_then(Value::as_object).into_iter().flatten() {
@@ -271,7 +364,7 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
         let choices = new.choices();
         let at = choices[new.place as usize].clone();
         let mut place = Field::new("put it", At::Place, Kind::Choice(choices), None, "where in the plan");
-        place.input = Input::holding(&at).unwrap_or_default();
+        place.set(&at);
         place.shown = at;
         fields.insert(1, place);
         if facts.is_graph {
@@ -289,7 +382,7 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
 pub fn write(fields: &[Field], step: &mut Map<String, Value>) {
     for field in fields.iter().filter(|field| field.is_typed()) {
         let At::Json(path) = &field.at else { continue };
-        let value = field.value().unwrap_or_else(|_| Some(field.input.text().into()));
+        let value = field.value().unwrap_or_else(|_| Some(field.typed.text().into()));
         set(step, path, value);
     }
 }

@@ -9,7 +9,6 @@ mod session;
 
 use std::sync::Arc;
 
-use ratatui_textarea::{CursorMove, TextArea};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -17,6 +16,7 @@ use crate::plan::{Plan, Step, merge_patch, patched};
 use crate::run::{Command, Place, RunState, still_open};
 
 use super::input::Input;
+use super::textbox::TextBox;
 use super::{text, words};
 use fields::{At, Field};
 use mistakes::{Mistake, check, path_at};
@@ -35,7 +35,7 @@ pub struct Form {
     /// Which of them has the keys.
     pub selected: usize,
     /// The JSON, while it is typed.
-    pub json: TextArea<'static>,
+    pub json: TextBox,
     /// What is wrong with it.
     pub mistakes: Vec<Mistake>,
     /// What became of it: why it was refused, what is to be done first. Neutralised.
@@ -46,6 +46,8 @@ pub struct Form {
     pub sent: Option<Sent>,
     /// F8 was pressed once.
     pub starts_over: bool,
+    /// The field whose text is open in an editor; none: the JSON is.
+    outside: Option<At>,
     /// The reason given in the question before it is sent.
     pub reason: Input,
     /// The JSON from which the fields were made.
@@ -149,6 +151,13 @@ pub struct Sent {
     pub again: bool,
 }
 
+/// What of a form is opened in an editor.
+struct Outside {
+    /// The field whose text it is; none: the JSON.
+    field: Option<At>,
+    text: String,
+}
+
 /// What of the plan the form shows.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -201,12 +210,13 @@ impl Form {
             page: Page::Fields,
             fields: Vec::new(),
             selected: 0,
-            json: TextArea::default(),
+            json: TextBox::new(""),
             mistakes: Vec::new(),
             notice: None,
             standing: None,
             sent: None,
             starts_over: false,
+            outside: None,
             reason: Input::default(),
             base: Map::new(),
             facts,
@@ -219,7 +229,7 @@ impl Form {
 
     /// Shows a text, on both pages.
     fn begin(&mut self, source: &str) {
-        self.json = area(source);
+        self.json = TextBox::new(source);
         // It is JSON that was just written, or was read before it came here.
         let _ = self.make_fields(source);
     }
@@ -250,7 +260,7 @@ impl Form {
     pub fn text(&self) -> String {
         let typed = self.page == Page::Fields
             && self.fields.iter().any(|field| matches!(field.at, At::Json(_)) && field.is_typed());
-        if typed { pretty(&Value::Object(self.composed())) } else { self.json.lines().join("\n") }
+        if typed { pretty(&Value::Object(self.composed())) } else { self.json.text() }
     }
 
     fn composed(&self) -> Map<String, Value> {
@@ -378,7 +388,7 @@ impl Form {
         let source = self.text();
         match self.page {
             Page::Fields => {
-                self.set_json(&source);
+                self.json.replace(&source);
                 let _ = self.make_fields(&source);
                 self.page = Page::Json;
             }
@@ -389,20 +399,33 @@ impl Form {
         }
     }
 
-    /// Replaces the JSON, so that it can be undone.
-    pub fn set_json(&mut self, source: &str) {
-        if self.json.lines().join("\n") != source {
-            self.json.select_all();
-            self.json.insert_str(source);
-            self.json.move_cursor(CursorMove::Jump(0, 0));
+    /// The text that is opened in an editor: the one of a field that may have several lines, else the whole JSON.
+    fn outside(&mut self) -> Outside {
+        let field = (self.page == Page::Fields).then_some(self.selected);
+        let text = field.and_then(|place| {
+            let field = self.fields.get_mut(place)?;
+            let at = field.at.clone();
+            Some((at, field.textbox()?.text()))
+        });
+        match text {
+            Some((at, text)) => Outside { field: Some(at), text },
+            None => Outside { field: None, text: self.text() },
         }
     }
 
-    /// The text came back from an editor.
-    pub fn take_edited(&mut self, source: &str) {
+    /// The text came back from an editor; `field`: it is the text of that field, and not the JSON.
+    pub fn take_edited(&mut self, field: Option<&At>, source: &str) {
         let source = source.replace("\r\n", "\n");
+        if let Some(at) = field {
+            // The last line ends as lines do in files.
+            let text = source.strip_suffix('\n').unwrap_or(&source);
+            if let Some(field) = self.fields.iter_mut().find(|field| field.at == *at) {
+                field.set(text);
+            }
+            return;
+        }
         let source = source.trim_end_matches('\n');
-        self.set_json(source);
+        self.json.replace(source);
         if self.make_fields(source).is_err() {
             self.page = Page::Json;
         }
@@ -434,9 +457,7 @@ impl Form {
                 }
             }
             Page::Json => {
-                let (line, column) = (first.line - 1, first.column - 1);
-                let clamp = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
-                self.json.move_cursor(CursorMove::Jump(clamp(line), clamp(column)));
+                self.json.go_to(first.line - 1, first.column - 1);
             }
         }
     }
@@ -467,11 +488,11 @@ impl Form {
         for field in &mut self.fields {
             match field.at {
                 At::Place => {
-                    let place = choices.iter().position(|choice| *choice == field.input.text()).unwrap_or(0);
+                    let place = choices.iter().position(|choice| *choice == field.typed.text()).unwrap_or(0);
                     new.place = PLACES[place];
                 }
                 At::Rewire => {
-                    new.rewire = field.input.text() == "yes";
+                    new.rewire = field.typed.text() == "yes";
                     field.fixed = (new.place != Where::After).then_some("only for a step that is put after another");
                 }
                 At::Json(_) => {}
@@ -501,10 +522,4 @@ fn as_json(step: &Step) -> Value {
 
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
-}
-
-fn area(source: &str) -> TextArea<'static> {
-    let mut area = TextArea::new(source.split('\n').map(str::to_owned).collect());
-    area.set_tab_length(2);
-    area
 }

@@ -1,17 +1,17 @@
 //! The form in the console: keys, the question before it is sent, and what comes back.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use ratatui_textarea::{CursorMove, DataCursor};
+use crossterm::event::KeyEvent;
 
 use crate::engine::{Ack, request};
 use crate::run::{Command, Rejection, RejectionCode};
 
 use super::super::app::{App, Effect};
 use super::super::foretold::Foretold;
-use super::super::keys::Key;
+use super::super::forms::{self, Meant};
 use super::super::popups::{Ask, Care, Deed, Focus, Popup};
 use super::super::{text, views};
-use super::{Form, Of, Page, Sent, Where};
+use super::fields::{At, Field};
+use super::{Form, Of, Outside, Page, Sent, Where};
 
 impl App {
     /// The open form.
@@ -55,8 +55,8 @@ impl App {
         let Some(place) = self.layers.iter().rposition(|layer| matches!(layer.popup, Popup::Form(_))) else { return };
         let Popup::Form(form) = self.layers.remove(place).popup else { return };
         if form.is_changed() {
-            let key = if form.own().is_some() { "e" } else { "a" };
-            self.say(format!("what you typed is kept: {key} opens it again"));
+            let told = if form.own().is_some() { "{modify}" } else { "{add}" };
+            self.say(self.keys.fill(&format!("what you typed is kept: {told} opens it again")));
             self.drafts.push(Form { sent: None, notice: None, starts_over: false, ..*form });
         }
     }
@@ -83,15 +83,14 @@ impl App {
 
     /// A key in the form.
     pub(in crate::console) fn form_key(&mut self, event: KeyEvent) -> Vec<Effect> {
-        let key = Key::from(event);
-        let pressed = |name: &str| name.parse() == Ok(key);
         let size = self.size;
         let (state, form) = match (&self.run, self.layers.last_mut().map(|layer| &mut layer.popup)) {
             (Some(run), Some(Popup::Form(form))) => (&run.state, form),
             _ => return Vec::new(),
         };
-        let first_f8 = std::mem::take(&mut form.starts_over);
-        if event.code == KeyCode::Esc || pressed("Ctrl-c") {
+        let meant = forms::meant(event);
+        let again = std::mem::take(&mut form.starts_over);
+        if meant == Some(Meant::Close) {
             self.close_form();
             return Vec::new();
         }
@@ -101,26 +100,22 @@ impl App {
         }
         form.notice = None;
         let newer = form.standing.as_ref().is_some_and(|standing| standing.newer);
-        match event.code {
-            KeyCode::F(2) => form.turn_page(),
-            KeyCode::F(4) => return self.edit_outside(),
-            KeyCode::F(8) if first_f8 || !form.is_changed() => form.start_over(state),
-            KeyCode::F(8) => {
+        match meant {
+            Some(Meant::OtherPage) => form.turn_page(),
+            Some(Meant::Editor) => return self.edit_outside(),
+            Some(Meant::StartOver) if again || !form.is_changed() => form.start_over(state),
+            Some(Meant::StartOver) => {
                 form.starts_over = true;
-                form.notice = Some("F8 again throws away what you typed".into());
+                let key = forms::shown(Meant::StartOver);
+                form.notice = Some(format!("{key} again throws away what you typed"));
             }
-            KeyCode::Enter if form.page == Page::Fields => return self.review(),
-            _ if pressed("Ctrl-s") => return self.review(),
-            _ if pressed("Ctrl-t") => form.turn_page(),
-            _ if pressed("Ctrl-o") => return self.edit_outside(),
-            _ if pressed("Ctrl-r") && newer => form.take_newer(state),
-            _ => match form.page {
-                Page::Fields => form.field_key(event),
-                Page::Json => {
-                    let page = views::form::height(form, size).max(2);
-                    form.json_key(event, page as usize);
-                }
-            },
+            Some(Meant::TakeNewer) if newer => form.take_newer(state),
+            Some(Meant::Send) => return self.review(),
+            Some(Meant::Enter) if !form.enter_begins_a_line() => return self.review(),
+            _ => {
+                let page = views::form::height(form, size).max(2);
+                form.key(meant, event, isize::try_from(page).unwrap_or(isize::MAX));
+            }
         }
         Vec::new()
     }
@@ -132,18 +127,27 @@ impl App {
         }
     }
 
-    /// Opens the JSON in the operator's editor.
+    /// Opens a text of the form in the operator's editor: what has the keys, or the JSON.
     fn edit_outside(&mut self) -> Vec<Effect> {
         let Some(form) = self.form() else { return Vec::new() };
-        let name = form.own().unwrap_or("new-step").to_owned();
-        vec![Effect::Edit { text: form.text(), name }]
+        let step = form.own().unwrap_or("new-step").to_owned();
+        let Outside { field, text } = form.outside();
+        // By its end an editor knows what it is.
+        let name = match &field {
+            Some(At::Json(names)) if *names == ["run"] => format!("{step}.sh"),
+            Some(_) => format!("{step}.txt"),
+            None => format!("{step}.json"),
+        };
+        form.outside = field;
+        vec![Effect::Edit { text, name }]
     }
 
     /// The editor has ended.
     pub(in crate::console) fn edited(&mut self, result: Result<String, String>) {
         let Some(form) = self.form() else { return };
+        let field = form.outside.take();
         match result {
-            Ok(edited) => form.take_edited(&edited),
+            Ok(edited) => form.take_edited(field.as_ref(), &edited),
             Err(why) => form.notice = Some(text::clean(&why).into_owned()),
         }
     }
@@ -286,67 +290,57 @@ impl App {
 }
 
 impl Form {
-    fn field_key(&mut self, event: KeyEvent) {
-        let last = self.fields.len().saturating_sub(1);
+    /// Whether Enter begins a line: in JSON, and in a text that has several.
+    pub fn enter_begins_a_line(&self) -> bool {
+        self.page == Page::Json || self.fields.get(self.selected).is_some_and(Field::has_lines)
+    }
+
+    /// A key for the page that is seen, of so many rows.
+    fn key(&mut self, meant: Option<Meant>, event: KeyEvent, page: isize) {
+        match self.page {
+            Page::Fields => self.field_key(meant, event, page),
+            Page::Json => match meant {
+                Some(Meant::Enter | Meant::NewLine) => self.json.new_line(true),
+                Some(Meant::PageDown) => drop(self.json.step(page)),
+                Some(Meant::PageUp) => drop(self.json.step(-page)),
+                _ => self.json.key(event),
+            },
+        }
+    }
+
+    fn field_key(&mut self, meant: Option<Meant>, event: KeyEvent, page: isize) {
+        let fields = self.fields.len();
+        let last = fields.saturating_sub(1);
         let Some(field) = self.fields.get_mut(self.selected) else { return };
-        match event.code {
-            KeyCode::Tab | KeyCode::Down => self.selected = if self.selected == last { 0 } else { self.selected + 1 },
-            KeyCode::BackTab | KeyCode::Up => self.selected = self.selected.checked_sub(1).unwrap_or(last),
-            KeyCode::PageDown => self.selected = last,
-            KeyCode::PageUp => self.selected = 0,
-            _ if field.fixed.is_some() => {}
-            KeyCode::Right | KeyCode::Char(' ') if field.turn(false) => {}
-            KeyCode::Left if field.turn(true) => {}
-            // A choice takes no letters.
-            _ if matches!(field.kind, super::fields::Kind::Choice(_)) => {}
-            _ => {
-                field.key(event);
-            }
+        // As many lines as are seen of a text among the fields.
+        let page = (page / 2).clamp(3, 14);
+        let mut in_text = |lines: isize| field.textbox().is_some_and(|text| text.has_lines() && text.step(lines));
+        match meant {
+            Some(Meant::Down) if in_text(1) => {}
+            Some(Meant::Up) if in_text(-1) => {}
+            Some(Meant::PageDown) if in_text(page) => {}
+            Some(Meant::PageUp) if in_text(-page) => {}
+            Some(Meant::Next | Meant::Down) => self.selected = forms::turned(self.selected, fields, false),
+            Some(Meant::Previous | Meant::Up) => self.selected = forms::turned(self.selected, fields, true),
+            Some(Meant::PageDown) => self.selected = last,
+            Some(Meant::PageUp) => self.selected = 0,
+            Some(Meant::Enter | Meant::NewLine) => match field.textbox() {
+                Some(text) => text.new_line(false),
+                None => self.notice = Some("this field is one line".into()),
+            },
+            Some(_) => {}
+            None => field.key(event),
         }
         self.take_choices();
     }
 
-    fn json_key(&mut self, event: KeyEvent, page: usize) {
-        let DataCursor(row, column) = self.json.cursor();
-        let go = |row: usize| CursorMove::Jump(u16::try_from(row).unwrap_or(u16::MAX), column as u16);
-        match event.code {
-            KeyCode::PageDown => self.json.move_cursor(go((row + page).min(self.json.lines().len() - 1))),
-            KeyCode::PageUp => self.json.move_cursor(go(row.saturating_sub(page))),
-            KeyCode::Enter if event.modifiers.is_empty() => {
-                let line = &self.json.lines()[row];
-                let before: String = line.chars().take(column).collect();
-                let spaces = before.chars().take_while(|c| *c == ' ').count();
-                let opens = before.trim_end().ends_with(['{', '[']);
-                let indent = " ".repeat(spaces + if opens { 2 } else { 0 });
-                self.json.insert_newline();
-                self.json.insert_str(indent);
-            }
-            KeyCode::BackTab => {}
-            KeyCode::Char(letter) if !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => {
-                self.json.insert_str(letter.encode_utf8(&mut [0; 4]));
-            }
-            _ => {
-                self.json.input(event);
-            }
-        }
-    }
-
     fn paste(&mut self, pasted: &str) {
         let pasted = pasted.replace("\r\n", "\n").replace('\r', "\n");
-        // Control characters have no place in JSON; a tab is space.
-        let pasted: String = pasted.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
         match self.page {
-            Page::Json => {
-                self.json.insert_str(pasted);
-            }
+            Page::Json => self.json.insert(&pasted),
             Page::Fields => {
-                let line = pasted.trim_end_matches('\n');
                 let Some(field) = self.fields.get_mut(self.selected) else { return };
-                if line.contains(['\n', '\t']) {
-                    self.notice = Some("a field is one line: several are pasted into the JSON (F2)".into());
-                } else if field.fixed.is_none() && !matches!(field.kind, super::fields::Kind::Choice(_)) {
-                    field.insert(line);
-                }
+                self.notice = field.paste(&pasted).err().map(str::to_owned);
             }
         }
     }

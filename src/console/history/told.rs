@@ -159,7 +159,8 @@ pub fn version_text(now: &RunState, from: u64, to: u64) -> Vec<Line> {
 }
 
 fn role_of(change: &str) -> Role {
-    match change.split(' ').next() {
+    // The lines of a long text stand indented under the step that they are of.
+    match change.strip_prefix("  ").unwrap_or(change).split(' ').next() {
         Some("+") => Role::Done,
         Some("-") => Role::Failed,
         Some("~") => Role::Waiting,

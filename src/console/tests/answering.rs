@@ -136,7 +136,7 @@ fn an_answer_is_sent_once_with_values_of_the_fields_types() {
     let mut app = opened(SIZE);
     assert_eq!(form(&app).focus, Focus::Field(0));
     assert!(press(&mut app, "Enter").is_empty(), "the ticket is missing");
-    assert_eq!((form(&app).mistakes(), form(&app).focus), (1, Focus::Field(0)));
+    assert_eq!((form(&app).fields.mistakes(), form(&app).focus), (1, Focus::Field(0)));
     typed(&mut app, "OPS-1");
     press(&mut app, "Tab Space Tab");
     typed(&mut app, "2");

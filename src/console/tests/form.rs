@@ -157,7 +157,7 @@ fn json_that_is_broken_stays_where_it_is_with_the_mistake_under_its_line() {
     let under: Vec<&str> = text.lines().skip(line + 1).take(2).collect();
     assert!(under[0].contains("max_retires") && under[0].contains('↑'), "{text}");
     assert!(under[1].contains("did you mean `max_retries`?"), "{text}");
-    assert!(press(&mut app, "Ctrl-s").is_empty() && app.layers.len() == 1, "not sent");
+    assert!(press(&mut app, "Ctrl-d").is_empty() && app.layers.len() == 1, "not sent");
     // Fields cannot show what cannot be read; nothing is lost by asking for them.
     press(&mut app, "End");
     typed(&mut app, "{{{");
@@ -263,7 +263,7 @@ fn every_size_has_room_for_what_is_needed() {
         let text = screen(&mut app);
         assert!(text.contains("priority") && text.contains("this is not a number") && text.contains("Enter"), "{text}");
         press(&mut app, "F2");
-        assert!(screen(&mut app).contains("Ctrl-s"));
+        assert!(screen(&mut app).contains("Ctrl-d review"));
         press(&mut app, "F2");
         fill(&mut app, "priority", "4");
         field(&mut app, "parameters.a_name_that_is_long_enough");
@@ -373,7 +373,7 @@ fn an_editor_gives_its_text_back_and_a_failure_changes_nothing() {
     fill(&mut app, "timeout", "5");
     let effects = press(&mut app, "F4");
     let [Effect::Edit { text, name }] = effects.as_slice() else { panic!("{effects:?}") };
-    assert!(text.contains("\"timeout_seconds\": 5") && name == "prune");
+    assert!(text.contains("\"timeout_seconds\": 5") && name == "prune.json");
     let (text, now) = (text.clone(), app.now);
     app.update(Event::Edited(Err("vi ended with exit status: 1; the text is in /tmp/x".into())), now);
     screen(&mut app);
@@ -390,20 +390,125 @@ fn an_editor_gives_its_text_back_and_a_failure_changes_nothing() {
     );
 }
 
-#[test]
-fn several_lines_are_not_squeezed_into_a_field() {
+const SCRIPT: &str = "set -e\ncd /srv/backup\n./prune --keep 7\nsync";
+
+/// A form on a step whose command is a script.
+fn editing_script(size: (u16, u16)) -> App {
     let mut plan = backup();
-    plan.steps[7] = Arc::new(Step { run: Some("cd /srv\n./prune".into()), ..step("prune") });
+    plan.steps[7] = Arc::new(Step { run: Some(SCRIPT.into()), ..step("prune") });
+    let mut app = open(&Sim::new(plan), size);
+    select(&mut app, "prune");
+    press(&mut app, "e");
+    field(&mut app, "command");
+    app
+}
+
+#[test]
+fn a_script_is_edited_line_by_line_and_reviewed_by_what_has_changed() {
+    let mut app = editing_script(SIZE);
+    let text = screen(&mut app);
+    let rows: Vec<&str> = text.lines().collect();
+    let first = rows.iter().position(|row| row.contains("command") && row.contains("set -e")).expect("the field");
+    for (row, line) in SCRIPT.lines().enumerate() {
+        assert!(rows[first + row].contains(line), "{line} is not in its row:\n{text}");
+    }
+    assert!(text.contains("line 1 of 4") && text.contains("Enter new line"), "{text}");
+    press(&mut app, "Down Down End Backspace 9 Enter l s");
+    // From the first and the last line on to the fields around, and back.
+    assert_eq!(form(&app).fields[form(&app).selected].label, "command");
+    press(&mut app, "Down Down");
+    assert_ne!(form(&app).fields[form(&app).selected].label, "command");
+    press(&mut app, "Up");
+    assert!(press(&mut app, "Ctrl-d").is_empty(), "it asks first");
+    let text = screen(&mut app);
+    assert!(text.contains("~ prune: run: 1 line removed, 2 added"), "{text}");
+    for line in ["    cd /srv/backup", "  - ./prune --keep 7", "  + ./prune --keep 9", "  + ls", "    sync"] {
+        assert!(text.contains(line), "{line} is missing:\n{text}");
+    }
+    assert!(!text.contains("set -e ⏎") && !text.contains('⏎'), "nothing runs together:\n{text}");
+    let effects = press(&mut app, "Enter");
+    let run = "set -e\ncd /srv/backup\n./prune --keep 9\nls\nsync";
+    assert_eq!(sent(&effects).0, &modify("prune", json!({"run": run})));
+}
+
+#[test]
+fn a_command_of_one_line_is_sent_with_enter_and_gets_lines_when_they_are_asked_for() {
+    let mut app = editing("prune");
+    fill(&mut app, "command", "./prune -v");
+    assert!(screen(&mut app).contains("Ctrl-n begins another line"));
+    press(&mut app, "Enter");
+    assert!(screen(&mut app).contains("Change prune?"), "one line is done with Enter");
+    press(&mut app, "Esc");
+    for key in ["Ctrl-n", "Alt-Enter"] {
+        fill(&mut app, "command", "a");
+        press(&mut app, &format!("{key} b Enter c"));
+        assert_eq!(form(&app).fields[form(&app).selected].text(), "a\nb\nc", "{key}");
+        press(&mut app, "F8 F8");
+    }
+    // What is pasted keeps its lines; a line that was copied with its end is one line.
+    fill(&mut app, "command", "make\r\n\tmake check\r\n");
+    assert_eq!(form(&app).fields[form(&app).selected].text(), "make\n\tmake check\n");
+    press(&mut app, "F8 F8");
+    fill(&mut app, "command", "make\n");
+    assert_eq!(form(&app).fields[form(&app).selected].text(), "make");
+    field(&mut app, "name");
+    typed(&mut app, "one\ntwo");
+    assert_eq!(form(&app).fields[form(&app).selected].text(), "");
+    assert!(form(&app).notice.as_deref().unwrap().contains("this field is one line"));
+}
+
+#[test]
+fn the_editor_is_opened_on_just_the_text_that_has_the_keys() {
+    let mut app = editing_script(SIZE);
+    let effects = press(&mut app, "F4");
+    let [Effect::Edit { text, name }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((text.as_str(), name.as_str()), (SCRIPT, "prune.sh"));
+    let now = app.now;
+    // As an editor leaves it: the last line has an end.
+    app.update(Event::Edited(Ok(format!("{}\nls\n", SCRIPT.replace("set -e", "set -eu")))), now);
+    screen(&mut app);
+    press(&mut app, "Ctrl-d");
+    let effects = press(&mut app, "Enter");
+    let run = format!("{}\nls", SCRIPT.replace("set -e", "set -eu"));
+    assert_eq!(sent(&effects).0, &modify("prune", json!({"run": run})));
+    // What comes back as it went has changed nothing, also with an end of its own.
+    let mut plan = backup();
+    plan.steps[7] = Arc::new(Step { run: Some("a\nb\n".into()), ..step("prune") });
     let mut app = open(&Sim::new(plan), SIZE);
     select(&mut app, "prune");
     press(&mut app, "e");
     field(&mut app, "command");
-    press(&mut app, "x");
+    press(&mut app, "F4");
+    app.update(Event::Edited(Ok("a\nb\n\n".into())), now);
     assert!(!form(&app).is_changed());
-    assert!(screen(&mut app).contains("one line does not hold it as it is: F2"));
-    field(&mut app, "name");
-    typed(&mut app, "one\ntwo");
-    assert!(!form(&app).is_changed() && form(&app).notice.as_deref().unwrap().contains("one line"));
+    // Where no text has the keys, it is the JSON.
+    field(&mut app, "priority");
+    let effects = press(&mut app, "F4");
+    assert!(matches!(effects.as_slice(), [Effect::Edit { name, .. }] if name == "prune.json"));
+}
+
+#[test]
+fn a_script_that_is_longer_than_the_form_is_scrolled_and_hides_no_field() {
+    let mut plan = backup();
+    let long: Vec<String> = (1..=40).map(|line| format!("echo line {line}")).collect();
+    plan.steps[7] = Arc::new(Step { run: Some(long.join("\n").into()), ..step("prune") });
+    for size in [(60, 16), (80, 24), (160, 45)] {
+        let mut app = open(&Sim::new(plan.clone()), size);
+        select(&mut app, "prune");
+        press(&mut app, "e");
+        let text = screen(&mut app);
+        assert!(text.contains("more lines") && text.contains("timeout"), "{text}");
+        field(&mut app, "command");
+        while !screen(&mut app).contains("line 40 of 40") {
+            press(&mut app, "PgDn");
+            assert_eq!(form(&app).fields[form(&app).selected].label, "command", "it ends at its last line");
+        }
+        press(&mut app, "End x");
+        let text = screen(&mut app);
+        assert!(text.contains("echo line 40x") && text.contains("line 40 of 40"), "{text}");
+        field(&mut app, "priority");
+        assert!(screen(&mut app).contains("higher goes first"), "{}", screen(&mut app));
+    }
 }
 
 #[test]
@@ -476,6 +581,16 @@ fn screens() {
         press(&mut app, "e");
         fill(&mut app, "timeout", "90");
         press(&mut app, "Enter");
+        app
+    });
+    shown("form_text", |size| {
+        let mut app = editing_script(size);
+        press(&mut app, "Down Down End Backspace 9 Enter l s");
+        app
+    });
+    shown("form_text_question", |size| {
+        let mut app = editing_script(size);
+        press(&mut app, "Down Down End Backspace 9 Enter l s Ctrl-d");
         app
     });
     shown("form_add", |size| {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::console::actions::{Action, TABLE};
 use crate::console::app::Place;
+use crate::console::popups::Leaving;
 use crate::console::popups::Popup;
 use crate::console::run_model::Tab;
 use crate::engine::Ack;
@@ -196,6 +197,29 @@ fn leaving_with_nothing_active_is_at_once_and_otherwise_asks() {
 }
 
 #[test]
+fn what_runs_is_left_running_when_the_operator_says_so() {
+    let sim = running();
+    let mut app = open(&sim, SIZE);
+    let seen = {
+        press(&mut app, "q");
+        screen(&mut app)
+    };
+    assert!(seen.contains("l    leave it running   goes on without a console"), "{seen}");
+    assert!(seen.contains("is seen again with holdpoint attach 00009c41"), "{seen}");
+    assert!(matches!(press(&mut app, "l")[..], [Effect::Quit]), "nothing is sent to the run");
+    assert_eq!(app.leaving, Some(Leaving::GoingOn));
+    // Where nobody could come back to it, it is not offered.
+    let mut app = open(&sim, SIZE);
+    app.settings.reachable = false;
+    assert!(press(&mut app, "q l").is_empty() && app.leaving == Some(Leaving::Asking));
+    assert!(screen(&mut app).contains("no other console could reach it"));
+    // Once it is being paused, it is not what was chosen.
+    let mut app = open(&sim, SIZE);
+    press(&mut app, "q p");
+    assert!(press(&mut app, "l").is_empty() && app.leaving == Some(Leaving::Draining));
+}
+
+#[test]
 fn pause_and_quit_drains_then_stops_and_the_console_ends_when_nothing_runs() {
     let sim = running();
     let mut app = open(&sim, SIZE);
@@ -383,14 +407,14 @@ fn a_run_that_comes_to_need_a_person_rings() {
 }
 
 #[test]
-fn help_names_every_action_of_the_place_and_why_some_do_not_work_now() {
+fn help_names_every_action_of_the_place_and_says_once_what_dim_ones_are() {
     let mut app = open(&running(), (100, 200));
     press(&mut app, "?");
     let text = screen(&mut app);
     for entry in TABLE.iter().filter(|entry| entry.scope.covers(app.scope())) {
         assert!(text.contains(entry.doc), "{}", entry.name);
     }
-    assert!(text.contains("not now: `verify` is running, not held"), "{text}");
+    assert!(text.contains("dim: not now, its key or : says why"), "{text}");
     assert!(press(&mut app, "p").is_empty(), "help has the keys");
     press(&mut app, "Esc");
     assert!(app.layers.is_empty());
@@ -492,4 +516,20 @@ fn enter_opens_a_foreach_step_and_closes_it() {
     assert_eq!((selected(&app).as_str(), rows(&app)), ("checksum.7", 1));
     press(&mut app, "Esc");
     assert_eq!(rows(&app), 43, "what is selected stays to be seen");
+}
+
+#[test]
+fn how_to_come_back_to_what_is_left_running_is_never_cut() {
+    for size in [(80, 24), SIZE] {
+        let mut app = open(&running(), size);
+        app.settings.command_line =
+            Arc::new(|rest| format!("holdpoint --checkpoints /srv/backups/of/the/whole/night/checkpoints {rest}"));
+        press(&mut app, "q");
+        let text = screen(&mut app);
+        assert!(
+            text.contains("/srv/backups/of/the/whole/night/checkpoints") && text.contains("attach 00009c41"),
+            "{text}"
+        );
+        assert!(text.contains("Esc  stay"), "{text}");
+    }
 }

@@ -8,6 +8,7 @@ mod graph;
 mod history;
 mod keys;
 mod marks;
+mod messages;
 mod metrics;
 mod palette;
 mod panes;
@@ -232,6 +233,7 @@ fn settings() -> Settings {
         attached: None,
         output_path: Arc::new(|run, step, attempt| PathBuf::from(format!("/r/{run}/output/{step}.{attempt}.log"))),
         command_line: Arc::new(|rest| format!("holdpoint {rest}")),
+        reachable: true,
     }
 }
 
@@ -344,7 +346,11 @@ fn press_unseen(app: &mut App, name: &str) -> Vec<Effect> {
         "F2" => (KeyCode::F(2), KeyModifiers::NONE),
         "F4" => (KeyCode::F(4), KeyModifiers::NONE),
         "F8" => (KeyCode::F(8), KeyModifiers::NONE),
+        "Home" => (KeyCode::Home, KeyModifiers::NONE),
+        "Ctrl-d" => (KeyCode::Char('d'), KeyModifiers::CONTROL),
+        "Ctrl-n" => (KeyCode::Char('n'), KeyModifiers::CONTROL),
         "Ctrl-s" => (KeyCode::Char('s'), KeyModifiers::CONTROL),
+        "Alt-Enter" => (KeyCode::Enter, KeyModifiers::ALT),
         "Ctrl-r" => (KeyCode::Char('r'), KeyModifiers::CONTROL),
         "Ctrl-t" => (KeyCode::Char('t'), KeyModifiers::CONTROL),
         "Ctrl-u" => (KeyCode::Char('u'), KeyModifiers::CONTROL),

@@ -69,7 +69,8 @@ fn the_help_cuts_no_reason() {
             seen.push_str(&screen(&mut app));
             press(&mut app, "PgDn");
         }
-        assert!(seen.contains("not now: "));
+        assert!(seen.contains("dim: not now, its key or : says why"));
+        assert_eq!(seen.matches("dim: not now").count(), 8, "once a screen");
         let cut = seen.lines().filter(|line| line.contains("\u{2502}  ") && line.contains("\u{2026}  \u{2502}"));
         assert_eq!(cut.collect::<Vec<_>>(), Vec::<&str>::new());
     }

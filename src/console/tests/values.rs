@@ -79,7 +79,7 @@ fn only_what_was_typed_is_given_and_the_form_waits_for_the_run() {
     typed(&mut app, "attic");
     assert!(press(&mut app, "Enter").is_empty(), "the secret has no value yet");
     assert_eq!(form(&app).fields[form(&app).selected].name, "token");
-    assert_eq!(form(&app).mistakes(), 1);
+    assert_eq!(form(&app).fields.mistakes(), 1);
     typed(&mut app, "hunter2");
     let text = screen(&mut app);
     assert!(
@@ -125,7 +125,7 @@ fn a_mistake_stands_at_its_field_and_goes_when_it_is_mended() {
     assert!(text.lines().nth(line + 1).unwrap().contains("must be a number, not \"many\""), "{text}");
     press(&mut app, "Ctrl-u");
     typed(&mut app, "5");
-    assert_eq!(form(&app).mistakes(), 0);
+    assert_eq!(form(&app).fields.mistakes(), 0);
     let effects = press(&mut app, "Enter");
     let [Effect::OpenPlan { given, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(given.0["lanes"], "5");

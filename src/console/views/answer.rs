@@ -35,7 +35,7 @@ fn parts(form: &AnswerForm, area: Rect, glyphs: Glyphs) -> Parts {
     let said = form.gone.as_ref().or(form.notice.as_ref());
     let notice: Vec<String> = said.into_iter().flat_map(|said| wrap(said, columns)).take(3).collect();
     // Each field has a row, the selected one another for what it is for, and each mistake one.
-    let wanted = form.fields.len() + form.mistakes() + usize::from(!form.fields.is_empty());
+    let wanted = form.fields.len() + form.fields.mistakes() + usize::from(!form.fields.is_empty());
     let room = (area.height as usize).saturating_sub(2 + 5 + notice.len());
     let fields = wanted.min(room.saturating_sub(message.len().min(4)).max(FIELDS.min(wanted)));
     let rows = message.len().min(room.saturating_sub(fields + usize::from(fields > 0)).max(1));
@@ -241,7 +241,7 @@ fn answers(form: &AnswerForm, brush: &mut Brush<'_>, area: Rect) {
         let at = brush.text(x, area.y, area.right().saturating_sub(x), key, Role::Key);
         x = brush.text(at + 1, area.y, area.right().saturating_sub(at + 1), label, Role::Muted) + 2;
     }
-    let (said, role) = match form.mistakes() {
+    let (said, role) = match form.fields.mistakes() {
         _ if form.sent.is_some() => ("on its way…".to_owned(), Role::Accent),
         0 => return,
         number => (words::count(number, "mistake"), Role::Error),

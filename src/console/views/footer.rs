@@ -4,15 +4,15 @@ use ratatui::layout::Rect;
 
 use super::super::actions::{Action, Group, TABLE};
 use super::super::app::{App, Place};
-use super::super::availability::{availability, belongs, meant};
+use super::super::availability::{answers, availability, belongs, meant};
 use super::super::text;
 use super::super::theme::Role;
 use super::paint::Brush;
 use super::popups::wrap;
 use super::strip;
 
-/// Ranks up to this one are of actions that answer what a step waits for.
-const ANSWERS: u8 = 9;
+/// Ranks up to this one are of actions on a step that it may wait for.
+const OF_STEPS: u8 = 9;
 
 /// A message has no more rows than this.
 const MESSAGE_ROWS: usize = 3;
@@ -80,7 +80,13 @@ pub fn actions(app: &App) -> Vec<Action> {
     found.retain(|(_, action)| belongs(app, *action));
     // In the output, its own keys come behind those that answer the step.
     let own = |action: &Action| app.in_output() && action.entry().group == Group::Output;
-    found.sort_by_key(|(rank, action)| if own(action) { (ANSWERS, *rank) } else { (*rank, 0) });
+    let answers = answers(app, &seen);
+    // What the run waits for comes before everything.
+    let answer = |action: &Action| answers.iter().position(|one| one == action).unwrap_or(answers.len());
+    found.sort_by_key(|(rank, action)| {
+        let (rank, within) = if own(action) { (OF_STEPS, *rank) } else { (*rank, 0) };
+        (answer(action), rank, within)
+    });
     // A key is shown once, for what it does here first.
     let mut keys: Vec<&str> = Vec::new();
     found.retain(|(_, action)| {
@@ -98,15 +104,17 @@ const GAP: u16 = 3;
 const ROOMY: u16 = 120;
 
 fn keys(app: &App, brush: &mut Brush<'_>, area: Rect) {
-    // Help and the ways out are always to be found, at the right end; the list of runs has no way back.
+    // Help and the ways out are always to be found, at the right end, and before them what ends a run, away from what is pressed all the time; the
+    // list of runs has no way back.
     let is_end = |action: &Action| {
-        matches!(action, Action::Back | Action::Help | Action::Quit | Action::Palette | Action::Mouse)
+        matches!(action, Action::Cancel | Action::Back | Action::Help | Action::Quit | Action::Palette | Action::Mouse)
     };
     let (mut ends, rest): (Vec<Action>, Vec<Action>) = actions(app).into_iter().partition(is_end);
     ends.retain(|action| {
         let has_way_back = matches!(app.place, Place::History | Place::Timeline | Place::Metrics);
         *action != Action::Back || has_way_back || app.output.is_selecting()
     });
+    ends.retain(|action| *action != Action::Cancel || availability(app, *action).is_ok());
     // Help names every key as well.
     ends.retain(|action| *action != Action::Palette || area.width >= ROOMY);
     let tail: u16 = ends.iter().map(|action| measure(app, *action) + GAP).sum::<u16>().saturating_sub(GAP);

@@ -2,18 +2,21 @@
 
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
-use ratatui_textarea::DataCursor;
 
-use super::super::form::fields::{Field, Kind};
+use super::super::form::fields::{Field, Kind, Typed};
 use super::super::form::mistakes::Mistake;
 use super::super::form::{Form, Page};
+use super::super::forms::{self, Meant};
 use super::super::theme::Role;
 use super::super::{text, words};
 use super::paint::Brush;
 use super::popups::{frame, wrap};
+use super::textbox::{self, Seen, column, past};
 
 /// Widest form.
 const WIDEST: u16 = 110;
+/// Lines of a text that are seen at once among the fields.
+const MOST_LINES: usize = 14;
 /// Columns of the names of fields, at least and at most.
 const LABEL: (u16, u16) = (16, 32);
 /// Columns before a line of JSON: its number and a gap.
@@ -22,7 +25,8 @@ const GUTTER: u16 = 6;
 /// Columns and rows of the form: as many as both pages need, so that turning the page moves nothing.
 fn place(form: &Form, area: Rect) -> (u16, u16) {
     let most = area.height.saturating_sub(if area.height >= 30 { 6 } else { 1 });
-    let lines = form.fields.len().max(form.json.lines().len());
+    let fields: usize = form.fields.iter().map(|field| lines_of(field).min(MOST_LINES)).sum();
+    let lines = fields.max(form.json.lines().len());
     let rows = u16::try_from(lines).unwrap_or(most).saturating_add(13).max(24);
     (WIDEST.min(area.width.saturating_sub(4)), rows.min(most))
 }
@@ -101,11 +105,19 @@ fn keys(form: &Form, brush: &mut Brush<'_>, area: Rect) {
         Page::Fields => "JSON",
         Page::Json => "fields",
     };
-    let review = if form.page == Page::Fields { "Enter" } else { "Ctrl-s" };
+    let review = match form.enter_begins_a_line() {
+        true => vec![(Meant::Send, "review"), (Meant::Enter, "new line")],
+        false => vec![(Meant::Enter, "review and send")],
+    };
+    let rest = [
+        (Meant::OtherPage, page),
+        (Meant::Editor, "editor"),
+        (Meant::Close, "close, keep"),
+        (Meant::StartOver, "start over"),
+    ];
     let mut x = area.x;
-    for (key, label) in
-        [(review, "review and send"), ("F2", page), ("F4", "editor"), ("Esc", "close, keep"), ("F8", "start over")]
-    {
+    for (key, label) in review.into_iter().chain(rest) {
+        let key = forms::shown(key);
         let width = (text::width(key) + 1 + text::width(label)) as u16;
         if x + width > area.right() {
             break;
@@ -117,10 +129,12 @@ fn keys(form: &Form, brush: &mut Brush<'_>, area: Rect) {
 
 // ---- fields
 
-/// The lines of the fields page: a field, or what is said under one.
+/// The rows of the fields page: a field, or what is said under one.
 enum Row<'a> {
     Field(usize, &'a Field),
-    Help(&'a str),
+    /// A further row of the field above, and which one.
+    More(&'a Field, usize),
+    Help(String),
     /// Whether it is the first line of it.
     Mistake(bool, String),
 }
@@ -139,6 +153,7 @@ fn fields(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
     for (place, field) in form.fields.iter().enumerate() {
         let start = rows.len();
         rows.push(Row::Field(place, field));
+        rows.extend((1..height_of(field, area)).map(|row| Row::More(field, row as usize)));
         let mistakes: Vec<&Mistake> = form.mistakes.iter().filter(|one| form.field_of(one) == Some(place)).collect();
         // What the field itself says of its text is nearer than what the check says of the JSON.
         let own = field.value().err().filter(|_| field.is_typed()).map(str::to_owned);
@@ -151,7 +166,7 @@ fn fields(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
             rows.extend(lines.map(|(place, line)| Row::Mistake(place == 0, line)));
         }
         if place == form.selected {
-            rows.push(Row::Help(field.fixed.unwrap_or(&field.help)));
+            rows.extend(wrap(&help(field), room + 2).into_iter().map(Row::Help));
             focus = start..rows.len();
         }
     }
@@ -161,7 +176,20 @@ fn fields(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
         let y = area.y + row as u16;
         let (x, width) = (area.x + label, area.width.saturating_sub(label));
         match line {
-            Row::Field(place, shown) => field(form, brush, Rect { y, height: 1, ..area }, *place, shown, cursor),
+            Row::Field(place, shown) => {
+                let height = height_of(shown, area).min(area.bottom() - y);
+                field(form, brush, Rect { y, height, ..area }, *place, shown, cursor);
+            }
+            // Of a field whose first rows are above the page: the rest of it.
+            Row::More(shown, first) if row == 0 => {
+                if let Typed::Text(text) = &shown.typed {
+                    let height = height_of(shown, area).saturating_sub(*first as u16);
+                    let style = brush.theme.style(Role::Text);
+                    let area = Rect { x, y, width: width.saturating_sub(1), height };
+                    textbox::draw(text, brush, area, style, Seen::From(*first), cursor);
+                }
+            }
+            Row::More(..) => {}
             Row::Help(help) => {
                 brush.text(x, y, width, help, Role::Faint);
             }
@@ -180,6 +208,35 @@ fn fields(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
     }
 }
 
+fn lines_of(field: &Field) -> usize {
+    match &field.typed {
+        Typed::Text(text) => text.lines().len(),
+        Typed::Line(_) => 1,
+    }
+}
+
+/// The rows that a field has on a page: the other fields are to be seen beside it, where the page is not very low.
+fn height_of(field: &Field, page: Rect) -> u16 {
+    let most = (page.height / 2).max(3).min(page.height.saturating_sub(2).max(1));
+    u16::try_from(lines_of(field).min(MOST_LINES)).unwrap_or(most).min(most)
+}
+
+/// What is said under the field that has the keys.
+fn help(field: &Field) -> String {
+    if let Some(why) = field.fixed {
+        return why.to_owned();
+    }
+    let Typed::Text(text) = &field.typed else { return field.help.clone() };
+    if !text.has_lines() {
+        return format!("{}; {} begins another line", field.help, forms::shown(Meant::NewLine));
+    }
+    let mut said = format!("line {} of {}", text.cursor().0 + 1, text.lines().len());
+    if let Some(was) = field.was.as_ref().filter(|_| field.is_changed()) {
+        said.push_str(&format!(" · was {}", words::count(was.lines().count(), "line")));
+    }
+    said
+}
+
 fn field(form: &Form, brush: &mut Brush<'_>, area: Rect, place: usize, field: &Field, cursor: &mut Option<(u16, u16)>) {
     let focused = place == form.selected;
     let y = area.y;
@@ -194,7 +251,8 @@ fn field(form: &Form, brush: &mut Brush<'_>, area: Rect, place: usize, field: &F
     brush.text(area.x + 1, y, names - 2, &name, if focused { Role::Accent } else { Role::Muted });
     let x = area.x + names;
     let mut room = area.width.saturating_sub(names + 1);
-    if let Some(was) = field.was.as_ref().filter(|_| field.is_changed()) {
+    // Of a text of several lines it is said under it.
+    if let Some(was) = field.was.as_ref().filter(|_| field.is_changed() && !field.has_lines()) {
         let was = if was.is_empty() { "was empty".to_owned() } else { format!("was {}", text::fit(was, 30)) };
         let taken = text::width(&was) as u16 + 2;
         if taken + 12 < room {
@@ -222,17 +280,33 @@ fn field(form: &Form, brush: &mut Brush<'_>, area: Rect, place: usize, field: &F
         brush.text(x, y, room, &field.text(), style);
         return;
     }
-    if focused {
-        let (shown, column) = field.input.visible(room as usize);
-        match shown.is_empty() {
-            true => brush.text(x + 1, y, room.saturating_sub(1), &field.when_empty(), Role::Faint),
-            false => brush.text(x, y, room, &shown, style),
-        };
-        *cursor = Some((x + column as u16, y));
-    } else if field.input.is_empty() {
-        brush.text(x, y, room, &field.when_empty(), Role::Faint);
-    } else {
-        brush.text(x, y, room, &field.text(), style);
+    let empty = match &field.typed {
+        Typed::Line(input) => input.is_empty(),
+        Typed::Text(text) => text.is_empty(),
+    };
+    if empty {
+        let right = u16::from(focused);
+        brush.text(x + right, y, room.saturating_sub(right), &field.when_empty(), Role::Faint);
+    }
+    match &field.typed {
+        Typed::Text(text) => {
+            textbox::draw(
+                text,
+                brush,
+                Rect { x, width: room, ..area },
+                style,
+                if focused { Seen::Cursor } else { Seen::From(0) },
+                cursor,
+            );
+        }
+        Typed::Line(input) if focused => {
+            let (shown, column) = input.visible(room as usize);
+            brush.text(x, y, room, &shown, style);
+            *cursor = Some((x + column as u16, y));
+        }
+        Typed::Line(input) => {
+            brush.text(x, y, room, &input.text(), style);
+        }
     }
 }
 
@@ -247,13 +321,9 @@ enum Line {
 
 fn json(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
     let lines = form.json.lines();
-    let DataCursor(row, column) = form.json.cursor();
+    let (row, character) = form.json.cursor();
     let width = area.width.saturating_sub(GUTTER) as usize;
-    let before = |line: &str, characters: usize| {
-        let end = line.char_indices().nth(characters).map_or(line.len(), |(place, _)| place);
-        text::width(&text::clean(&line[..end]))
-    };
-    let shift = (before(&lines[row], column) + 1).saturating_sub(width);
+    let shift = textbox::shift(&form.json, width);
     let mut rows: Vec<Line> = Vec::with_capacity(lines.len() + 2 * form.mistakes.len());
     let mut at = 0;
     for (number, line) in lines.iter().enumerate() {
@@ -263,7 +333,7 @@ fn json(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16
         rows.push(Line::Text(number));
         for mistake in form.mistakes.iter().filter(|mistake| mistake.line == number + 1) {
             // At its place, unless there is no room to read it there.
-            let start = before(line, mistake.column - 1).saturating_sub(shift).min(width / 3);
+            let start = column(line, mistake.column - 1).saturating_sub(shift).min(width / 3);
             let room = width.saturating_sub(start + 2);
             let message = wrap(&mistake.message, room).into_iter().enumerate();
             rows.extend(message.map(|(place, line)| {
@@ -278,7 +348,6 @@ fn json(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16
     // The line with the cursor is seen, with what is wrong with it.
     let said = rows[at + 1..].iter().take_while(|row| matches!(row, Line::Mistake(..))).count();
     let top = (at + 1 + said.min(height.saturating_sub(1))).saturating_sub(height);
-    let selection = form.json.selection_range();
     for (place, line) in rows.iter().skip(top).take(height).enumerate() {
         let y = area.y + place as u16;
         let x = area.x + GUTTER;
@@ -288,31 +357,17 @@ fn json(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16
                 let role = if wrong { Role::Error } else { Role::Faint };
                 brush.text_right(area.x, area.x + GUTTER - 2, y, &(number + 1).to_string(), role);
                 line_of_json(brush, x, y, width as u16, &lines[*number], shift);
-                if let Some((from, to)) = selection
-                    && (from.0..=to.0).contains(number)
-                {
-                    let start = if *number == from.0 { before(&lines[*number], from.1) } else { 0 };
-                    let end = if *number == to.0 {
-                        before(&lines[*number], to.1)
-                    } else {
-                        before(&lines[*number], usize::MAX) + 1
-                    };
-                    let (start, end) = (start.saturating_sub(shift), end.saturating_sub(shift).min(width));
-                    brush.over(
-                        Rect { x: x + start as u16, y, width: end.saturating_sub(start) as u16, height: 1 },
-                        Role::Selection,
-                    );
-                }
+                textbox::selection(&form.json, *number, shift, brush, Rect { x, y, width: width as u16, height: 1 });
                 for mistake in form.mistakes.iter().filter(|mistake| mistake.line == number + 1) {
-                    let start = before(&lines[*number], mistake.column - 1);
-                    let length = before(&lines[*number], mistake.column - 1 + characters(form, mistake)) - start;
+                    let start = column(&lines[*number], mistake.column - 1);
+                    let length = column(&lines[*number], mistake.column - 1 + characters(form, mistake)) - start;
                     let (from, to) =
                         (start.saturating_sub(shift), (start + length.max(1)).saturating_sub(shift).min(width));
                     let style = brush.theme.style(Role::Error).add_modifier(Modifier::UNDERLINED);
                     brush.over(Rect { x: x + from as u16, y, width: to.saturating_sub(from) as u16, height: 1 }, style);
                 }
                 if *number == row {
-                    *cursor = Some((x + (before(&lines[row], column) - shift) as u16, y));
+                    *cursor = Some((x + (column(&lines[row], character) - shift) as u16, y));
                 }
             }
             Line::Mistake(start, said, role) => {
@@ -347,17 +402,4 @@ fn line_of_json(brush: &mut Brush<'_>, x: u16, y: u16, width: u16, line: &str, s
             brush.over(Rect { x, y, width: taken, height: 1 }, Role::Muted);
         }
     }
-}
-
-/// What of a line is right of some columns.
-fn past(line: &str, columns: usize) -> String {
-    let mut passed = 0;
-    let mut rest = line.chars();
-    while passed < columns {
-        match rest.next() {
-            Some(c) => passed += text::width(c.encode_utf8(&mut [0; 4])),
-            None => return String::new(),
-        }
-    }
-    rest.collect()
 }

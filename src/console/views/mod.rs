@@ -20,6 +20,7 @@ pub mod runs;
 mod saving;
 pub mod steps;
 pub mod strip;
+mod textbox;
 pub mod timeline;
 mod values;
 

@@ -14,12 +14,11 @@ const WIDEST: u16 = 130;
 /// Columns of the keys and of the names.
 const KEY: u16 = 10;
 const NAME: u16 = 19;
-/// Lines for what is to be said about the selected action.
+/// Lines for what is to be said about the selected action, usually; more where a reason is longer, as long as there is a list above.
 const SAID: u16 = 2;
+const MOST_SAID: u16 = 6;
 /// Rows beside those of the actions: the field, two rules, what is said, and the frame.
 const AROUND: u16 = 1 + 2 + SAID + 2;
-/// So wide, a row has room for why its action is not possible.
-const WHY: u16 = 110;
 
 /// Rows of actions that are seen at once in a terminal of this size.
 pub fn height(size: (u16, u16)) -> u16 {
@@ -32,20 +31,25 @@ pub fn draw(app: &App, palette: &Palette, brush: &mut Brush<'_>, area: Rect, cur
     let rows = height((area.width, area.height));
     let inner = frame(brush, area, width, rows + AROUND - 3, "All actions");
     field(palette, brush, Rect { height: 1, ..inner }, cursor);
-    let list = Rect { y: inner.y + 2, height: rows, ..inner };
+    let said = palette.row().map(|row| about(row, palette.refused, inner.width)).unwrap_or_default();
+    let longer = (said.len() as u16).clamp(SAID, MOST_SAID) - SAID;
+    let list = Rect { y: inner.y + 2, height: rows.saturating_sub(longer).max(1), ..inner };
+    // The selected row is seen also where what is said of it takes the room of the last ones.
+    let rows = list.height as usize;
+    let offset = palette.offset.max((palette.selected + 1).saturating_sub(rows));
     brush.rule(Rect { y: inner.y + 1, height: 1, ..inner });
-    for (place, row) in palette.rows.iter().enumerate().skip(palette.offset).take(rows as usize) {
-        let y = list.y + (place - palette.offset) as u16;
+    for (place, row) in palette.rows.iter().enumerate().skip(offset).take(rows) {
+        let y = list.y + (place - offset) as u16;
         action(app, row, place == palette.selected, brush, Rect { y, height: 1, ..list });
     }
     if palette.rows.is_empty() {
         brush.text(list.x, list.y, list.width, "no action is like that", Role::Muted);
     }
     brush.rule(Rect { y: list.bottom(), height: 1, ..inner });
-    if let Some(row) = palette.row() {
-        about(row, palette.refused, brush, Rect { y: list.bottom() + 1, height: SAID, ..inner });
+    for (y, (line, role)) in (list.bottom() + 1..inner.bottom()).zip(&said) {
+        brush.text(inner.x, y, inner.width, line, *role);
     }
-    let below = palette.rows.len().saturating_sub(palette.offset + rows as usize);
+    let below = palette.rows.len().saturating_sub(offset + rows);
     let more = if below > 0 { format!("{} more below · ", words::thousands(below)) } else { String::new() };
     brush.text_right(
         inner.x,
@@ -86,14 +90,8 @@ fn action(app: &App, row: &Row, selected: bool, brush: &mut Brush<'_>, area: Rec
     let x = x + KEY;
     let said = row.action.entry().doc;
     let room = area.right().saturating_sub(x);
-    let at = brush.text(x, area.y, room, said, doc);
+    brush.text(x, area.y, room, said, doc);
     matched(brush, (x, area.y, room), said, &row.in_doc, doc);
-    if let Some(why) = row.why_not.as_deref().filter(|_| area.width >= WHY)
-        && area.right() > at + 20
-    {
-        let why = format!("not now: {why}");
-        brush.text(at + 3, area.y, area.right().saturating_sub(at + 3), &why, doc);
-    }
 }
 
 /// Marks the characters that were typed, as far as they are seen.
@@ -116,18 +114,16 @@ fn matched(brush: &mut Brush<'_>, (x, y, width): (u16, u16, u16), line: &str, pl
     }
 }
 
-/// Why the selected action is not possible now; what it does where its row has no room for it.
-fn about(row: &Row, refused: bool, brush: &mut Brush<'_>, area: Rect) {
+/// Why the selected action is not possible now, in whole; what it does where its row has no room for it.
+fn about(row: &Row, refused: bool, width: u16) -> Vec<(String, Role)> {
     let doc = row.action.entry().doc;
-    let cut = text::width(doc) > area.width.saturating_sub(NAME + KEY) as usize;
-    let mut lines: Vec<(String, Role)> = Vec::new();
-    if let Some(why) = &row.why_not {
-        let role = if refused { Role::Warning } else { Role::Text };
-        lines.extend(wrap(&format!("not now: {why}"), area.width as usize).into_iter().map(|line| (line, role)));
-    } else if cut {
-        lines.extend(wrap(doc, area.width as usize).into_iter().map(|line| (line, Role::Text)));
-    }
-    for (line, (said, role)) in (0..area.height).zip(&lines) {
-        brush.text(area.x, area.y + line, area.width, said, *role);
-    }
+    let cut = text::width(doc) > width.saturating_sub(NAME + KEY) as usize;
+    let role = if refused { Role::Warning } else { Role::Text };
+    let said = match &row.why_not {
+        Some(why) => format!("not now: {why}"),
+        None if cut => doc.to_owned(),
+        None => return Vec::new(),
+    };
+    let role = if row.why_not.is_some() { role } else { Role::Text };
+    wrap(&said, width as usize).into_iter().map(|line| (line, role)).collect()
 }

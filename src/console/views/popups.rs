@@ -17,7 +17,7 @@ use super::question;
 use super::recap;
 use super::saving;
 use super::values;
-use crate::run::RunStatus;
+use crate::run::{RunStatus, short_id};
 
 /// Widest popup.
 pub(super) const WIDEST: u16 = 76;
@@ -165,9 +165,25 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
         }
         Leaving::Stopping => vec![format!("{running} asked to stop; then the console ends.")],
         Leaving::Cancelling => vec![format!("Cancelling {runs}; {running} being stopped. Then the console ends.")],
+        Leaving::GoingOn => Vec::new(),
+    };
+    let back = match active.as_slice() {
+        _ if leaving != Leaving::Asking || !app.settings.reachable => None,
+        [one] => Some((app.settings.command_line)(&format!("attach {}", short_id(one.run_id)))),
+        _ => Some((app.settings.command_line)("attach RUN")),
     };
     let choices: Vec<(&str, &str, &str)> = match leaving {
+        Leaving::GoingOn => Vec::new(),
         Leaving::Asking => vec![
+            (
+                "l",
+                if active.len() == 1 { "leave it running" } else { "leave them running" },
+                if app.settings.reachable {
+                    "goes on without a console"
+                } else {
+                    "not now: no other console could reach it"
+                },
+            ),
             ("p", "pause and quit", "nothing new starts; what runs may finish"),
             ("c", "cancel and quit", "attempts are stopped, the runs end"),
             ("Esc", "stay", ""),
@@ -184,7 +200,11 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
         Leaving::Cancelling => vec![("c", "kill them now", ""), ("Esc", "stay", "cancelling goes on")],
     };
     let width = WIDEST.min(area.width.saturating_sub(4));
-    let inner = frame(brush, area, width, (said.len() + choices.len()) as u16 + 2, "Leave the console?");
+    let columns = width.saturating_sub(6) as usize;
+    let back = back.map(|back| wrap(&format!("What is left running is seen again with {back}"), columns));
+    let back = back.unwrap_or_default();
+    let rows = said.len() + choices.len() + back.len() + usize::from(!back.is_empty());
+    let inner = frame(brush, area, width, rows as u16 + 2, "Leave the console?");
     let mut y = inner.y + 1;
     for line in &said {
         brush.text(inner.x, y, inner.width, line, Role::Text);
@@ -194,8 +214,12 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
     for (key, label, effect) in choices {
         brush.text(inner.x + 1, y, 4, key, Role::Key);
         brush.text(inner.x + 6, y, 18, label, Role::Text);
-        brush.text(inner.x + 24, y, inner.width.saturating_sub(24), effect, Role::Muted);
+        brush.text(inner.x + 25, y, inner.width.saturating_sub(25), effect, Role::Muted);
         y += 1;
+    }
+    for line in back {
+        y += 1;
+        brush.text(inner.x, y, inner.width, &line, Role::Text);
     }
 }
 
@@ -213,8 +237,13 @@ enum HelpLine {
         doc: String,
         possible: bool,
     },
-    Why(String),
     Gap,
+}
+
+impl HelpLine {
+    fn is_dim(&self) -> bool {
+        matches!(self, HelpLine::Key { possible: false, .. })
+    }
 }
 
 /// Columns of the keys.
@@ -235,7 +264,7 @@ fn help_lines(app: &App, width: u16) -> Vec<HelpLine> {
         }
         lines.push(HelpLine::Heading(title));
         for entry in entries {
-            // Of actions that share a key, the one that is meant says why it is not possible; the others are for another state.
+            // Of actions that share a key, the others are for another state.
             let alternatives: Vec<Action> = TABLE
                 .iter()
                 .filter(|other| other.scope.covers(scope) && app.key_of(other.action) == app.key_of(entry.action))
@@ -245,10 +274,8 @@ fn help_lines(app: &App, width: u16) -> Vec<HelpLine> {
                 lines.extend(key_lines(app.keys.names(entry.action).join(" "), entry.doc, false, room));
                 continue;
             }
-            let why = availability(app, entry.action).err();
-            lines.extend(key_lines(app.keys.names(entry.action).join(" "), entry.doc, why.is_none(), room));
-            let why = why.map(|why| wrap(&format!("not now: {why}"), room)).unwrap_or_default();
-            lines.extend(why.into_iter().map(HelpLine::Why));
+            let possible = availability(app, entry.action).is_ok();
+            lines.extend(key_lines(app.keys.names(entry.action).join(" "), entry.doc, possible, room));
         }
     }
     lines.extend([HelpLine::Gap, HelpLine::Heading("The mouse")]);
@@ -281,10 +308,14 @@ fn help(app: &App, brush: &mut Brush<'_>, area: Rect, offset: usize) {
             HelpLine::More { doc, possible } => {
                 brush.text(x, y, width, doc, if *possible { Role::Text } else { Role::Faint });
             }
-            HelpLine::Why(why) => {
-                brush.text(x, y, width, why, Role::Muted);
-            }
         }
     }
+    // Said once, for all that is dim.
+    let dim = if lines.iter().any(HelpLine::is_dim) {
+        app.keys.fill(" dim: not now, its key or {palette} says why ")
+    } else {
+        String::new()
+    };
+    brush.text(inner.x - 1, inner.bottom(), inner.width, &dim, Role::Muted);
     more(brush, inner, offset, rows, lines.len());
 }

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::super::foretold::Told;
+use super::super::foretold::{Line, Told};
 use super::super::input::Input;
 use super::super::popups::{Ask, Care, Focus};
 use super::super::theme::Role;
@@ -31,10 +31,14 @@ fn parts(ask: &Ask, area: Rect) -> Parts {
             wrap(&why, columns).into_iter().map(|line| (line, Role::Error)).collect()
         }
         Told::Does(lines) => {
-            let role = |loud: bool| if loud { Role::Warning } else { Role::Muted };
-            let lines =
-                lines.iter().flat_map(|line| wrap(&line.text, columns).into_iter().map(|one| (one, role(line.loud))));
-            lines.collect()
+            let role = |line: &Line| match () {
+                () if line.loud => Role::Warning,
+                // Of a long text, the lines that go and those that come.
+                () if line.text.starts_with("  - ") => Role::Failed,
+                () if line.text.starts_with("  + ") => Role::Done,
+                () => Role::Muted,
+            };
+            lines.iter().flat_map(|line| wrap(&line.text, columns).into_iter().map(|one| (one, role(line)))).collect()
         }
     };
     // The frame, the effect, the blanks between, the reason and the answers.

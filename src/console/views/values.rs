@@ -41,7 +41,7 @@ fn keys(form: &ValuesForm, brush: &mut Brush<'_>, area: Rect) {
         let at = brush.text(x, area.y, area.right().saturating_sub(x), key, Role::Key);
         x = brush.text(at + 1, area.y, area.right().saturating_sub(at + 1), label, Role::Muted) + 3;
     }
-    let (said, role) = match form.mistakes() {
+    let (said, role) = match form.fields.mistakes() {
         _ if form.sent => ("opening…".to_owned(), Role::Accent),
         0 => return,
         number => (words::count(number, "mistake"), Role::Error),
@@ -99,7 +99,7 @@ fn help(field: &Field) -> String {
     if variable.secret {
         said.push("a secret: it is written nowhere".into());
     }
-    let choices: Vec<String> = field.choices().into_iter().filter(|choice| !choice.is_empty()).collect();
+    let choices: Vec<String> = field.values().into_iter().filter(|choice| !choice.is_empty()).collect();
     if !choices.is_empty() {
         said.push(format!("one of {}", text::clean(&choices.join(", "))));
     }
