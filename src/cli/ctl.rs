@@ -203,8 +203,9 @@ fn words_of(doc: &'static str) -> &'static str {
     doc.split(" (asks").next().unwrap_or(doc)
 }
 
-/// What a command that was applied has done, or is going to do, with command lines where the console names keys.
-async fn done(context: &Context, engine: &EngineHandle, run: Uuid, command: &Command) -> String {
+/// What a command that was applied has done, or is going to do, with command lines where the console names keys; `live`: the run is open in another
+/// process.
+async fn done(context: &Context, engine: &EngineHandle, run: Uuid, command: &Command, live: bool) -> String {
     // What comes of the others follows from nothing else.
     let waits = matches!(
         command,
@@ -215,7 +216,11 @@ async fn done(context: &Context, engine: &EngineHandle, run: Uuid, command: &Com
     let mut said = words::done(command, state.as_deref());
     for name in ["resume", "release", "retry"] {
         let of_step = command.target().filter(|_| name != "resume").map(|step| format!(" {step}")).unwrap_or_default();
-        let line = format!("`{}`", context.command(&format!("ctl {run} {name}{of_step}")));
+        let line = match (name, live) {
+            ("resume", false) => format!("resume {run}"),
+            (_, live) => format!("ctl {run} {name}{of_step}{}", if live { "" } else { " --open" }),
+        };
+        let line = format!("`{}`", context.command(&line));
         said = said.replace(&format!("{{{name}}}"), &line);
     }
     said
@@ -256,8 +261,10 @@ pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
             (json!({"would_apply": true, "preview": preview, "in_words": lines}), lines)
         })
     } else {
+        let live = reached.here.is_none();
         let sent = reached.engine.send(run_id, request).await;
-        let done = if sent.is_ok() { done(context, &reached.engine, run_id, &command).await } else { String::new() };
+        let done =
+            if sent.is_ok() { done(context, &reached.engine, run_id, &command, live).await } else { String::new() };
         sent.map(|ack| {
             let mut line = match ack.status {
                 InterventionStatus::Pending => {

@@ -356,3 +356,17 @@ fn a_paused_run_is_rolled_back_on_demand_after_its_preview() {
     sandbox.ok(1, &["resume", "shipment", "--headless"]);
     assert_eq!(sandbox.read("ran"), "a\nb\nundo b\nundo a\n");
 }
+
+#[test]
+fn what_waits_for_a_resume_is_said_with_the_command_that_resumes_it() {
+    let sandbox = Sandbox::new();
+    let fails = json!({"step_id": "gate", "run": "test -e open", "on_failure": "pause"});
+    let plan = sandbox.plan("waits", json!([fails, {"step_id": "last", "run": "true", "hold": "look"}]));
+    assert_eq!(sandbox.run(&["run", &plan, "--headless"]).code, Some(4));
+    // It stays paused: nobody is there to run it.
+    let said = sandbox.ok(0, &["ctl", "waits", "retry", "gate", "--open"]);
+    let first = said.lines().next().unwrap();
+    assert!(first.starts_with("applied: gate runs again when the run is resumed: `holdpoint resume "), "{said}");
+    let said = sandbox.ok(0, &["ctl", "waits", "modify", "last", r#"{"timeout_seconds": 9}"#, "--open"]);
+    assert!(said.starts_with("applied: last is changed\n"), "{said}");
+}
