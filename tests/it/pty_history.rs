@@ -43,7 +43,7 @@ fn field() -> Field {
 fn to_checkpoint(console: &mut Session, step: &str) -> String {
     console.press("C");
     console.wait_for_text("Checkpoints");
-    let row = format!("after {step}");
+    let row = format!("{step} completed");
     let id = checkpoint(console, &row);
     for _ in 0..10 {
         if console.is_soon(|screen| is_selected(screen, &row)) {

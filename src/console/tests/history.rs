@@ -194,7 +194,7 @@ fn what_going_back_has_left_behind_is_among_the_attempts_and_its_output_is_read(
         app
     };
     shown("tab_attempts_left_behind", left);
-    let mut app = left(SIZE);
+    let mut app = left((160, 45));
     let text = screen(&mut app);
     assert!(text.contains("left behind, back to cp-8"), "{text}");
     assert!(app.wanted_attempts.is_none(), "it is read once");

@@ -72,9 +72,7 @@ fn not_run(app: &App, run: &OpenRun, position: usize, so: &str) -> String {
     match run.state.steps[position].last_attempt {
         0 => format!("it has not run yet{so}"),
         _ if run.tab == Tab::Attempts => "it has not run since the run went back".into(),
-        _ => app.keys.fill(
-            "it has not run since the run went back; what ran before is among its attempts: {next-tab} goes there",
-        ),
+        _ => app.keys.fill("not run since going back; what ran before: {next-tab} to Attempts"),
     }
 }
 

@@ -32,7 +32,7 @@ const ROOMY: u16 = 52;
 
 impl Columns {
     /// The room is given by weight: names and titles as much as they need, then notes, then agents. Where names are cut, an agent that all steps
-    /// have is not said with each of them.
+    /// have is not said with each of them, and in a narrow list none is.
     fn new(width: u16, widths: &Widths, view: View) -> Self {
         // marker, glyph, word, group
         let fixed = 1 + 2 + WORD + 1 + 2 + MARK + DURATION + 1;
@@ -42,7 +42,8 @@ impl Columns {
         let wanted = widths.name + if view == View::Tree { 16 } else { 1 };
         let rest = |agent: u16| width.saturating_sub(fixed + agent);
         let for_names = |rest: u16| if rest < ROOMY { rest } else { rest - NOTE };
-        let agent = if widths.same_agent && wanted > for_names(rest(said)) { 0 } else { said };
+        let spared = widths.same_agent || width < 72;
+        let agent = if spared && wanted > for_names(rest(said)) { 0 } else { said };
         let rest = rest(agent);
         let left = rest.saturating_sub(wanted);
         let note = if rest < ROOMY && left < NOTE { 0 } else { left.max(NOTE) };
