@@ -127,7 +127,10 @@ fn under_load(root: &Path, size: (u16, u16)) -> Console {
     let me = std::env::current_exe().expect("a program knows where it lies");
     for place in 0..2 {
         let run = Some(format!("{PRINTER}=1 '{}'", me.display()).into());
-        let step = Step { step_id: format!("print-{place}"), run, depends_on: Some(Vec::new()), ..Step::default() };
+        // Before the chains, whose turn it otherwise is for as long as they last.
+        let priority = Some(1);
+        let step =
+            Step { step_id: format!("print-{place}"), run, depends_on: Some(Vec::new()), priority, ..Step::default() };
         plan.steps.insert(place, Arc::new(step));
     }
     std::fs::write(root.join("plans/load.json"), serde_json::to_vec(&plan).expect("a plan is JSON")).expect("a file");
