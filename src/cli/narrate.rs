@@ -27,6 +27,8 @@ use super::signals::{Asked, Signals};
 pub const TAIL_LINES: usize = 10;
 /// How much of the end of an output is looked at for them, in bytes.
 const TAIL_BYTES: u64 = 16 << 10;
+/// How long until a journal that could not be read is read again.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Lines of the journal read at once.
 const AT_ONCE: usize = 500;
 
@@ -169,22 +171,38 @@ impl Voice {
     fn tell_all(&mut self, mut events: Events, shared: &Shared) {
         let mut read: VecDeque<JournalLine> = VecDeque::new();
         let mut told = 0;
+        // Whether the journal could not be read the last time: its folder may be back in a while, and notes are told meanwhile.
+        let mut failing = false;
         loop {
             let (durable, notes, end) = {
                 let mut orders = shared.orders();
-                while orders.durable <= told && orders.notes.is_empty() && !orders.end {
-                    orders = shared.changed.wait(orders).unwrap_or_else(PoisonError::into_inner);
+                let waits = |orders: &mut Orders| orders.durable <= told && orders.notes.is_empty() && !orders.end;
+                if failing {
+                    let waits = |orders: &mut Orders| orders.notes.is_empty() && !orders.end;
+                    let waited = shared.changed.wait_timeout_while(orders, READ_AGAIN, waits);
+                    orders = waited.unwrap_or_else(PoisonError::into_inner).0;
+                } else {
+                    orders = shared.changed.wait_while(orders, waits).unwrap_or_else(PoisonError::into_inner);
                 }
                 (orders.durable, std::mem::take(&mut orders.notes), orders.end)
             };
             while told < durable {
                 if read.is_empty() {
                     match events.read(AT_ONCE) {
-                        Ok(batches) if batches.is_empty() => break,
-                        Ok(batches) => read.extend(batches.into_iter().flatten()),
+                        Ok(batches) if batches.is_empty() => {
+                            failing = false;
+                            break;
+                        }
+                        Ok(batches) => {
+                            failing = false;
+                            read.extend(batches.into_iter().flatten());
+                        }
                         Err(error) => {
-                            complain(&format!("the journal cannot be followed: {error}"));
-                            return;
+                            if !failing {
+                                complain(&format!("the journal cannot be followed, which is tried again: {error}"));
+                            }
+                            failing = true;
+                            break;
                         }
                     }
                 }
@@ -198,7 +216,9 @@ impl Voice {
                     break;
                 }
             }
-            told = told.max(durable);
+            if !failing {
+                told = told.max(durable);
+            }
             for note in notes {
                 complain(&note);
             }
@@ -323,6 +343,44 @@ fn plain(line: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Waits until as many events were told.
+    fn told(teller: &Teller, count: u64) {
+        let patience = std::time::Instant::now() + Duration::from_secs(60);
+        while teller.shared.progress() < count {
+            assert!(std::time::Instant::now() < patience, "{} of {count} events were told", teller.shared.progress());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_journal_that_is_away_for_a_while_is_told_when_it_is_back() {
+        let root = tempfile::tempdir().unwrap();
+        let id = "01900000-0000-7000-8000-000000000001";
+        let dir = root.path().join(id);
+        std::fs::create_dir(&dir).unwrap();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/journal-v1").join(id).join(JOURNAL);
+        std::fs::copy(fixture, dir.join(JOURNAL)).unwrap();
+        let store = Store::on(Arc::new(crate::journal::disk::RealDisk), root.path());
+        let alerts = AlertRules::default();
+        let beginning = Beginning { dir: dir.clone(), from: 1, state: None, alerts, logs_alerts: false };
+        let mut teller = Teller::start(&store, beginning, RunFormat::Text, Paint::new(true, false)).unwrap();
+        let away = root.path().join("away");
+        std::fs::rename(&dir, &away).unwrap();
+        teller.durable(9);
+        // When this is told, it was tried to read what is not there.
+        teller.note("where is it?");
+        while !teller.shared.orders().notes.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(teller.ended.try_recv() == Err(oneshot::error::TryRecvError::Empty), "it goes on");
+        assert_eq!(teller.shared.progress(), 0);
+        std::fs::rename(&away, &dir).unwrap();
+        told(&teller, 9);
+        teller.shared.orders().end = true;
+        teller.shared.changed.notify_one();
+        assert!((&mut teller.ended).await.is_err(), "the thread has ended");
+    }
 
     #[test]
     fn the_tail_is_short_and_harmless() {
