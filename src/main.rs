@@ -13,7 +13,16 @@ use tracing_subscriber::prelude::*;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The allocator's `mi_option_purge_delay`, for which its crate has no name: after how many milliseconds what was given back goes to the system.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
 fn main() -> ExitCode {
+    // A large plan takes several times its size while it is read; the usual second is long enough for all of that to pile up.
+    // SAFETY: it sets a number in the allocator's table of options, and no other thread is there yet.
+    #[allow(unsafe_code)]
+    unsafe {
+        libmimalloc_sys::mi_option_set(PURGE_DELAY, 10);
+    }
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     // Before anything else: the warden must be up in no time and touch nothing that the console or the engine sets up.
     if arguments.first().is_some_and(|first| first == warden::ARGUMENT) {

@@ -1,5 +1,7 @@
 //! Moving steps up and down the list.
 //!
+//! Past a hold point it is asked first: what has waited for a signature would no longer wait.
+//!
 //! A key that is held repeats faster than a disk: while one move is on its way, the next ones are added up and sent as one.
 
 use crate::engine::Ack;
@@ -67,6 +69,9 @@ impl App {
         let Some(run) = &self.run else { return Vec::new() };
         match movable(self, run, from, by) {
             Ok(command) => {
+                if let Some(question) = self.question(&command, None) {
+                    return self.ask(question);
+                }
                 let id = run.id();
                 self.moving = Some(Move { step, command: command.clone(), done: None, more: 0 });
                 vec![self.request(id, command, None, None)]

@@ -21,6 +21,20 @@ fn verdict_on(state: &RunState, step: &str) -> Vec<String> {
     review.map(|review| format!("The gate: {}.", review.judgement.reason)).into_iter().collect()
 }
 
+/// A step that would stand before a hold point which it has waited for so far, and that hold point. Where steps say themselves what they wait
+/// for, their order lets nothing past.
+fn let_past<'a>(state: &RunState, steps: &'a [String]) -> Option<(&'a str, &'a str)> {
+    if state.order().is_graph() {
+        return None;
+    }
+    let place = |step: &String| state.position(step);
+    let holds = steps.iter().enumerate().filter(|(_, step)| place(step).is_some_and(|at| state.is_hold_point(at)));
+    holds.into_iter().find_map(|(at, hold)| {
+        let freed = steps[..at].iter().find(|step| place(step) > place(hold))?;
+        Some((freed.as_str(), hold.as_str()))
+    })
+}
+
 impl App {
     /// The question to ask before a command, if it is one that asks.
     pub(super) fn question(&self, command: &Command, seen: Option<StepStatus>) -> Option<Ask> {
@@ -193,6 +207,20 @@ impl App {
                 // One that has run is gone from the screen with all that it printed.
                 let care = if attempts > 0 { Care::Careful } else { Care::Plain };
                 Some(ask(format!("Remove {step} from the plan?"), effect, "remove", "let it be", care))
+            }
+            Command::Reorder { steps } => {
+                let (step, hold) = let_past(state, steps)?;
+                let effect = vec![
+                    format!("{step} then no longer waits until {hold} is released."),
+                    "u brings the order back, until what follows it has started.".to_owned(),
+                ];
+                Some(ask(
+                    format!("Move {step} before the hold point {hold}?"),
+                    effect,
+                    "move",
+                    "let it be",
+                    Care::Careful,
+                ))
             }
             Command::Restore { checkpoint } => {
                 let entry = state.checkpoints.iter().position(|mark| mark.seq == *checkpoint)?;

@@ -60,6 +60,25 @@ fn a_step_is_moved_with_a_key_and_the_selection_goes_with_it() {
 }
 
 #[test]
+fn a_step_is_not_moved_past_a_hold_point_without_a_question() {
+    let sim = running();
+    for (step, key) in [("notify", "K"), ("ship", "J")] {
+        let mut app = open(&sim, SIZE);
+        select(&mut app, step);
+        assert!(press(&mut app, key).is_empty(), "nothing is sent");
+        assert_eq!(question(&app).title, "Move notify before the hold point ship?");
+        assert!(press(&mut app, "Enter").is_empty() && app.layers.is_empty(), "Enter alone does not do it");
+        press(&mut app, key);
+        assert_eq!(sent(&press(&mut app, "y")).0, &reorder(&["notify", "ship"]));
+    }
+    // Once it is released, nothing waits for it any more.
+    let sim = sim.ask(Command::Unhold { step: "ship".into() });
+    let mut app = open(&sim, SIZE);
+    select(&mut app, "notify");
+    assert_eq!(sent(&press(&mut app, "K")).0, &reorder(&["notify", "ship"]));
+}
+
+#[test]
 fn a_key_that_is_held_moves_on_as_one_move_when_the_first_is_done() {
     let mut sim = Sim::new(many(9));
     let mut app = open(&sim, SIZE);
@@ -312,8 +331,10 @@ fn a_dragged_step_shows_where_it_lands_and_is_moved_when_it_is_dropped() {
     let text = screen(&mut app);
     assert!(text.contains("drop prune here, at place 6"), "{text}");
     assert_eq!((row_of(&mut app, "prune"), row_of(&mut app, "ship")), (ship, ship + 1), "{text}");
-    let effects = mouse(&mut app, RELEASE, 20, ship);
-    assert_eq!(sent(&effects).0, &reorder(&["prune", "ship", "notify"]));
+    mouse(&mut app, RELEASE, 20, ship);
+    screen(&mut app);
+    assert_eq!(question(&app).title, "Move prune before the hold point ship?");
+    assert_eq!(sent(&press(&mut app, "y")).0, &reorder(&["prune", "ship", "notify"]));
     assert_eq!(selected(&app), "prune");
 }
 

@@ -39,8 +39,7 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
         }
         Ownership::Elsewhere => {
             let attach = (app.settings.command_line)(&format!("attach {}", short_id(state.run_id)));
-            let what =
-                format!("`{attach}` steers it; another process runs this, and it is read from the disk as it changes");
+            let what = format!("another process runs this: `{attach}` steers it from here");
             return Some(Call { what, keys: Vec::new(), role: Role::Muted });
         }
         Ownership::Nobody if !state.status.is_ended() && state.status != RunStatus::Idle => {

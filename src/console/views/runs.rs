@@ -279,7 +279,9 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     x += columns.took;
     let (began, zone) = (summary.started_at.unwrap_or(summary.created_at), app.settings.zone);
     let when = if columns.when < 14 { zone.day_or_time(began, app.now) } else { zone.moment(began, app.now) };
-    brush.text_right(x, x + columns.when - 1, y, &when, Role::Muted);
+    // Two columns apart from what follows, as columns are.
+    let apart = if columns.user > 0 { 2 } else { 1 };
+    brush.text_right(x, x + columns.when - apart, y, &when, Role::Muted);
     x += columns.when;
     if columns.user > 0 {
         brush.text(x, y, columns.user - 1, &summary.user, Role::Faint);
