@@ -97,7 +97,7 @@ pub enum Place {
 pub struct Drawn {
     /// Status of the open run.
     pub status: Option<RunStatus>,
-    /// Whether this engine owned it.
+    /// Whether an engine owned it, this one or another process's.
     pub live: bool,
     /// The selected step and its status.
     pub step: Option<(String, StepStatus)>,
@@ -406,7 +406,7 @@ impl App {
         let steps = self.place == Place::Run;
         run.map_or_else(Drawn::default, |run| Drawn {
             status: Some(run.state.status),
-            live: run.ownership == Ownership::Ours,
+            live: matches!(run.ownership, Ownership::Ours | Ownership::Elsewhere),
             step: run.list.selected.clone().filter(|_| steps).zip(run.step().map(|step| step.status)),
         })
     }

@@ -91,6 +91,16 @@ fn what_stops_an_attempt_asks_first_and_enter_alone_does_not_do_it() {
 }
 
 #[test]
+fn the_footer_shows_the_keys_of_what_is_typed() {
+    let mut app = open(&running(), SIZE);
+    let foot = |app: &mut App| screen(app).lines().last().unwrap_or_default().trim().to_owned();
+    press(&mut app, "/");
+    assert_eq!(foot(&mut app), "Enter keep the filter   Up Down choose   Esc clear the filter");
+    press(&mut app, "Esc");
+    assert!(foot(&mut app).contains("p pause"), "{}", foot(&mut app));
+}
+
+#[test]
 fn a_question_takes_no_key_before_it_was_drawn() {
     let mut app = open(&running(), SIZE);
     press_unseen(&mut app, "c");

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::super::actions::{Action, Group, TABLE};
-use super::super::app::{App, Place};
+use super::super::app::{App, FilterOf, Place};
 use super::super::availability::{answers, availability, belongs, meant};
 use super::super::text;
 use super::super::theme::Role;
@@ -27,7 +27,29 @@ pub fn draw(app: &App, brush: &mut Brush<'_>, rule: Rect, footer: Rect) {
     if let Some((said, role)) = said(app) {
         say(brush, rule, &said, role);
     }
-    keys(app, brush, footer);
+    match &app.typing {
+        Some((of, _)) => typing_keys(app, *of, brush, footer),
+        None => keys(app, brush, footer),
+    }
+}
+
+/// While something is typed every other key is a letter of it.
+fn typing_keys(app: &App, of: FilterOf, brush: &mut Brush<'_>, area: Rect) {
+    let regex = if app.looking.regex { "as text" } else { "as regex" };
+    let keys: &[(&str, &str)] = match of {
+        FilterOf::Output => {
+            &[("Enter", "search"), ("Up", "what was searched last"), ("Ctrl-r", regex), ("Esc", "leave it")]
+        }
+        FilterOf::Lines => &[("Enter", "only these lines"), ("Ctrl-r", regex), ("Esc", "all lines")],
+        FilterOf::Runs | FilterOf::Steps | FilterOf::History => {
+            &[("Enter", "keep the filter"), ("Up Down", "choose"), ("Esc", "clear the filter")]
+        }
+    };
+    let mut at = area.x + 1;
+    for (key, does) in keys {
+        at = brush.text(at, area.y, area.right().saturating_sub(at), key, Role::Key) + 1;
+        at = brush.text(at, area.y, area.right().saturating_sub(at), does, Role::Muted) + GAP;
+    }
 }
 
 /// What is said in the rule: where a dragged step would land, or the news.
