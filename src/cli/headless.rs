@@ -49,6 +49,7 @@ pub async fn run(context: &Context, new: NewRun, format: RunFormat) -> Result<Ex
     let hooks = context.config.hooks()?;
     let (engine, _server) = start::engine(context)?;
     let hooks = start::hooks(&engine, hooks, context, false).await;
+    let reports = reports_of(hooks.as_ref());
     let run_id = engine.register(new).await?;
     let dir = engine.store().dir(run_id);
     let teller = Teller::start(
@@ -58,9 +59,14 @@ pub async fn run(context: &Context, new: NewRun, format: RunFormat) -> Result<Ex
         Paint::stdout(context.no_color),
     )?;
     announce(format, &format!("run {run_id} · {headline}{marks}"));
-    let session = Session::new(context, (engine, hooks), run_id, format, teller, signals);
+    let session = Session::new(context, (engine, hooks, reports), run_id, format, teller, signals);
     session.engine.send(run_id, context.request(Command::Start)).await?;
     session.watch().await
+}
+
+/// What hooks report, to be asked for before there is a run: the first hook may have failed before anybody follows it.
+fn reports_of(hooks: Option<&Hooks>) -> Option<broadcast::Receiver<Report>> {
+    hooks.map(|hooks| hooks.reports().subscribe())
 }
 
 /// Goes on with a run on disk.
@@ -78,6 +84,7 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
     before_opening(context, &before.state, &requests)?;
     start::give_secrets(&engine, run_id, &before.state.plan, &args.set).await?;
     let hooks = start::hooks(&engine, hooks, context, false).await;
+    let reports = reports_of(hooks.as_ref());
     let opened = start::open(context, &engine, run_id, true).await?;
     let format = args.how.format.unwrap_or(RunFormat::Text);
     let beginning = Beginning {
@@ -92,7 +99,7 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
     for note in &opened.notes {
         teller.note(note.clone());
     }
-    let mut session = Session::new(context, (engine, hooks), run_id, format, teller, signals);
+    let mut session = Session::new(context, (engine, hooks, reports), run_id, format, teller, signals);
     match go_on(context, &session.engine, run_id, &requests).await {
         Ok(()) => session.watch().await,
         Err(failure) => {
@@ -281,13 +288,12 @@ impl Stopping {
 impl<'a> Session<'a> {
     fn new(
         context: &'a Context,
-        (engine, hooks): (EngineHandle, Option<Hooks>),
+        (engine, hooks, reports): (EngineHandle, Option<Hooks>, Option<broadcast::Receiver<Report>>),
         run_id: Uuid,
         format: RunFormat,
         teller: Teller,
         signals: Signals,
     ) -> Self {
-        let reports = hooks.as_ref().map(|hooks| hooks.reports().subscribe());
         Self { context, engine, hooks, reports, run_id, format, teller, signals }
     }
 
