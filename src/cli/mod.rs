@@ -44,7 +44,9 @@ use crate::journal::Store;
 use crate::plan::{FailurePolicy, Terms};
 use crate::run::Request;
 
-use args::{CheckpointCommand, Cli, Command, ConsoleArgs, DEFAULT_CHECKPOINTS, Global, HeadlessArgs, RunFormat};
+use args::{
+    CheckpointCommand, Cli, Command, ConsoleArgs, DEFAULT_CHECKPOINTS, Global, HeadlessArgs, RunArgs, RunFormat,
+};
 use config::{Config, Source};
 pub use failure::{Exit, Failure};
 use start::Wishes;
@@ -199,33 +201,18 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         None => console(&context, plan, start::terms(simulate, agents.as_deref())?, set),
         Some(Command::Run(args)) if args.detach => detach::detach(&context),
         Some(Command::Run(args)) if args.detached => {
-            let terms = start::terms(args.simulate, args.agents.as_deref())?;
-            let chosen = start::load_to_run(&context, &args.plan, &terms)?;
-            let new = Wishes::of_run(&context, &args, terms, FailurePolicy::Pause)?.new_run(
-                &context.user,
-                chosen.plan,
-                &chosen.path,
-            )?;
+            let (chosen, wishes) = to_run(&context, &args, FailurePolicy::Pause)?;
+            let new = wishes.new_run(&context.user, chosen.plan, &chosen.path)?;
             block_on(detach::detached(&context, new))
         }
         Some(Command::Run(args)) if is_headless(args.how) => {
-            let terms = start::terms(args.simulate, args.agents.as_deref())?;
-            let chosen = start::load_to_run(&context, &args.plan, &terms)?;
-            let new = Wishes::of_run(&context, &args, terms, FailurePolicy::Fail)?.new_run(
-                &context.user,
-                chosen.plan,
-                &chosen.path,
-            )?;
+            let (chosen, wishes) = to_run(&context, &args, FailurePolicy::Fail)?;
+            let new = wishes.new_run(&context.user, chosen.plan, &chosen.path)?;
             block_on(headless::run(&context, new, args.how.format.unwrap_or(RunFormat::Text)))
         }
         Some(Command::Run(args)) => {
-            let terms = start::terms(args.simulate, args.agents.as_deref())?;
-            let chosen = start::load_to_run(&context, &args.plan, &terms)?;
-            block_on(screen::open(
-                &context,
-                Wishes::of_run(&context, &args, terms, FailurePolicy::Pause)?,
-                screen::First::Plan(chosen),
-            ))
+            let (chosen, wishes) = to_run(&context, &args, FailurePolicy::Pause)?;
+            block_on(screen::open(&context, wishes, screen::First::Plan(chosen)))
         }
         Some(Command::Check { files, simulate, agents, connect, format, set }) => {
             let terms = start::terms(simulate, agents.as_deref())?;
@@ -324,6 +311,13 @@ fn not_a_command(given: &Path, failure: Failure) -> Failure {
         },
         _ => Failure::Said { message, exit },
     }
+}
+
+/// The plan that `run` names, and how it is to be run; `otherwise` is what happens when a step fails for good and nobody says what then.
+fn to_run(context: &Context, args: &RunArgs, otherwise: FailurePolicy) -> Result<(start::Chosen, Wishes), Failure> {
+    let terms = start::terms(args.simulate, args.agents.as_deref())?;
+    let chosen = start::load_to_run(context, &args.plan, &terms)?;
+    Ok((chosen, Wishes::of_run(context, args, terms, otherwise)?))
 }
 
 fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {

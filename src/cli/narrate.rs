@@ -176,14 +176,11 @@ impl Voice {
         loop {
             let (durable, notes, end) = {
                 let mut orders = shared.orders();
-                let waits = |orders: &mut Orders| orders.durable <= told && orders.notes.is_empty() && !orders.end;
-                if failing {
-                    let waits = |orders: &mut Orders| orders.notes.is_empty() && !orders.end;
-                    let waited = shared.changed.wait_timeout_while(orders, READ_AGAIN, waits);
-                    orders = waited.unwrap_or_else(PoisonError::into_inner).0;
-                } else {
-                    orders = shared.changed.wait_while(orders, waits).unwrap_or_else(PoisonError::into_inner);
-                }
+                let most = if failing { READ_AGAIN } else { Duration::MAX };
+                let waited = shared.changed.wait_timeout_while(orders, most, |orders| {
+                    (failing || orders.durable <= told) && orders.notes.is_empty() && !orders.end
+                });
+                orders = waited.unwrap_or_else(PoisonError::into_inner).0;
                 (orders.durable, std::mem::take(&mut orders.notes), orders.end)
             };
             while told < durable {

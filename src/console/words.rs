@@ -34,25 +34,21 @@ impl Zone {
 
     /// `14:02` for a time of today, else `21 Nov`, and of another year `2025`: where there are no more than six columns.
     pub fn day_or_time(self, time: DateTime<Utc>, now: DateTime<Utc>) -> String {
-        let day = |moment| self.show(moment, "%Y-%m-%d");
-        if day(time) == day(now) {
-            self.show(time, "%H:%M")
-        } else if self.show(time, "%Y") == self.show(now, "%Y") {
-            self.show(time, "%-d %b")
-        } else {
-            self.show(time, "%Y")
-        }
+        self.by_distance(time, now, "%-d %b", "%Y")
     }
 
     /// `14:02` for a time of today, else `21 Nov 14:02`, and the year where it is another.
     pub fn moment(self, time: DateTime<Utc>, now: DateTime<Utc>) -> String {
-        let day = |moment| self.show(moment, "%Y-%m-%d");
-        if day(time) == day(now) {
-            self.show(time, "%H:%M")
-        } else if self.show(time, "%Y") == self.show(now, "%Y") {
-            self.show(time, "%-d %b %H:%M")
-        } else {
-            self.show(time, "%-d %b %Y")
+        self.by_distance(time, now, "%-d %b %H:%M", "%-d %b %Y")
+    }
+
+    /// The time of day for today, else in one form for this year and in another for every other.
+    fn by_distance(self, time: DateTime<Utc>, now: DateTime<Utc>, this_year: &str, other_year: &str) -> String {
+        let same = |unit: &str| self.show(time, unit) == self.show(now, unit);
+        match (same("%Y-%m-%d"), same("%Y")) {
+            (true, _) => self.show(time, "%H:%M"),
+            (false, true) => self.show(time, this_year),
+            (false, false) => self.show(time, other_year),
         }
     }
 }

@@ -26,8 +26,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// How much is copied at once when a journal is rewritten.
 const COPY_CHUNK: usize = 1 << 20;
 
-/// One run's journal, locked for this process. Holds the *durable* state: the fold of what is on disk and
-/// nothing else. It is handed over with each batch and shared with whoever decided that.
+/// One run's journal, locked for this process. Holds the *durable* state: the fold of what is on disk and nothing else. It is handed over with each
+/// batch and shared with whoever decided that.
 #[derive(Debug)]
 pub struct Ledger {
     disk: Arc<dyn Disk>,
@@ -240,7 +240,8 @@ impl Ledger {
         }
     }
 
-    /// Writes a batch, after which the run is in this state, in one write. It counts when it is [`commit`](Self::commit)ted; if anything fails, [`fail`](Self::fail) must follow.
+    /// Writes a batch, after which the run is in this state, in one write. It counts when it is [`commit`](Self::commit)ted; if anything fails,
+    /// [`fail`](Self::fail) must follow.
     pub(super) fn write(
         &mut self,
         events: Vec<Arc<Recorded>>,

@@ -53,7 +53,7 @@ pub(super) fn difference(before: &str, after: &str) -> Difference {
     let more = told.len().saturating_sub(TOLD);
     told.truncate(TOLD);
     if more > 0 {
-        told.push(format!("and {more} more line{}", if more == 1 { "" } else { "s" }));
+        told.push(format!("and {more} more"));
     }
     Difference { summary: summary(removed, added), lines: told }
 }
@@ -107,7 +107,7 @@ mod tests {
         let text = |lines: usize, say: &str| (0..lines).map(|line| format!("{say} {line}\n")).collect::<String>();
         let told = difference(&text(300, "a"), &text(300, "b"));
         assert_eq!((told.lines.len(), told.summary.as_str()), (TOLD + 1, "300 lines changed"));
-        assert_eq!(told.lines.last().unwrap(), "and 400 more lines");
+        assert_eq!(told.lines.last().unwrap(), "and 400 more");
         let told = difference(&text(COMPARED + 1, "a"), &text(3, "b"));
         assert_eq!((told.lines, told.summary.as_str()), (vec![], "4001 lines → 3 lines"));
     }

@@ -25,6 +25,15 @@ fn engine_in(dir: &Path) -> EngineHandle {
     engine::start(config).unwrap()
 }
 
+/// An engine whose journals are on a disk that can be told to fail; what attempts leave behind is not.
+fn engine_on_sim(dir: &Path) -> (SimDisk, EngineHandle) {
+    let disk = SimDisk::new();
+    let mut config = EngineConfig::new(dir);
+    config.warden = env!("CARGO_BIN_EXE_holdpoint").into();
+    config.disk = Arc::new(disk.clone());
+    (disk, engine::start(config).unwrap())
+}
+
 fn plan(steps: Value) -> Arc<Plan> {
     Arc::new(serde_json::from_value(json!({"plan_id": "test", "steps": steps})).unwrap())
 }
@@ -414,11 +423,7 @@ async fn the_same_command_id_applies_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fails_voids_the_command_and_keeps_the_outcome_for_later() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = SimDisk::new();
-    let mut config = EngineConfig::new(dir.path());
-    config.warden = env!("CARGO_BIN_EXE_holdpoint").into();
-    config.disk = Arc::new(disk.clone());
-    let handle = engine::start(config).unwrap();
+    let (disk, handle) = engine_on_sim(dir.path());
     let gate = dir.path().join("gate");
     let wait = format!("until [ -e {} ]; do sleep 0.01; done", gate.display());
     let steps = json!([{"step_id": "one", "run": wait}, {"step_id": "two", "run": "true"}]);
@@ -445,10 +450,7 @@ async fn a_disk_that_fails_voids_the_command_and_keeps_the_outcome_for_later() {
 async fn an_outcome_that_the_disk_did_not_take_is_decided_again() {
     for operation in [Operation::Append, Operation::Sync] {
         let dir = tempfile::tempdir().unwrap();
-        let disk = SimDisk::new();
-        let mut config = EngineConfig::new(dir.path());
-        config.disk = Arc::new(disk.clone());
-        let handle = engine::start(config).unwrap();
+        let (disk, handle) = engine_on_sim(dir.path());
         let steps =
             json!([{"step_id": "one", "agent_type": "simulated"}, {"step_id": "two", "agent_type": "simulated"}]);
         let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
@@ -465,11 +467,7 @@ async fn an_outcome_that_the_disk_did_not_take_is_decided_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_whose_start_the_disk_did_not_take_has_run_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = SimDisk::new();
-    let mut config = EngineConfig::new(dir.path());
-    config.warden = env!("CARGO_BIN_EXE_holdpoint").into();
-    config.disk = Arc::new(disk.clone());
-    let handle = engine::start(config).unwrap();
+    let (disk, handle) = engine_on_sim(dir.path());
     let marks = dir.path().join("marks");
     let steps = json!([{"step_id": "one", "run": format!("echo ran >> {}", marks.display())}]);
     let mut run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;

@@ -297,18 +297,11 @@ fn looking(app: &App, lines: bool, input: &Input, brush: &mut Brush<'_>, area: R
         (None, false) => (app.output.found_in_words(), Role::Muted),
         (None, true) => (app.output.lines_in_words(), Role::Muted),
     };
-    // What is typed has its room, then what is wrong with it, then the key, then how far it is.
-    let (key, does) = ("Ctrl-r", if regex { "as text" } else { "as regex" });
-    let mut left = (right.saturating_sub(at) as usize).saturating_sub(text::width(&input.text()) + 3);
-    let (told, hint) = (text::width(&said), text::width(key) + text::width(does) + 1);
-    let has_told = !said.is_empty() && (told + 3 + hint <= left || wrong.is_some());
-    left = left.saturating_sub(if has_told { told + 3 } else { 0 });
+    // What is typed has its room before how far it is, and what is wrong with it before both. The keys are in the footer.
+    let left = (right.saturating_sub(at) as usize).saturating_sub(text::width(&input.text()) + 3);
+    let told = text::width(&said);
     let mut limit = right;
-    if hint <= left {
-        limit = brush.text_right(at, limit, y, does, Role::Muted).saturating_sub(1);
-        limit = brush.text_right(at, limit, y, key, Role::Key).saturating_sub(3);
-    }
-    if has_told {
+    if !said.is_empty() && (told <= left || wrong.is_some()) {
         let typed = (text::width(&input.text()) as u16 + 2).min((limit - at) / 3);
         let from = limit.saturating_sub(told as u16).max(at + typed);
         limit = brush.text_right(from, limit, y, &said, role).saturating_sub(2);

@@ -7,6 +7,7 @@ use crate::run::{Durability, RunStatus, StepStatus, short_id};
 
 use super::super::actions::Action;
 use super::super::app::{App, Place};
+use super::super::availability::steerable;
 use super::super::run_model::{OpenRun, Ownership};
 use super::super::theme::{Role, run_role};
 use super::super::{text, words};
@@ -38,8 +39,8 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
             });
         }
         Ownership::Elsewhere => {
-            let attach = (app.settings.command_line)(&format!("attach {}", short_id(state.run_id)));
-            let what = format!("another process runs this: `{attach}` steers it from here");
+            // As every key says that is refused for it.
+            let what = steerable(app, run).err()?;
             return Some(Call { what, keys: Vec::new(), role: Role::Muted });
         }
         Ownership::Nobody if !state.status.is_ended() && state.status != RunStatus::Idle => {

@@ -80,7 +80,7 @@ pub fn draw(
     }
     let below = text.lines().len().saturating_sub(top + rows);
     if below > 0 && seen != Seen::Cursor {
-        let said = format!(" {} more line{} ", words::thousands(below), if below == 1 { "" } else { "s" });
+        let said = format!(" {} ", words::count(below, "more line"));
         brush.text_right(area.x, area.right(), area.bottom() - 1, &said, Role::Muted);
     }
 }
