@@ -240,7 +240,9 @@ fn ctl_answers_a_live_run_and_one_that_nobody_has_open() {
     let told = sandbox.ok(0, &["ctl", "other", "answer", "look", "--decline", "--notes", "not today", "--open"]);
     assert!(told.contains("look has its answer"), "{told}");
     // The attempt has ended with its answer in the process that was given it, or does so in the next one.
-    assert_eq!(sandbox.run(&["resume", "other"]).code, Some(1));
+    let ended = sandbox.run(&["resume", "other"]);
+    let events = || sandbox.ok(0, &["events", "other"]);
+    assert_eq!(ended.code, Some(1), "{}\n{}\n{}", ended.text(), ended.stderr, events());
     let failed = sandbox.snapshot()["steps"][0]["attempts"][0]["outcome"].clone();
     assert_eq!(failed["error"], "ann says that it failed: not today");
 }
