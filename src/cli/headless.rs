@@ -87,6 +87,7 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
     let reports = reports_of(hooks.as_ref());
     let opened = start::open(context, &engine, run_id, true).await?;
     let format = args.how.format.unwrap_or(RunFormat::Text);
+    let had_ended = before.state.status.is_ended();
     let beginning = Beginning {
         dir,
         from: before.state.seq + 1,
@@ -104,6 +105,10 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, Failur
         Ok(()) => session.watch().await,
         Err(failure) => {
             let state = RunState::clone(&session.engine.subscribe(run_id).await?.state);
+            if requests.is_empty() && state.status.is_ended() && !had_ended {
+                // Taking it over was enough: an attempt that had its answer has ended, and the run with it, before it was asked to go on.
+                return session.watch().await;
+            }
             session.end_engine().await;
             session.teller.durable(state.seq);
             session.teller.finish(&mut session.signals, UNREAD).await;

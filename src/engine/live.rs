@@ -194,7 +194,8 @@ impl LiveRun {
             Ok(batch) => batch,
             Err(rejection) => {
                 let batch = log_refusal(&mut self.state, request, &rejection, moment);
-                let _ = reply.send(Err(rejection));
+                // It speaks of a state that is not on disk yet: whoever then asks how the run stands must not see an older one.
+                self.answer_when_durable(reply, Err(rejection));
                 return batch;
             }
         };
@@ -229,8 +230,16 @@ impl LiveRun {
 
     /// Sends an answer when everything decided so far is durable, or the refusal when it turns out void.
     pub fn when_durable<T: Send + 'static>(&mut self, reply: oneshot::Sender<Result<T, Rejection>>, answer: T) {
+        self.answer_when_durable(reply, Ok(answer));
+    }
+
+    fn answer_when_durable<T: Send + 'static>(
+        &mut self,
+        reply: oneshot::Sender<Result<T, Rejection>>,
+        answer: Result<T, Rejection>,
+    ) {
         let tell = move |result: Result<(), Rejection>| {
-            let _ = reply.send(result.map(|()| answer));
+            let _ = reply.send(result.and(answer));
         };
         self.waiters.push_back((self.state.seq, Box::new(tell)));
     }

@@ -596,3 +596,22 @@ async fn every_published_event_was_on_disk_first() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_was_refused_does_not_see_the_state_before_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = engine_in(dir.path());
+    for _ in 0..50 {
+        let steps = json!([{"step_id": "rest", "agent_type": "wait", "parameters": {"seconds": 3000}}]);
+        let run = Watched::new(&handle, plan(steps), FailurePolicy::Fail).await;
+        let first = run.send(Command::Start);
+        let second = async {
+            let refused = run.send(Command::Start).await.unwrap_err();
+            (refused, handle.subscribe(run.run_id).await.unwrap().state.status)
+        };
+        let (started, (refused, seen)) = tokio::join!(first, second);
+        started.unwrap();
+        assert_eq!((refused.code, seen), (RejectionCode::NotNow, RunStatus::Running), "{refused}");
+    }
+    handle.shutdown().await;
+}
