@@ -10,6 +10,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::Older;
+
 /// A list or a map that is most often empty: it reads as what it holds, and takes a pointer until there is something in it. A plan may have a
 /// hundred thousand steps.
 #[derive(Clone)]
@@ -51,6 +53,17 @@ impl Empty for Map<String, Value> {
 
     fn is_empty(&self) -> bool {
         self.is_empty()
+    }
+}
+
+impl Empty for Older {
+    fn empty() -> &'static Self {
+        static EMPTY: LazyLock<Older> = LazyLock::new(Older::default);
+        &EMPTY
+    }
+
+    fn is_empty(&self) -> bool {
+        self == Self::empty()
     }
 }
 

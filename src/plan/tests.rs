@@ -212,9 +212,9 @@ fn who_does_a_step_is_said_by_the_step_or_by_the_defaults_but_not_by_both() {
     let agent = |defaults: &str, step: &str| {
         let text = format!(r#"{{"plan_id": "p", "defaults": {{{defaults}}}, "steps": [{{"step_id": "a", {step}}}]}}"#);
         let step = loaded(&text).steps[0].clone();
-        (step.run.clone(), step.agent().map(Box::from))
+        (step.run.clone(), step.agent().map(arcstr::ArcStr::from))
     };
-    let named = |name: &str| -> Option<Box<str>> { Some(name.into()) };
+    let named = |name: &str| -> Option<arcstr::ArcStr> { Some(name.into()) };
     assert_eq!(agent(r#""agent_name": "x""#, r#""agent_type": "y""#), (None, named("y")));
     assert_eq!(agent(r#""agent_type": "x""#, r#""agent_name": "y""#), (None, named("y")));
     assert_eq!(agent(r#""agent_name": "x", "agent_type": "z""#, r#""run": "true""#), (named("true"), None));

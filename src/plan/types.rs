@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use schemars::JsonSchema;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -233,18 +234,22 @@ pub struct Step {
     pub step_id: String,
     /// A human name.
     #[serde(default, alias = "step_name", skip_serializing_if = "Option::is_none")]
-    pub name: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub name: Option<ArcStr>,
     /// Which agent does the work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub agent_type: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub agent_type: Option<ArcStr>,
     /// Older schema: picks the agent where it stands beside `agent_type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub agent_name: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub agent_name: Option<ArcStr>,
     /// What the agent is to do.
     #[serde(default, alias = "tool_name", skip_serializing_if = "Option::is_none")]
-    pub action: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub action: Option<ArcStr>,
     /// Input of the action.
     #[serde(
         default,
@@ -256,7 +261,8 @@ pub struct Step {
     /// A shell command; the short form of an unnamed `command` agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub run: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub run: Option<ArcStr>,
     /// Added to the command's environment.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"pattern": ENV_PATTERN}))]
@@ -264,16 +270,19 @@ pub struct Step {
     /// Where the command runs; default: where `holdpoint` was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub working_dir: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub working_dir: Option<ArcStr>,
     /// Steps that must be completed or skipped before this one starts. One step that names it makes the plan a graph.
     #[serde(default, alias = "dependencies", deserialize_with = "exact", skip_serializing_if = "Option::is_none")]
     pub depends_on: Option<Vec<String>>,
     /// Neighbouring steps with the same group run side by side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parallel_group: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub parallel_group: Option<ArcStr>,
     /// An expression; the step is skipped when it is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub when: Option<ArcStr>,
     /// A list, or an expression that gives one: one instance of the step for each item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("type" = ["array", "string", "null"], "maxItems" = MAX_INSTANCES))]
@@ -300,7 +309,8 @@ pub struct Step {
     pub priority: Option<i32>,
     /// The pool whose limit counts this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pool: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub pool: Option<ArcStr>,
     /// Overrides the plan's `on_failure` for this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<FailurePolicy>,
@@ -318,34 +328,42 @@ pub struct Step {
         skip_serializing_if = "Map::is_empty"
     )]
     pub metadata: Rare<Map<String, Value>>,
+    /// What only the older schema has.
+    #[serde(flatten)]
+    pub older: Rare<Older>,
+    /// Set on a step that a run has made itself; no plan file may say it. Such steps stand behind all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub generated: Option<Box<Generated>>,
+}
+
+/// What the older schema gives a step beside the rest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Older {
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub step_type: Option<Box<Value>>,
+    pub step_type: Option<Value>,
     /// Older schema; carried, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_index: Option<u64>,
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub assigned_capability: Option<Box<Value>>,
+    pub assigned_capability: Option<Value>,
     /// Older schema; carried, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<Box<str>>,
+    pub status: Option<String>,
     /// Older schema; carried, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_count: Option<u64>,
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub result: Option<Box<Value>>,
+    pub result: Option<Value>,
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub expected_output: Option<Box<Value>>,
+    pub expected_output: Option<Value>,
     /// Older schema; carried, without effect.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub tools: Option<Box<Value>>,
-    /// Set on a step that a run has made itself; no plan file may say it. Such steps stand behind all others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(skip)]
-    pub generated: Option<Box<Generated>>,
+    pub tools: Option<Value>,
 }
 
 /// What a step was made for that no plan has written. Its id contains a `.`, which the ids in plans cannot.
@@ -456,14 +474,17 @@ pub struct RollbackAction {
     /// A shell command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub run: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub run: Option<ArcStr>,
     /// Which agent does it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
-    pub agent_type: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub agent_type: Option<ArcStr>,
     /// What the agent is to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<Box<str>>,
+    #[schemars(with = "Option<String>")]
+    pub action: Option<ArcStr>,
     /// Input of the action.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
@@ -494,16 +515,17 @@ impl Step {
     /// Takes one field's value from another step. Unknown names change nothing.
     pub(super) fn take_field(&mut self, from: &Step, name: &str) {
         macro_rules! take {
-            ($($field:ident)*) => {
+            ($($field:ident)*; $($older:ident)*) => {
                 match name {
                     $(stringify!($field) => self.$field = from.$field.clone(),)*
+                    $(stringify!($older) => self.older.$older = from.older.$older.clone(),)*
                     _ => {}
                 }
             };
         }
         take! {
             name agent_type agent_name action parameters run env working_dir depends_on parallel_group when foreach
-            hold timeout_seconds max_retries retry idempotent priority pool on_failure quality_gate rollback metadata
+            hold timeout_seconds max_retries retry idempotent priority pool on_failure quality_gate rollback metadata;
             step_type step_index assigned_capability status retry_count result expected_output tools
         }
     }

@@ -91,7 +91,7 @@ fn the_last_thousand_instances_cost_what_the_first_did() {
 /// Plans have a hundred thousand steps: what one takes is measured in `benches/graphs.rs`, and most of it is this.
 #[test]
 fn a_step_and_what_is_known_of_it_take_little_room() {
-    assert!(size_of::<Step>() <= 392, "{}", size_of::<Step>());
+    assert!(size_of::<Step>() <= 240, "{}", size_of::<Step>());
     assert!(size_of::<StepState>() <= 136, "{}", size_of::<StepState>());
     assert!(size_of::<Attempt>() <= 80, "{}", size_of::<Attempt>());
 }
