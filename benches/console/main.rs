@@ -11,6 +11,10 @@ mod common;
 mod frames;
 mod terminal;
 
+/// The same allocator as the program has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     if terminal::is_printer() {
         return terminal::print();

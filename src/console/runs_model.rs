@@ -11,6 +11,7 @@ use crate::run::{RunStatus, RunSummary, StepStatus};
 
 use super::marks::Marks;
 use super::run_model::contains;
+use super::strip::calls;
 
 /// A plan file as it was found.
 #[derive(Debug, Clone)]
@@ -159,8 +160,10 @@ impl RunsList {
         } else if before.is_some_and(|before| !before.is_ended()) {
             self.unseen.insert(summary.run_id);
         }
-        self.runs.insert(summary.run_id, ListedRun { summary, owned: open, ours: open });
-        self.stale = true;
+        let run = ListedRun { summary, owned: open, ours: open };
+        let before = self.runs.get(&run.summary.run_id);
+        self.stale |= before.is_none_or(|before| standing(before) != standing(&run));
+        self.runs.insert(run.summary.run_id, run);
     }
 
     /// A run is on the screen: how it stands is known.
@@ -263,7 +266,7 @@ impl RunsList {
             if shown {
                 let newest = summary.started_at.unwrap_or(summary.created_at).timestamp_micros();
                 let id = summary.run_id;
-                rows.push((section(run), std::cmp::Reverse(newest), id.to_string(), RowId::Run(id)));
+                rows.push((section(run), std::cmp::Reverse(newest), String::new(), RowId::Run(id)));
             }
         }
         for plan in &self.plans {
@@ -331,6 +334,16 @@ fn row_id(line: &Line) -> Option<RowId> {
 
 pub(super) fn is_active(run: &RunSummary) -> bool {
     run.status == RunStatus::Running || run.cancelling || run.bound_to_engine() > 0
+}
+
+/// What decides whether and where a run stands in the list and in the strip. As long as that stays, just its row is drawn anew: of a thousand runs
+/// that go on, each says so again and again.
+fn standing(run: &ListedRun) -> impl PartialEq + use<> {
+    let summary = &run.summary;
+    let calls = calls(run);
+    // Those that call stand in the order in which they were heard of last.
+    let times = (summary.started_at, summary.created_at, calls.then_some(summary.updated_at));
+    (section(run), is_active(summary), calls, run.owned, run.ours, times, summary.status)
 }
 
 /// In which group a run stands.
