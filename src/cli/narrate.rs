@@ -13,9 +13,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::console::log::{Log, Weight};
-use crate::console::text::{Ansi, Colors, clean};
+use crate::console::output::{TAIL_LINES, tail};
+use crate::console::text::clean;
 use crate::console::words::Zone;
-use crate::engine::{open_output, output_path};
+use crate::engine::output_path;
 use crate::journal::{Events, JOURNAL, JournalError, JournalLine, Store};
 use crate::run::{AlertRules, Event, Recorded, RunState, Then};
 
@@ -23,10 +24,6 @@ use super::args::RunFormat;
 use super::say::{Ink, Paint};
 use super::signals::{Asked, Signals};
 
-/// Lines of output shown below a failure.
-pub const TAIL_LINES: usize = 10;
-/// How much of the end of an output is looked at for them, in bytes.
-const TAIL_BYTES: u64 = 16 << 10;
 /// How long until a journal that could not be read is read again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Lines of the journal read at once.
@@ -281,7 +278,7 @@ impl Voice {
         }
         if let Event::AttemptEnded { step, attempt, then: Then::Fail { .. } | Then::Retry { .. }, .. } = &recorded.event
         {
-            for line in tail(&output_path(&self.root, state.run_id, step, *attempt)) {
+            for line in tail(&output_path(&self.root, state.run_id, step, *attempt), TAIL_LINES) {
                 writeln!(out, "{}", self.paint.ink(Ink::Dim, &format!("          │ {line}")))?;
             }
         }
@@ -302,39 +299,6 @@ pub fn first_line(dir: &Path) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     BufReader::new(std::fs::File::open(dir.join(JOURNAL))?).read_until(b'\n', &mut line)?;
     Ok(line)
-}
-
-/// The last lines of an output, neutralised and without colours; none when there is no output.
-pub fn tail(path: &Path) -> Vec<String> {
-    use std::io::{Read, Seek, SeekFrom};
-    let read = || -> io::Result<(bool, Vec<u8>)> {
-        let mut file = open_output(path)?;
-        let length = file.metadata()?.len();
-        let start = length.saturating_sub(TAIL_BYTES);
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
-        Ok((start > 0, bytes))
-    };
-    let Ok((cut, bytes)) = read() else { return Vec::new() };
-    let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
-    if lines.last().is_some_and(|line| line.is_empty()) {
-        lines.pop();
-    }
-    // The first may be the end of a longer one.
-    let from = lines.len().saturating_sub(TAIL_LINES).max(usize::from(cut && lines.len() > 1));
-    lines[from..].iter().map(|line| plain(line)).collect()
-}
-
-/// A line of output as plain text: control sequences are gone, what is left is harmless.
-fn plain(line: &[u8]) -> String {
-    const LONGEST: usize = 400;
-    let mut text: String = Ansi::new(Colors::Strip).line(line).to_string();
-    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -377,23 +341,5 @@ mod tests {
         teller.shared.orders().end = true;
         teller.shared.changed.notify_one();
         assert!((&mut teller.ended).await.is_err(), "the thread has ended");
-    }
-
-    #[test]
-    fn the_tail_is_short_and_harmless() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out");
-        let mut text = String::new();
-        for number in 0..5000 {
-            text.push_str(&format!("line {number}\n"));
-        }
-        text.push_str("\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}and \u{1b}[2Jgone");
-        std::fs::write(&path, text).unwrap();
-        let lines = tail(&path);
-        assert_eq!(lines.len(), TAIL_LINES);
-        assert_eq!(lines[0], "line 4991");
-        let last = lines.last().unwrap();
-        assert!(last.contains("red") && last.contains("gone") && !last.contains('\u{1b}'), "{last:?}");
-        assert!(tail(&dir.path().join("none")).is_empty());
     }
 }

@@ -71,6 +71,9 @@ fn as_json(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Value {
         let named: serde_json::Map<String, Value> =
             named.map(|status| (status.word().to_owned(), counts.of(status).into())).collect();
         fields.insert("counts".into(), named.into());
+        let times = run.summary.times(Utc::now(), run.owner.is_some());
+        fields.remove("clock");
+        fields.insert("ran_seconds".into(), times.map(|times| times.ran).into());
         fields.insert("short_id".into(), run.summary.short_id().into());
         fields.insert("steps".into(), counts.total().into());
         fields.insert("done".into(), counts.done().into());
@@ -108,7 +111,7 @@ fn row(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Vec<Cell> {
         cell(word(summary)).ink(Ink::of_run(summary.status)),
         cell(format!("{}/{}", counts.done(), counts.total())).right(),
         cell(Zone::Local.moment(summary.created_at, Utc::now())).ink(Ink::Dim),
-        cell(took(summary)).right(),
+        cell(ran(summary, run.owner.is_some())).right(),
         cell(&summary.plan_id).ink(Ink::Strong),
         cell(&summary.user),
         cell(marks.join(" · ")).ink(Ink::Dim),
@@ -123,8 +126,8 @@ fn word(summary: &RunSummary) -> &'static str {
     }
 }
 
-fn took(summary: &RunSummary) -> String {
-    summary.elapsed(summary.updated_at, false).map(words::duration).unwrap_or_default()
+fn ran(summary: &RunSummary, live: bool) -> String {
+    summary.times(Utc::now(), live).map(|times| words::duration(times.ran)).unwrap_or_default()
 }
 
 /// Turns "several are meant" into a list to choose from.

@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use crate::console::listing::{instances_in_words, shown_status};
 use crate::console::log::asked;
+use crate::console::output::{QUOTED_LINES, TAIL_LINES, tail};
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
 use crate::engine::{EngineHandle, output_path, past};
 use crate::journal::{Loaded, Store};
 use crate::run::{
-    Forecast, Grounds, Metrics, Outlook, PauseReason, RunState, RunStatus, Standstill, StepStatus, checkpoint_id,
-    open_questions, short_id, signed_by, snapshot,
+    Forecast, Grounds, Metrics, Outlook, PauseReason, RunState, RunStatus, STEP_STATUSES, Standstill, StepStatus,
+    checkpoint_id, open_questions, short_id, signed_by, snapshot,
 };
 
 use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
-use super::narrate::tail;
 use super::say::{Cell, Ink, Paint, cell, table};
 use super::{ctl, trouble};
 
@@ -50,6 +50,8 @@ pub fn show(context: &Context, name: &str, format: Format) -> Result<Exit, Failu
                     forecast(&loaded, &store, now).map_or(Value::Null, |it| as_json(&it, &loaded.state)),
                 );
                 fields.insert("health".into(), health(&loaded.state, now));
+                let times = loaded.state.times(now, loaded.owner.is_some());
+                fields.insert("ran_seconds".into(), times.map(|times| times.ran).into());
                 fields.insert("damage".into(), loaded.damage.as_ref().map(ToString::to_string).into());
             }
             serde_json::to_writer_pretty(&mut out, &shown).map_err(std::io::Error::from)?;
@@ -95,9 +97,7 @@ fn text(
         format!("run {}", state.run_id),
         format!("opened by {} {}", clean(&state.user), moment(state.created_at, now)),
     ];
-    marks.extend(state.elapsed(now, loaded.owner.is_some()).map(|elapsed| {
-        format!("{} {}", words::duration(elapsed), if state.status.is_ended() { "in all" } else { "since its start" })
-    }));
+    marks.extend(state.times(now, loaded.owner.is_some()).map(|times| words::times(&times)));
     marks.push(format!("plan v{}", state.plan_version));
     marks.extend(words::forked_from(state));
     if state.options.simulate {
@@ -225,19 +225,16 @@ fn headline_of_state(state: &RunState) -> String {
         words::thousands(own.done() as usize),
         words::thousands(own.total() as usize)
     ));
-    for status in [
+    let statuses = [
         StepStatus::Running,
         StepStatus::Stopping,
         StepStatus::Waiting,
         StepStatus::Failed,
         StepStatus::Interrupted,
         StepStatus::Held,
-    ] {
-        let number = counts.of(status);
-        if number > 0 {
-            said.push(format!("{} {}", words::thousands(number as usize), status.word()));
-        }
-    }
+        StepStatus::InReview,
+    ];
+    said.extend(words::counted(&counts, &statuses, StepStatus::word));
     said.retain(|part| !part.is_empty());
     said.join(" · ")
 }
@@ -276,11 +273,8 @@ fn step_rows(state: &RunState, now: DateTime<Utc>) -> Vec<Vec<Cell>> {
     }
     if left_out > 0 {
         let counts = state.counts();
-        let said: Vec<String> = [StepStatus::Completed, StepStatus::Skipped, StepStatus::Pending]
-            .into_iter()
-            .filter(|status| counts.of(*status) > 0)
-            .map(|status| format!("{} {}", words::thousands(counts.of(status) as usize), status.word()))
-            .collect();
+        let quiet = [StepStatus::Completed, StepStatus::Skipped, StepStatus::Pending];
+        let said = words::counted(&counts, &quiet, StepStatus::word);
         rows.push(vec![cell(format!("… {}", said.join(", "))).ink(Ink::Dim)]);
     }
     rows
@@ -289,7 +283,7 @@ fn step_rows(state: &RunState, now: DateTime<Utc>) -> Vec<Vec<Cell>> {
 fn step_row(state: &RunState, position: usize, now: DateTime<Utc>) -> Vec<Cell> {
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
     let status = shown_status(state, position);
-    let attempts = if step.attempts.len() > 1 { format!("×{}", step.attempts.len()) } else { String::new() };
+    let attempts = step.tried_again().map(|number| format!("attempt {number}")).unwrap_or_default();
     let took = step.seconds(now).map(words::duration).unwrap_or_default();
     vec![
         cell(status.word()).ink(Ink::of_step(status)),
@@ -358,7 +352,7 @@ fn last_lines(
 ) -> Result<(), Failure> {
     let Some(attempt) = state.steps[position].attempt() else { return Ok(()) };
     let id = &state.plan.steps[position].step_id;
-    let lines = tail(&output_path(store.root(), state.home_of(attempt), id, attempt.number));
+    let lines = tail(&output_path(store.root(), state.home_of(attempt), id, attempt.number), TAIL_LINES);
     if !lines.is_empty() {
         writeln!(out, "\nLast output of {} (attempt {}):", clean(id), attempt.number)?;
         for line in lines {
@@ -430,19 +424,15 @@ pub fn summary(context: &Context, engine: &EngineHandle, state: &RunState) -> Ve
     let paint = Paint::stdout(context.no_color);
     let counts = state.counts();
     let mut lines = vec![String::new()];
-    let took = state.elapsed(state.updated_at, false);
+    let ran = state.times(state.updated_at, false);
     lines.push(format!(
         "{}  {} · run {} · {}",
         paint.ink(Ink::of_run(state.status), words::run_word(state)),
         clean(&state.plan.plan_id),
         short_id(state.run_id),
-        took.map(words::duration).unwrap_or_default()
+        ran.map(|times| words::times(&times)).unwrap_or_default()
     ));
-    let ran: Vec<String> = crate::run::STEP_STATUSES
-        .into_iter()
-        .filter(|status| counts.of(*status) > 0)
-        .map(|status| format!("{} {}", words::thousands(counts.of(status) as usize), status.word()))
-        .collect();
+    let ran = words::counted(&counts, &STEP_STATUSES, StepStatus::word);
     lines.push(format!("steps     {}", ran.join(", ")));
     for position in state.failed().take(5) {
         let step = &state.steps[position];
@@ -453,10 +443,8 @@ pub fn summary(context: &Context, engine: &EngineHandle, state: &RunState) -> Ve
             continue;
         };
         lines.push(format!("failed    {} (attempt {}){why}", paint.ink(Ink::Bad, &clean(id)), attempt.number));
-        let output = tail(&engine.output_path(state.home_of(attempt), id, attempt.number));
-        lines.extend(
-            output.iter().rev().take(3).rev().map(|line| paint.ink(Ink::Dim, &format!("            │ {line}"))),
-        );
+        let output = tail(&engine.output_path(state.home_of(attempt), id, attempt.number), QUOTED_LINES);
+        lines.extend(output.iter().map(|line| paint.ink(Ink::Dim, &format!("            │ {line}"))));
     }
     if let Some(error) = state.error.as_deref().filter(|_| state.rollback.is_some()) {
         lines.push(format!("because   {}", clean(error)));

@@ -5,13 +5,16 @@ use std::io::Write;
 use chrono::Utc;
 use serde_json::{Value, json};
 
+use crate::console::output::{QUOTED_LINES, quoted, tail};
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
+use crate::engine::output_path;
 use crate::run::{self, Command, Outside, Reason, RunState, short_id};
 
 use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
+use super::say::{Ink, Paint};
 use super::{ctl, shell_word, trouble};
 
 /// `holdpoint why`
@@ -34,11 +37,19 @@ pub fn why(context: &Context, name: &str, step: &str, format: Format) -> Result<
     };
     let reasons = run::why(state, position, outside);
     let line = |command: &Command| line_of(context, state, outside.owned, command);
+    let output = |reason: &Reason| {
+        let attempt = reason.failed_attempt(state)?;
+        Some(output_path(store.root(), state.home_of(attempt), reason.step.as_deref()?, attempt.number))
+    };
+    let paint = Paint::stdout(context.no_color);
     let mut out = std::io::stdout().lock();
     match format {
         Format::Text => {
             for reason in &reasons {
                 writeln!(out, "{}", clean(&words::reason(reason, Zone::Local, Utc::now())))?;
+                for line in output(reason).iter().flat_map(|path| quoted(path)) {
+                    writeln!(out, "{}", paint.ink(Ink::Dim, &line))?;
+                }
                 for command in ways(context, run_id, reason, &line) {
                     writeln!(out, "  {}", clean(&command))?;
                 }
@@ -50,6 +61,9 @@ pub fn why(context: &Context, name: &str, step: &str, format: Format) -> Result<
                 .map(|reason| {
                     let mut shown = serde_json::to_value(reason).unwrap_or_default();
                     shown["command_lines"] = ways(context, run_id, reason, &line).into();
+                    if let Some(path) = output(reason) {
+                        shown["last_output"] = tail(&path, QUOTED_LINES).into();
+                    }
                     shown
                 })
                 .collect();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use crossterm::event::KeyEventKind;
 use uuid::Uuid;
 
@@ -301,6 +301,13 @@ impl App {
             }
             _ => self.runs.active().next().is_some(),
         }
+    }
+
+    /// When another minute of a pause that is seen is over: how long it lasts is then said anew, though nothing happens.
+    pub fn next_minute(&self) -> Option<DateTime<Utc>> {
+        let run = self.run.as_ref().filter(|_| self.place != Place::Runs)?;
+        let paused = run.times(self.now)?.paused?;
+        run.state.since.checked_add_signed(TimeDelta::try_minutes((paused / 60.0) as i64 + 1)?)
     }
 
     /// Opens the output of the attempt that is looked at.
@@ -601,6 +608,10 @@ impl App {
                 if let Some(history) = self.history.as_mut().filter(|_| open) {
                     history.answer(subject, result.unwrap_or_else(|error| vec![Line::new(error, Role::Error)]), now);
                 }
+                Vec::new()
+            }
+            Event::Quoted { title, lines } => {
+                self.take_quoted(&title, lines);
                 Vec::new()
             }
             Event::LeftBehind { missing, result } => {

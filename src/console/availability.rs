@@ -108,6 +108,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             }
             if app.output.bytes() == 0 { Err("there is no output yet".into()) } else { Ok(()) }
         }
+        Action::FollowRun if run.is_none_or(|run| !run.moves_on()) => Err("nothing of the run goes on".into()),
         Action::Why => {
             let run = run.ok_or("no run is open")?;
             run.position().map(|_| ()).ok_or_else(|| run.no_step().into())

@@ -360,7 +360,7 @@ impl App {
             yes: yes.into(),
             no: "let them be".into(),
             care,
-            focus: if care == Care::Plain { Focus::Reason } else { Focus::No },
+            focus: Focus::Answers,
             reason: Some(Input::default()),
             run: first.run,
             result: None,

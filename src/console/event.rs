@@ -17,6 +17,7 @@ use super::left_behind::{LeftAttempt, Missing};
 use super::output::{Answer, NotSaved, Save, Saved};
 use super::runs_model::PlanEntry;
 use super::values::{Given, Unbound};
+use super::why::Said;
 
 /// What comes in.
 #[derive(Debug)]
@@ -52,6 +53,13 @@ pub enum Event {
         missing: Missing,
         /// Those that were found, or why none could be read.
         result: Result<Vec<LeftAttempt>, String>,
+    },
+    /// A text to read, with what it quotes of outputs.
+    Quoted {
+        /// Its heading.
+        title: String,
+        /// All of it.
+        lines: Vec<String>,
     },
     /// What was asked for the estimate has been found out.
     Estimated(estimate::Answer),
@@ -249,6 +257,13 @@ pub enum Effect {
     },
     /// Write an output to a file.
     Save(Box<Save>),
+    /// Read what a text quotes of outputs.
+    Quote {
+        /// Its heading.
+        title: String,
+        /// The text, and where which output is quoted.
+        said: Said,
+    },
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
     /// Make a new run that begins at a checkpoint.

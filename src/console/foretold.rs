@@ -20,6 +20,8 @@ const PAUSE: TimeDelta = TimeDelta::milliseconds(500);
 pub struct Foretold {
     /// What is known.
     pub told: Told,
+    /// Whether work would be lost by it, done twice or stopped.
+    pub loses: bool,
     /// First line that is seen.
     pub offset: usize,
     /// The request that was asked about, while its answer is under way.
@@ -86,6 +88,16 @@ pub enum Foresight {
     Fork(ForkPreview),
 }
 
+impl Foresight {
+    /// Whether an attempt would be stopped, or what was completed be lost or done again. A fork does nothing to its run.
+    fn loses(&self) -> bool {
+        match self {
+            Foresight::Command(it) => !it.stops.is_empty() || !it.runs_again.is_empty() || !it.undone_since.is_empty(),
+            Foresight::Fork(_) => false,
+        }
+    }
+}
+
 fn clean(line: &str) -> String {
     text::clean(line).into_owned()
 }
@@ -143,6 +155,7 @@ impl App {
                 && ask.foretold.asked == Some(request)
             {
                 ask.foretold.asked = None;
+                ask.foretold.loses = result.as_ref().is_ok_and(Foresight::loses);
                 ask.foretold.told = Told::new(result);
                 return;
             }

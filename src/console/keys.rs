@@ -38,6 +38,13 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Whether it is a character by itself, as text has it.
+    pub fn is_letter(self) -> bool {
+        matches!(self.code, KeyCode::Char(_)) && self.modifiers.is_empty()
+    }
+}
+
 impl From<KeyEvent> for Key {
     fn from(event: KeyEvent) -> Self {
         Self::new(event.code, event.modifiers)

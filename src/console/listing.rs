@@ -11,7 +11,7 @@ use crate::plan::order::Order;
 use crate::run::{Counts, RunState, STEP_STATUSES, StepStatus};
 
 use super::run_model::contains;
-use super::text;
+use super::{text, words};
 
 /// No row.
 const NONE: u32 = u32::MAX;
@@ -212,8 +212,7 @@ pub fn item_in_words(item: &Value) -> String {
 
 /// How the instances of a step stand, on one line: `12 of 40 · 3 running · 1 failed`.
 pub fn instances_in_words(counts: &Counts) -> String {
-    let mut said = format!("{} of {}", counts.done(), counts.total());
-    for status in [
+    let statuses = [
         StepStatus::Running,
         StepStatus::Failed,
         StepStatus::Stopping,
@@ -223,11 +222,8 @@ pub fn instances_in_words(counts: &Counts) -> String {
         StepStatus::Interrupted,
         StepStatus::Cancelled,
         StepStatus::Skipped,
-    ] {
-        let number = counts.of(status);
-        if number > 0 {
-            said.push_str(&format!(" · {number} {}", super::theme::step_word(status)));
-        }
-    }
-    said
+    ];
+    let done = format!("{} of {}", words::thousands(counts.done() as usize), words::thousands(counts.total() as usize));
+    let said = words::counted(counts, &statuses, super::theme::step_word);
+    std::iter::once(done).chain(said).collect::<Vec<_>>().join(" · ")
 }

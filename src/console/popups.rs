@@ -61,12 +61,12 @@ pub enum Popup {
     Quit(Leaving),
 }
 
-/// How careful a question is.
+/// How careful a question is. What is asked is told by this alone: nothing that loses work or stops it is done by Enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Care {
-    /// Enter does it; the reason has the cursor.
+    /// `y` does it, and so does Enter.
     Plain,
-    /// Hard to undo: only `y` does it, or going to the answer on purpose.
+    /// It loses work or stops it: `y` does it, and Enter does nothing.
     Careful,
 }
 
@@ -77,10 +77,8 @@ pub enum Focus {
     Reason,
     /// The result of a step that was done by hand.
     Result,
-    /// The answer that does it.
-    Yes,
-    /// The answer that leaves everything as it is.
-    No,
+    /// The answers: each has its own key.
+    Answers,
 }
 
 /// What is done when a question is answered.
@@ -148,7 +146,7 @@ pub struct Ask {
     pub yes: String,
     /// The words of the other.
     pub no: String,
-    /// How careful.
+    /// How careful, by what is asked; see [`Ask::care`].
     pub care: Care,
     /// What has the keys.
     pub focus: Focus,
@@ -167,15 +165,38 @@ pub struct Ask {
 }
 
 impl Ask {
+    /// How careful it is: also when only the engine says that it would lose work or stop it.
+    pub fn care(&self) -> Care {
+        if self.foretold.loses { Care::Careful } else { self.care }
+    }
+
+    /// Whether nothing but a no was typed.
+    pub fn says_no(&self) -> bool {
+        let typed = self.reason.as_ref().filter(|_| self.focus == Focus::Reason).map(Input::text);
+        typed.is_some_and(|typed| ["n", "no"].contains(&&*typed.trim().to_lowercase()))
+    }
+
+    /// Whether what has the keys is a field, in which every letter is text.
+    pub fn is_in_field(&self) -> bool {
+        self.focus != Focus::Answers
+    }
+
     /// Moves the keys to the next (or previous) thing in the question.
     pub fn turn(&mut self, back: bool) {
-        let mut ring = Vec::with_capacity(4);
+        let mut ring = Vec::with_capacity(3);
         ring.extend(self.reason.is_some().then_some(Focus::Reason));
         ring.extend(self.result.is_some().then_some(Focus::Result));
-        ring.extend([Focus::Yes, Focus::No]);
+        ring.push(Focus::Answers);
         let place = ring.iter().position(|focus| *focus == self.focus).unwrap_or(0);
         let step = if back { ring.len() - 1 } else { 1 };
         self.focus = ring[(place + step) % ring.len()];
+    }
+
+    /// What is typed here begins a reason, if one can be given.
+    pub fn begin_reason(&mut self) -> Option<&mut Input> {
+        let reason = self.reason.as_mut()?;
+        self.focus = Focus::Reason;
+        Some(reason)
     }
 
     /// Takes what was typed as the result into the command; `false` when it cannot be one: the keys are then where the mistake is.
@@ -206,7 +227,7 @@ impl Ask {
                 Some(&mut field.input)
             }
             Focus::Reason => self.reason.as_mut(),
-            Focus::Yes | Focus::No => None,
+            Focus::Answers => None,
         }
     }
 

@@ -46,7 +46,7 @@ impl App {
             yes: yes.into(),
             no: no.into(),
             care,
-            focus: if care == Care::Plain { Focus::Reason } else { Focus::No },
+            focus: Focus::Answers,
             reason: Some(Input::default()),
             run: state.run_id,
             deed: Deed::Send(command.clone()),
@@ -70,11 +70,7 @@ impl App {
                     true => "Unbound agents are simulated; everything else is real.".into(),
                     false => "The steps are carried out for real.".into(),
                 });
-                Some(Ask {
-                    reason: None,
-                    focus: Focus::Yes,
-                    ..ask(format!("Start {plan}?"), effect, "start", "not yet", Care::Plain)
-                })
+                Some(Ask { reason: None, ..ask(format!("Start {plan}?"), effect, "start", "not yet", Care::Plain) })
             }
             Command::Cancel => {
                 let counts = state.counts();
@@ -219,7 +215,7 @@ impl App {
                     effect,
                     "move",
                     "let it be",
-                    Care::Careful,
+                    Care::Plain,
                 ))
             }
             Command::Restore { checkpoint } => {
@@ -286,7 +282,7 @@ impl App {
             yes: "fork".into(),
             no: "let it be".into(),
             care: Care::Plain,
-            focus: Focus::Reason,
+            focus: Focus::Answers,
             reason: Some(Input::default()),
             run: state.run_id,
             deed: Deed::Fork { checkpoint },

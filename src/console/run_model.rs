@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::engine::Batch;
 use crate::plan::order::Order;
 use crate::run::{
-    Alert, AlertRules, Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, advance,
+    Alert, AlertRules, Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, Times, advance,
 };
 
 use super::document::Document;
@@ -265,6 +265,17 @@ impl OpenRun {
         place.map(|place| state.plan.steps[place].step_id.clone())
     }
 
+    /// The selected step is the operator's choice from here on.
+    pub fn stay(&mut self) {
+        self.list.chosen = true;
+    }
+
+    /// The selection goes along with what happens again.
+    pub fn follow(&mut self) {
+        (self.list.chosen, self.list.heading) = (false, None);
+        self.keep_selection();
+    }
+
     /// Lets the selection go along with what happens, until the operator chooses. Done once before a frame.
     pub fn follow_selection(&mut self) {
         if !self.list.chosen
@@ -472,14 +483,29 @@ impl OpenRun {
         }
     }
 
-    /// Seconds since the start, until the run stood still.
-    pub fn elapsed(&self, now: DateTime<Utc>) -> Option<f64> {
-        self.state.elapsed(now, matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere))
+    /// Whether some engine has it open.
+    pub fn is_live(&self) -> bool {
+        matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere)
     }
 
-    /// Whether a clock on the screen moves.
+    /// How long it has worked, and in a pause how long that lasts.
+    pub fn times(&self, now: DateTime<Utc>) -> Option<Times> {
+        self.state.times(now, self.is_live())
+    }
+
+    /// Whether it goes on, now or when it is resumed: then there is something that the selection may follow.
+    pub fn moves_on(&self) -> bool {
+        self.is_live() && matches!(self.state.status, RunStatus::Running | RunStatus::Paused)
+    }
+
+    /// Whether the selection goes along with the run.
+    pub fn follows(&self) -> bool {
+        !self.list.chosen && self.moves_on()
+    }
+
+    /// Whether something of it goes on.
     pub fn ticks(&self) -> bool {
-        matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere)
+        self.is_live()
             && (self.state.status == RunStatus::Running || self.state.cancelling || self.state.counts().live() > 0)
     }
 }

@@ -311,9 +311,10 @@ impl Loop {
             let tick = self.app.ticks();
             let now = Utc::now();
             let second = Duration::from_millis(1000 - u64::from(now.timestamp_subsec_millis().min(999)));
-            // Without a clock on the screen nothing wakes this up but the end of a message, once.
-            let fade = self.app.fades().map(|end| (end - now).to_std().unwrap_or_default());
-            let wake = fade.into_iter().chain(tick.then_some(second)).min();
+            // Without a clock on the screen nothing wakes this up but the end of a message, once, and a minute more of a pause.
+            let moments = self.app.fades().into_iter().chain(self.app.next_minute());
+            let moment = moments.min().map(|end| (end - now).to_std().unwrap_or_default());
+            let wake = moment.into_iter().chain(tick.then_some(second)).min();
             tokio::select! {
                 biased;
                 signal = signals.next() => {
@@ -593,6 +594,12 @@ impl Loop {
                     Event::Saved(done.unwrap_or_else(|error| Err(NotSaved::Failed(error.to_string()))))
                 });
             }
+            Effect::Quote { title, said } => self.report(async move {
+                match tokio::task::spawn_blocking(move || said.quoting()).await {
+                    Ok(lines) => Event::Quoted { title, lines },
+                    Err(error) => Event::Complain(error.to_string()),
+                }
+            }),
             Effect::Mouse(ours) => self.guard.set_mouse(ours)?,
             Effect::Fork { run, checkpoint, reason } => {
                 let user = self.options.user.clone();

@@ -74,7 +74,8 @@ impl App {
                 form.save.replace = true;
                 return vec![Effect::Save(Box::new(form.save.clone()))];
             }
-            Saving::IsThere if leaves || matches!(event.code, KeyCode::Char('n') | KeyCode::Enter) => {
+            // As every question that loses something: Enter does nothing.
+            Saving::IsThere if leaves || event.code == KeyCode::Char('n') => {
                 form.state = Saving::Naming;
             }
             Saving::IsThere => {}

@@ -16,7 +16,7 @@ use super::input::Input;
 use super::keys::Key;
 use super::markdown;
 use super::output::Query;
-use super::popups::{Ask, Deed, Focus, Layer, Popup};
+use super::popups::{Ask, Care, Deed, Focus, Layer, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
 use super::runs_model::RowId;
 use super::timeline::Timeline;
@@ -67,9 +67,11 @@ impl App {
         } else if let Some(layer) = self.layers.last_mut() {
             if let Popup::Ask(ask) = &mut layer.popup
                 && layer.drawn
-                && let Some(field) = ask.field()
             {
-                field.insert(pasted);
+                let field = if ask.is_in_field() { ask.field() } else { ask.begin_reason() };
+                if let Some(field) = field {
+                    field.insert(pasted);
+                }
             }
         } else if let Some((_, input)) = &mut self.typing {
             input.insert(pasted);
@@ -110,7 +112,7 @@ impl App {
             Action::PreviousRun => return self.next_run(false),
             Action::Open => return self.open_selected(),
             Action::Back => return self.back(),
-            Action::Why => self.explain(),
+            Action::Why => return self.explain(),
             Action::Copy => return self.copy(),
             Action::Search => self.start_search(),
             Action::OnlyLines => self.start_only_lines(),
@@ -124,6 +126,19 @@ impl App {
                 };
                 self.say(self.keys.fill(told));
                 return vec![Effect::Mouse(self.mouse)];
+            }
+            Action::FollowRun => {
+                let Some(run) = &mut self.run else { return Vec::new() };
+                let follows = run.follows();
+                if follows {
+                    run.stay()
+                } else {
+                    run.follow()
+                }
+                self.say(match follows {
+                    true => "the selection stays on this step",
+                    false => "the selection follows the run: what waits for you, else what runs",
+                });
             }
             Action::Answer => self.open_answer(),
             Action::Modify => return self.open_modify(),
@@ -259,36 +274,31 @@ impl App {
                 Vec::new()
             }
             Popup::Ask(ask) => {
-                let closes = event.code == KeyCode::Esc || pressed("Ctrl-c");
-                if closes {
-                    let said = left_alone(ask);
-                    self.layers.pop();
-                    self.say(said);
-                    return Vec::new();
-                }
+                let letter = key.is_letter();
                 match event.code {
+                    KeyCode::Esc => return self.decline(),
+                    _ if pressed("Ctrl-c") => return self.decline(),
                     // No further than the text goes: drawing knows how long it is.
                     KeyCode::PageDown => ask.foretold.offset = ask.foretold.offset.saturating_add(5).min(furthest),
                     KeyCode::PageUp => ask.foretold.offset = ask.foretold.offset.saturating_sub(5),
                     KeyCode::Tab | KeyCode::Down => ask.turn(false),
                     KeyCode::BackTab | KeyCode::Up => ask.turn(true),
-                    KeyCode::Left | KeyCode::Right if matches!(ask.focus, Focus::Yes | Focus::No) => {
-                        ask.focus = if ask.focus == Focus::Yes { Focus::No } else { Focus::Yes };
-                    }
-                    KeyCode::Enter => return self.answer(),
-                    _ if matches!(ask.focus, Focus::Result | Focus::Reason) => {
+                    // Whoever types a plain no means it.
+                    KeyCode::Enter if ask.says_no() => return self.decline(),
+                    KeyCode::Enter if ask.care() == Care::Plain => return self.answer(),
+                    // Behind what was typed come the answers.
+                    KeyCode::Enter => ask.focus = Focus::Answers,
+                    _ if ask.is_in_field() => {
                         if let Some(field) = ask.field() {
                             field.key(event);
                         }
                     }
-                    KeyCode::Char('y') => {
-                        ask.focus = Focus::Yes;
-                        return self.answer();
-                    }
-                    KeyCode::Char('n' | 'q') => {
-                        let said = left_alone(ask);
-                        self.layers.pop();
-                        self.say(said);
+                    KeyCode::Char('y') if letter => return self.answer(),
+                    // A reason need not be gone to: whatever else is typed begins it, so that no letter of it is taken for a key.
+                    _ if letter => {
+                        if let Some(reason) = ask.begin_reason() {
+                            reason.key(event);
+                        }
                     }
                     _ => {}
                 }
@@ -308,23 +318,29 @@ impl App {
         }
     }
 
-    /// Enter in a question: the answer that has the keys; in the reason, the one that does it.
+    /// A question is answered with no: nothing is done.
+    fn decline(&mut self) -> Vec<Effect> {
+        let Some(layer) = self.layers.pop() else { return Vec::new() };
+        let Popup::Ask(ask) = layer.popup else { return Vec::new() };
+        if !self.back_to_form(&ask) {
+            self.say(left_alone(&ask));
+        }
+        Vec::new()
+    }
+
+    /// A question is answered with yes.
     fn answer(&mut self) -> Vec<Effect> {
         let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return Vec::new() };
-        if ask.focus != Focus::No && !ask.take_result() {
+        if !ask.take_result() {
             return Vec::new();
         }
         let Some(layer) = self.layers.pop() else { return Vec::new() };
         let Popup::Ask(ask) = layer.popup else { return Vec::new() };
         let refused = match &ask.foretold.told {
-            Told::Refused(why) if ask.focus != Focus::No => Some(why.clone()),
+            Told::Refused(why) => Some(why.clone()),
             _ => None,
         };
         let Ok(version) = self.form_answer(&ask, refused.as_deref()) else { return Vec::new() };
-        if ask.focus == Focus::No {
-            self.say(left_alone(&ask));
-            return Vec::new();
-        }
         if let Some(why) = refused {
             self.complain(format!("{}: not done, {why}", ask.asked()));
             return Vec::new();
@@ -361,7 +377,11 @@ impl App {
         let Some(run) = &mut self.run else { return };
         let layout = views::layout::run(area, run);
         match action {
-            Action::Zoom => run.zoom = !run.zoom,
+            Action::Zoom => {
+                run.zoom = !run.zoom;
+                // What is looked at with the whole screen is not to become another step.
+                run.stay();
+            }
             Action::NextPane | Action::PreviousPane => {
                 let ring: &[Pane] = if layout.has_log || run.zoom {
                     &[Pane::Steps, Pane::Detail, Pane::Log]
@@ -450,6 +470,7 @@ impl App {
                     }
                     Pane::Steps => {
                         if !run.toggle() {
+                            run.stay();
                             run.focus = Pane::Detail;
                             run.zoom = views::layout::is_narrow(self.size);
                         }
@@ -614,13 +635,25 @@ impl App {
         run.focus = Pane::Steps;
     }
 
-    fn explain(&mut self) {
-        let Some(run) = &self.run else { return };
-        let Some(position) = run.position() else { return };
+    fn explain(&mut self) -> Vec<Effect> {
+        let Some(run) = &self.run else { return Vec::new() };
+        let Some(position) = run.position() else { return Vec::new() };
         let title = format!("Why is {} not running?", run.state.plan.steps[position].step_id);
-        let lines = why::why(run, position, &self.keys, self.settings.zone, self.now);
-        let lines = lines.iter().map(|line| text::clean(line).into_owned()).collect();
-        self.push(Popup::Text { title, lines, offset: 0 });
+        let mut said = why::why(run, position, &self.keys, self.settings.zone, self.now, &self.settings.output_path);
+        said.lines.iter_mut().for_each(|line| *line = text::clean(line).into_owned());
+        self.push(Popup::Text { title: title.clone(), lines: said.lines.clone(), offset: 0 });
+        if said.outputs.is_empty() { Vec::new() } else { vec![Effect::Quote { title, said }] }
+    }
+
+    /// What was quoted of outputs is there: it is put into the answer, if that is still read.
+    pub(super) fn take_quoted(&mut self, title: &str, quoting: Vec<String>) {
+        for layer in &mut self.layers {
+            if let Popup::Text { title: open, lines, .. } = &mut layer.popup
+                && open == title
+            {
+                *lines = quoting.clone();
+            }
+        }
     }
 
     fn copy(&mut self) -> Vec<Effect> {

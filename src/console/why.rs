@@ -1,18 +1,50 @@
 //! Why is it not running? The answer of [`run::why`], with the keys that help.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 
 use crate::run::{self, Command, Outside, Reason};
 
 use super::actions::{Action, Entry, Kind, TABLE, Target};
+use super::app::OutputPath;
 use super::keymap::Keymap;
+use super::output::quoted;
 use super::run_model::{OpenRun, Ownership};
 use super::words::{self, Zone};
 
-/// The answer for the step at a position, line by line.
-pub fn why(run: &OpenRun, position: usize, keymap: &Keymap, zone: Zone, now: DateTime<Utc>) -> Vec<String> {
+/// The answer, in which the last words of attempts that failed are to be put: they are in files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The answer, line by line.
+    pub lines: Vec<String>,
+    /// The outputs to quote, in order: before which line.
+    pub outputs: Vec<(usize, PathBuf)>,
+}
+
+impl Said {
+    /// With what is quoted. Reads files: not for a thread that others wait for.
+    pub fn quoting(self) -> Vec<String> {
+        let mut lines = self.lines;
+        for (before, path) in self.outputs.iter().rev() {
+            let at = (*before).min(lines.len());
+            lines.splice(at..at, quoted(path));
+        }
+        lines
+    }
+}
+
+/// The answer for the step at a position.
+pub fn why(
+    run: &OpenRun,
+    position: usize,
+    keymap: &Keymap,
+    zone: Zone,
+    now: DateTime<Utc>,
+    output_path: &OutputPath,
+) -> Said {
     let outside = Outside {
-        owned: matches!(run.ownership, Ownership::Ours | Ownership::Elsewhere),
+        owned: run.is_live(),
         storage: run.storage.as_deref().map(|error| (error, None)),
         damage: match &run.ownership {
             Ownership::Damaged(damage) => Some(damage),
@@ -20,13 +52,17 @@ pub fn why(run: &OpenRun, position: usize, keymap: &Keymap, zone: Zone, now: Dat
         },
     };
     let selected = run.state.plan.steps[position].step_id.as_str();
-    let mut said = Vec::new();
+    let mut said = Said::default();
     for reason in run::why(&run.state, position, outside) {
-        said.push(words::reason(&reason, zone, now));
-        said.extend(keys(&reason, selected, keymap, run.state.options.max_parallel));
+        said.lines.push(words::reason(&reason, zone, now));
+        if let Some((attempt, step)) = reason.failed_attempt(&run.state).zip(reason.step.as_deref()) {
+            let path = output_path(run.state.home_of(attempt), step, attempt.number);
+            said.outputs.push((said.lines.len(), path));
+        }
+        said.lines.extend(keys(&reason, selected, keymap, run.state.options.max_parallel));
     }
     if run.ownership == Ownership::Elsewhere {
-        said.push("Another process runs this; what you see may be a second old.".into());
+        said.lines.push("Another process runs this; what you see may be a second old.".into());
     }
     said
 }

@@ -3,7 +3,8 @@
 use chrono::{DateTime, FixedOffset, Local, Utc};
 
 use crate::run::{
-    Command, Lacking, Left, PauseReason, Reason, RunState, RunStatus, StepStatus, checkpoint_id, short_id,
+    Command, Counts, Lacking, Left, PauseReason, Reason, RunState, RunStatus, StepStatus, Times, checkpoint_id,
+    short_id,
 };
 
 use super::text;
@@ -63,6 +64,35 @@ pub fn duration(seconds: f64) -> String {
         (0, _) => format!("{hours}:{minutes:02}:{seconds:02}"),
         _ => format!("{days}d {hours:02}h"),
     }
+}
+
+/// How long a run has worked, and in a pause how long that lasts: `running 12:31`, `paused 3 min · ran 12:31`, `ran 12:31`.
+pub fn times(times: &Times) -> String {
+    match times.paused {
+        // In minutes: nothing is drawn each second while nothing goes on.
+        Some(paused) if paused < 60.0 => format!("just paused · {}", ran(times)),
+        Some(paused) => format!("paused {} · {}", minutes(paused), ran(times)),
+        None => ran(times),
+    }
+}
+
+/// A span in whole minutes that have passed: `3 min`, `2 h 10 min`, `3 d 4 h`.
+fn minutes(seconds: f64) -> String {
+    let whole = (seconds / 60.0) as u64;
+    let two = |large: u64, unit: &str, small: u64, other: &str| match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {other}"),
+    };
+    match whole {
+        0..60 => format!("{whole} min"),
+        60..1440 => two(whole / 60, "h", whole % 60, "min"),
+        _ => two(whole / 1440, "d", whole / 60 % 24, "h"),
+    }
+}
+
+/// How long a run has worked: `running 12:31`, `ran 12:31`.
+pub fn ran(times: &Times) -> String {
+    format!("{} {}", if times.works { "running" } else { "ran" }, duration(times.ran))
 }
 
 /// A rough span, for estimates: `20 s`, `4 min`, `2 h 10 min`.
@@ -134,6 +164,21 @@ pub fn span(seconds: f64) -> String {
 /// `1 step`, `2 steps`, `100,000 steps`
 pub fn count(number: usize, one: &str) -> String {
     format!("{} {one}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
+/// How often a step is still tried again by itself: `2 retries left`, `no retry left`.
+pub fn retries(left: u32) -> String {
+    match left {
+        0 => "no retry left".into(),
+        1 => "1 retry left".into(),
+        left => format!("{} retries left", thousands(left as usize)),
+    }
+}
+
+/// How many steps are in each of some states, in their order, without those in which none is: `3 running`, `1 failed`.
+pub fn counted(counts: &Counts, statuses: &[StepStatus], word: fn(StepStatus) -> &'static str) -> Vec<String> {
+    let some = statuses.iter().copied().filter(|status| counts.of(*status) > 0);
+    some.map(|status| format!("{} {}", thousands(counts.of(status) as usize), word(status))).collect()
 }
 
 /// `100,000`
@@ -436,6 +481,21 @@ mod tests {
             assert_eq!(duration(seconds), shown);
         }
         assert!(duration(364.0 * 86_400.0).len() <= 8);
+    }
+
+    #[test]
+    fn a_run_says_how_long_it_worked_and_a_pause_its_minutes() {
+        let of = |works, paused| times(&Times { ran: 751.0, works, paused });
+        assert_eq!((of(true, None).as_str(), of(false, None).as_str()), ("running 12:31", "ran 12:31"));
+        for (paused, shown) in [
+            (0.0, "just paused · ran 12:31"),
+            (59.9, "just paused · ran 12:31"),
+            (60.0, "paused 1 min · ran 12:31"),
+            (7800.0, "paused 2 h 10 min · ran 12:31"),
+            (86_400.0, "paused 1 d · ran 12:31"),
+        ] {
+            assert_eq!(of(false, Some(paused)), shown);
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl RunState {
                 self.epoch = self.epoch.max(*epoch);
                 // Nobody ran it since the last thing that is known of it.
                 self.forget_time_without_engine(before, time);
+                self.forget_work(before, time);
             }
             Event::RunStarted => {
                 self.started_at.get_or_insert(time);
@@ -397,6 +398,7 @@ impl RunState {
     }
 
     fn enter_status(&mut self, status: RunStatus, time: DateTime<Utc>) {
+        self.note_work(time);
         // Only where it matters: a run without a time limit has one thing less to write down.
         if self.status == RunStatus::Running && self.plan.max_execution_time_seconds.is_some() {
             let ran = (time - self.since).num_microseconds().unwrap_or(0).max(0);

@@ -1,7 +1,8 @@
 //! How much longer a run takes, and which steps decide it.
 //!
 //! The ground is what the same steps took in earlier runs of the plan ([`Past`]), and where there is none, what similar steps took in this run.
-//! A step without a ground is not given an invented time: it is named. Time in which a person is waited for is left out, and that is said.
+//! A step without a ground is not given an invented time: it is named. Only an attempt that came to its end by itself is a ground: one that failed,
+//! was stopped or was interrupted says nothing of how long the work takes. Time in which a person is waited for is left out, and that is said.
 //!
 //! A [`Survey`] follows a run event by event. An [`Outlook`] is taken of it in no time; what that leads to ([`Outlook::forecast`]) costs walks over
 //! the steps and needs the run no longer, so that it can be made beside whatever must not wait.
@@ -20,7 +21,7 @@ use crate::plan::order::Order;
 use crate::plan::{Plan, Step};
 
 use super::health::executions;
-use super::{AgentHealth, Attempt, OutcomeStatus, RunState, SkipReason, StepState};
+use super::{AgentHealth, Asked, Attempt, OutcomeStatus, RunState, SkipReason, StepState};
 pub use survey::Survey;
 
 /// Similar steps of this run are a ground when so many of them are completed.
@@ -108,7 +109,14 @@ fn took(step: &StepState, own: impl Fn(&Attempt) -> bool) -> Option<f32> {
     let done = step.attempts.iter().rev().find(|attempt| {
         attempt.outcome.as_ref().is_some_and(|outcome| outcome.status == OutcomeStatus::Succeeded) && own(attempt)
     })?;
-    Some((done.ended_at? - done.started_at).as_seconds_f64().max(0.0) as f32)
+    let seconds = (done.ended_at? - done.started_at).as_seconds_f64() - waited(done);
+    Some(seconds.max(0.0) as f32)
+}
+
+/// For how many seconds an attempt waited for people's answers, as far as it has them.
+fn waited(attempt: &Attempt) -> f64 {
+    let answered = |asked: &Asked| Some((asked.answered.as_ref()?.time - asked.time).as_seconds_f64().max(0.0));
+    attempt.questions.iter().filter_map(answered).sum()
 }
 
 /// Where the steps of a plan find their times. Made once for a version of the plan.
@@ -118,19 +126,19 @@ pub struct Grounds {
     version: u64,
     /// By position: the row in the past.
     rows: Vec<u32>,
-    /// By position: steps of one agent and action are of one kind.
+    /// By position: steps of one agent and action are of one kind; of commands, those that are the same command.
     kinds: Vec<u32>,
 }
 
 impl Grounds {
     /// The grounds of a version of a run's plan. Cost: the plan.
     pub fn new(plan: &Plan, version: u64, past: Arc<Past>) -> Self {
-        let mut known: HashMap<(Option<&str>, Option<&str>), u32> = HashMap::new();
+        let mut known: HashMap<_, u32> = HashMap::new();
         let mut kinds = Vec::with_capacity(plan.steps.len());
         let mut rows = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             let next = known.len() as u32;
-            kinds.push(*known.entry((step.agent(), step.action.as_deref())).or_insert(next));
+            kinds.push(*known.entry((step.agent(), step.action.as_deref(), step.run.as_deref())).or_insert(next));
             rows.push(past.rows.get(&identity(&step.step_id, step)).copied().unwrap_or(NONE));
         }
         Self { past, version, rows, kinds }
@@ -162,11 +170,13 @@ enum Stand {
     Satisfied,
     /// An attempt has run for so many seconds.
     Live(f64),
+    /// An attempt is over by itself in so many seconds.
+    Waits(f64),
     /// It is being stopped.
     Stopping,
     /// It is to run, not before so many seconds from now.
     Todo(f64),
-    /// It waits for a person's verdict, and what depends on it with it.
+    /// It waits for a person's verdict or answer, and what depends on it with it.
     InReview,
     /// It has ended without being done: what depends on it does not run.
     Stuck,
@@ -394,6 +404,8 @@ impl Standing<'_> {
         let elapsed = match outset.stand {
             Stand::Live(elapsed) => elapsed,
             Stand::Todo(_) => 0.0,
+            // It is known, whatever it took in earlier runs.
+            Stand::Waits(left) => return Guess { likely: left, known: true, ..Guess::default() },
             _ => return Guess { known: true, ..Guess::default() },
         };
         let (mut taken, mut before) = (Vec::new(), false);

@@ -8,6 +8,7 @@
 mod alert;
 mod apply;
 mod change;
+mod clock;
 mod command;
 mod decide;
 mod digest;
@@ -37,6 +38,7 @@ mod why;
 
 pub use alert::{Alert, AlertKind, AlertRules, Watch};
 pub use change::{fork_at, still_open};
+pub use clock::{Clock, Times};
 pub use command::*;
 pub use decide::*;
 pub use digest::{InputDigest, input_of};

@@ -17,8 +17,8 @@ use super::places::Places;
 use super::queue::Queue;
 use super::table::Table;
 use super::{
-    Asked, Durations, Event, Expansion, InputDigest, Intervention, Outcome, PlanChange, Recorded, Review, RunOptions,
-    Signature, SkipReason, Steps, StopReason,
+    Asked, Clock, Durations, Event, Expansion, InputDigest, Intervention, Outcome, PlanChange, Recorded, Review,
+    RunOptions, Signature, SkipReason, Steps, StopReason,
 };
 
 /// The six states of a run.
@@ -381,6 +381,11 @@ impl StepState {
         Some((attempt.questions.len() as u32, asked))
     }
 
+    /// The number of the newest attempt, where it is not the first one.
+    pub fn tried_again(&self) -> Option<u32> {
+        self.attempt().map(|attempt| attempt.number).filter(|number| *number > 1)
+    }
+
     /// How long the newest attempt has run or ran, in seconds.
     pub fn seconds(&self, now: DateTime<Utc>) -> Option<f64> {
         self.attempt().map(|attempt| attempt.seconds(now))
@@ -683,6 +688,10 @@ pub struct RunState {
     /// may be negative); begins anew when a run is reopened.
     #[serde(default, skip_serializing_if = "is_zero_i64")]
     pub ran_micros: i64,
+    /// Microseconds that it was running, before it came to its present status, less what has passed in this status without an engine; over its whole
+    /// life. `None` while it has left no status in which it runs (see [`RunState::times`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) worked_micros: Option<i64>,
     /// Why it is paused; empty in every other status.
     pub paused: BTreeSet<PauseReason>,
     /// The steps' states, in the plan's order.
@@ -1079,9 +1088,9 @@ pub struct RunSummary {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
-    /// Since when it stands still: it has ended, or is paused and nothing finishes any more.
-    #[serde(default)]
-    pub stood_since: Option<DateTime<Utc>>,
+    /// What its times are made of; not known of one that an older version has written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Clock>,
     /// When the newest event was decided.
     pub updated_at: DateTime<Utc>,
     /// Number of the newest event.
@@ -1100,20 +1109,10 @@ pub struct RunSummary {
     pub reminds: Option<(DateTime<Utc>, f64)>,
 }
 
-fn elapsed(start: DateTime<Utc>, until: DateTime<Utc>) -> Option<f64> {
-    Some((until - start).as_seconds_f64().max(0.0))
-}
-
 impl RunSummary {
     /// As [`RunState::own_counts`].
     pub fn own_counts(&self) -> Counts {
         self.counts.without(&self.undoing)
-    }
-
-    /// Seconds from the start until the run stood still, or until now; `live`: some engine has it. `None` before it is started. Every screen and every
-    /// command says this time.
-    pub fn elapsed(&self, now: DateTime<Utc>, live: bool) -> Option<f64> {
-        elapsed(self.started_at?, self.stood_since.unwrap_or(if live { now } else { self.updated_at }))
     }
 
     /// Whether a person must do something before the run goes on.
@@ -1156,7 +1155,7 @@ impl RunState {
             created_at: self.created_at,
             started_at: self.started_at,
             ended_at: self.ended_at,
-            stood_since: self.stood_since(),
+            clock: Some(self.clock()),
             updated_at: self.updated_at,
             seq: self.seq,
             parent: self.parent.map(|(run, _)| run),
@@ -1164,22 +1163,6 @@ impl RunState {
             outliving: self.live().filter(|position| self.outlives_engine(*position)).count() as u32,
             reminds: self.reminds(),
         }
-    }
-
-    /// Since when the run stands still: it has ended, or is paused and nothing finishes any more. What is done to a paused run does not move that,
-    /// unless a step ends by it.
-    pub fn stood_since(&self) -> Option<DateTime<Utc>> {
-        match self.status {
-            RunStatus::Idle | RunStatus::Running => None,
-            RunStatus::Paused if self.bound_to_engine().next().is_some() => None,
-            RunStatus::Paused => self.checkpoints.last().map(|mark| mark.time.max(self.since)).or(Some(self.since)),
-            RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => self.ended_at.or(Some(self.since)),
-        }
-    }
-
-    /// As [`RunSummary::elapsed`].
-    pub fn elapsed(&self, now: DateTime<Utc>, live: bool) -> Option<f64> {
-        elapsed(self.started_at?, self.stood_since().unwrap_or(if live { now } else { self.updated_at }))
     }
 
     /// The open question with the shortest time between its reminders.
@@ -1205,6 +1188,7 @@ impl RunState {
             rollback: None,
             timed_out: false,
             ran_micros: 0,
+            worked_micros: None,
             paused: BTreeSet::new(),
             steps: Steps::all_untouched(registration.plan.steps.len()),
             seq: first.seq,

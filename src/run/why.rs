@@ -3,6 +3,7 @@
 //! The commands that are offered are tried with the same [`decide`] that would answer them: none is named that would be refused.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -11,7 +12,8 @@ use uuid::Uuid;
 use crate::plan::{FailurePolicy, StopKind};
 
 use super::{
-    Answer, Command, Input, Moment, PauseReason, Request, RunState, RunStatus, SkipReason, StepStatus, advance, decide,
+    Answer, Attempt, Command, Input, Moment, PauseReason, Request, RunState, RunStatus, SkipReason, StepStatus,
+    advance, decide,
 };
 
 /// So many steps are named one by one.
@@ -49,6 +51,9 @@ pub enum Who {
 pub struct Reason {
     /// What, as a sentence without its full stop.
     pub what: String,
+    /// The attempt that did not do, and whose output may say more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
     /// The step it is about; `None` for the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
@@ -64,6 +69,14 @@ pub struct Reason {
     pub commands: Vec<Command>,
     /// Whether an engine has to take the run over for that; without commands, that alone helps.
     pub take_over: bool,
+}
+
+impl Reason {
+    /// The attempt that did not do, as the state has it.
+    pub fn failed_attempt<'a>(&self, state: &'a RunState) -> Option<&'a Arc<Attempt>> {
+        let (_, step) = state.step(self.step.as_deref()?)?;
+        step.attempts.iter().find(|attempt| Some(attempt.number) == self.attempt)
+    }
 }
 
 /// The answer for the step at a position: first what is to be said of the step itself, then what lies behind that, then the run.
@@ -138,6 +151,7 @@ impl Asked<'_> {
         let retry = |downstream| Command::Retry { step: id.to_owned(), downstream };
         let mut reason = Reason {
             what: String::new(),
+            attempt: None,
             step: Some(id.to_owned()),
             since: step.since,
             until: None,
@@ -239,6 +253,7 @@ impl Asked<'_> {
                     used => format!(" (its {used} retries are used up)"),
                 };
                 reason.what = format!("{id} failed{outcome}{retries}");
+                reason.attempt = step.attempt().map(|attempt| attempt.number);
                 reason.commands = self.answers(id);
             }
             StepStatus::Interrupted => {
@@ -281,6 +296,7 @@ impl Asked<'_> {
         let state = self.state;
         let id = &state.plan.steps[position].step_id;
         let unmet = state.unmet(position);
+        reason.attempt = state.steps[position].attempt().map(|attempt| attempt.number);
         if !unmet.is_empty() {
             reason.what = format!("{id} failed{outcome}; before it is tried again it waits for {}", self.names(&unmet));
             reason.who = Who::Engine;
@@ -378,7 +394,16 @@ impl Asked<'_> {
         let state = self.state;
         let status = state.steps[position].status;
         let mut say = |what: String, since, who, commands| {
-            reasons.push(Reason { what, step: None, since, until: None, who, commands, take_over: false });
+            reasons.push(Reason {
+                what,
+                attempt: None,
+                step: None,
+                since,
+                until: None,
+                who,
+                commands,
+                take_over: false,
+            });
         };
         let mut closed = false;
         if let Some(damage) = self.outside.damage {

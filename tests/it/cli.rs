@@ -220,19 +220,26 @@ fn output_is_what_the_attempt_wrote() {
 #[test]
 fn why_says_what_a_step_waits_for() {
     let sandbox = Sandbox::new();
-    let plan = sandbox.plan("why", json!([{"step_id": "a", "run": "exit 1"}, {"step_id": "b", "run": "true"}]));
+    let fails = "seq 5; printf 'no such \\033[2Jhost\\n' >&2; exit 1";
+    let plan = sandbox.plan("why", json!([{"step_id": "a", "run": fails}, {"step_id": "b", "run": "true"}]));
     sandbox.ok(4, &["run", &plan, "--headless", "--on-failure", "pause"]);
     let told = sandbox.ok(0, &["why", "why", "b"]);
     assert!(
         told.contains("b waits for a") && told.contains("a failed: exit status 1") && told.contains("paused"),
         "{told}"
     );
-    assert!(sandbox.ok(0, &["why", "why", "a"]).contains("--retry a"));
+    let of_a = sandbox.ok(0, &["why", "why", "a"]);
+    assert!(of_a.contains("--retry a"), "{of_a}");
+    // With its last words, and no more of them than are read at a glance.
+    for told in [&told, &of_a] {
+        assert!(told.contains("\n  │ 4\n  │ 5\n  │ no such host\n") && !told.contains("│ 3"), "{told}");
+    }
     // As data, with command lines that work.
     let answer = sandbox.json(&["why", "why", "b", "--format", "json"]);
     assert_eq!((&answer["status"], &answer["owned"]), (&json!("pending"), &json!(false)));
     let root = &answer["reasons"][1];
     assert_eq!((&root["step"], &root["who"]), (&json!("a"), &json!("operator")));
+    assert_eq!((&root["attempt"], &root["last_output"]), (&json!(1), &json!(["4", "5", "no such host"])));
     let line = root["command_lines"][1].as_str().unwrap();
     let words: Vec<&str> = line.split(' ').skip(1).collect();
     assert_eq!(words[2..], ["--skip", "a"]);

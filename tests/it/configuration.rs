@@ -74,12 +74,12 @@ fn a_remapped_key_does_it_and_is_the_one_that_is_shown() {
     let field = field(json!([{"step_id": "slow", "run": "sleep 600"}]));
     let folder = field.path().join(".config/holdpoint");
     std::fs::create_dir_all(&folder).unwrap();
-    let text = "[keys]\npause = \"F\"\nresume = \"F\"\nstart = [\"F\", \"Enter\"]\n";
+    let text = "[keys]\npause = \"Y\"\nresume = \"Y\"\nstart = [\"Y\", \"Enter\"]\n";
     std::fs::write(folder.join("config.toml"), text).unwrap();
     let mut console = open(field.path(), &["plans/trial.json"]);
     console.wait_for_text("● running");
-    console.wait_for_text("F pause");
-    console.press("F");
+    console.wait_for_text("Y pause");
+    console.press("Y");
     console.wait_for_text("PAUSED");
     assert!(has(&events(field.path()), "run_paused"));
 }

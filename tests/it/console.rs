@@ -113,7 +113,9 @@ fn cancel_asks_first_and_ends_as_cancelled() {
     let mut console = open(field.path(), &["plans/trial.json"]);
     console.wait_for_text("● running");
     console.press("c");
-    answer(&mut console, "<Enter>", "Cancel trial?");
+    console.wait_for_text("Enter does nothing");
+    console.keys("<Enter>");
+    answer(&mut console, "<Esc>", "Cancel trial?");
     assert!(!has(&events(field.path()), "cancel_requested"), "what is pressed without a thought does not cancel");
     console.press("c");
     answer(&mut console, "y", "Cancel trial?");

@@ -55,6 +55,7 @@ mod pty_timeline;
 mod pty_viewer;
 mod remote;
 mod run_change;
+mod run_clock;
 mod run_cost;
 mod run_graph;
 mod run_history;

@@ -193,7 +193,7 @@ impl App {
             yes: yes.into(),
             no: "back to the form".into(),
             care: Care::Plain,
-            focus: Focus::Reason,
+            focus: Focus::Answers,
             reason: Some(form.reason.clone()),
             run: form.run,
             deed: Deed::Send(command),
@@ -216,9 +216,6 @@ impl App {
         if let Some(reason) = &ask.reason {
             form.reason = reason.clone();
         }
-        if ask.focus == Focus::No {
-            return Err(());
-        }
         if let Some(why) = refused {
             form.notice = Some(why.to_owned());
             return Err(());
@@ -231,6 +228,13 @@ impl App {
         form.sent = ask.command().map(|command| Sent { command: command.clone(), version, again: false });
         // What somebody else does to another step is no reason to refuse a new one.
         Ok(form.own().is_some().then_some(version))
+    }
+
+    /// The question over the form was answered with no: its reason stays with what was typed. Whether there is a form.
+    pub(in crate::console) fn back_to_form(&mut self, ask: &Ask) -> bool {
+        let Some((form, reason)) = self.form().zip(ask.reason.as_ref()) else { return false };
+        form.reason = reason.clone();
+        true
     }
 
     /// The engine has answered a command; says whether it was the form's.

@@ -18,6 +18,7 @@ mod rows;
 mod save;
 mod search;
 mod sift;
+mod tail;
 
 pub use elsewhere::{Elsewhere, Told};
 pub use pane::Pane;
@@ -26,3 +27,4 @@ pub use reader::{Answer, OpenStamps, Place, Reader, Request, Row, Source, Stamps
 pub use rows::MAX_TEXT;
 pub use save::{NotSaved, Save, Saved};
 pub use search::{Hit, Spot};
+pub use tail::{QUOTED_LINES, TAIL_LINES, quoted, tail};

@@ -270,7 +270,7 @@ fn every_size_has_room_for_what_is_needed() {
         assert!(screen(&mut app).contains("long_enough"), "the end of a name is what tells it from others");
         press(&mut app, "Enter");
         let text = screen(&mut app);
-        assert!(text.contains("Enter change it") && text.contains("Reason"), "{text}");
+        assert!(text.contains("Enter or y change it") && text.contains("Reason"), "{text}");
     }
 }
 

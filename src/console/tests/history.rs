@@ -366,7 +366,7 @@ fn restore_fork_and_use_version_act_on_what_is_selected_and_ask_first() {
     press_unseen(&mut app, "Enter");
     assert_eq!(command(&app), &Command::Restore { checkpoint: first });
     screen(&mut app);
-    press(&mut app, "n");
+    press(&mut app, "Esc");
     about_checkpoint(&mut app, &sim, KeyCode::Char('f'));
     assert_eq!(ask(&app).deed, Deed::Fork { checkpoint: first });
     let text = screen(&mut app);
@@ -536,12 +536,12 @@ fn a_result_given_by_hand_is_json_or_a_text_and_a_mistake_keeps_the_question_ope
         assert_eq!(sent(&effects).2, Some("why"));
     }
     let mut app = open(&held(), SIZE);
-    press(&mut app, "G m Tab [ 1 , Enter");
+    press(&mut app, "G m Tab Tab [ 1 , Enter");
     assert!(screen(&mut app).contains("^ EOF while parsing a value"), "{}", screen(&mut app));
     let effects = press(&mut app, "2 ] Enter");
     assert_eq!(sent(&effects).0, &Command::Complete { step: "prune".into(), result: Some(json!([1, 2])) });
     // Saying no needs no correct result.
-    press(&mut app, "m Tab [ Tab Tab Enter");
+    press(&mut app, "m Tab Tab [ Esc");
     assert!(app.layers.is_empty());
 }
 
@@ -549,7 +549,9 @@ fn a_result_given_by_hand_is_json_or_a_text_and_a_mistake_keeps_the_question_ope
 fn the_footer_shows_what_is_possible_before_what_is_not_in_an_order_that_stays() {
     let order = |app: &App| {
         let all = footer::actions(app);
-        assert!(all.is_sorted_by_key(|action| action.entry().rank), "{all:?}");
+        // Among the steps, the keys of their list come before those of a step that is not waited for.
+        let own = |action: &&Action| !matches!(action, Action::Filter | Action::NextPane);
+        assert!(all.iter().filter(own).is_sorted_by_key(|action| action.entry().rank), "{all:?}");
         all
     };
     let mut app = open(&completed(), (160, 45));

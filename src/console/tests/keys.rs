@@ -80,8 +80,8 @@ fn what_stops_an_attempt_asks_first_and_enter_alone_does_not_do_it() {
         select(&mut app, "verify");
         assert!(press(&mut app, key).is_empty(), "{key} must not act at once");
         assert!(press(&mut app, "Enter").is_empty(), "Enter must leave it as it is");
-        assert!(app.layers.is_empty());
-        assert!(press(&mut app, &format!("{key} n")).is_empty());
+        assert!(press(&mut app, "Esc").is_empty() && app.layers.is_empty());
+        assert!(press(&mut app, &format!("{key} n Enter")).is_empty() && app.layers.is_empty(), "a no is none");
         assert!(press(&mut app, &format!("{key} Esc")).is_empty());
         let effects = press(&mut app, &format!("{key} y"));
         let (asked, seen, _) = sent(&effects);
@@ -126,7 +126,7 @@ fn a_reason_goes_with_the_command() {
     // In a careful question the letters of the reason are no answers.
     press(&mut app, "c Tab");
     assert!(press(&mut app, "y n").is_empty());
-    assert_eq!(sent(&press(&mut app, "Enter")).2, Some("yn"));
+    assert_eq!(sent(&press(&mut app, "Enter y")).2, Some("yn"));
 }
 
 #[test]
@@ -434,6 +434,14 @@ fn help_names_every_action_of_the_place_and_says_once_what_dim_ones_are() {
 fn no_clock_where_nothing_moves() {
     assert!(open(&running(), SIZE).ticks());
     assert!(open(&failed(), SIZE).ticks(), "a sibling is still running");
+    // A pause says its minutes.
+    let paused = held();
+    let app = open(&paused, SIZE);
+    assert!(!app.ticks());
+    let minutes = (paused.now - paused.state.since).num_minutes();
+    assert_eq!(app.next_minute(), Some(paused.state.since + TimeDelta::minutes(minutes + 1)));
+    assert_eq!(open_as(&paused, SIZE, Ownership::Nobody).next_minute(), None);
+    assert_eq!(open(&running(), SIZE).next_minute(), None);
     for sim in [completed(), cancelled(), Sim::new(backup())] {
         assert!(!open(&sim, SIZE).ticks());
     }
@@ -542,4 +550,90 @@ fn how_to_come_back_to_what_is_left_running_is_never_cut() {
         );
         assert!(text.contains("Esc  stay"), "{text}");
     }
+}
+
+#[test]
+fn the_title_says_whether_the_selection_follows_and_its_key_lets_it_again() {
+    let title = |app: &mut App| {
+        let text = screen(app);
+        text.lines().find(|line| line.contains(" Steps  ")).unwrap().to_owned()
+    };
+    let selected = |app: &App| app.run.as_ref().unwrap().list.selected.clone().unwrap();
+    let mut app = open(&running(), SIZE);
+    assert!(title(&mut app).contains("Steps  8 · following"), "{}", title(&mut app));
+    // Opening a step chooses it, and so does any other way to another step.
+    for chosen in ["Enter", "k", "z"] {
+        let mut app = open(&failed(), SIZE);
+        press(&mut app, chosen);
+        let steps = app.run.as_ref().unwrap();
+        assert!(!steps.follows(), "{chosen}");
+    }
+    press(&mut app, "j");
+    let here = selected(&app);
+    assert!(title(&mut app).contains("Steps  8 · F follows"), "{}", title(&mut app));
+    catch_up(&mut app, &running().failed("verify", 1).wait(60).failed("verify", 1).wait(1));
+    screen(&mut app);
+    assert_eq!(selected(&app), here, "it stays where it was put");
+    press(&mut app, "F");
+    assert_eq!(selected(&app), "verify", "what waits for a person");
+    assert!(title(&mut app).contains("following") && said(&app).starts_with("the selection follows"), "{}", said(&app));
+    press(&mut app, "F");
+    assert!(title(&mut app).contains("F follows"));
+    // Where nothing goes on there is nothing to follow.
+    let mut app = open(&completed(), SIZE);
+    assert!(!title(&mut app).contains("follow"), "{}", title(&mut app));
+    press(&mut app, "F");
+    assert!(said(&app).contains("nothing of the run goes on"), "{}", said(&app));
+}
+
+#[test]
+fn the_footer_of_the_steps_has_the_filter_and_the_next_pane_where_there_is_room() {
+    let foot = |sim: &Sim, size| screen(&mut open(sim, size)).lines().last().unwrap().to_owned();
+    for sim in [running(), failed(), held(), completed()] {
+        for (size, keys) in [
+            ((80, 24), &["? help", ": all actions", "q quit"][..]),
+            ((120, 36), &["/ filter", "Tab next pane", "? help", ": all actions"]),
+            ((160, 45), &["/ filter", "Tab next pane", "? help", ": all actions"]),
+        ] {
+            let foot = foot(&sim, size);
+            for key in keys {
+                assert!(foot.contains(key), "{key} at {size:?}: {foot}");
+            }
+        }
+    }
+    let answers = foot(&failed(), (80, 24));
+    assert!(answers.starts_with(" r retry   s skip   m done by hand"), "what answers it has the room: {answers}");
+}
+
+#[test]
+fn why_quotes_the_last_words_of_the_attempt_that_failed() {
+    let mut app = open(&failed(), SIZE);
+    let folder = tempfile::tempdir().unwrap();
+    let (root, verify) = (folder.path().to_owned(), running().failed("verify", 1).wait(60).state);
+    app.settings.output_path = Arc::new(move |_, step, attempt| root.join(format!("{step}.{attempt}")));
+    let attempt = verify.step("verify").unwrap().1.last_attempt;
+    let printed = "one\ntwo\nchecksum mismatch \u{1b}[31min orders\u{1b}[2J\nthree\n";
+    std::fs::write(folder.path().join(format!("verify.{attempt}")), printed).unwrap();
+    select(&mut app, "verify");
+    let effects = press(&mut app, "W");
+    assert!(screen(&mut app).contains("verify failed: exit status 1"), "the answer is there at once");
+    let [Effect::Quote { title, said }] = &effects[..] else { panic!("{effects:?}") };
+    let (title, lines) = (title.clone(), said.clone().quoting());
+    let now = app.now;
+    app.update(Event::Quoted { title: title.clone(), lines: lines.clone() }, now);
+    let text = screen(&mut app);
+    let quoted: Vec<&str> =
+        text.lines().filter_map(|line| Some(line.split_once("│ ")?.1.split_once("│ ")?.1.trim())).collect();
+    assert!(
+        text.contains("│ two") && text.contains("│ checksum mismatch in orders") && text.contains("│ three"),
+        "{quoted:?}\n{text}"
+    );
+    assert!(!text.contains("│ one"), "no more than the last lines: {text}");
+    // An answer that comes when it is not read any more changes nothing; what has not failed has nothing to quote.
+    press(&mut app, "Esc");
+    app.update(Event::Quoted { title, lines }, now);
+    assert!(app.layers.is_empty());
+    select(&mut app, "ship");
+    let effects = press(&mut app, "W");
+    assert!(effects.iter().all(|effect| matches!(effect, Effect::Quote { .. })), "{effects:?}");
 }

@@ -167,6 +167,7 @@ fn what_waits_for_its_attempt_to_stop_is_told_apart() {
     press(&mut app, "s");
     assert!(screen(&mut app).contains("1 attempt is stopped first: TERM, and KILL after 10 s."));
     assert!(press(&mut app, "Enter").is_empty(), "what stops an attempt is not done by Enter alone");
+    press(&mut app, "Esc");
     assert!(said(&app).ends_with("2 steps: not done"), "{}", said(&app));
     assert_eq!(marked(&app).len(), 2, "nothing was done: the marks stay");
     let effects = press(&mut app, "s y");
@@ -251,7 +252,7 @@ fn runs_are_marked_and_asked_together() {
     press(&mut app, "g Space Space Space c");
     assert!(screen(&mut app).contains("Cancel 3 runs?"));
     assert!(press(&mut app, "Enter").is_empty());
-    assert_eq!(orders(&press(&mut app, "c y")).len(), 3);
+    assert_eq!(orders(&press(&mut app, "y")).len(), 3);
     // What is paused goes on when nothing that runs is among the marked.
     press(&mut app, "g Space p");
     assert!(screen(&mut app).contains("Resume nightly-backup?"), "{}", screen(&mut app));

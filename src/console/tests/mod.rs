@@ -12,6 +12,7 @@ mod messages;
 mod metrics;
 mod palette;
 mod panes;
+mod questions;
 mod remapped;
 mod rollback;
 mod saying;

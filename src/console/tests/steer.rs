@@ -67,9 +67,9 @@ fn a_step_is_not_moved_past_a_hold_point_without_a_question() {
         select(&mut app, step);
         assert!(press(&mut app, key).is_empty(), "nothing is sent");
         assert_eq!(question(&app).title, "Move notify before the hold point ship?");
-        assert!(press(&mut app, "Enter").is_empty() && app.layers.is_empty(), "Enter alone does not do it");
+        assert!(press(&mut app, "Esc").is_empty() && app.layers.is_empty());
         press(&mut app, key);
-        assert_eq!(sent(&press(&mut app, "y")).0, &reorder(&["notify", "ship"]));
+        assert_eq!(sent(&press(&mut app, "Enter")).0, &reorder(&["notify", "ship"]));
     }
     // Once it is released, nothing waits for it any more.
     let sim = sim.ask(Command::Unhold { step: "ship".into() });
@@ -247,7 +247,7 @@ fn a_long_preview_is_scrolled() {
         press(&mut app, "d");
         let text = screen(&mut app);
         assert!(text.contains("more · PgDn"), "{text}");
-        assert!(text.contains("Reason") && text.contains("Enter remove"), "{text}");
+        assert!(text.contains("Reason") && text.contains("Enter or y remove"), "{text}");
         for _ in 0..30 {
             press(&mut app, "PgDn");
         }

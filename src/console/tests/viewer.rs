@@ -171,6 +171,7 @@ fn what_saving_looks_like() {
         desk.press("v v k S Enter");
         let now = desk.app.now;
         desk.app.update(Event::Saved(Err(NotSaved::IsThere)), now);
+        desk.press("Enter");
     });
     shown("output_save_refused", |desk| {
         desk.press("S Enter");
@@ -324,6 +325,8 @@ fn an_output_is_saved_under_a_name_and_replaces_nothing_unasked() {
     assert!(desk.screen().contains("There is a file with this name."), "{}", desk.screen());
     // What is pressed without a thought replaces nothing.
     assert!(desk.press("Enter").is_empty());
+    assert!(desk.screen().contains("Enter does nothing"), "{}", desk.screen());
+    desk.press("Esc");
     let save = saves(&desk.press("Enter"));
     tell(&mut desk, &save);
     let save = saves(&desk.press("y"));

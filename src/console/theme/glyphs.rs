@@ -42,7 +42,7 @@ pub struct Glyphs {
     pub arrow: &'static str,
     /// Between parts of a line.
     pub dot: &'static str,
-    /// Before a count: "×2".
+    /// Before the number of a step's newest attempt, where it is not the first: "×2".
     pub times: &'static str,
     /// For what was cut off.
     pub ellipsis: &'static str,

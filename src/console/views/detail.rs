@@ -219,6 +219,10 @@ fn heading(run: &OpenRun, brush: &mut Brush<'_>, title: Rect, position: usize) {
         };
         format!("attempt {}{of}", attempt.number)
     });
+    // How often it is tried again by itself, while that is still to be seen.
+    let retries = definition.max_retries.filter(|most| *most > 0 && step.status == StepStatus::Running);
+    let retries =
+        retries.filter(|_| run.attempt.is_none()).map(|most| words::retries(most.saturating_sub(step.retries)));
     let (status, word) = shown(&run.state, position);
     let role = step_role(status);
     let limit = tabs_at.saturating_sub(2);
@@ -226,7 +230,11 @@ fn heading(run: &OpenRun, brush: &mut Brush<'_>, title: Rect, position: usize) {
     let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(status), role) + 1;
     let mut at = brush.text(at, title.y, left(at), &definition.step_id, focus);
     // What does not fit is left out whole: a word that is cut is no word.
-    let more = [Some((word.to_string(), role)), attempt.map(|attempt| (attempt, Role::Muted))];
+    let more = [
+        Some((word.to_string(), role)),
+        attempt.map(|attempt| (attempt, Role::Muted)),
+        retries.map(|left| (left, Role::Muted)),
+    ];
     for (word, role) in more.into_iter().flatten() {
         if (left(at) as usize) < text::width(&word) + 3 {
             break;

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use super::super::actions::{Action, Group, TABLE};
 use super::super::app::{App, FilterOf, Place};
 use super::super::availability::{answers, availability, belongs, meant};
+use super::super::run_model::Pane;
 use super::super::text;
 use super::super::theme::Role;
 use super::paint::Brush;
@@ -100,8 +101,12 @@ pub fn actions(app: &App) -> Vec<Action> {
         found.push((entry.rank, meant(app, &seen, &alternatives).unwrap_or(entry.action)));
     }
     found.retain(|(_, action)| belongs(app, *action));
-    // In the output, its own keys come behind those that answer the step.
-    let own = |action: &Action| app.in_output() && action.entry().group == Group::Output;
+    // In the output, and among the steps, the pane's own keys come behind those that answer the step.
+    let among_steps = app.run.as_ref().is_some_and(|run| app.place == Place::Run && run.focus == Pane::Steps);
+    let own = |action: &Action| match action {
+        Action::Filter | Action::NextPane => among_steps,
+        action => app.in_output() && action.entry().group == Group::Output,
+    };
     let answers = answers(app, &seen);
     // What the run waits for comes before everything.
     let answer = |action: &Action| answers.iter().position(|one| one == action).unwrap_or(answers.len());
@@ -122,8 +127,9 @@ pub fn actions(app: &App) -> Vec<Action> {
 }
 
 const GAP: u16 = 3;
-/// So wide, the footer has room for the palette's key as well.
-const ROOMY: u16 = 120;
+/// So wide, the footer has room for the palette's key as well; where a way back is among the ends, that is more.
+const ROOMY: u16 = 80;
+const ROOMIER: u16 = 120;
 
 fn keys(app: &App, brush: &mut Brush<'_>, area: Rect) {
     // Help and the ways out are always to be found, at the right end, and before them what ends a run, away from what is pressed all the time; the
@@ -138,7 +144,8 @@ fn keys(app: &App, brush: &mut Brush<'_>, area: Rect) {
     });
     ends.retain(|action| *action != Action::Cancel || availability(app, *action).is_ok());
     // Help names every key as well.
-    ends.retain(|action| *action != Action::Palette || area.width >= ROOMY);
+    let roomy = if ends.contains(&Action::Back) { ROOMIER } else { ROOMY };
+    ends.retain(|action| *action != Action::Palette || area.width >= roomy);
     let tail: u16 = ends.iter().map(|action| measure(app, *action) + GAP).sum::<u16>().saturating_sub(GAP);
     let mut at = area.right().saturating_sub(tail + 1);
     let limit = at.saturating_sub(GAP);

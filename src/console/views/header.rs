@@ -293,17 +293,18 @@ fn progress(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
 
 /// How long it has taken and is going to take, the longest form first.
 fn clocks(app: &App, run: &OpenRun) -> Vec<String> {
-    let live = matches!(run.ownership, Ownership::Ours | Ownership::Elsewhere);
-    let left = run.estimate.left(app.now).filter(|_| live);
-    let said = left.as_ref().and_then(words::estimate);
-    let Some(elapsed) = run.elapsed(app.now).map(words::duration) else {
-        return said.map(|said| vec![format!("takes {said}")]).unwrap_or_default();
+    let left = run.estimate.left(app.now).filter(|_| run.is_live());
+    let left = left.and_then(|left| Some((left, words::estimate(&left)?)));
+    let Some(times) = run.times(app.now) else {
+        return left.map(|(_, takes)| vec![format!("takes {takes}")]).unwrap_or_default();
     };
-    let Some((left, said)) = left.zip(said) else { return vec![elapsed] };
-    let short = said.strip_prefix("about ").unwrap_or(&said);
-    let mut clocks = vec![format!("{elapsed} · {said} left"), format!("{elapsed} · {short} left"), elapsed.clone()];
-    if left.people {
-        clocks.insert(0, format!("{elapsed} · {said} left, plus your answers"));
+    let (said, bare) = (words::times(&times), words::duration(times.ran));
+    let mut clocks = Vec::new();
+    if let Some((left, takes)) = left {
+        let short = takes.strip_prefix("about ").unwrap_or(&takes);
+        clocks.extend(left.people.then(|| format!("{said} · {takes} left, plus your answers")));
+        clocks.extend([format!("{said} · {takes} left"), format!("{bare} · {short} left")]);
     }
+    clocks.extend([said, words::ran(&times), bare]);
     clocks
 }

@@ -180,7 +180,7 @@ fn strip(app: &App, run: &OpenRun, numbers: &Metrics, brush: &mut Brush<'_>, are
     let parts = metrics::standing(&state.pauses, numbers.origin(), until, column, place.width);
     let seen = ((seconds / column).ceil() as usize).min(parts.len());
     brush.text(area.x + 1, place.y, NAME, "running", Role::Text);
-    let ran = (seconds - standstill.seconds).max(0.0);
+    let ran = run.times(app.now).map_or(0.0, |times| times.ran);
     brush.text_right(area.x + 1 + NAME, place.x - 2, place.y, &words::duration(ran), Role::Strong);
     for (x, (part, number)) in (place.x..).zip(parts.iter().zip(1_usize..).take(seen)) {
         // The last column has only begun.

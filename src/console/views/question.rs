@@ -120,7 +120,7 @@ fn input(
     } else if focused {
         brush.text(at + 1, y, room.saturating_sub(1), hint, Role::Faint);
     } else {
-        brush.text(at, y, room, "none · Tab to give one", Role::Faint);
+        brush.text(at, y, room, "none · typing begins one", Role::Faint);
     }
     let place = at + column as u16;
     if focused {
@@ -140,27 +140,35 @@ fn mistake(brush: &mut Brush<'_>, row: Rect, at: u16, said: &str) {
     }
 }
 
+/// The two answers, each with the keys that give it now.
 fn answers(ask: &Ask, brush: &mut Brush<'_>, inner: Rect, y: u16) {
-    let yes_key = match (ask.care, ask.focus) {
-        (_, Focus::Result | Focus::Reason | Focus::Yes) => "Enter",
-        (_, Focus::No) => "y",
+    let careful = ask.care() == Care::Careful;
+    let yes = match (careful, ask.is_in_field()) {
+        (false, false) => "Enter or y",
+        (false, true) => "Enter",
+        (true, false) => "y",
+        (true, true) => "Enter, then y",
     };
-    let no_key = if ask.focus == Focus::No { "Enter" } else { "Esc" };
-    let refused = matches!(ask.foretold.told, Told::Refused(_));
+    let loud = match () {
+        () if matches!(ask.foretold.told, Told::Refused(_)) => Role::Faint,
+        () if careful => Role::Warning,
+        () => Role::Text,
+    };
     let mut x = inner.x;
-    for (focus, key, label) in [(Focus::Yes, yes_key, &ask.yes), (Focus::No, no_key, &ask.no)] {
-        let focused = ask.focus == focus || (focus == Focus::Yes && matches!(ask.focus, Focus::Result | Focus::Reason));
-        let width = (text::width(key) + text::width(label) + 5) as u16;
-        if focused {
+    // What Enter does stands out.
+    for (keys, label, role, chosen) in [(yes, &ask.yes, loud, !careful), ("Esc", &ask.no, Role::Text, false)] {
+        let width = (text::width(keys) + text::width(label) + 5) as u16;
+        if chosen {
             brush.over(Rect { x, y, width, height: 1 }, Role::Selection);
         }
-        let at = brush.text(x + 2, y, inner.width, key, if focused { Role::Key } else { Role::Muted });
-        let loud = match focus {
-            Focus::Yes if refused => Role::Faint,
-            Focus::Yes if ask.care == Care::Careful => Role::Warning,
-            _ => Role::Text,
-        };
-        brush.text(at + 1, y, inner.width, label, if focused { loud } else { Role::Muted });
+        let at = brush.text(x + 2, y, inner.right().saturating_sub(x + 2), keys, Role::Key);
+        brush.text(at + 1, y, inner.right().saturating_sub(at + 1), label, role);
         x += width + 2;
+    }
+    if careful && !ask.is_in_field() {
+        let said = "Enter does nothing";
+        if x + text::width(said) as u16 <= inner.right() {
+            brush.text_right(x, inner.right(), y, said, Role::Muted);
+        }
     }
 }

@@ -273,8 +273,8 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     x += columns.gauge + 1;
     brush.text_right(x, x + columns.progress - 2, y, &progress(&counts, columns.progress - 2), Role::Muted);
     x += columns.progress;
-    if let Some(took) = summary.elapsed(app.now, listed.owned).filter(|_| columns.took > 0) {
-        brush.text_right(x, x + columns.took - 1, y, &words::duration(took), Role::Muted);
+    if let Some(times) = summary.times(app.now, listed.owned).filter(|_| columns.took > 0) {
+        brush.text_right(x, x + columns.took - 1, y, &words::duration(times.ran), Role::Muted);
     }
     x += columns.took;
     let (began, zone) = (summary.started_at.unwrap_or(summary.created_at), app.settings.zone);

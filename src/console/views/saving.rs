@@ -40,7 +40,7 @@ pub fn draw(form: &SaveForm, brush: &mut Brush<'_>, area: Rect, cursor: &mut Opt
     }
     let keys: &[(&str, &str)] = match form.state {
         Saving::Naming | Saving::Refused(_) => &[("Enter", "save"), ("Esc", "leave it")],
-        Saving::IsThere => &[("y", "replace it"), ("Esc", "another name")],
+        Saving::IsThere => &[("y", "replace it"), ("Esc", "another name"), ("Enter", "does nothing")],
         Saving::Writing => &[("Esc", "go on meanwhile")],
     };
     let mut x = inner.x;

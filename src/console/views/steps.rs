@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::run::{OutcomeStatus, SkipReason, StepStatus};
 
+use super::super::actions::Action;
 use super::super::app::{App, FilterOf};
 use super::super::graph::{LOUD, wires};
 use super::super::listing::{Widths, instances_in_words, item_in_words, shown};
@@ -109,7 +110,8 @@ fn heading(
         count.push_str(&format!(" · {}", view.word()));
     }
     let x = brush.text(at + 2, title.y, title.right().saturating_sub(at + 2), &count, Role::Muted);
-    let x = marked(app, brush, title, x) + 3;
+    let x = marked(app, brush, title, x);
+    let x = following(app, run, brush, title, x) + 3;
     let x = unseen(run, brush, title, x, height);
     let room = title.right().saturating_sub(x + 1);
     if let Some((FilterOf::Steps, input)) = &app.typing {
@@ -120,6 +122,21 @@ fn heading(
     } else if !run.list.filter.is_empty() {
         brush.text(x, title.y, room, &format!("/{}", run.list.filter), Role::Accent);
     }
+}
+
+/// Whether the selection goes along with the run, and the key that lets it; gives back the column after it.
+fn following(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, x: u16) -> u16 {
+    let right = title.right().saturating_sub(1);
+    let (said, role) = match (run.follows(), app.key_of(Action::FollowRun)) {
+        (true, _) => ("following".to_owned(), Role::Accent),
+        (false, key) if run.moves_on() && !key.is_empty() => (format!("{key} follows"), Role::Muted),
+        _ => return x,
+    };
+    if usize::from(right.saturating_sub(x)) < text::width(&said) + 3 {
+        return x;
+    }
+    let x = brush.text(x, title.y, right.saturating_sub(x), " · ", Role::Faint);
+    brush.text(x, title.y, right.saturating_sub(x), &said, role)
 }
 
 /// How many marks there are, and what takes them off; gives back the column after it.
@@ -244,11 +261,10 @@ fn line(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, columns: &C
     });
     match progress.and_then(|progress| progress.value).or(wait) {
         Some(value) => bar(brush, x, y, MARK - 1, value),
-        None if step.attempts.len() > 1 => {
-            let mark = format!("{}{}", brush.glyphs.times, step.attempts.len());
+        None => {
+            let mark = step.tried_again().map(|number| format!("{}{number}", brush.glyphs.times)).unwrap_or_default();
             brush.text(x, y, MARK - 1, &mark, Role::Muted);
         }
-        None => {}
     }
     if columns.note == 0 && step.attempts.is_empty() {
         // A step that has not run leaves its times to the word about why.

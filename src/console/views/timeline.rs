@@ -255,8 +255,8 @@ fn label(
     };
     brush.text(x, y, name - 1, &definition.step_id, role);
     x += name;
-    if step.attempts.len() > 1 {
-        let said = format!("{}{}", brush.glyphs.times, step.attempts.len());
+    if let Some(number) = step.tried_again() {
+        let said = format!("{}{number}", brush.glyphs.times);
         brush.text(x, y, MULTIPLE - 1, &said, Role::Muted);
     }
     x += MULTIPLE;

@@ -131,7 +131,7 @@ pub(super) fn list(outlook: &Standing<'_>, times: &[f64]) -> Planned {
     };
     // What runs has its lane whatever it would wait for.
     for step in 0..steps {
-        if matches!(outlook.steps[step].stand, Stand::Live(_) | Stand::Stopping) {
+        if matches!(outlook.steps[step].stand, Stand::Live(_) | Stand::Waits(_) | Stand::Stopping) {
             run.start(step, 0, None);
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Grounds, Outlook, Outset, Spent, Stand, took};
+use super::{Grounds, Outlook, Outset, Spent, Stand, took, waited};
 use crate::run::{Recorded, RunState, RunStatus, StepStatus, Touched};
 
 /// Steps in a part.
@@ -23,9 +23,15 @@ struct Noted {
     /// The pool that counts it, from 1; 0 for none.
     pool: u32,
     due: Option<DateTime<Utc>>,
+    /// When the newest attempt is over by itself.
+    over: Option<DateTime<Utc>>,
     /// The starts of its first and its newest attempt, and the newest one's end.
     started: Option<(DateTime<Utc>, DateTime<Utc>)>,
     ended: Option<DateTime<Utc>>,
+    /// For how many seconds the newest one waited for people.
+    asked: f32,
+    /// It waits for one now.
+    asking: bool,
 }
 
 /// How the steps of a run stand. In parts that are shared with the [`Outlook`]s taken of it: taking one costs next to nothing, and an event after that
@@ -119,9 +125,13 @@ impl Noted {
         let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
         let worked = step.status == StepStatus::Completed && step.by_hand.is_none();
         let took = if worked { took(step, |_| true).map(f64::from) } else { None };
+        // Of what a person does, nothing else takes time.
+        let by_person = state.plan.agent_kind(definition) == Some("manual");
+        let asking = step.status == StepStatus::Running && (by_person || step.question().is_some());
         let asks = match step.status {
             StepStatus::Held | StepStatus::Interrupted | StepStatus::InReview => true,
-            StepStatus::Pending => state.is_hold_point(position),
+            StepStatus::Pending => state.is_hold_point(position) || by_person,
+            StepStatus::Running => asking,
             _ => false,
         };
         let pool = |name: &str| state.plan.pools.keys().position(|pool| *pool == name).map_or(0, |place| place + 1);
@@ -134,8 +144,11 @@ impl Noted {
             priority: definition.priority.unwrap_or(0),
             pool: definition.pool.as_deref().map_or(0, pool) as u32,
             due: step.due,
+            over: step.attempt().and_then(|attempt| attempt.due),
             started: attempts.map(|(first, last)| (first.started_at, last.started_at)),
             ended: attempts.and_then(|(_, last)| last.ended_at),
+            asked: step.attempt().map_or(0.0, |attempt| waited(attempt) as f32),
+            asking,
         };
         (noted, took)
     }
@@ -145,9 +158,14 @@ impl Noted {
         let seconds = |time: DateTime<Utc>| (time - since).as_seconds_f64();
         let stand = match self.status {
             StepStatus::Completed | StepStatus::Skipped => Stand::Satisfied,
+            StepStatus::Running if self.over.is_some() => {
+                Stand::Waits(self.over.map_or(0.0, |over| (over - now).as_seconds_f64().max(0.0)))
+            }
+            // The work that is left of it begins with the answer.
+            StepStatus::Running if self.asking => Stand::InReview,
             StepStatus::Running => {
-                let ran = self.started.map(|(_, last)| (self.ended.unwrap_or(now) - last).as_seconds_f64().max(0.0));
-                Stand::Live(ran.unwrap_or_default())
+                let ran = self.started.map(|(_, last)| (self.ended.unwrap_or(now) - last).as_seconds_f64());
+                Stand::Live((ran.unwrap_or_default() - f64::from(self.asked)).max(0.0))
             }
             StepStatus::Stopping => Stand::Stopping,
             StepStatus::Waiting => Stand::Todo(self.due.map_or(0.0, |due| (due - now).as_seconds_f64().max(0.0))),

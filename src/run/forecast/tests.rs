@@ -318,12 +318,18 @@ fn without_a_ground_nothing_is_invented() {
     let forecast = Sim::started(chain.clone(), &[1.0; 4]).forecast(&nothing);
     assert_eq!((forecast.left, forecast.lacking), (None, Some(Lacking::Times { steps: 4, first: 0 })));
     assert!(forecast.expected.is_empty());
+    // Three commands that have nothing but their agent in common are no ground, however alike their times are.
+    let mut others = Sim::started(chain.clone(), &[10.0, 12.0, 14.0, 9.0]);
+    others.run_for(36.0);
+    assert_eq!(others.forecast(&nothing).left, None);
     // Three that are alike are a ground for the fourth, three that are not are none.
-    let mut alike = Sim::started(chain.clone(), &[10.0, 12.0, 14.0, 9.0]);
+    let same = |id: &str, after: &[&str]| json!({"step_id": id, "run": "./same", "depends_on": after});
+    let same = plan(&[same("a", &[]), same("b", &["a"]), same("c", &["b"]), same("d", &["c"])]);
+    let mut alike = Sim::started(same.clone(), &[10.0, 12.0, 14.0, 9.0]);
     alike.run_for(36.0);
     let left = alike.left(&nothing);
     assert!(near(left.likely, 12.0) && left.low < 12.0 && left.high > 12.0 && left.runs == 0, "{left:?}");
-    let mut different = Sim::started(chain.clone(), &[1.0, 1.0, 100.0, 9.0]);
+    let mut different = Sim::started(same, &[1.0, 1.0, 100.0, 9.0]);
     different.run_for(102.0);
     assert_eq!(different.forecast(&nothing).left, None);
     // Another command under the same name is another step: the rest is known, and that it is more.
@@ -346,6 +352,78 @@ fn a_step_that_runs_longer_than_ever_is_named() {
     assert_eq!(forecast.lacking, Some(Lacking::Overdue { step: 0 }));
     let left = forecast.left.unwrap();
     assert!(left.at_least && near(left.likely, 30.0), "{left:?}");
+}
+
+/// What failed, was stopped or interrupted, was done by hand or skipped by a person has not shown how long its work takes.
+#[test]
+fn only_what_came_to_its_end_by_itself_is_a_ground() {
+    let steps = [step("a", &[]), step("b", &[]), step("c", &[]), step("d", &[]), step("e", &[])];
+    let mut earlier = Sim::started(plan(&steps), &[10.0, 100.0, 100.0, 100.0, 100.0]);
+    earlier.run_for(3.0);
+    earlier.end("b", Outcome::failed("broken"));
+    for command in [
+        Command::Skip { step: "c".into() },
+        Command::Complete { step: "d".into(), result: None },
+        Command::Retry { step: "e".into(), downstream: false },
+    ] {
+        earlier.ask(command);
+    }
+    for step in ["c", "d"] {
+        earlier.end(step, Outcome::stopped());
+    }
+    earlier.run_for(8.0);
+    earlier.ask(Command::Cancel);
+    let live: Vec<String> =
+        earlier.state.live().map(|position| earlier.state.plan.steps[position].step_id.clone()).collect();
+    for step in live {
+        earlier.end(&step, Outcome::stopped());
+    }
+    let before = past(&[&earlier]);
+    let forecast = Sim::started(plan(&steps), &[10.0; 5]).forecast(&before);
+    assert_eq!(forecast.lacking, Some(Lacking::Times { steps: 4, first: 1 }));
+    assert_eq!((forecast.left, forecast.expected), (None, Vec::new()), "most of it is unknown: nothing is said");
+}
+
+/// An attempt that waits for a time is over then, whatever it took before.
+#[test]
+fn a_wait_takes_what_is_left_of_it() {
+    let until = |seconds: i64| (start() + TimeDelta::seconds(seconds)).to_rfc3339();
+    let with =
+        |seconds: i64| plan(&[json!({"step_id": "w", "agent_type": "wait", "parameters": {"until": until(seconds)}})]);
+    let before = past(&[&Sim::started(with(500), &[500.0]).finished()]);
+    let mut sim = Sim::started(with(60), &[60.0]);
+    sim.run_for(20.0);
+    assert!(near(sim.left(&before).likely, 40.0), "{:?}", sim.forecast(&before));
+}
+
+/// How long people take for their answers is not how long the work takes.
+#[test]
+fn the_time_in_which_people_are_asked_is_left_out() {
+    let ask =
+        json!({"step_id": "ask", "agent_type": "manual", "parameters": {"instructions": "look"}, "depends_on": []});
+    let steps = plan(&[ask, step("b", &["ask"]), step("c", &[])]);
+    let asks = |sim: &mut Sim| {
+        let question = serde_json::from_value(json!({"title": "look"})).unwrap();
+        let attempt = sim.state.step("ask").unwrap().1.last_attempt;
+        sim.input(&Input::Asked { step: "ask".into(), attempt, number: 1, question: Arc::new(question) });
+    };
+    let mut earlier = Sim::started(steps.clone(), &[1e6, 30.0, 100.0]);
+    asks(&mut earlier);
+    earlier.run_for(3600.0);
+    let answer = crate::run::Answer::Accepted(serde_json::Map::new());
+    earlier.ask(Command::Answer { step: "ask".into(), question: None, answer });
+    earlier.end("ask", Outcome::succeeded());
+    if earlier.state.status == RunStatus::Paused {
+        earlier.ask(Command::Resume);
+    }
+    let before = past(&[&earlier.finished()]);
+    let mut sim = Sim::started(steps, &[1e6, 30.0, 100.0]);
+    let left = sim.left(&before);
+    assert!(left.people && near(left.likely, 100.0), "{left:?}");
+    asks(&mut sim);
+    sim.run_for(50.0);
+    let left = sim.left(&before);
+    assert!(left.people && !left.at_least && near(left.likely, 50.0), "what follows the answer takes less: {left:?}");
 }
 
 #[test]
