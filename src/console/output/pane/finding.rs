@@ -6,7 +6,8 @@ use super::super::elsewhere::Elsewhere;
 use super::super::query::{Pattern, Query, Wrong};
 use super::super::reader::{Request, Row, Wanted};
 use super::super::search::{Hit, Spot};
-use super::{Pane, Top, breaks, grouped};
+use super::words::grouped;
+use super::{Pane, Top, breaks};
 use crate::console::text;
 
 /// A search, and how far it has come in the output that is shown.

@@ -11,6 +11,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::super::{MAX_TEXT, Query, Reader, Stamps, Stream};
+use super::window::{MAX_BYTES, MAX_ROWS};
 use super::*;
 use crate::console::theme::{Depth, Glyphs, Theme, ThemeName};
 
