@@ -277,7 +277,7 @@ pub const TABLE: &[Entry] = &[
     entry(Action::PreviousMatch, "previous-match", "previous match", "previous", &["N"], Scope::Everywhere, Group::Look, 0, Kind::Local),
     entry(Action::PreviousTab, "previous-tab", "previous tab of the detail", "tab", &["[", "Left", "h"], Scope::Run, Group::Look, 0, Kind::Local),
     entry(Action::NextTab, "next-tab", "next tab of the detail: output, result, definition, attempts", "tab", &["]", "Right", "l"], Scope::Run, Group::Look, 0, Kind::Local),
-    entry(Action::Follow, "follow", "follow the output as it grows, or stay where you are", "follow", &["f"], Scope::Run, Group::Output, 0, Kind::Local),
+    entry(Action::Follow, "follow", "follow the output as it grows, or stay where you are", "follow", &["f"], Scope::Run, Group::Output, 36, Kind::Local),
     entry(Action::Wrap, "wrap", "wrap long lines, or cut them", "wrap", &["w"], Scope::Run, Group::Output, 0, Kind::Local),
     entry(Action::Times, "times", "show the time of each line, or hide it", "times", &["t"], Scope::Run, Group::Output, 0, Kind::Local),
     entry(Action::Search, "search", "output: search for a text or an expression", "search", &["/"], Scope::Run, Group::Output, 24, Kind::Local),

@@ -174,6 +174,7 @@ pub fn belongs(app: &App, action: Action) -> bool {
         Action::Search | Action::Select | Action::OnlyLines | Action::SaveOutput => {
             return app.in_output() && app.output.bytes() > 0;
         }
+        Action::Follow => return app.in_output() && app.output.has_stopped(),
         Action::StepView if app.in_output() => return false,
         Action::Copy => return !matches!(app.place, Place::Runs | Place::Graph),
         Action::Filter | Action::Graph if app.place == Place::Graph => return false,

@@ -157,10 +157,13 @@ impl Pane {
     /// The size of the area the pane is drawn in. Must be told before drawing; scrolling by pages and following depend on it.
     pub fn set_size(&mut self, width: u16, height: u16) {
         if (self.width, self.height) != (width, height) {
-            if self.width != width {
-                self.top.part = 0;
-            }
-            (self.width, self.height) = (width, height);
+            self.with_match_in_sight(|pane| {
+                if pane.width != width {
+                    pane.top.part = 0;
+                }
+                (pane.width, pane.height) = (width, height);
+                pane.clamp();
+            });
             self.keep_cursor();
         }
     }

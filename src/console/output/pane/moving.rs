@@ -69,11 +69,19 @@ impl Pane {
         self.follow
     }
 
+    /// Whether output may still come that is not shown as it does.
+    pub fn has_stopped(&self) -> bool {
+        !self.follow && self.source.as_ref().is_some_and(|source| source.live)
+    }
+
     /// Wraps long lines, or not.
     pub fn toggle_wrap(&mut self) {
-        self.wrap = !self.wrap;
-        self.column = 0;
-        self.top.part = 0;
+        self.with_match_in_sight(|pane| {
+            pane.wrap = !pane.wrap;
+            pane.column = 0;
+            pane.top.part = 0;
+            pane.clamp();
+        });
     }
 
     /// Shows when each line came, or not.
