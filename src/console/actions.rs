@@ -85,6 +85,8 @@ pub enum Action {
     SaveOutput,
     Follow,
     Wrap,
+    ScrollLeft,
+    ScrollRight,
     Times,
     Copy,
     Mouse,
@@ -279,6 +281,8 @@ pub const TABLE: &[Entry] = &[
     entry(Action::NextTab, "next-tab", "next tab of the detail: output, result, definition, attempts", "tab", &["]", "Right", "l"], Scope::Run, Group::Look, 0, Kind::Local),
     entry(Action::Follow, "follow", "follow the output as it grows, or stay where you are", "follow", &["f"], Scope::Run, Group::Output, 36, Kind::Local),
     entry(Action::Wrap, "wrap", "wrap long lines, or cut them", "wrap", &["w"], Scope::Run, Group::Output, 0, Kind::Local),
+    entry(Action::ScrollLeft, "scroll-left", "output: what is left of the pane, of lines that are cut", "left", &["Left", "h"], Scope::Run, Group::Output, 0, Kind::Local),
+    entry(Action::ScrollRight, "scroll-right", "output: what is right of the pane, of lines that are cut", "right", &["Right", "l"], Scope::Run, Group::Output, 0, Kind::Local),
     entry(Action::Times, "times", "show the time of each line, or hide it", "times", &["t"], Scope::Run, Group::Output, 0, Kind::Local),
     entry(Action::Search, "search", "output: search for a text or an expression", "search", &["/"], Scope::Run, Group::Output, 24, Kind::Local),
     entry(Action::OnlyLines, "only-lines", "output: show only the lines that contain a text", "only lines", &["&"], Scope::Run, Group::Output, 37, Kind::Local),
@@ -312,6 +316,8 @@ pub const ALTERNATIVES: &[&[Action]] = &[
     &[Action::Start, Action::Restore, Action::UseVersion, Action::Visit, Action::Open],
     &[Action::StepView, Action::Select],
     &[Action::Filter, Action::Search],
+    &[Action::PreviousTab, Action::ScrollLeft],
+    &[Action::NextTab, Action::ScrollRight],
     &[Action::Compare, Action::Fold, Action::FoldHeading, Action::Mark, Action::PageDown],
 ];
 

@@ -381,6 +381,8 @@ impl App {
             Action::Follow => self.output.toggle_follow(),
             Action::Wrap => self.output.toggle_wrap(),
             Action::Times => self.output.toggle_times(),
+            Action::ScrollLeft => self.output.scroll_sideways(-1),
+            Action::ScrollRight => self.output.scroll_sideways(1),
             _ => {
                 let height = match run.focus {
                     Pane::Steps => layout.steps.height,

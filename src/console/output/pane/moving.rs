@@ -89,8 +89,18 @@ impl Pane {
         self.times = !self.times;
     }
 
-    /// Scrolls sideways, when lines are not wrapped.
-    pub fn scroll_sideways(&mut self, columns: isize) {
+    /// Whether lines are seen that go on at the left or at the right.
+    pub fn has_cut_lines(&self) -> bool {
+        let room = usize::from(self.text_width());
+        !self.wrap && (self.column > 0 || self.shown().any(|(row, _)| row.width > room))
+    }
+
+    /// Scrolls sideways by so many halves of the pane, when lines are not wrapped.
+    pub fn scroll_sideways(&mut self, halves: isize) {
+        self.scroll_columns(halves * (isize::from(self.text_width() as i16) / 2).max(1));
+    }
+
+    pub(super) fn scroll_columns(&mut self, columns: isize) {
         if !self.wrap {
             let widest = self.shown().map(|(row, _)| row.width).max().unwrap_or(0);
             let room = usize::from(self.text_width());

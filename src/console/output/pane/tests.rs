@@ -236,9 +236,9 @@ fn long_lines_are_scrolled_or_wrapped() {
     let mut desk = Desk::new("0123456789abcdefghijklmnopqrstuvwxyz\n漢字漢字漢字漢字漢字漢字\n".as_bytes(), false);
     desk.ready();
     assert_eq!(desk.screen(), " 0123456789abcdefghi›\n▎漢字漢字漢字漢字漢 ›\n\n");
-    desk.pane.scroll_sideways(5);
+    desk.pane.scroll_columns(5);
     assert_eq!(desk.screen(), " ‹6789abcdefghijklmn›\n▎‹字漢字漢字漢字漢字\n\n");
-    desk.pane.scroll_sideways(500);
+    desk.pane.scroll_columns(500);
     assert!(desk.screen().starts_with(" ‹"));
     assert!(desk.screen().lines().next().unwrap().ends_with('z'));
     desk.pane.toggle_wrap();
