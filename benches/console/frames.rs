@@ -302,6 +302,7 @@ fn settings(root: &Path, output: PathBuf) -> Settings {
         output_path: Arc::new(move |_, _, _| output.clone()),
         command_line: Arc::new(|rest| format!("holdpoint {rest}")),
         reachable: true,
+        has_shell: true,
     }
 }
 

@@ -23,6 +23,8 @@ const TERMINAL: &str = "/dev/tty";
 const BETWEEN: Duration = Duration::from_millis(20);
 /// A shell that has not taken its terminal back by then does not do so at all.
 const TAKEN_BACK: Duration = Duration::from_secs(2);
+/// The helper's exit code where nobody had taken the terminal back by then.
+const UNTAKEN: u8 = 3;
 /// By then whoever was to go on does, or never will.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
@@ -33,29 +35,46 @@ pub fn has_shell() -> bool {
 }
 
 /// Gives the terminal back to the shell, if there is one, and lets go of it. What was to be said there was said; `fetched` is said to whoever fetches the
-/// process into the foreground again, where it has nothing to show.
+/// process into the foreground again, where it has nothing to show. Gives back whether somebody has the terminal now; otherwise it is still this
+/// process's, and all that can be done with it is to close it: `stuck` says so where a shell was to take it.
 ///
 /// # Errors
 /// The system refuses; the process is then still in the foreground.
-pub async fn let_go(fetched: String) -> std::io::Result<()> {
+pub async fn let_go(fetched: String, stuck: String) -> std::io::Result<bool> {
+    let mut taken = false;
     if has_shell() {
         let signals = (stream(Signal::TSTP)?, stream(Signal::CONT)?);
-        give_back().await?;
-        tokio::spawn(when_fetched(signals, fetched));
+        taken = give_back().await?;
+        tokio::spawn(when_fetched(signals, if taken { fetched } else { stuck }));
     }
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
-    Ok(())
+    Ok(taken)
+}
+
+/// Says something at the terminal, if it is this process's; whoever was there may have gone.
+pub fn say(said: &str) {
+    if is_in_foreground()
+        && let Ok(mut terminal) = std::fs::OpenOptions::new().write(true).open(TERMINAL)
+    {
+        let _ = writeln!(terminal, "{said}");
+    }
+}
+
+/// Whether what is typed at the terminal is typed for this process.
+fn is_in_foreground() -> bool {
+    let terminal = std::fs::File::open(TERMINAL);
+    terminal.is_ok_and(|terminal| tcgetpgrp(&terminal).is_ok_and(|has| has == getpgrp()))
 }
 
 fn stream(signal: Signal) -> std::io::Result<Stream> {
     tokio::signal::unix::signal(SignalKind::from_raw(signal.as_raw()))
 }
 
-/// Gives the terminal back to the shell, and goes on.
-async fn give_back() -> std::io::Result<()> {
+/// Gives the terminal back to the shell, and goes on; whether somebody took it.
+async fn give_back() -> std::io::Result<bool> {
     let mut going_on = stream(Signal::CONT)?;
     let (mut helper, told) = start_helper()?;
     kill_current_process_group(Signal::STOP)?;
@@ -63,8 +82,9 @@ async fn give_back() -> std::io::Result<()> {
     going_on.recv().await;
     drop(told);
     // A child of its own, which ends by itself.
-    tokio::task::spawn_blocking(move || helper.wait());
-    Ok(())
+    let ended = tokio::task::spawn_blocking(move || helper.wait()).await;
+    let untaken = ended.is_ok_and(|ended| ended.is_ok_and(|ended| ended.code() == Some(UNTAKEN.into())));
+    Ok(!(untaken && is_in_foreground()))
 }
 
 /// `fg` gives the terminal to a process that has nothing to show there: says so, and gives it back with Ctrl-Z, which is not to stop the engine.
@@ -72,19 +92,11 @@ async fn when_fetched((mut stop, mut going_on): (Stream, Stream), said: String) 
     loop {
         tokio::select! {
             Some(()) = stop.recv() => {
-                if let Err(error) = give_back().await {
+                if let Err(error) = give_back().await.map(drop) {
                     tracing::warn!("the terminal cannot be given back: {error}");
                 }
             }
-            Some(()) = going_on.recv() => {
-                let terminal = std::fs::OpenOptions::new().write(true).open(TERMINAL);
-                if let Ok(mut terminal) = terminal
-                    && tcgetpgrp(&terminal).is_ok_and(|has| has == getpgrp())
-                {
-                    // Whoever is there may have gone; it is only said.
-                    let _ = writeln!(terminal, "{said}");
-                }
-            }
+            Some(()) = going_on.recv() => say(&said),
             else => return,
         }
     }
@@ -118,15 +130,17 @@ pub fn main(arguments: &[String]) -> u8 {
     let terminal = std::fs::File::open(TERMINAL).ok();
     let begun = Instant::now();
     let between = Timespec { tv_sec: 0, tv_nsec: BETWEEN.as_nanos() as i64 };
+    let mut code = 0;
     while begun.elapsed() < GIVE_UP {
         let out = std::io::stdout();
         let mut pipe = [PollFd::new(&out, PollFlags::empty())];
         // Nobody reads the pipe any more: the group goes on.
         if poll(&mut pipe, Some(&between)).is_ok_and(|ready| ready > 0) {
-            return 0;
+            return code;
         }
         let taken_back = terminal.as_ref().is_some_and(|terminal| tcgetpgrp(terminal).is_ok_and(|has| has != group));
         if taken_back || begun.elapsed() >= TAKEN_BACK {
+            code = if taken_back { 0 } else { UNTAKEN };
             // Nobody is left where that fails.
             if kill_process_group(group, Signal::CONT).is_err() {
                 return 1;

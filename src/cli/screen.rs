@@ -101,10 +101,10 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
     };
     let ExitSummary { text, runs } = left.summary;
     if left.hung_up || left.goes_on {
-        let signals = Signals::listen()?;
+        let mut signals = Signals::listen()?;
         if left.goes_on {
             let attach = runs.first().map(|run| context.command(&format!("attach {}", short_id(run.run_id))));
-            leave_running(&text, &attach.unwrap_or_else(|| context.command("runs"))).await;
+            leave_running(&text, &attach.unwrap_or_else(|| context.command("runs")), &mut signals).await;
         }
         // The terminal is gone, the runs are not: a console can be attached to them from another one.
         detach::stay(&engine, server.as_ref(), signals).await;
@@ -119,8 +119,9 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
     Ok(Exit::of(ended.map_or(run.status, |ended| ended.state.status)))
 }
 
-/// Says what goes on and how it is seen again, which is by `attach`, and gives the terminal back.
-async fn leave_running(summary: &str, attach: &str) {
+/// Says what goes on and how it is seen again, which is by `attach`, and gives the terminal back. Where nobody takes it, what is typed there stops
+/// nothing.
+async fn leave_running(summary: &str, attach: &str, signals: &mut Signals) {
     let process = std::process::id();
     let told = match background::has_shell() {
         true => format!("left running in the background, in process {process}; what the shell calls stopped goes on"),
@@ -131,8 +132,18 @@ async fn leave_running(summary: &str, attach: &str) {
     let fetched = format!(
         "left running, with nothing to show here: Ctrl-Z gives the terminal back, Ctrl-C stops what runs, and\n{attach} shows it"
     );
-    if let Err(error) = background::let_go(fetched).await {
-        let _ = writeln!(std::io::stderr().lock(), "the terminal cannot be given back ({error}): it can be closed");
+    let stuck = format!(
+        "the run goes on in process {process}, and no key stops it here: close this terminal;\n{attach} shows it"
+    );
+    match background::let_go(fetched, stuck.clone()).await {
+        Ok(true) => return,
+        Ok(false) => {}
+        Err(error) => {
+            let _ = writeln!(std::io::stderr().lock(), "the terminal cannot be given back ({error}): it can be closed");
+        }
+    }
+    if let Err(error) = signals.leave_terminal(stuck) {
+        tracing::warn!("a key at the terminal may stop the run: {error}");
     }
 }
 
@@ -186,6 +197,7 @@ fn options(
         stamps: stamps_of,
         command_line: Arc::new(move |rest| named.command(rest)),
         reachable,
+        has_shell: background::has_shell(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::background;
 use super::failure::Failure;
 
 /// A file that would grow beyond the limit on file sizes (`ulimit -f`) ends a program, unless it handles the signal: then the write fails like
@@ -26,6 +27,8 @@ pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
+    /// The terminal is left: what its keys ask for is answered there with this, and nothing stops.
+    left: Option<(Signal, String)>,
 }
 
 impl Signals {
@@ -40,15 +43,40 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
+            left: None,
         })
+    }
+
+    /// From now on the keys of the terminal stop nothing (Ctrl-C and Ctrl-\\): this process was left there, with nobody to take the terminal
+    /// over. They are answered there with `said`.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn leave_terminal(&mut self, said: String) -> std::io::Result<()> {
+        self.left = Some((signal(SignalKind::quit())?, said));
+        Ok(())
     }
 
     /// The next one.
     pub async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
-            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
-            _ = self.hang_up.recv() => Asked::HangUp,
+        loop {
+            let Self { interrupt, terminate, hang_up, left } = self;
+            let quit = async {
+                match left {
+                    Some((quit, _)) => quit.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = quit => {}
+                _ = terminate.recv() => return Asked::Stop("SIGTERM"),
+                _ = hang_up.recv() => return Asked::HangUp,
+            }
+            match &self.left {
+                Some((_, said)) => background::say(said),
+                None => return Asked::Stop("SIGINT"),
+            }
         }
     }
 }

@@ -73,6 +73,8 @@ pub struct Settings {
     pub command_line: CommandLine,
     /// Another console can be attached to the runs of this process.
     pub reachable: bool,
+    /// Whoever has started this process takes the terminal back when it is left.
+    pub has_shell: bool,
 }
 
 /// The places.
@@ -353,7 +355,7 @@ impl App {
             if let Some(row) = dragged.or_else(|| run.selected_row()) {
                 run.list.offset = scrolled(run.list.offset, row, row, height, rows);
             }
-            document::refresh(run);
+            document::refresh(run, views::detail::body(layout.detail).width);
             if run.tab == Tab::Attempts {
                 let missing = run.missing_attempts();
                 self.wanted_attempts = run.left.ask(missing).or(self.wanted_attempts.take());

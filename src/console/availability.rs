@@ -102,6 +102,12 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
         Action::Follow | Action::Wrap | Action::Times if run.is_none_or(|run| run.tab != Tab::Output) => {
             Err(app.keys.fill("this works in the output: {next-tab} and {previous-tab} change the tab"))
         }
+        Action::ScrollLeft | Action::ScrollRight if !app.in_output() => Err(app.keys.fill(
+            "this works in the output: {next-pane} goes to the pane, {next-tab} and {previous-tab} change the tab",
+        )),
+        Action::ScrollLeft | Action::ScrollRight if !app.output.has_cut_lines() => {
+            Err("no line that is seen is cut".into())
+        }
         Action::Search | Action::OnlyLines | Action::Select | Action::SaveOutput => {
             if run.is_none_or(|run| run.tab != Tab::Output) {
                 return Err(app.keys.fill("this works in the output: {next-tab} and {previous-tab} change the tab"));
@@ -175,6 +181,7 @@ pub fn belongs(app: &App, action: Action) -> bool {
         Action::Search | Action::Select | Action::OnlyLines | Action::SaveOutput => {
             return app.in_output() && app.output.bytes() > 0;
         }
+        Action::Follow => return app.in_output() && app.output.has_stopped(),
         Action::StepView if app.in_output() => return false,
         Action::Copy => return !matches!(app.place, Place::Runs | Place::Graph),
         Action::Filter | Action::Graph if app.place == Place::Graph => return false,
@@ -231,6 +238,11 @@ pub fn meant(app: &App, drawn: &Drawn, candidates: &[Action]) -> Option<Action> 
     for (usual, of_output) in [(Action::StepView, Action::Select), (Action::Filter, Action::Search)] {
         if has(usual) && has(of_output) {
             return Some(if app.in_output() { of_output } else { usual });
+        }
+    }
+    for (tab, sideways) in [(Action::PreviousTab, Action::ScrollLeft), (Action::NextTab, Action::ScrollRight)] {
+        if has(tab) && has(sideways) {
+            return Some(if app.in_output() && app.output.has_cut_lines() { sideways } else { tab });
         }
     }
     if has(Action::Start) && has(Action::Open) {

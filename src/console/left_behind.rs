@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::engine::EngineHandle;
 use crate::run::{Attempt, CheckpointCause, Intervention, InterventionStatus, RunState, parse_checkpoint_id};
 
-use super::run_model::OpenRun;
+use super::run_model::{OpenRun, Pane, Tab};
 
 /// An attempt that was left behind.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +94,49 @@ impl OpenRun {
         let missing = Missing { run: self.id(), step: self.list.selected.clone()?, numbers: numbers.collect() };
         let went_back = || self.state.checkpoints.iter().any(|mark| mark.cause == CheckpointCause::Restored);
         (!missing.numbers.is_empty() && went_back()).then_some(missing)
+    }
+
+    /// The attempt that the cursor is on in the list of them: the one that is looked at, else the newest that is known.
+    pub fn pointed_attempt(&self) -> Option<u32> {
+        let shown = self.shown_attempt().map(|attempt| attempt.number);
+        shown.or_else(|| self.attempts().last().map(|known| known.attempt.number))
+    }
+
+    /// Whether the keys are those of the list of attempts, and there is one to be opened.
+    pub fn chooses_attempt(&self) -> bool {
+        self.focus == Pane::Detail && self.tab == Tab::Attempts && self.pointed_attempt().is_some()
+    }
+
+    /// Moves that cursor: down goes back in time, since the newest attempt is on top.
+    pub fn move_to_attempt(&mut self, by: isize) {
+        let numbers: Vec<u32> = self.attempts().iter().map(|known| known.attempt.number).collect();
+        let newest = self.step().and_then(|step| step.attempt()).map(|attempt| attempt.number);
+        let pointed = self.pointed_attempt();
+        let last = numbers.len().saturating_sub(1);
+        let place = numbers.iter().position(|number| Some(*number) == pointed).unwrap_or(last);
+        let place = place.saturating_add_signed(by.saturating_neg()).min(last);
+        // The step's newest is looked at until there is a newer one.
+        self.attempt = numbers.get(place).copied().filter(|number| Some(*number) != newest);
+    }
+
+    /// Opens the attempt under that cursor: shows what it printed.
+    pub fn open_attempt(&mut self) {
+        if self.shown_attempt().is_none() {
+            self.attempt = self.pointed_attempt();
+        }
+        self.from_attempts = self.list.selected.clone().zip(self.pointed_attempt());
+        self.tab = Tab::Output;
+    }
+
+    /// From the output of an attempt back to the list in which it was opened; whether that is where it was.
+    pub fn back_to_attempts(&mut self) -> bool {
+        let opened = self.from_attempts.take();
+        let here = self.list.selected.clone().zip(self.pointed_attempt());
+        let back = opened.is_some() && opened == here && self.tab == Tab::Output && self.focus == Pane::Detail;
+        if back {
+            self.tab = Tab::Attempts;
+        }
+        back
     }
 
     /// Every attempt of the selected step that is known, oldest first.

@@ -38,6 +38,7 @@ pub mod estimate;
 mod event;
 mod export;
 mod feed;
+pub mod fields;
 mod filter;
 mod folders;
 pub mod foretold;

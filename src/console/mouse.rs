@@ -177,7 +177,7 @@ impl App {
             match run.tab {
                 Tab::Output => self.output.scroll(by),
                 Tab::Result | Tab::Definition => run.document.scroll(by, layout.detail.height as usize),
-                Tab::Attempts => {}
+                Tab::Attempts => run.move_to_attempt(by.signum()),
             }
         }
         Vec::new()

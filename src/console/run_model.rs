@@ -141,6 +141,8 @@ pub struct OpenRun {
     pub attempt: Option<u32>,
     /// The attempts of the selected step that going back has left behind.
     pub left: LeftBehind,
+    /// The step and the attempt that were opened from the list of attempts.
+    pub(super) from_attempts: Option<(String, u32)>,
     /// What attempts say of their progress, by step.
     pub progress: HashMap<String, Progress>,
     /// What the system said when the disk did not take the journal.
@@ -173,6 +175,7 @@ impl OpenRun {
             tab: Tab::Output,
             attempt: None,
             left: LeftBehind::default(),
+            from_attempts: None,
             progress: HashMap::new(),
             storage: None,
             document: Document::default(),

@@ -101,6 +101,8 @@ pub struct ConsoleOptions {
     pub command_line: CommandLine,
     /// Another console can be attached to the runs of this process.
     pub reachable: bool,
+    /// Whoever has started this process takes the terminal back when it is left.
+    pub has_shell: bool,
 }
 
 /// How a console was left.
@@ -222,6 +224,7 @@ impl Loop {
             output_path: Arc::new(move |run, step, attempt| outputs.output_path(run, step, attempt)),
             command_line: Arc::clone(&options.command_line),
             reachable: options.reachable,
+            has_shell: options.has_shell,
         };
         let size = guard.size()?;
         let size = (size.width, size.height);

@@ -302,7 +302,9 @@ fn modifiers(role: Role, depth: Depth) -> Modifier {
     let few = depth <= Depth::Ansi16;
     match role {
         Role::Strong | Role::Key | Role::Failed | Role::Error | Role::Held | Role::Review => Modifier::BOLD,
-        Role::Selection | Role::MatchCurrent if few => Modifier::REVERSED,
+        Role::MatchCurrent if few => Modifier::REVERSED.union(Modifier::BOLD),
+        Role::MatchCurrent => Modifier::BOLD,
+        Role::Selection if few => Modifier::REVERSED,
         Role::SelectionIdle | Role::Match if few => Modifier::UNDERLINED,
         Role::Faint | Role::Rule if depth == Depth::None => Modifier::DIM,
         Role::Accent | Role::Warning if depth == Depth::None => Modifier::BOLD,

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use uuid::Uuid;
 
 use crate::engine::request;
-use crate::run::{Command, Request, StepStatus};
+use crate::run::{Command, Request, StepStatus, short_id};
 
 use super::actions::{Action, Entry, Group, Kind, Target};
 use super::app::{App, Effect, Place};
@@ -21,7 +21,7 @@ use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
 use super::runs_model::RowId;
 use super::timeline::Timeline;
 use super::values::Given;
-use super::{text, views, why, words};
+use super::{document, text, views, why, words};
 
 impl App {
     /// A key was pressed.
@@ -395,11 +395,14 @@ impl App {
             Action::NextTab | Action::PreviousTab => {
                 let place = TABS.iter().position(|(tab, _)| *tab == run.tab).unwrap_or(0);
                 let step = if action == Action::NextTab { 1 } else { TABS.len() - 1 };
+                run.from_attempts = None;
                 run.tab = TABS[(place + step) % TABS.len()].0;
             }
             Action::Follow => self.output.toggle_follow(),
             Action::Wrap => self.output.toggle_wrap(),
             Action::Times => self.output.toggle_times(),
+            Action::ScrollLeft => self.output.scroll_sideways(-1),
+            Action::ScrollRight => self.output.scroll_sideways(1),
             _ => {
                 let height = match run.focus {
                     Pane::Steps => layout.steps.height,
@@ -424,19 +427,7 @@ impl App {
                         Action::PageUp => self.output.page(-1),
                         _ => self.output.scroll(by),
                     },
-                    (Pane::Detail, Tab::Attempts) => {
-                        let numbers: Vec<u32> = run.attempts().iter().map(|known| known.attempt.number).collect();
-                        let newest = run.step().and_then(|step| step.attempt()).map(|attempt| attempt.number);
-                        let shown = run.shown_attempt().map(|attempt| attempt.number);
-                        let last = numbers.len().saturating_sub(1);
-                        // The newest stands on top, so down goes back in time. While none is looked at, the first key goes to it.
-                        let place = match numbers.iter().position(|number| Some(*number) == shown) {
-                            Some(place) => place.saturating_add_signed(-by).min(last),
-                            None => last,
-                        };
-                        // The step's newest is looked at until there is a newer one.
-                        run.attempt = numbers.get(place).copied().filter(|number| Some(*number) != newest);
-                    }
+                    (Pane::Detail, Tab::Attempts) => run.move_to_attempt(by),
                     (Pane::Detail, Tab::Result | Tab::Definition) => {
                         run.document.scroll(by, layout.detail.height as usize);
                     }
@@ -462,12 +453,7 @@ impl App {
             if let Some(run) = &mut self.run {
                 match run.focus {
                     // An attempt is opened by looking at what it printed.
-                    Pane::Detail if run.tab == Tab::Attempts => {
-                        if run.shown_attempt().is_none() {
-                            run.attempt = run.attempts().last().map(|known| known.attempt.number);
-                        }
-                        run.tab = Tab::Output;
-                    }
+                    Pane::Detail if run.tab == Tab::Attempts => run.open_attempt(),
                     Pane::Steps => {
                         if !run.toggle() {
                             run.stay();
@@ -545,7 +531,9 @@ impl App {
             }
             return if std::mem::take(&mut self.tour) { vec![Effect::EndTour] } else { Vec::new() };
         };
-        if run.zoom {
+        if run.back_to_attempts() {
+            // One step back, out of what was opened.
+        } else if run.zoom {
             run.zoom = false;
             run.focus = Pane::Steps;
         } else if run.focus != Pane::Steps {
@@ -605,6 +593,9 @@ impl App {
             && let Some(other) = self.runs.next_waiting(current)
         {
             let ours = self.runs.is_ours(other);
+            if let Some(plan) = self.runs.run(other).map(|run| text::clean(&run.summary.plan_id).into_owned()) {
+                self.say_of(other, format!("now in run {} of {plan}: it waits for a person", short_id(other)));
+            }
             return self.open(other, ours);
         }
         let first = || here.and_then(|run| run.state.needs_person().first().copied());
@@ -624,7 +615,19 @@ impl App {
             run.refresh_rows();
         }
         run.select(position);
+        // With what it asks, or why it has failed.
+        run.tab = Tab::Output;
         run.focus = Pane::Steps;
+        let step = &run.state.steps[position];
+        let why = match step.status {
+            StepStatus::Failed => "it has failed",
+            StepStatus::Interrupted => "it was interrupted",
+            StepStatus::Held => "it is held",
+            StepStatus::InReview => "its result is in review",
+            _ => "it asks you something",
+        };
+        let said = format!("{} waits for you: {why}", run.state.plan.steps[position].step_id);
+        self.say(said);
         Vec::new()
     }
 
@@ -692,8 +695,8 @@ impl App {
                 (lines.join("\n"), "the log")
             }
             (_, Tab::Output) => (self.output.visible_text(), "the output that is seen"),
-            (_, Tab::Result) => (run.document.lines.join("\n"), "the result"),
-            (_, Tab::Definition) => (run.document.lines.join("\n"), "the definition"),
+            (_, Tab::Result) => (document::plain(run), "the result"),
+            (_, Tab::Definition) => (document::plain(run), "the definition"),
             (_, Tab::Attempts) => (views::detail::attempts_text(run, self.settings.zone, self.now), "the attempts"),
         };
         if text.is_empty() {

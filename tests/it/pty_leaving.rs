@@ -1,4 +1,5 @@
-//! A console that is left while its run goes on: the real program, with and without a shell that waits for it, and another console afterwards.
+//! A console that is left while its run goes on: the real program, with and without a shell that takes its terminal back, and another console
+//! afterwards.
 
 use std::path::Path;
 
@@ -26,10 +27,16 @@ fn start(dir: &Path, program: &str, arguments: &[&str], size: (u16, u16)) -> Ses
     Session::start_in(dir, program, arguments, size.0, size.1, &environment)
 }
 
-/// Leaves the console that is on the screen, and its run running.
-fn leave_running(console: &mut Session) {
+/// Where the process goes when a shell takes the terminal back.
+const BEHIND: &str = "behind your shell";
+/// What can be done with the terminal where there is none.
+const CLOSED: &str = "goes on; then close this terminal";
+
+/// Leaves the console that is on the screen, and its run running; before that, it says what becomes of the terminal.
+fn leave_running(console: &mut Session, said: &str) {
     console.wait_for_text("● running");
     until(console, "q", "Leave the console?", true);
+    console.wait_for_text(said);
     console.wait_for_text("is seen again with holdpoint attach");
     until(console, "l", "left running in", true);
     console.wait_for("all of what is said", |screen| {
@@ -77,7 +84,7 @@ fn the_shell_has_its_prompt_again_and_the_run_goes_on() {
     let mut shell = start(field.path(), "/bin/sh", &["-i"], (100, 30));
     shell.wait_for_text("> ");
     shell.press(&format!("{PROGRAM} plans/trial.json\r"));
-    leave_running(&mut shell);
+    leave_running(&mut shell, BEHIND);
     let left = process(&shell);
     assert!(shell.screen_text().contains("look again   holdpoint attach"), "{}", shell.screen_text());
     shell.press("echo forty-$((40 + 2))\r");
@@ -100,7 +107,7 @@ fn the_run_goes_on_when_the_shell_and_its_terminal_are_closed_after_that() {
     let mut shell = start(field.path(), "/bin/sh", &["-i"], (80, 24));
     shell.wait_for_text("> ");
     shell.press(&format!("{PROGRAM} plans/trial.json\r"));
-    leave_running(&mut shell);
+    leave_running(&mut shell, BEHIND);
     let left = process(&shell);
     shell.press("echo forty-$((40 + 2))\r");
     shell.wait_for_text("forty-42");
@@ -114,9 +121,65 @@ fn the_run_goes_on_when_the_shell_and_its_terminal_are_closed_after_that() {
 fn where_no_shell_waits_the_terminal_can_be_closed() {
     let field = plan();
     let mut console = start(field.path(), PROGRAM, &["plans/trial.json"], (80, 24));
-    leave_running(&mut console);
+    leave_running(&mut console, CLOSED);
     console.wait_for_text("this terminal can be closed");
     console.assert_given_back();
+    // What is typed at a program that seems to hang stops nothing.
+    console.keys("<C-c>");
+    console.wait_for_text("no key stops it here: close this terminal");
+    console.keys("<C-z>");
+    console.press("\x1c");
+    console.wait_for("a second answer", |screen| screen.contents().matches("no key stops it").count() == 2);
+    goes_on_and_is_steered(field.path());
+    assert!(console.wait_exit().success());
+}
+
+#[test]
+fn a_shell_that_only_waits_for_its_command_does_not_take_the_run_along() {
+    let field = plan();
+    let line = format!("{PROGRAM} plans/trial.json; echo over-$((40 + 2))");
+    let mut shell = start(field.path(), "/bin/sh", &["-c", &line], (100, 30));
+    leave_running(&mut shell, CLOSED);
+    shell.wait_for_text("this terminal can be closed");
+    let left = process(&shell);
+    // Ctrl-C is for the shell as well, which may end by it; then the terminal is gone.
+    shell.keys("<C-c>");
+    drop(shell);
+    goes_on_and_is_steered(field.path());
+    wait_until("it ends with its run", || !lives(left));
+    assert!(!has(&events(field.path()), "run_interrupted"));
+}
+
+#[test]
+fn a_command_of_a_shell_that_controls_jobs_gives_it_the_terminal_back() {
+    let field = plan();
+    let mut shell = start(field.path(), "/bin/sh", &["-i"], (100, 30));
+    shell.wait_for_text("> ");
+    shell.press(&format!("sh -c '{PROGRAM} plans/trial.json; echo over'\r"));
+    leave_running(&mut shell, BEHIND);
+    shell.press("echo forty-$((40 + 2))\r");
+    shell.wait_for_text("forty-42");
+    goes_on_and_is_steered(field.path());
+}
+
+#[test]
+fn a_parent_that_never_takes_the_terminal_back_is_told_of() {
+    let field = plan();
+    // It gives the terminal to its child, as a shell does, and then only waits for its end.
+    let parent = "import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+os.waitpid(child, 0)";
+    let mut console = start(field.path(), "python3", &["-c", parent, PROGRAM, "plans/trial.json"], (100, 30));
+    leave_running(&mut console, BEHIND);
+    console.wait_for_text("no key stops it here: close this terminal");
+    console.keys("<C-c>");
+    console.wait_for("another answer", |screen| screen.contents().matches("no key stops it").count() == 2);
     goes_on_and_is_steered(field.path());
     assert!(console.wait_exit().success());
 }

@@ -22,7 +22,7 @@ fn an_output_is_searched_across_steps_filtered_copied_and_saved() {
     console.wait_for_text("COMPLETED");
     // To the first step, and into its output.
     console.press("g");
-    console.wait_for_text("line 3,051 of 3,051");
+    console.wait_for_text("–3,051 of 3,051");
     console.keys("<Tab>");
     console.wait_for_text("/ search");
     console.press("/");

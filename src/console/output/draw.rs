@@ -30,6 +30,8 @@ impl Pane {
                 // What is selected is marked as a selected row is everywhere; its colour alone would not do.
                 _ if self.has_cursor(row) => (glyphs.selected, Role::Accent),
                 _ if selected => (glyphs.bar, Role::Accent),
+                // So is the one of all matches that is counted.
+                _ if self.is_at_match(row, part) => (glyphs.selected, Role::Accent),
                 _ if part > 0 || row.continued => (glyphs.wrapped, Role::Faint),
                 Some((_, Stream::Stderr)) => (glyphs.stderr, Role::Stderr),
                 Some((_, Stream::Remark)) => (glyphs.dot, Role::Accent),

@@ -208,6 +208,52 @@ fn what_going_back_has_left_behind_is_among_the_attempts_and_its_output_is_read(
 }
 
 #[test]
+fn a_step_with_nothing_but_attempts_left_behind_has_a_cursor_among_them() {
+    use crate::console::left_behind::LeftAttempt;
+    let failed = running().failed("verify", 1).wait(1).wait(3).failed("verify", 1).wait(2).done("report").done("stats");
+    let before = failed.after("dump");
+    let sim = failed.wait(2).restore(before, "the dump was of yesterday");
+    let left = |size, keys: &str| {
+        let mut app = open(&sim, size);
+        super::keys::select(&mut app, "verify");
+        press(&mut app, "] ] ]");
+        let missing = app.wanted_attempts.take().expect("it is asked for");
+        let back = sim.state.checkpoints.iter().find(|mark| mark.cause == crate::run::CheckpointCause::Restored);
+        let then = sim.at(back.unwrap().seq - 1);
+        let attempts = &then.step("verify").unwrap().1.attempts;
+        let found = attempts.iter().map(|attempt| LeftAttempt { attempt: Arc::clone(attempt), to: before }).collect();
+        let now = app.now;
+        app.update(Event::LeftBehind { missing, result: Ok(found) }, now);
+        press(&mut app, keys);
+        app
+    };
+    shown("tab_attempts_only_left_behind", |size| left(size, "Tab"));
+    let mut app = left((100, 30), "Tab");
+    let cursor = |app: &mut App| {
+        screen(app)
+            .lines()
+            .filter(|line| line.contains("left behind, back to"))
+            .map(|line| line.contains('▌'))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(cursor(&mut app), [true, false]);
+    assert!(screen(&mut app).contains("Enter opens what it printed"));
+    assert!(screen(&mut app).lines().last().unwrap().contains("Enter open"), "{}", screen(&mut app));
+    press(&mut app, "j");
+    assert_eq!(cursor(&mut app), [false, true]);
+    press(&mut app, "k");
+    assert_eq!(cursor(&mut app), [true, false]);
+    press(&mut app, "Enter");
+    assert!(screen(&mut app).contains("attempt 2, left behind"), "{}", screen(&mut app));
+    assert!(format!("{:?}", app.output_requests()).contains("verify.2.log"));
+    // Back is where it was opened, and only once.
+    press(&mut app, "Esc");
+    assert_eq!(cursor(&mut app), [true, false]);
+    press(&mut app, "Esc");
+    assert_eq!(app.run.as_ref().unwrap().focus, crate::console::run_model::Pane::Steps);
+}
+
+#[test]
 fn going_back_is_found_from_the_run_and_leads_to_its_checkpoints() {
     let sim = failed();
     let mut app = open(&sim, SIZE);

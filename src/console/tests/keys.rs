@@ -326,14 +326,19 @@ fn the_next_thing_that_needs_me_is_found_here_and_in_other_runs() {
     let sim = failed();
     let mut app = open(&sim, SIZE);
     select(&mut app, "dump");
+    press(&mut app, "] ] ] Tab");
     assert!(press(&mut app, "!").is_empty());
     assert_eq!(app.run.as_ref().unwrap().list.selected.as_deref(), Some("verify"));
+    // It says why it has gone there, and shows what is to be seen of that.
+    assert_eq!(said(&app), "verify waits for you: it has failed");
+    assert_eq!(app.run.as_ref().unwrap().tab, Tab::Output);
     let mut other = Sim::numbered(backup(), 7).ask(Command::Start).failed("dump", 2);
     other.now = sim.now;
     app.update(update_of(&other), sim.now);
     screen(&mut app);
     let effects = press(&mut app, "!");
     assert!(matches!(effects[..], [Effect::Subscribe(run)] if run == other.state.run_id), "{effects:?}");
+    assert!(said(&app).ends_with("of nightly-backup: it waits for a person"), "{}", said(&app));
     let mut app = open(&running(), SIZE);
     assert!(press(&mut app, "!").is_empty() && said(&app).contains("nothing waits for you"));
 }

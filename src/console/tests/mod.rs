@@ -235,6 +235,7 @@ fn settings() -> Settings {
         output_path: Arc::new(|run, step, attempt| PathBuf::from(format!("/r/{run}/output/{step}.{attempt}.log"))),
         command_line: Arc::new(|rest| format!("holdpoint {rest}")),
         reachable: true,
+        has_shell: true,
     }
 }
 

@@ -136,6 +136,38 @@ fn detail_tabs() {
 }
 
 #[test]
+fn a_definition_says_what_is_not_as_it_was() {
+    let script = "set -e\nfor table in orders items; do\n  psql -c \"vacuum analyze $table\" --set=maintenance_work_mem=256MB --quiet\ndone\n";
+    let mut plan = backup();
+    plan.defaults.insert("timeout_seconds".into(), json!(300));
+    let ship = Step {
+        timeout_seconds: Some(300.0),
+        run: Some(script.into()),
+        agent_type: None,
+        env: BTreeMap::from([("LEVEL".into(), "debug".into()), ("TARGET_HOST".into(), "db2.example.org".into())])
+            .into(),
+        ..plan.steps[5].as_ref().clone()
+    };
+    plan.steps[5] = Arc::new(ship);
+    let change = json!({"hold": null, "priority": 3, "env": {"LEVEL": "info"}});
+    let sim = Sim::new(plan).ask(Command::Modify { step: "ship".into(), patch: change });
+    shown("tab_definition_changed", |size| {
+        let mut app = open(&sim, size);
+        super::keys::select(&mut app, "ship");
+        press(&mut app, "] ] Tab z");
+        app
+    });
+    let mut app = open(&sim, (100, 30));
+    super::keys::select(&mut app, "ship");
+    press(&mut app, "] ]");
+    // What is copied is what a plan would say.
+    let effects = press(&mut app, "Tab y");
+    let [Effect::Copy { text, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    let copied: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!((&copied["run"], &copied["env"]["LEVEL"]), (&json!(script), &json!("info")));
+}
+
+#[test]
 fn filter_active() {
     let sim = failed();
     shown("filter_typing", |size| {

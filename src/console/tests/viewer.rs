@@ -9,6 +9,7 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use super::*;
 use crate::console::output::{Answer as Said, NotSaved, Reader, Save, Saved};
 use crate::console::popups::Popup;
+use crate::console::run_model::Tab;
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (160, 45)];
 
@@ -266,6 +267,31 @@ fn esc_takes_back_one_thing_after_the_other() {
     press(&mut desk.app, "v");
     assert!(!desk.app.output.is_selecting());
     assert_ne!(desk.app.run.as_ref().unwrap().list.rows.view, crate::console::rows::View::List);
+}
+
+#[test]
+fn lines_that_are_cut_are_read_to_their_ends_with_the_arrows() {
+    let mut desk = Desk::new((120, 36));
+    press(&mut desk.app, "Right");
+    assert_eq!(desk.app.run.as_ref().unwrap().tab, Tab::Result, "where nothing is cut, the arrows change the tab");
+    press(&mut desk.app, "Left");
+    let long = format!("begins {}ends\n", "- ".repeat(100));
+    fs::write(desk.dir.path().join("stats.1"), long).unwrap();
+    desk.select("stats");
+    assert!(desk.screen().contains("begins") && !desk.screen().contains("ends\n"));
+    for _ in 0..12 {
+        press(&mut desk.app, "Right");
+    }
+    assert!(desk.screen().contains("- ends"), "{}", desk.screen());
+    assert!(desk.app.output.status().contains("column "), "{}", desk.app.output.status());
+    for _ in 0..12 {
+        press(&mut desk.app, "Left");
+    }
+    assert!(desk.screen().contains("begins"), "{}", desk.screen());
+    assert_eq!(desk.app.run.as_ref().unwrap().tab, Tab::Output);
+    // [ and ] are for the tabs everywhere.
+    press(&mut desk.app, "]");
+    assert_eq!(desk.app.run.as_ref().unwrap().tab, Tab::Result);
 }
 
 #[test]

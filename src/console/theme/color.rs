@@ -13,7 +13,8 @@ pub(super) fn palette(theme: ThemeName, role: Role) -> (Option<u32>, Option<u32>
         Role::Selection => return (None, Some(pick(theme, 0x2c_3a58, 0xd9_e4f8, 0x00_3f8a))),
         Role::SelectionIdle => return (None, Some(pick(theme, 0x31_3640, 0xe4_e2da, 0x30_3030))),
         Role::Match => {
-            return (Some(pick(theme, 0x10_1010, 0x10_1010, 0)), Some(pick(theme, 0xb8_a04a, 0xf2_dc8a, 0xd8_d8d8)));
+            let fg = pick(theme, 0xff_ecb0, 0x10_1010, 0);
+            return (Some(fg), Some(pick(theme, 0x5c_4a10, 0xfa_efc4, 0xd8_d8d8)));
         }
         Role::MatchCurrent => {
             return (Some(pick(theme, 0x10_1010, 0x10_1010, 0)), Some(pick(theme, 0xff_c857, 0xff_b52e, 0xff_ff60)));

@@ -438,22 +438,11 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
     }
 }
 
-/// JSON with its keys set back, so that the values are what is read.
+/// What of the document is seen.
 fn document(run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     let lines = &run.document.lines;
     for (row, line) in lines.iter().skip(run.document.offset).take(area.height as usize).enumerate() {
-        let y = area.y + row as u16;
-        let indent = line.len() - line.trim_start().len();
-        match line[indent..].split_once("\": ").filter(|(key, _)| key.starts_with('"')) {
-            Some((key, value)) => {
-                let head = format!("{}{}", &line[..indent], &key[1..]);
-                let at = brush.text(area.x, y, area.width, &head, Role::Muted);
-                brush.text(at + 2, y, area.right().saturating_sub(at + 2), value, Role::Text);
-            }
-            None => {
-                brush.text(area.x, y, area.width, line, Role::Text);
-            }
-        }
+        draw_line(brush, Rect { y: area.y + row as u16, height: 1, ..area }, line);
     }
     let below = lines.len().saturating_sub(run.document.offset + area.height as usize);
     if below > 0 {
@@ -462,7 +451,7 @@ fn document(run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     }
 }
 
-/// Every attempt, the newest on top.
+/// Every attempt, the newest on top, with a cursor; below them the keys that open one.
 fn attempts(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     let all = run.attempts();
     let mut area = area;
@@ -476,14 +465,24 @@ fn attempts(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
         empty(brush, area, &not_run(app, run, position, ""));
         return;
     }
-    let shown = run.shown_attempt().map(|attempt| attempt.number);
-    let row = all.iter().rev().position(|one| Some(one.attempt.number) == shown).unwrap_or(0);
+    if area.height > 2 {
+        let keys = match run.focus {
+            Pane::Detail => "{open} opens what it printed; {down} and {up} choose another",
+            _ => "{next-pane} comes here, {open} then opens what an attempt printed",
+        };
+        // Below the last one, with a line between where there is room for it.
+        let below = (all.len() + 1).min(area.height as usize - 1) as u16;
+        brush.text(area.x, area.y + below, area.width, &app.keys.fill(keys), Role::Muted);
+        area.height -= 1;
+    }
+    let pointed = run.pointed_attempt();
+    let row = all.iter().rev().position(|one| Some(one.attempt.number) == pointed).unwrap_or(0);
     let height = area.height.max(1) as usize;
     let offset = (row + 1).saturating_sub(height);
     for (place, Known { attempt, left }) in all.iter().rev().enumerate().skip(offset).take(height) {
         let y = area.y + (place - offset) as u16;
         let loud = |role: Role| if left.is_some() { Role::Muted } else { role };
-        let selected = Some(attempt.number) == shown;
+        let selected = Some(attempt.number) == pointed;
         if selected {
             let role = if run.focus == Pane::Detail { Role::Selection } else { Role::SelectionIdle };
             brush.over(Rect { x: area.x, y, width: area.width, height: 1 }, role);

@@ -5,15 +5,15 @@ use ratatui::layout::Rect;
 use super::super::actions::{Action, Group, TABLE};
 use super::super::app::{App, FilterOf, Place};
 use super::super::availability::{answers, availability, belongs, meant};
-use super::super::run_model::Pane;
+use super::super::run_model::{OpenRun, Pane};
 use super::super::text;
 use super::super::theme::Role;
 use super::paint::Brush;
 use super::popups::wrap;
 use super::strip;
 
-/// Ranks up to this one are of actions on a step that it may wait for.
-const OF_STEPS: u8 = 9;
+/// Behind this rank, which is that of pausing and going on, come the actions of the pane that has the keys, before those on a step.
+const OF_RUN: u8 = 3;
 
 /// A message has no more rows than this.
 const MESSAGE_ROWS: usize = 3;
@@ -101,17 +101,20 @@ pub fn actions(app: &App) -> Vec<Action> {
         found.push((entry.rank, meant(app, &seen, &alternatives).unwrap_or(entry.action)));
     }
     found.retain(|(_, action)| belongs(app, *action));
-    // In the output, and among the steps, the pane's own keys come behind those that answer the step.
-    let among_steps = app.run.as_ref().is_some_and(|run| app.place == Place::Run && run.focus == Pane::Steps);
+    // What the output, the steps and the list of attempts have keys for themselves comes behind those that answer the step.
+    let run = app.run.as_ref().filter(|_| app.place == Place::Run);
+    let among_steps = run.is_some_and(|run| run.focus == Pane::Steps);
+    let attempts = run.is_some_and(OpenRun::chooses_attempt);
     let own = |action: &Action| match action {
         Action::Filter | Action::NextPane => among_steps,
+        Action::Open => attempts,
         action => app.in_output() && action.entry().group == Group::Output,
     };
     let answers = answers(app, &seen);
     // What the run waits for comes before everything.
     let answer = |action: &Action| answers.iter().position(|one| one == action).unwrap_or(answers.len());
     found.sort_by_key(|(rank, action)| {
-        let (rank, within) = if own(action) { (OF_STEPS, *rank) } else { (*rank, 0) };
+        let (rank, within) = if own(action) { (OF_RUN, *rank) } else { (*rank, 0) };
         (answer(action), rank, within)
     });
     // A key is shown once, for what it does here first.

@@ -178,10 +178,10 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
             (
                 "l",
                 if active.len() == 1 { "leave it running" } else { "leave them running" },
-                if app.settings.reachable {
-                    "goes on without a console"
-                } else {
-                    "not now: no other console could reach it"
+                match (app.settings.reachable, app.settings.has_shell) {
+                    (true, true) => "goes on without a console, behind your shell",
+                    (true, false) => "goes on; then close this terminal",
+                    (false, _) => "not now: no other console could reach it",
                 },
             ),
             ("p", "pause and quit", "nothing new starts; what runs may finish"),

@@ -6,7 +6,8 @@ use super::super::elsewhere::Elsewhere;
 use super::super::query::{Pattern, Query, Wrong};
 use super::super::reader::{Request, Row, Wanted};
 use super::super::search::{Hit, Spot};
-use super::{Pane, Top, breaks, grouped};
+use super::words::grouped;
+use super::{Pane, Top, breaks};
 use crate::console::text;
 
 /// A search, and how far it has come in the output that is shown.
@@ -213,7 +214,7 @@ impl Pane {
         };
         let before = text_before(row, hit.at);
         let cells = usize::from(self.text_width());
-        let part = if self.wrap { breaks(row, cells).take_while(|place| *place <= hit.at).count() } else { 0 };
+        let part = self.part_of(row, hit.at);
         if !self.wrap && !(self.column..self.column + cells.saturating_sub(2)).contains(&before) {
             self.column = if before + 2 < cells { 0 } else { before.saturating_sub(cells / 3) };
         }
@@ -229,6 +230,35 @@ impl Pane {
         }
         if let Some(search) = &mut self.search {
             search.hidden = false;
+        }
+    }
+
+    /// Whether the match the search stands on is in a row.
+    pub(super) fn has_match(&self, row: &Row) -> bool {
+        self.search.as_ref().and_then(|search| search.current).is_some_and(|hit| hit.row == row.start)
+    }
+
+    /// Whether that match is in this line of the screen, of those into which a row goes.
+    pub(in super::super) fn is_at_match(&self, row: &Row, part: usize) -> bool {
+        let hit = self.search.as_ref().and_then(|search| search.current).filter(|hit| hit.row == row.start);
+        hit.is_some_and(|hit| self.part_of(row, hit.at) == part)
+    }
+
+    /// In which of the lines into which a row goes a byte of its text is.
+    fn part_of(&self, row: &Row, byte: usize) -> usize {
+        if !self.wrap {
+            return 0;
+        }
+        breaks(row, usize::from(self.text_width())).take_while(|place| *place <= byte).count()
+    }
+
+    /// Does what may move the text on the screen; the match the search stands on is still seen then, if it was.
+    pub(super) fn with_match_in_sight(&mut self, change: impl FnOnce(&mut Pane)) {
+        let seen = self.shown().any(|(row, part)| self.is_at_match(row, part));
+        change(self);
+        if let Some(search) = self.search.as_mut().filter(|_| seen && !self.follow) {
+            search.hidden = true;
+            self.reveal();
         }
     }
 

@@ -1,7 +1,8 @@
 //! Selecting lines in the pane: with keys, or with the mouse.
 
 use super::super::reader::{Request, Row, Untold};
-use super::{Pane, Top, grouped};
+use super::words::grouped;
+use super::{Pane, Top};
 
 /// A row that is selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::super::{MAX_TEXT, Query, Reader, Stamps, Stream};
+use super::window::{MAX_BYTES, MAX_ROWS};
 use super::*;
 use crate::console::theme::{Depth, Glyphs, Theme, ThemeName};
 
@@ -158,7 +159,7 @@ fn it_opens_at_the_end_and_scrolls() {
     let mut desk = Desk::new(&numbered(100_000), false);
     desk.ready();
     assert_eq!(desk.screen(), "▎line 99997\n▎line 99998\n▎line 99999\n▎line 100000");
-    assert_eq!(desk.pane.status(), "line 100,000 of 100,000");
+    assert_eq!(desk.pane.status(), "lines 99,997–100,000 of 100,000");
     desk.pane.scroll(-2);
     desk.ready();
     assert_eq!(desk.screen(), "▎line 99995\n▎line 99996\n▎line 99997\n▎line 99998");
@@ -182,7 +183,7 @@ fn it_opens_at_the_end_and_scrolls() {
 fn what_grows_is_followed_until_someone_scrolls_up() {
     let mut desk = Desk::new(&numbered(10), true);
     desk.ready();
-    assert_eq!(desk.pane.status(), "line 10 of 10 · follow");
+    assert_eq!(desk.pane.status(), "lines 7–10 of 10 · follow");
     let mut file = OpenOptions::new().append(true).open(&desk.path).unwrap();
     // Nobody tells; the reader looks by itself.
     file.write_all(b"more\nand a pro").unwrap();
@@ -196,7 +197,8 @@ fn what_grows_is_followed_until_someone_scrolls_up() {
     let len = fs::metadata(&desk.path).unwrap().len();
     desk.until(|pane| pane.len == Some(len));
     assert_eq!(desk.screen(), shown);
-    assert!(!desk.pane.is_following());
+    assert!(!desk.pane.is_following() && desk.pane.has_stopped());
+    assert!(desk.pane.status().ends_with(" · not following"), "{}", desk.pane.status());
     desk.pane.toggle_follow();
     desk.until(|pane| pane.visible_text().ends_with("unseen"));
     assert!(desk.pane.visible_text().contains("and a prompt"));
@@ -234,9 +236,9 @@ fn long_lines_are_scrolled_or_wrapped() {
     let mut desk = Desk::new("0123456789abcdefghijklmnopqrstuvwxyz\n漢字漢字漢字漢字漢字漢字\n".as_bytes(), false);
     desk.ready();
     assert_eq!(desk.screen(), " 0123456789abcdefghi›\n▎漢字漢字漢字漢字漢 ›\n\n");
-    desk.pane.scroll_sideways(5);
+    desk.pane.scroll_columns(5);
     assert_eq!(desk.screen(), " ‹6789abcdefghijklmn›\n▎‹字漢字漢字漢字漢字\n\n");
-    desk.pane.scroll_sideways(500);
+    desk.pane.scroll_columns(500);
     assert!(desk.screen().starts_with(" ‹"));
     assert!(desk.screen().lines().next().unwrap().ends_with('z'));
     desk.pane.toggle_wrap();
@@ -275,7 +277,7 @@ fn a_line_of_ten_megabytes_costs_little_and_can_be_read_to_its_end() {
     let kept: u64 = desk.pane.rows.iter().map(|row| row.end - row.start).sum();
     assert!(kept <= MAX_BYTES, "{kept}");
     desk.ready();
-    assert_eq!(desk.pane.status(), "line 7 of 7");
+    assert_eq!(desk.pane.status(), "lines 6–7 of 7");
     desk.search("END");
     desk.until(searched);
     let hit = desk.pane.search.as_ref().unwrap().current.unwrap();
@@ -363,13 +365,79 @@ fn matches_are_found_counted_and_come_to_an_end() {
     assert_eq!(desk.pane.searched(), None);
 }
 
+/// The cells of a line of the screen, as they are without colours and with plain characters.
+fn plainly(pane: &Pane, line: u16) -> Vec<ratatui::buffer::Cell> {
+    let area = Rect::new(0, 0, pane.width, pane.height);
+    let mut buffer = Buffer::empty(area);
+    pane.draw(&mut buffer, area, &Theme::new(ThemeName::Dark, Depth::None), &Glyphs::ASCII);
+    (0..area.width).map(|x| buffer[(x, line)].clone()).collect()
+}
+
+#[test]
+fn the_match_that_is_counted_is_told_from_the_others() {
+    let mut desk = Desk::new(b"a needle\nhay\na needle needle\nhay\nhay\nhay\nhay\nhay\n", false);
+    desk.ready();
+    desk.pane.home();
+    desk.ready();
+    desk.search("needle");
+    desk.until(searched);
+    assert_eq!(desk.pane.status(), "\"needle\" 1 of 3 · line 1 of 8");
+    assert_eq!(desk.screen().lines().next(), Some("▌a needle"));
+    for (place, [this, other]) in [("2 of 3", [3, 10]), ("3 of 3", [10, 3])] {
+        desk.pane.search_next(true);
+        desk.until(|pane| searched(pane) && pane.status().contains(place));
+        assert_eq!(desk.pane.status(), format!("\"needle\" {place} · line 3 of 8"));
+        assert!(desk.screen().lines().nth(2).unwrap().starts_with("▌a needle"), "{}", desk.screen());
+        let cells = plainly(&desk.pane, 2);
+        assert_eq!((cells[0].symbol(), cells[this].symbol(), cells[other].symbol()), (">", "n", "n"));
+        assert_ne!(cells[this].style(), cells[other].style());
+        assert_ne!(cells[other].style(), cells[1].style());
+        assert_ne!(plainly(&desk.pane, 0)[0].symbol(), ">");
+    }
+    // Where it is not seen any more, the place is that of what is.
+    desk.pane.scroll(10);
+    desk.ready();
+    assert_eq!(desk.pane.status(), "\"needle\" 3 of 3 · lines 5–8 of 8");
+    assert_eq!(desk.pane.status_in(31), "\"needle\" 3 of 3 · lines 5–8");
+    assert_eq!(desk.pane.status_in(20), "\"needle\" 3 of 3");
+}
+
+#[test]
+fn a_match_stays_in_sight_when_its_room_changes_and_no_room_is_wasted() {
+    let mut bytes = b"long ".repeat(20);
+    bytes.push(b'\n');
+    let mut bytes = bytes.repeat(30);
+    bytes.extend_from_slice(b"needle\n");
+    bytes.extend(numbered(30));
+    let mut desk = Desk::new(&bytes, false);
+    desk.pane.set_size(21, 30);
+    desk.ready();
+    desk.pane.home();
+    desk.ready();
+    desk.search("needle");
+    desk.until(searched);
+    let changes: [fn(&mut Pane); 4] =
+        [|pane| pane.set_size(21, 4), Pane::toggle_wrap, Pane::toggle_wrap, |pane| pane.set_size(21, 9)];
+    for change in changes {
+        change(&mut desk.pane);
+        desk.ready();
+        assert!(desk.screen().contains("needle"), "{}", desk.screen());
+    }
+    // At its end, with more room than before.
+    desk.pane.end();
+    desk.pane.scroll(-1);
+    desk.pane.scroll(1);
+    desk.pane.set_size(21, 20);
+    assert_eq!(desk.ready().pane.shown().count(), 20);
+}
+
 #[test]
 fn an_expression_that_is_none_changes_nothing() {
     let mut desk = Desk::new(b"one 1\ntwo 22\nthree 333\n", false);
     desk.ready();
     desk.regex(r"\d{2}").unwrap();
     desk.until(searched);
-    assert_eq!(desk.pane.status(), "/\\d{2}/ 1 of 2 · line 3 of 3");
+    assert_eq!(desk.pane.status(), "/\\d{2}/ 1 of 2 · line 2 of 3");
     assert_eq!(desk.regex(r"\d{2").unwrap_err().said, "unclosed counted repetition");
     assert_eq!(desk.pane.searched().unwrap().query().text, r"\d{2}");
 }
@@ -409,7 +477,7 @@ fn a_search_holds_for_the_next_output_and_moves_nothing_there() {
     desk.pane.open(Some(Source { path: other, live: false }));
     desk.until(searched);
     assert!(desk.screen().contains("line 100"), "it is opened at its end:\n{}", desk.screen());
-    assert_eq!(desk.pane.status(), "\"needle\" 2 matches · line 102 of 102");
+    assert_eq!(desk.pane.status(), "\"needle\" 2 matches · lines 99–102 of 102");
     desk.pane.search_from_end(true);
     desk.until(|pane| searched(pane) && pane.status().starts_with("\"needle\" 1 of 2"));
 }
@@ -429,7 +497,7 @@ fn only_some_lines_are_shown_wherever_they_are() {
     desk.until(|pane| pane.showing == (6, true));
     desk.ready();
     assert_eq!(desk.screen(), "▎ERROR at 30000\n▎ERROR at 40000\n▎ERROR at 50000\n▎ERROR at 60000");
-    assert_eq!(desk.pane.status(), "only \"error at\": 6 lines · line 60,006 of 60,006 · follow");
+    assert_eq!(desk.pane.status(), "only \"error at\": 6 lines · lines 30,003–60,006 of 60,006 · follow");
     desk.pane.home();
     desk.ready();
     assert_eq!(desk.screen(), "▎ERROR at 10000\n▎ERROR at 20000\n▎ERROR at 30000\n▎ERROR at 40000");
