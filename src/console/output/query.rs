@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use memchr::memchr;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::console::text::{self, Ansi, Colors};
@@ -120,11 +121,32 @@ pub(super) fn text_of(row: &[u8]) -> Cow<'_, [u8]> {
     if text::is_plain(row) {
         return Cow::Borrowed(row);
     }
+    if let Some(text) = uncoloured(row) {
+        return Cow::Owned(text);
+    }
     let line = Ansi::new(Colors::Strip).line(row);
     let length = line.spans.iter().map(|span| span.content.len()).sum();
     let mut text = Vec::with_capacity(length);
     line.spans.iter().for_each(|span| text.extend_from_slice(span.content.as_bytes()));
     Cow::Owned(text)
+}
+
+/// The text of a row that has nothing but printable ASCII and changes of colour, as most that are coloured have; `None` for every other one. A search
+/// looks at each coloured row by itself: this is much quicker than all that a row may have.
+fn uncoloured(row: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Vec::with_capacity(row.len());
+    let mut rest = row;
+    while let Some(at) = memchr(0x1b, rest) {
+        let (before, sequence) = rest.split_at(at);
+        let end = sequence.iter().skip(2).position(|byte| !matches!(byte, b'0'..=b'9' | b';'))? + 2;
+        if !text::is_plain(before) || sequence[1] != b'[' || sequence[end] != b'm' {
+            return None;
+        }
+        text.extend_from_slice(before);
+        rest = &sequence[end + 1..];
+    }
+    text.extend_from_slice(rest);
+    text::is_plain(rest).then_some(text)
 }
 
 fn check(text: &str) -> Result<(), Wrong> {
@@ -158,6 +180,8 @@ fn has_upper_case(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pattern(text: &str, regex: bool) -> Pattern {
@@ -207,8 +231,28 @@ mod tests {
         assert_eq!(pattern("zzz", true).may_be_at(rows.as_bytes()), None);
     }
 
+    proptest! {
+        #[test]
+        fn the_quick_way_to_a_text_leads_to_the_same(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    Just("\u{1b}[31m"), Just("\u{1b}[0m"), Just("\u{1b}[m"), Just("\u{1b}[38;5;200m"), Just("plain text"), Just(" "),
+                    Just("\u{1b}"), Just("\u{1b}["), Just("\u{1b}[1"), Just("\u{1b}[2K"), Just("\u{1b}]0;title\u{7}"), Just("m"), Just("größer"),
+                    Just("\t"), Just("\r"), Just("\u{1b}[38:2:1m"), Just("\u{1b}[1;;2;3;4;5;6;7;8;9;1;2;3;4;5;6;7;8;9;1;2;3;4;5;6;7;8;9;1;2;3;4;5;6m"),
+                ],
+                0..8,
+            ),
+        ) {
+            let row = pieces.concat();
+            if let Some(text) = uncoloured(row.as_bytes()) {
+                prop_assert_eq!(String::from_utf8(text).unwrap(), Ansi::new(Colors::Strip).line(row.as_bytes()).to_string());
+            }
+        }
+    }
+
     #[test]
     fn text_is_what_the_screen_shows() {
+        assert_eq!(uncoloured(b"a \x1b[31mred\x1b[0m word").as_deref(), Some(&b"a red word"[..]), "the quick way");
         assert_eq!(*text_of(b"plain\n"), *b"plain");
         assert_eq!(*text_of(b"a \x1b[31mred\x1b[0m word\n"), *b"a red word");
         assert_eq!(*text_of(b"10%\r20%\rdone\n"), *b"done");
