@@ -7,7 +7,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use uuid::Uuid;
 
 use crate::engine::hooks::Report;
-use crate::engine::{Ack, Batch, ListedRun, Notice, RunUpdate, Space, StorageTrouble};
+use crate::engine::{Ack, Batch, ListedRun, Notice, Owner, RunUpdate, Space, StorageTrouble};
 use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, RunState};
 
 use super::bulk;
@@ -91,12 +91,14 @@ pub enum Event {
         result: Result<Uuid, Rejection>,
         /// What was opened.
         name: String,
+        /// The plan's file, if the run was made of nothing but it, to look at the plan.
+        looked_at: Option<PathBuf>,
         /// Start it.
         start: bool,
     },
     /// A plan that was to be opened needs values for its variables.
     Unbound(Unbound),
-    /// A run of this engine is subscribed to.
+    /// A run is subscribed to, of this engine or of the one that it is attached to.
     Subscribed {
         /// Its state.
         state: Arc<RunState>,
@@ -104,6 +106,22 @@ pub enum Event {
         recent: Vec<Arc<Recorded>>,
         /// Whether the disk takes its journal.
         storage: Option<Arc<StorageTrouble>>,
+        /// The process in whose engine it is, where that is another one.
+        through: Option<u32>,
+    },
+    /// The engine of another process in which this console acted on a run is not reached any more, or never was.
+    Detached {
+        /// Which run.
+        run: Uuid,
+        /// Why it was never reached; `None`: it has let the run go, or has ended.
+        error: Option<String>,
+    },
+    /// A run that was only looked at has been removed, or has not.
+    Discarded {
+        /// Which.
+        run: Uuid,
+        /// Why not.
+        result: Result<(), Rejection>,
     },
     /// A run was read from disk.
     Loaded {
@@ -111,8 +129,8 @@ pub enum Event {
         state: Arc<RunState>,
         /// Its newest events.
         recent: Vec<Arc<Recorded>>,
-        /// Whether another process owns it.
-        owned: bool,
+        /// The other process that owns it, if one does.
+        owner: Option<Owner>,
         /// What is wrong with its journal.
         damage: Option<String>,
     },
@@ -206,6 +224,10 @@ pub enum Effect {
     Subscribe(Uuid),
     /// Read a run that this engine does not own.
     Load(Uuid),
+    /// Act on a run in the engine of the process that has it open, until another run is followed or read.
+    Attach(Uuid),
+    /// Remove a run in which nothing was done.
+    Discard(Uuid),
     /// The open run was left.
     Unsubscribe,
     /// Take a run over; with `go_on`, let it run if it may.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::engine::Batch;
+use crate::engine::{Batch, Owner};
 use crate::plan::order::Order;
 use crate::run::{
     Alert, AlertRules, Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, advance,
@@ -30,12 +30,26 @@ use super::text;
 pub enum Ownership {
     /// This engine: what is shown is live.
     Ours,
+    /// Another process, this one, in whose engine this console acts: what is shown is live.
+    Attached(u32),
     /// Another process: shown as it was when it was read, at most a second ago.
-    Elsewhere,
+    Elsewhere(Owner),
     /// Nobody: shown as it lies on disk.
     Nobody,
     /// Nobody, and its journal is damaged: it can be read up to the damage and not be opened.
     Damaged(String),
+}
+
+impl Ownership {
+    /// Whether some engine has the run, so that time passes for it.
+    pub fn is_live(&self) -> bool {
+        matches!(self, Ownership::Ours | Ownership::Attached(_) | Ownership::Elsewhere(_))
+    }
+
+    /// Whether this console speaks to the engine that has it.
+    pub fn is_reached(&self) -> bool {
+        matches!(self, Ownership::Ours | Ownership::Attached(_))
+    }
 }
 
 /// The panes of an open run.
@@ -474,12 +488,12 @@ impl OpenRun {
 
     /// Seconds since the start, until the run stood still.
     pub fn elapsed(&self, now: DateTime<Utc>) -> Option<f64> {
-        self.state.elapsed(now, matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere))
+        self.state.elapsed(now, self.ownership.is_live())
     }
 
     /// Whether a clock on the screen moves.
     pub fn ticks(&self) -> bool {
-        matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere)
+        self.ownership.is_live()
             && (self.state.status == RunStatus::Running || self.state.cancelling || self.state.counts().live() > 0)
     }
 }

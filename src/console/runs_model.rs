@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::engine::{ListedRun, RunUpdate};
+use crate::engine::{ListedRun, Owner, RunUpdate};
 use crate::plan::Plan;
 use crate::run::{RunStatus, RunSummary, StepStatus};
 
@@ -108,6 +108,8 @@ pub struct RunsList {
     pub calling: Vec<Uuid>,
     /// Runs that have failed while this console was there, and were not looked at since.
     unseen: HashSet<Uuid>,
+    /// Runs that are being removed, or have been: what is still heard of them is not shown.
+    hidden: HashSet<Uuid>,
     stale: bool,
     /// What is selected.
     pub selected: Option<RowId>,
@@ -127,7 +129,7 @@ impl RunsList {
     /// The runs were read.
     pub fn set_runs(&mut self, listed: Vec<ListedRun>) {
         let known = std::mem::take(&mut self.runs);
-        for mut run in listed {
+        for mut run in listed.into_iter().filter(|run| !self.hidden.contains(&run.summary.run_id)) {
             // A summary that came while the list was being read is newer than what was read.
             if let Some(newer) = known.get(&run.summary.run_id).filter(|one| one.summary.seq > run.summary.seq) {
                 run.summary = newer.summary.clone();
@@ -153,14 +155,28 @@ impl RunsList {
     /// Something of a run of this engine is durable.
     pub fn summary(&mut self, update: &RunUpdate) {
         let (summary, open) = (update.summary.clone(), update.open);
+        if self.hidden.contains(&summary.run_id) {
+            return;
+        }
         let before = self.runs.get(&summary.run_id).map(|run| run.summary.status);
         if summary.status != RunStatus::Failed {
             self.unseen.remove(&summary.run_id);
         } else if before.is_some_and(|before| !before.is_ended()) {
             self.unseen.insert(summary.run_id);
         }
-        self.runs.insert(summary.run_id, ListedRun { summary, owned: open, ours: open });
+        self.runs.insert(summary.run_id, ListedRun { summary, owned: open, ours: open, owner: Owner::default() });
         self.stale = true;
+    }
+
+    /// A run is being removed.
+    pub(super) fn hide(&mut self, id: Uuid) {
+        self.hidden.insert(id);
+        self.stale |= self.runs.remove(&id).is_some();
+    }
+
+    /// A run was not removed: it is shown again as soon as something is heard of it.
+    pub(super) fn unhide(&mut self, id: Uuid) {
+        self.hidden.remove(&id);
     }
 
     /// A run is on the screen: how it stands is known.
@@ -207,6 +223,18 @@ impl RunsList {
                 && run.summary.plan_id == plan_id
         };
         self.runs.values().filter(idle).max_by_key(|run| run.summary.created_at).map(|run| run.summary.run_id)
+    }
+
+    /// Other runs of a plan that are under way, here or in another process, the newest first: they run, or are paused and can go on at any time.
+    pub fn under_way(&self, plan_id: &str, besides: Uuid) -> Vec<&ListedRun> {
+        let under_way = |run: &&ListedRun| {
+            let summary = &run.summary;
+            let active = matches!(summary.status, RunStatus::Running | RunStatus::Paused) || summary.cancelling;
+            run.owned && active && summary.plan_id == plan_id && summary.run_id != besides
+        };
+        let mut found: Vec<&ListedRun> = self.runs.values().filter(under_way).collect();
+        found.sort_by_key(|run| std::cmp::Reverse((run.summary.started_at, run.summary.run_id)));
+        found
     }
 
     /// The lines.

@@ -9,7 +9,7 @@ use crate::run::{Attempt, RunState, StepStatus};
 
 use super::actions::Action;
 use super::app::{App, Effect, Place};
-use super::run_model::{OpenRun, Ownership, Pane};
+use super::run_model::{OpenRun, Pane};
 use super::update::distance;
 use super::{views, words};
 
@@ -125,7 +125,7 @@ fn is_to_come(status: StepStatus) -> bool {
 /// Seconds from the run's start to now, also while it is paused: what waits for a person waits on. Of one that has ended, or that nobody runs, to
 /// where it stands.
 pub fn elapsed(run: &OpenRun, now: DateTime<Utc>) -> f64 {
-    let goes_on = matches!(run.ownership, Ownership::Ours | Ownership::Elsewhere) && !run.state.status.is_ended();
+    let goes_on = run.ownership.is_live() && !run.state.status.is_ended();
     match run.state.started_at.filter(|_| goes_on) {
         Some(started) => (now - started).as_seconds_f64().max(0.0),
         None => run.elapsed(now).unwrap_or(0.0),

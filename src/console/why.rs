@@ -12,7 +12,7 @@ use super::words::{self, Zone};
 /// The answer for the step at a position, line by line.
 pub fn why(run: &OpenRun, position: usize, keymap: &Keymap, zone: Zone, now: DateTime<Utc>) -> Vec<String> {
     let outside = Outside {
-        owned: matches!(run.ownership, Ownership::Ours | Ownership::Elsewhere),
+        owned: run.ownership.is_live(),
         storage: run.storage.as_deref().map(|error| (error, None)),
         damage: match &run.ownership {
             Ownership::Damaged(damage) => Some(damage),
@@ -25,7 +25,7 @@ pub fn why(run: &OpenRun, position: usize, keymap: &Keymap, zone: Zone, now: Dat
         said.push(words::reason(&reason, zone, now));
         said.extend(keys(&reason, selected, keymap, run.state.options.max_parallel));
     }
-    if run.ownership == Ownership::Elsewhere {
+    if matches!(run.ownership, Ownership::Elsewhere(_)) {
         said.push("Another process runs this; what you see may be a second old.".into());
     }
     said

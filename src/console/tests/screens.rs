@@ -90,7 +90,7 @@ fn run_cancelling() {
 fn run_of_nobody_and_of_others() {
     let sim = running();
     shown("run_of_nobody", |size| open_as(&sim, size, Ownership::Nobody));
-    shown("run_elsewhere", |size| open_as(&sim, size, Ownership::Elsewhere));
+    shown("run_elsewhere", |size| open_as(&sim, size, elsewhere()));
     shown("run_damaged", |size| open_as(&sim, size, Ownership::Damaged("line 41: the hash does not fit".into())));
 }
 

@@ -163,4 +163,8 @@ fn answers(ask: &Ask, brush: &mut Brush<'_>, inner: Rect, y: u16) {
         brush.text(at + 1, y, inner.width, label, if focused { loud } else { Role::Muted });
         x += width + 2;
     }
+    if let Some((_, label)) = &ask.instead {
+        let at = brush.text(x + 2, y, inner.right().saturating_sub(x + 2), "o", Role::Key);
+        brush.text(at + 1, y, inner.right().saturating_sub(at + 1), label, Role::Text);
+    }
 }

@@ -6,6 +6,7 @@ use crate::engine::ListedRun;
 use crate::run::{Counts, PauseReason, RunStatus, RunSummary, StepStatus, short_id};
 
 use super::super::app::{App, FilterOf};
+use super::super::attaching::process;
 use super::super::runs_model::{Line, PlanEntry, RowId, Section};
 use super::super::theme::{Role, run_role};
 use super::super::{text, tour, words};
@@ -255,16 +256,24 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     brush.text(x, y, columns.id - 1, &summary.short_id(), Role::Muted);
     x += columns.id;
     let reason = reason(listed);
+    let room = columns.text.saturating_sub(2) as usize;
+    let place = listed.elsewhere().map(|owner| process(owner.pid));
     let fork = summary.parent.map(|parent| format!("fork of {}", short_id(parent)));
     let (said, said_role) = match (reason, fork) {
         (Some(reason), Some(fork)) => {
             let whole = format!("{reason} · {fork}");
-            let fits = text::width(&whole) + 2 <= columns.text as usize;
+            let fits = text::width(&whole) <= room;
             (if fits { whole } else { format!("fork · {reason}") }, role)
         }
         (Some(reason), None) => (reason, role),
         (None, Some(fork)) => (format!("{fork} · {}", summary.headline), Role::Muted),
         (None, None) => (summary.headline.clone(), Role::Muted),
+    };
+    // Why it stands still goes before where that is.
+    let said = match place {
+        Some(place) if said_role == Role::Muted => format!("{place} · {said}"),
+        Some(place) if text::width(&said) + 3 + text::width(&place) <= room => format!("{said} · {place}"),
+        _ => said,
     };
     brush.text(x, y, columns.text.saturating_sub(2), &said, said_role);
     x += columns.text;
