@@ -385,7 +385,7 @@ impl App {
         let mut told: Vec<String> = Vec::new();
         for order in orders {
             let Some(run) = self.runs.run(order.run) else { continue };
-            let others = self.runs.under_way(&run.summary.plan_id, order.run);
+            let others = self.runs.under_way(&run.summary.plan_id, order.run, run.summary.parent);
             if !others.is_empty() {
                 let line = format!("{}: {}", order.name, self.others_of_plan(&others));
                 if !told.contains(&line) {

@@ -82,7 +82,7 @@ impl App {
                         "They run in process {pid}, not in this console: leaving it leaves them running."
                     ));
                 }
-                let others = self.runs.under_way(plan, state.run_id);
+                let others = self.runs.under_way(plan, state.run_id, state.parent.map(|(parent, _)| parent));
                 let Some(newest) = others.first() else {
                     let question = ask(format!("Start {plan}?"), effect, "start", "not yet", Care::Plain);
                     return Some(Ask { reason: None, focus: Focus::Yes, ..question });

@@ -225,11 +225,16 @@ impl RunsList {
         self.runs.values().filter(idle).max_by_key(|run| run.summary.created_at).map(|run| run.summary.run_id)
     }
 
-    /// Other runs of a plan that are under way, here or in another process, the newest first: they run, or are paused and can go on at any time.
-    pub fn under_way(&self, plan_id: &str, besides: Uuid) -> Vec<&ListedRun> {
+    /// Other runs of a run's plan that are under way, here or in another process, the newest first: they run, or are paused and can go on at any time.
+    /// Whoever has forked a paused run knows of it.
+    pub fn under_way(&self, plan_id: &str, besides: Uuid, parent: Option<Uuid>) -> Vec<&ListedRun> {
         let under_way = |run: &&ListedRun| {
             let summary = &run.summary;
-            let active = matches!(summary.status, RunStatus::Running | RunStatus::Paused) || summary.cancelling;
+            let active = match summary.status {
+                RunStatus::Running => true,
+                RunStatus::Paused => parent != Some(summary.run_id),
+                _ => summary.cancelling,
+            };
             run.owned && active && summary.plan_id == plan_id && summary.run_id != besides
         };
         let mut found: Vec<&ListedRun> = self.runs.values().filter(under_way).collect();

@@ -193,7 +193,7 @@ fn what_has_ended_or_lies_there_with_nobody_at_it_is_no_reason_to_ask() {
     let ended = second().ask(Command::Cancel);
     let lies = ListedRun { owned: false, ours: false, ..second().listed() };
     let other_plan = Sim::numbered(many(3), 0xb0b).ask(Command::Start).listed();
-    for other in [ended.done("dump").listed(), lies, other_plan] {
+    for other in [ended.end("dump", Outcome::stopped()).listed(), lies, other_plan] {
         let mut app = beside(SIZE, other);
         press(&mut app, "p");
         assert_eq!(question(&app).title, "Start nightly-backup?");
