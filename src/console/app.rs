@@ -24,6 +24,7 @@ use super::estimate::Question;
 use super::filter::Looking;
 use super::foretold::Foresight;
 use super::form::Form;
+use super::glimpse::Glimpses;
 use super::history::{History, Line, Subject};
 use super::input::Input;
 use super::keymap::Keymap;
@@ -194,6 +195,8 @@ pub struct App {
     pub wanted_attempts: Option<Missing>,
     /// Steps that are marked in runs which were looked at before.
     step_marks: HashMap<Uuid, Marks<String>>,
+    /// What is seen of the selected row of the list.
+    pub glimpses: Glimpses,
     /// What has to be found out for the estimate.
     pub question: Option<Question>,
     drawn: Drawn,
@@ -240,6 +243,7 @@ impl App {
             wanted: None,
             wanted_attempts: None,
             step_marks: HashMap::new(),
+            glimpses: Glimpses::default(),
             question: None,
             drawn: Drawn::default(),
         }
@@ -329,6 +333,7 @@ impl App {
             self.runs.seen(run);
         }
         self.runs.prepare();
+        self.refresh_glimpse();
         self.refresh_message();
         self.refresh_marks();
         self.refresh_question();
@@ -505,7 +510,12 @@ impl App {
                 Vec::new()
             }
             Event::PlansChanged => vec![Effect::ListPlans],
+            Event::Glimpsed { row, glimpse } => {
+                self.glimpsed(row, glimpse.map(|glimpse| *glimpse));
+                Vec::new()
+            }
             Event::PlansListed(plans) => {
+                self.glimpses.forget_plan();
                 self.runs.set_plans(plans);
                 Vec::new()
             }

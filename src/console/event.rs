@@ -12,10 +12,11 @@ use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, Ru
 
 use super::bulk;
 use super::estimate;
+use super::glimpse::Glimpse;
 use super::history::{Line, Subject};
 use super::left_behind::{LeftAttempt, Missing};
 use super::output::{Answer, NotSaved, Save, Saved};
-use super::runs_model::PlanEntry;
+use super::runs_model::{PlanEntry, RowId};
 use super::values::{Given, Unbound};
 
 /// What comes in.
@@ -76,6 +77,13 @@ pub enum Event {
     RunsListed(Result<(Vec<ListedRun>, Vec<String>), String>),
     /// The plans were read.
     PlansListed(Vec<PlanEntry>),
+    /// Something of a row of the list has been read, to be seen below it.
+    Glimpsed {
+        /// Which row.
+        row: RowId,
+        /// What is seen, if it could be read.
+        glimpse: Option<Box<Glimpse>>,
+    },
     /// A run of this engine has changed.
     Summary(Arc<RunUpdate>),
     /// The disk does not take a run's journal, or takes it again.

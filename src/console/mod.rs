@@ -44,6 +44,7 @@ mod folders;
 pub mod foretold;
 pub mod form;
 pub mod forms;
+pub mod glimpse;
 pub mod graph;
 pub mod history;
 mod input;

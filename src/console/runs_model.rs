@@ -113,6 +113,8 @@ pub struct RunsList {
     stale: bool,
     /// What is selected.
     pub selected: Option<RowId>,
+    /// What was selected because nothing else was.
+    by_itself: Option<RowId>,
     /// The marked runs.
     pub marked: Marks<Uuid>,
     /// First line that is seen.
@@ -141,13 +143,22 @@ impl RunsList {
                 self.runs.entry(id).or_insert(run);
             }
         }
+        self.choose_again(self.loaded.0);
         self.loaded.0 = true;
         self.stale = true;
+    }
+
+    /// The list is not whole before both parts of it have been read once: what nobody has selected is no reason to stay there.
+    fn choose_again(&mut self, was_read: bool) {
+        if !was_read && self.selected == self.by_itself {
+            self.selected = None;
+        }
     }
 
     /// The plans were read.
     pub fn set_plans(&mut self, plans: Vec<PlanEntry>) {
         self.plans = plans;
+        self.choose_again(self.loaded.1);
         self.loaded.1 = true;
         self.stale = true;
     }
@@ -207,6 +218,11 @@ impl RunsList {
     /// A plan.
     pub fn plan(&self, path: &Path) -> Option<&PlanEntry> {
         self.plans.iter().find(|plan| plan.path == path)
+    }
+
+    /// The plan of a row.
+    pub fn plan_of(&self, row: &RowId) -> Option<&PlanEntry> {
+        if let RowId::Plan(path) = row { self.plan(path) } else { None }
     }
 
     /// Runs of this engine in which something runs or may start.
@@ -325,6 +341,7 @@ impl RunsList {
         }
         if self.selected_line().is_none() {
             self.selected = self.lines.iter().find_map(row_id);
+            self.by_itself.clone_from(&self.selected);
         }
     }
 

@@ -197,6 +197,8 @@ struct Loop {
     events: mpsc::Receiver<Event>,
     /// Forwards what happens to the open run.
     feed: Option<JoinHandle<()>>,
+    /// Reads what is seen of the selected row.
+    glimpse: Option<JoinHandle<()>>,
     /// The engines of other processes that it speaks to.
     links: Links,
     title: String,
@@ -254,6 +256,7 @@ impl Loop {
             sender,
             events,
             feed: None,
+            glimpse: None,
             links: Links::default(),
             title: String::new(),
             clipboard,
@@ -440,6 +443,19 @@ impl Loop {
                 let result = super::left_behind::read(&handle, &missing).await;
                 Event::LeftBehind { missing, result }
             });
+        }
+        if let Some(wanted) = self.app.glimpses.wanted.take() {
+            let (handle, sender) = (self.handle.clone(), self.sender.clone());
+            let of_plans = (self.options.terms.clone(), self.options.shelf.clone());
+            let before = self.glimpse.replace(tokio::spawn(async move {
+                let glimpse = super::glimpse::read(&handle, &wanted, of_plans).await.map(Box::new);
+                // The console may have ended meanwhile.
+                let _ = sender.send(Event::Glimpsed { row: wanted.row, glimpse }).await;
+            }));
+            // Nobody looks at the row before any more.
+            if let Some(before) = before {
+                before.abort();
+            }
         }
         if let Some(question) = self.app.question.take() {
             let (handle, sender) = (self.handle.clone(), self.sender.clone());

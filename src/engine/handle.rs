@@ -492,7 +492,10 @@ impl EngineHandle {
     }
 
     /// The state on which a command to the run would act: a run that no engine owns is taken over first.
-    async fn state_once_open(&self, run_id: Uuid) -> Result<Arc<RunState>, Rejection> {
+    ///
+    /// # Errors
+    /// The run cannot be read.
+    pub async fn state_once_open(&self, run_id: Uuid) -> Result<Arc<RunState>, Rejection> {
         if let Ok(open) = self.subscribe(run_id).await {
             return Ok(open.state);
         }

@@ -5,6 +5,7 @@ mod away;
 mod elsewhere;
 mod form;
 mod frames;
+mod glimpse;
 mod graph;
 mod history;
 mod keys;

@@ -11,7 +11,7 @@ use super::super::runs_model::{Line, PlanEntry, RowId, Section};
 use super::super::theme::{Role, run_role};
 use super::super::{text, tour, words};
 use super::paint::Brush;
-use super::{footer, steps};
+use super::{footer, glimpse, steps};
 
 /// Rows of the tour: a heading, its keys and a blank above.
 const TOUR: u16 = 3 + tour::KEYS.len() as u16;
@@ -23,6 +23,18 @@ pub fn list_area(area: Rect, tour: bool, lines: usize) -> Rect {
     let height = area.height.saturating_sub(top + below);
     let outside = u16::from(lines > usize::from(height) && height > 1);
     Rect { y: area.y + top.min(area.height), height: height - outside, ..area }
+}
+
+/// Fewer rows than this below the list tell nothing of a run.
+const GLIMPSE: u16 = 6;
+
+/// Where something is seen of the selected row: below a list that leaves room for it, on a screen that has some.
+pub fn glimpse_area(area: Rect, tour: bool, lines: usize) -> Option<Rect> {
+    let list = list_area(area, tour, lines);
+    let taken = u16::try_from(lines).ok()?.checked_add(1)?;
+    let height = list.height.checked_sub(taken)?;
+    let roomy = area.height >= 30 && lines > 0 && height >= GLIMPSE;
+    roomy.then_some(Rect { y: list.y + taken, height, ..list })
 }
 
 /// The keys that a newcomer needs.
@@ -108,6 +120,9 @@ pub fn draw(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
     }
     if lines.is_empty() {
         empty(app, brush, list);
+    }
+    if let Some(below) = glimpse_area(area, app.tour, lines.len()) {
+        glimpse::draw(app, brush, below);
     }
     if lines.len() > list.height as usize {
         draw_outside(app, brush, Rect { y: list.bottom(), height: 1, ..list }, end);
