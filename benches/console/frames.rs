@@ -19,7 +19,7 @@ use holdpoint::console::text::{self, Charset};
 use holdpoint::console::theme::{Depth, Glyphs, Theme, ThemeName};
 use holdpoint::console::words::Zone;
 use holdpoint::console::{estimate, views};
-use holdpoint::engine::{self, EngineHandle, ListedRun, Notice, RunUpdate};
+use holdpoint::engine::{self, EngineHandle, ListedRun, Notice, Owner, RunUpdate};
 use holdpoint::plan::Plan;
 use holdpoint::run::{
     self, AlertRules, Command, Durability, Input, Moment, Outcome, Recorded, Registration, RunState, RunSummary,
@@ -175,7 +175,12 @@ impl Field {
     /// Opens what is looked at, and lets the first estimate be made.
     fn settle(&mut self) {
         let now = Utc::now();
-        let listed = |summary: &RunSummary| ListedRun { summary: summary.clone(), owned: true, ours: true };
+        let listed = |summary: &RunSummary| ListedRun {
+            summary: summary.clone(),
+            owned: true,
+            ours: true,
+            owner: Owner::default(),
+        };
         let open = self.core.state.summary();
         let runs = self.runs.iter().chain([&open]).map(listed).collect();
         self.app.update(Event::RunsListed(Ok((runs, Vec::new()))), now);
@@ -183,7 +188,7 @@ impl Field {
         if self.load.steps || self.load.output {
             self.app.open(open.run_id, true);
             let state = Arc::new(self.core.state.clone());
-            self.app.update(Event::Subscribed { state, recent: Vec::new(), storage: None }, now);
+            self.app.update(Event::Subscribed { state, recent: Vec::new(), storage: None, through: None }, now);
             // The step that goes on to the end, and prints.
             self.press('g');
         }

@@ -13,6 +13,7 @@ use crate::console::words;
 use crate::engine::EngineHandle;
 use crate::engine::hooks::Hooks;
 use crate::engine::remote::Server;
+use crate::journal::Store;
 use crate::run::{
     Answer, Command, InterventionStatus, Place, Rejection, RejectionCode, Request, RunState, RunStatus,
     parse_checkpoint_id, short_id,
@@ -389,7 +390,9 @@ pub async fn live(context: &Context, name: &str) -> Result<(EngineHandle, Uuid),
     let Some(address) = owner.address else {
         return Err(not_live(format!("run {short} is open in {pid}, which listens to nobody")));
     };
-    let engine = EngineHandle::connect(&address, store).await.map_err(|error| {
+    // Absolute, as the engine's own is: what is said of a run's files holds wherever it is read.
+    let root = std::path::absolute(store.root()).unwrap_or_else(|_| store.root().to_owned());
+    let engine = EngineHandle::connect(&address, Store::at(root)).await.map_err(|error| {
         not_live(format!("run {short} is open in {pid}: {error}. When that process has ended: {resume}"))
     })?;
     Ok((engine, run_id))

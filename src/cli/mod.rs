@@ -40,6 +40,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 use uuid::Uuid;
 
+use crate::engine::NewRun;
 use crate::journal::Store;
 use crate::plan::{FailurePolicy, Terms};
 use crate::run::Request;
@@ -202,12 +203,12 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         Some(Command::Run(args)) if args.detach => detach::detach(&context),
         Some(Command::Run(args)) if args.detached => {
             let (chosen, wishes) = to_run(&context, &args, FailurePolicy::Pause)?;
-            let new = wishes.new_run(&context.user, chosen.plan, &chosen.path)?;
+            let new = new_run(&context, chosen, &wishes)?;
             block_on(detach::detached(&context, new))
         }
         Some(Command::Run(args)) if is_headless(args.how) => {
             let (chosen, wishes) = to_run(&context, &args, FailurePolicy::Fail)?;
-            let new = wishes.new_run(&context.user, chosen.plan, &chosen.path)?;
+            let new = new_run(&context, chosen, &wishes)?;
             block_on(headless::run(&context, new, args.how.format.unwrap_or(RunFormat::Text)))
         }
         Some(Command::Run(args)) => {
@@ -295,8 +296,17 @@ fn console(
     if terminal {
         return block_on(screen::open(context, wishes, screen::First::Plan(chosen)));
     }
-    let new = wishes.new_run(&context.user, chosen.plan, &chosen.path)?;
+    let new = new_run(context, chosen, &wishes)?;
     block_on(headless::run(context, new, RunFormat::Text))
+}
+
+/// A run that is started without a console; on stderr it is said when another one of its plan is under way.
+fn new_run(context: &Context, chosen: start::Chosen, wishes: &Wishes) -> Result<NewRun, Failure> {
+    let new = wishes.new_run(&context.user, chosen.plan, &chosen.path)?;
+    if let Some(said) = start::under_way(context, &new.plan.plan_id) {
+        narrate::complain(&said);
+    }
+    Ok(new)
 }
 
 /// A word that is neither a plan nor a command was probably meant as one of them.

@@ -25,6 +25,7 @@ use crate::run::short_id;
 
 use super::args::ResumeArgs;
 use super::failure::{Exit, Failure};
+use super::narrate::complain;
 use super::signals::Signals;
 use super::start::{self, Chosen, Wishes};
 use super::{Context, background, ctl, detach, headless};
@@ -73,7 +74,11 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
         First::Plan(Chosen { path, plan, shelf: found }) => {
             let new = wishes.new_run(&context.user, plan, &path)?;
             shelf = found;
-            Some(Initial::New(Box::new(new)))
+            let beside = start::under_way(context, &new.plan.plan_id);
+            if let Some(said) = &beside {
+                complain(said);
+            }
+            Some(Initial::New { new: Box::new(new), beside })
         }
         First::Run(args) => {
             let (store, run_id, dir) = context.run(&args.run)?;

@@ -6,21 +6,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use uuid::Uuid;
 
 use crate::console::plans::{self, Shelf, Stamp};
 use crate::console::text::clean;
+use crate::console::words;
 use crate::engine::hooks::{Hook, Hooks};
 use crate::engine::remote::{Listener, Server};
 use crate::engine::{EngineConfig, EngineHandle, NewRun, Opened};
 use crate::plan::{self, AgentsFile, DEFAULT_MAX_PARALLEL, Diagnostic, FailurePolicy, Plan, Terms};
-use crate::run::{DEFAULT_GRACE_SECONDS, Durability, RunOptions, Secrets, short_id};
+use crate::run::{DEFAULT_GRACE_SECONDS, Durability, RunOptions, RunStatus, Secrets, short_id};
 
 use super::Context;
 use super::args::RunArgs;
 use super::failure::{Exit, Failure};
 use super::narrate::complain;
 use super::say::Paint;
+
+/// Among so many of the newest runs other ones of a plan are looked for.
+const AMONG: usize = 500;
 
 /// How long the lock of a process that is gone is waited for.
 const LINGERS: Duration = Duration::from_secs(2);
@@ -267,6 +272,23 @@ fn utf8(path: &Path) -> Result<String, Failure> {
         let shown = path.to_string_lossy();
         Failure::usage(format!("holdpoint cannot run in {}: the folder's name is not UTF-8", clean(&shown)))
     })
+}
+
+/// Says that a run of a plan is under way in another process, if one is: nothing is wrong with a second one, but whoever starts it may not know.
+pub fn under_way(context: &Context, plan_id: &str) -> Option<String> {
+    let open = context.store().open_runs(AMONG).into_iter();
+    let of_plan = open.filter(|run| {
+        let summary = &run.summary;
+        summary.plan_id == plan_id && matches!(summary.status, RunStatus::Running | RunStatus::Paused)
+    });
+    let others: Vec<_> = of_plan.collect();
+    let newest = others.first()?;
+    let owner = newest.owner.as_ref().and_then(|owner| owner.pid);
+    let place = owner.map_or("in another process".to_owned(), |pid| format!("in process {pid}"));
+    let told = words::under_way(&newest.summary, &place, Utc::now());
+    let more = if others.len() > 1 { format!(" (and {} more)", others.len() - 1) } else { String::new() };
+    let attach = context.command(&format!("attach {}", newest.summary.short_id()));
+    Some(format!("a run of {} is active already: {told}{more}; `{attach}` shows it", clean(plan_id)))
 }
 
 /// Starts an engine on the folder of runs, and listens for those who want to attach or to act on its runs.

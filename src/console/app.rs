@@ -1,6 +1,6 @@
 //! The state of the console and its update: events in, effects out. No I/O, no clock, no locks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use super::estimate::Question;
 use super::filter::Looking;
 use super::foretold::Foresight;
 use super::form::Form;
+use super::glimpse::Glimpses;
 use super::history::{History, Line, Subject};
 use super::input::Input;
 use super::keymap::Keymap;
@@ -172,10 +173,16 @@ pub struct App {
     pub mouse: bool,
     /// Runs that were open in this console, for the summary at the end.
     pub visited: Vec<Uuid>,
+    /// Runs of other processes that this console acts on there whenever they are looked at.
+    pub(super) steered: HashSet<Uuid>,
+    /// Runs that were made to look at a plan, each with the plan's file: they go again, unless something is done in them.
+    pub(super) passing: HashMap<Uuid, PathBuf>,
     /// Forms that were closed with something typed in them.
     pub drafts: Vec<Form>,
     /// The form for an answer that was closed while its question was open.
     pub answer_draft: Option<AnswerForm>,
+    /// What is to be said when the run has started that was named on the command line.
+    pub(super) beside: Option<String>,
     /// What has happened while nobody looked.
     pub away: Away,
     /// When people were reminded last of what a run asks.
@@ -190,6 +197,8 @@ pub struct App {
     pub wanted_attempts: Option<Missing>,
     /// Steps that are marked in runs which were looked at before.
     step_marks: HashMap<Uuid, Marks<String>>,
+    /// What is seen of the selected row of the list.
+    pub glimpses: Glimpses,
     /// What has to be found out for the estimate.
     pub question: Option<Question>,
     drawn: Drawn,
@@ -224,8 +233,11 @@ impl App {
             across: Across::default(),
             mouse: true,
             visited: Vec::new(),
+            steered: HashSet::new(),
+            passing: HashMap::new(),
             drafts: Vec::new(),
             answer_draft: None,
+            beside: None,
             away: Away::new(now),
             reminded: HashMap::new(),
             drag: None,
@@ -233,6 +245,7 @@ impl App {
             wanted: None,
             wanted_attempts: None,
             step_marks: HashMap::new(),
+            glimpses: Glimpses::default(),
             question: None,
             drawn: Drawn::default(),
         }
@@ -329,6 +342,7 @@ impl App {
             self.runs.seen(run);
         }
         self.runs.prepare();
+        self.refresh_glimpse();
         self.refresh_message();
         self.refresh_marks();
         self.refresh_question();
@@ -415,7 +429,7 @@ impl App {
         let steps = self.place == Place::Run;
         run.map_or_else(Drawn::default, |run| Drawn {
             status: Some(run.state.status),
-            live: matches!(run.ownership, Ownership::Ours | Ownership::Elsewhere),
+            live: run.ownership.is_live(),
             step: run.list.selected.clone().filter(|_| steps).zip(run.step().map(|step| step.status)),
         })
     }
@@ -426,7 +440,7 @@ impl App {
         match (self.place, &self.run) {
             (Place::Run | Place::History | Place::Timeline | Place::Graph | Place::Metrics, Some(run)) => {
                 let counts = run.state.own_counts();
-                let asks = run.state.asking().next().is_some() && run.ownership == Ownership::Ours;
+                let asks = run.state.asking().next().is_some() && run.ownership.is_reached();
                 let state = if asks { "ASKS YOU" } else { views::header::word(run) };
                 format!(
                     "{state} {}/{} {} · holdpoint",
@@ -446,6 +460,12 @@ impl App {
     /// Takes an event in.
     pub fn update(&mut self, event: Event, now: DateTime<Utc>) -> Vec<Effect> {
         self.now = now;
+        let effects = self.take_in(event, now);
+        self.keep_what_is_acted_on(&effects);
+        effects
+    }
+
+    fn take_in(&mut self, event: Event, now: DateTime<Utc>) -> Vec<Effect> {
         match event {
             // What is pressed to see whether anything has happened is answered with what has.
             Event::Key(key) if key.kind != KeyEventKind::Release && self.came_back() => Vec::new(),
@@ -499,7 +519,12 @@ impl App {
                 Vec::new()
             }
             Event::PlansChanged => vec![Effect::ListPlans],
+            Event::Glimpsed { row, glimpse } => {
+                self.glimpsed(row, glimpse.map(|glimpse| *glimpse));
+                Vec::new()
+            }
             Event::PlansListed(plans) => {
+                self.glimpses.forget_plan();
                 self.runs.set_plans(plans);
                 Vec::new()
             }
@@ -508,13 +533,15 @@ impl App {
                 self.ask_for_values(&unbound);
                 Vec::new()
             }
-            Event::Registered { result: Ok(run), name, start } => {
+            Event::Registered { result: Ok(run), name, looked_at, start } => {
                 self.values_answered(None);
+                self.passing.extend(looked_at.map(|plan| (run, plan)));
                 let mut effects = self.open(run, true);
                 if start {
                     effects.push(self.request(run, Command::Start, None, None));
                 } else {
-                    self.say_of(run, format!("{name} is open and has not started"));
+                    let place = self.settings.attached.map(|pid| format!(" in process {pid}")).unwrap_or_default();
+                    self.say_of(run, format!("{name} is open{place} and has not started"));
                 }
                 effects
             }
@@ -524,20 +551,24 @@ impl App {
                 }
                 Vec::new()
             }
-            Event::Subscribed { state, recent, storage } => {
+            Event::Subscribed { state, recent, storage, through } => {
                 let run = state.run_id;
-                self.opened(Arc::unwrap_or_clone(state), &recent, Ownership::Ours);
-                self.update(Event::Storage { run, trouble: storage }, now)
+                let ownership = through.map_or(Ownership::Ours, Ownership::Attached);
+                self.told_of_attaching(run, through);
+                let mut effects = self.opened(Arc::unwrap_or_clone(state), &recent, ownership);
+                effects.extend(self.update(Event::Storage { run, trouble: storage }, now));
+                effects
             }
-            Event::Loaded { state, recent, owned, damage } => {
-                let ownership = match damage {
-                    Some(damage) => Ownership::Damaged(text::clean(&damage).into_owned()),
-                    None if owned => Ownership::Elsewhere,
-                    None => Ownership::Nobody,
+            Event::Loaded { state, recent, owner, damage } => {
+                let ownership = match (damage, owner) {
+                    (Some(damage), _) => Ownership::Damaged(text::clean(&damage).into_owned()),
+                    (None, Some(owner)) => Ownership::Elsewhere(owner),
+                    (None, None) => Ownership::Nobody,
                 };
-                self.opened(Arc::unwrap_or_clone(state), &recent, ownership);
-                Vec::new()
+                self.opened(Arc::unwrap_or_clone(state), &recent, ownership)
             }
+            Event::Detached { run, error } => self.detached(run, error),
+            Event::Discarded { run, result } => self.discarded(run, result),
             Event::NotOpened { run, error } => {
                 self.complain(error);
                 if self.opening != Some(run) {
@@ -596,6 +627,11 @@ impl App {
                             self.select_what_came_back(&command);
                         }
                         self.done(&command, &ack);
+                        if command == Command::Start
+                            && let Some(beside) = self.beside.take()
+                        {
+                            self.complain(beside);
+                        }
                     }
                     Err(rejection) => self.refused(&command, &rejection.to_string()),
                 }
@@ -686,12 +722,13 @@ impl App {
         effects
     }
 
-    fn opened(&mut self, state: RunState, recent: &[Arc<Recorded>], ownership: Ownership) {
+    fn opened(&mut self, state: RunState, recent: &[Arc<Recorded>], ownership: Ownership) -> Vec<Effect> {
         let id = state.run_id;
+        let mut effects = Vec::new();
         match &mut self.run {
             Some(run) if run.id() == id => run.replace(state, recent, ownership),
             _ if self.opening == Some(id) => {
-                self.let_go();
+                effects.extend(self.let_go());
                 let mut run = OpenRun::new(state, recent, ownership, self.settings.alert_rules);
                 run.list.marked = self.step_marks.remove(&id).unwrap_or_default();
                 self.run = Some(run);
@@ -702,7 +739,7 @@ impl App {
                 self.layers.retain(|layer| !matches!(&layer.popup, Popup::Ask(ask) if ask.run != id));
             }
             // Left again before it was there.
-            _ => return,
+            _ => return effects,
         }
         if self.opening == Some(id) {
             self.opening = None;
@@ -713,13 +750,18 @@ impl App {
         if !self.visited.contains(&id) {
             self.visited.push(id);
         }
+        effects
     }
 
     /// Nothing of the open run is looked at any more. What is marked in it stays marked until it is looked at again.
-    pub(super) fn let_go(&mut self) {
-        if let Some(run) = self.run.take().filter(|run| !run.list.marked.is_empty()) {
-            self.step_marks.insert(run.id(), run.list.marked);
+    pub(super) fn let_go(&mut self) -> Option<Effect> {
+        let run = self.run.take()?;
+        let id = run.id();
+        let discard = self.pass_by(&run);
+        if discard.is_none() && !run.list.marked.is_empty() {
+            self.step_marks.insert(id, run.list.marked);
         }
+        discard
     }
 
     /// Opens a run; `ours`: this engine owns it.
@@ -727,11 +769,16 @@ impl App {
         self.opening = Some(run);
         self.came_from = None;
         self.runs.selected = Some(RowId::Run(run));
+        let mut effects = vec![match ours {
+            true => Effect::Subscribe(run),
+            false if self.steered.contains(&run) => Effect::Attach(run),
+            false => Effect::Load(run),
+        }];
         // The one that is looked at stays on the screen until the other is there.
         if self.place == Place::Runs && self.run.as_ref().is_some_and(|open| open.id() != run) {
-            self.let_go();
+            effects.extend(self.let_go());
         }
-        vec![if ours { Effect::Subscribe(run) } else { Effect::Load(run) }]
+        effects
     }
 
     /// Nothing more comes of the runs: what is shown is read from the disk once more.
@@ -739,6 +786,9 @@ impl App {
         let what =
             self.settings.attached.map_or("the engine has ended".to_owned(), |pid| format!("process {pid} has ended"));
         self.complain(format!("{what}; what you see is what is on the disk"));
+        if self.is_attached_beside() {
+            return vec![Effect::ListRuns];
+        }
         let mut effects = vec![Effect::Unsubscribe, Effect::ListRuns];
         effects.extend(self.run.as_ref().map(|run| Effect::Load(run.id())));
         effects

@@ -9,6 +9,7 @@ use crate::run::{
 
 use super::actions::{ANSWERS, Action, Kind, Need, Scope, Target};
 use super::app::{App, Drawn, Place};
+use super::attaching::{process, unreached};
 use super::history::Kind as HistoryKind;
 use super::rows::View;
 use super::run_model::{OpenRun, Ownership, Pane, Tab};
@@ -84,6 +85,7 @@ pub fn availability(app: &App, action: Action) -> Result<(), String> {
             Err(app.keys.fill("this compares versions: {versions} lists them"))
         }
         Action::Mark => app.markable(),
+        Action::Attach => app.attachable(),
         Action::Open if app.place == Place::Runs && app.runs.selected.is_none() => {
             Err("there is nothing to open".into())
         }
@@ -183,6 +185,7 @@ pub fn belongs(app: &App, action: Action) -> bool {
         }
         Action::Follow => return app.in_output() && app.output.has_stopped(),
         Action::StepView if app.in_output() => return false,
+        Action::Attach => return app.is_elsewhere(),
         Action::Copy => return !matches!(app.place, Place::Runs | Place::Graph),
         Action::Filter | Action::Graph if app.place == Place::Graph => return false,
         Action::NextRun | Action::PreviousRun => return app.has_other_runs(),
@@ -385,11 +388,11 @@ pub fn allowed(app: &App, run: &OpenRun, command: &Command) -> Result<(), String
 /// Whether the run takes commands from here at all.
 pub(super) fn steerable(app: &App, run: &OpenRun) -> Result<(), String> {
     match &run.ownership {
-        Ownership::Ours | Ownership::Nobody => Ok(()),
-        Ownership::Elsewhere => {
-            let attach = (app.settings.command_line)(&format!("attach {}", short_id(run.id())));
-            Err(format!("`{attach}` steers it from here; another process runs this"))
-        }
+        Ownership::Ours | Ownership::Attached(_) | Ownership::Nobody => Ok(()),
+        Ownership::Elsewhere(owner) => Err(unreached(owner).unwrap_or_else(|| {
+            let who = process(owner.pid);
+            app.keys.fill(&format!("{who} has this run open: {{attach}} steers it from here"))
+        })),
         Ownership::Damaged(_) => Err("its journal is damaged: it can be read, but not go on".into()),
     }
 }

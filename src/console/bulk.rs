@@ -325,8 +325,13 @@ impl App {
             lines.push(format!("{} {are} stopped first: TERM, and KILL after {after}.", words::thousands(stopped)));
         }
         lines.push(effect.into());
+        let others = match first.command {
+            Command::Start => self.others_of(&orders),
+            _ => Vec::new(),
+        };
+        lines.extend(others.iter().cloned());
         let careful = match about_runs {
-            true => matches!(first.command, Command::Cancel),
+            true => matches!(first.command, Command::Cancel) || !others.is_empty(),
             false => {
                 let is_careful = |order: &Order| {
                     self.question(&order.command, order.seen).is_some_and(|ask| ask.care == Care::Careful)
@@ -364,6 +369,7 @@ impl App {
             reason: Some(Input::default()),
             run: first.run,
             result: None,
+            instead: None,
             foretold: Foretold::known(told),
             seen: None,
             deed: Deed::Many(orders),
@@ -372,6 +378,22 @@ impl App {
             Some(Ask { title, effect, yes, no, care, focus, .. }) => Ask { title, effect, yes, no, care, focus, ..ask },
             None => ask,
         })
+    }
+
+    /// For each plan of runs that are to be started, which other runs of it are under way.
+    fn others_of(&self, orders: &[Order]) -> Vec<String> {
+        let mut told: Vec<String> = Vec::new();
+        for order in orders {
+            let Some(run) = self.runs.run(order.run) else { continue };
+            let others = self.runs.under_way(&run.summary.plan_id, order.run, run.summary.parent);
+            if !others.is_empty() {
+                let line = format!("{}: {}", order.name, self.others_of_plan(&others));
+                if !told.contains(&line) {
+                    told.push(line);
+                }
+            }
+        }
+        told
     }
 
     /// How many attempts some commands stop.

@@ -7,15 +7,16 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use uuid::Uuid;
 
 use crate::engine::hooks::Report;
-use crate::engine::{Ack, Batch, ListedRun, Notice, RunUpdate, Space, StorageTrouble};
+use crate::engine::{Ack, Batch, ListedRun, Notice, Owner, RunUpdate, Space, StorageTrouble};
 use crate::run::{Command, ForkPreview, Preview, Recorded, Rejection, Request, RunState};
 
 use super::bulk;
 use super::estimate;
+use super::glimpse::Glimpse;
 use super::history::{Line, Subject};
 use super::left_behind::{LeftAttempt, Missing};
 use super::output::{Answer, NotSaved, Save, Saved};
-use super::runs_model::PlanEntry;
+use super::runs_model::{PlanEntry, RowId};
 use super::values::{Given, Unbound};
 use super::why::Said;
 
@@ -84,6 +85,13 @@ pub enum Event {
     RunsListed(Result<(Vec<ListedRun>, Vec<String>), String>),
     /// The plans were read.
     PlansListed(Vec<PlanEntry>),
+    /// Something of a row of the list has been read, to be seen below it.
+    Glimpsed {
+        /// Which row.
+        row: RowId,
+        /// What is seen, if it could be read.
+        glimpse: Option<Box<Glimpse>>,
+    },
     /// A run of this engine has changed.
     Summary(Arc<RunUpdate>),
     /// The disk does not take a run's journal, or takes it again.
@@ -99,12 +107,14 @@ pub enum Event {
         result: Result<Uuid, Rejection>,
         /// What was opened.
         name: String,
+        /// The plan's file, if the run was made of nothing but it, to look at the plan.
+        looked_at: Option<PathBuf>,
         /// Start it.
         start: bool,
     },
     /// A plan that was to be opened needs values for its variables.
     Unbound(Unbound),
-    /// A run of this engine is subscribed to.
+    /// A run is subscribed to, of this engine or of the one that it is attached to.
     Subscribed {
         /// Its state.
         state: Arc<RunState>,
@@ -112,6 +122,22 @@ pub enum Event {
         recent: Vec<Arc<Recorded>>,
         /// Whether the disk takes its journal.
         storage: Option<Arc<StorageTrouble>>,
+        /// The process in whose engine it is, where that is another one.
+        through: Option<u32>,
+    },
+    /// The engine of another process in which this console acted on a run is not reached any more, or never was.
+    Detached {
+        /// Which run.
+        run: Uuid,
+        /// Why it was never reached; `None`: it has let the run go, or has ended.
+        error: Option<String>,
+    },
+    /// A run that was only looked at has been removed, or has not.
+    Discarded {
+        /// Which.
+        run: Uuid,
+        /// Why not.
+        result: Result<(), Rejection>,
     },
     /// A run was read from disk.
     Loaded {
@@ -119,8 +145,8 @@ pub enum Event {
         state: Arc<RunState>,
         /// Its newest events.
         recent: Vec<Arc<Recorded>>,
-        /// Whether another process owns it.
-        owned: bool,
+        /// The other process that owns it, if one does.
+        owner: Option<Owner>,
         /// What is wrong with its journal.
         damage: Option<String>,
     },
@@ -214,6 +240,10 @@ pub enum Effect {
     Subscribe(Uuid),
     /// Read a run that this engine does not own.
     Load(Uuid),
+    /// Act on a run in the engine of the process that has it open, until another run is followed or read.
+    Attach(Uuid),
+    /// Remove a run in which nothing was done.
+    Discard(Uuid),
     /// The open run was left.
     Unsubscribe,
     /// Take a run over; with `go_on`, let it run if it may.

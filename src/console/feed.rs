@@ -1,6 +1,8 @@
 //! What the engine publishes, on its way to the event loop. A reader that falls behind subscribes again and says so; the engine never waits.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
@@ -10,7 +12,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::engine::hooks::Report;
-use crate::engine::{EngineHandle, Glances, Published, Space};
+use crate::engine::{EngineHandle, Glances, Notice, Published, Space};
+use crate::run::Rejection;
 
 use super::app::Event;
 use super::folders::Folders;
@@ -18,35 +21,95 @@ use super::folders::Folders;
 /// Forwards everything that happens to a run until the task is aborted or the run is let go.
 pub fn follow(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> JoinHandle<()> {
     tokio::spawn(async move {
-        loop {
-            let subscription = match handle.subscribe(run).await {
-                Ok(subscription) => subscription,
-                Err(rejection) => {
-                    let _ = sender.send(Event::NotOpened { run, error: rejection.to_string() }).await;
-                    return;
-                }
-            };
-            let mut events = subscription.events;
-            let (state, recent, storage) = (subscription.state, subscription.recent, subscription.storage);
-            if sender.send(Event::Subscribed { state, recent, storage }).await.is_err() {
-                return;
-            }
-            let missed = loop {
-                let event = match events.recv().await {
-                    Ok(Published::Batch(batch)) => Event::Batch { run, batch },
-                    Ok(Published::Storage(trouble)) => Event::Storage { run, trouble },
-                    Ok(Published::Missed(missed)) | Err(RecvError::Lagged(missed)) => break missed,
-                    Err(RecvError::Closed) => return,
-                };
-                if sender.send(event).await.is_err() {
-                    return;
-                }
-            };
-            if sender.send(Event::FellBehind { missed }).await.is_err() {
-                return;
-            }
+        if let Err(rejection) = forward(&handle, run, &sender).await {
+            // The console may have ended.
+            let _ = sender.send(Event::NotOpened { run, error: rejection.to_string() }).await;
         }
     })
+}
+
+/// Follows a run that another process has open through the engine of that process, which is in `links` for as long: commands on the run go there.
+pub fn attach(own: EngineHandle, run: Uuid, links: Links, sender: mpsc::Sender<Event>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let result = match own.of_owner(run).await {
+            Err(rejection) => Err(rejection),
+            Ok(there) => {
+                let there = Arc::new(there);
+                links.put(run, &there);
+                tokio::select! {
+                    result = forward(&there, run, &sender) => result,
+                    () = forward_notices(there.notices(), &sender) => Ok(()),
+                    () = there.ended() => Ok(()),
+                }
+            }
+        };
+        let error = result.err().map(|rejection| rejection.to_string());
+        let _ = sender.send(Event::Detached { run, error }).await;
+    })
+}
+
+/// Forwards what happens to a run; returns when the run is let go or nobody listens any more.
+async fn forward(handle: &EngineHandle, run: Uuid, sender: &mpsc::Sender<Event>) -> Result<(), Rejection> {
+    let through = handle.is_remote().then(|| handle.process());
+    loop {
+        let subscription = handle.subscribe(run).await?;
+        let mut events = subscription.events;
+        let (state, recent, storage) = (subscription.state, subscription.recent, subscription.storage);
+        if sender.send(Event::Subscribed { state, recent, storage, through }).await.is_err() {
+            return Ok(());
+        }
+        let missed = loop {
+            let event = match events.recv().await {
+                Ok(Published::Batch(batch)) => Event::Batch { run, batch },
+                Ok(Published::Storage(trouble)) => Event::Storage { run, trouble },
+                Ok(Published::Missed(missed)) | Err(RecvError::Lagged(missed)) => break missed,
+                Err(RecvError::Closed) => return Ok(()),
+            };
+            if sender.send(event).await.is_err() {
+                return Ok(());
+            }
+        };
+        if sender.send(Event::FellBehind { missed }).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Forwards progress and output; returns when there are no more.
+async fn forward_notices(mut notices: broadcast::Receiver<Notice>, sender: &mpsc::Sender<Event>) {
+    loop {
+        match notices.recv().await {
+            Ok(notice) => {
+                if sender.send(Event::Notice(notice)).await.is_err() {
+                    return;
+                }
+            }
+            // The next notice says where things stand.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// The engines of other processes through which this console acts on their runs: each as long as its run is followed, since a process may stay only
+/// for whoever is connected to it. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Links(Arc<Mutex<HashMap<Uuid, Weak<EngineHandle>>>>);
+
+impl Links {
+    fn engines(&self) -> MutexGuard<'_, HashMap<Uuid, Weak<EngineHandle>>> {
+        // Whoever panicked has left whole entries.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine that has a run, where it is not the console's own.
+    pub fn engine_of(&self, run: Uuid) -> Option<EngineHandle> {
+        self.engines().get(&run).and_then(Weak::upgrade).map(|engine| EngineHandle::clone(&engine))
+    }
+
+    fn put(&self, run: Uuid, engine: &Arc<EngineHandle>) {
+        self.engines().insert(run, Arc::downgrade(engine));
+    }
 }
 
 /// What lies on the disk is looked at no more often than this, however fast it changes, and as often where the system does not tell of changes.
@@ -67,7 +130,7 @@ pub fn look(handle: EngineHandle, run: Uuid, sender: mpsc::Sender<Event>) -> Joi
                     Ok(stored) => Event::Loaded {
                         state: stored.state,
                         recent: stored.recent,
-                        owned: stored.owned,
+                        owner: stored.owner,
                         damage: stored.damage,
                     },
                     Err(error) => Event::NotOpened { run, error: error.to_string() },

@@ -158,6 +158,8 @@ pub struct Ask {
     pub deed: Deed,
     /// The result, where one can be given.
     pub result: Option<ResultField>,
+    /// A run that can be opened instead, and the words for it.
+    pub instead: Option<(Uuid, String)>,
     /// What the engine says it would do.
     pub foretold: Foretold,
     /// The target's status as it was drawn when the key was pressed.

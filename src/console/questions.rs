@@ -1,16 +1,22 @@
 //! What is asked before a command is sent: what stops an attempt, runs a completed step again or is hard to undo.
 
+use crate::engine::ListedRun;
 use crate::plan::Edit;
 use crate::run::{
     Command, Intervention, Inverse, PlanVersion, RunState, StepStatus, Undoable, checkpoint_id, newest_undoable,
 };
 
 use super::app::App;
+use super::attaching::process;
 use super::foretold::Foretold;
 use super::input::Input;
 use super::log::asked;
 use super::popups::{Ask, Care, Deed, Focus, Popup, ResultField};
+use super::run_model::Ownership;
 use super::{text, words};
+
+/// So many other runs of a plan are named in the question whether to start one.
+const NAMED: usize = 3;
 
 /// So many lines of a change are told in the question whether to undo it.
 const UNDONE: usize = 12;
@@ -51,6 +57,7 @@ impl App {
             run: state.run_id,
             deed: Deed::Send(command.clone()),
             result: None,
+            instead: None,
             foretold: Foretold::default(),
             seen,
         };
@@ -70,7 +77,20 @@ impl App {
                     true => "Unbound agents are simulated; everything else is real.".into(),
                     false => "The steps are carried out for real.".into(),
                 });
-                Some(Ask { reason: None, ..ask(format!("Start {plan}?"), effect, "start", "not yet", Care::Plain) })
+                if let Ownership::Attached(pid) = run.ownership {
+                    effect.push(format!(
+                        "They run in process {pid}, not in this console: leaving it leaves them running."
+                    ));
+                }
+                let others = self.runs.under_way(plan, state.run_id, state.parent.map(|(parent, _)| parent));
+                let Some(newest) = others.first() else {
+                    let question = ask(format!("Start {plan}?"), effect, "start", "not yet", Care::Plain);
+                    return Some(Ask { reason: None, ..question });
+                };
+                effect.insert(0, self.others_of_plan(&others));
+                let instead = Some((newest.summary.run_id, format!("open {}", newest.summary.short_id())));
+                let question = ask(format!("Start another run of {plan}?"), effect, "start", "not yet", Care::Careful);
+                Some(Ask { reason: None, instead, ..question })
             }
             Command::Cancel => {
                 let counts = state.counts();
@@ -261,6 +281,23 @@ impl App {
         }
     }
 
+    /// Which other runs of a plan are under way, and where.
+    pub(super) fn others_of_plan(&self, others: &[&ListedRun]) -> String {
+        let told = others.iter().take(NAMED).map(|run| {
+            let place = match run.elsewhere() {
+                Some(owner) => format!("in {}", process(owner.pid)),
+                None => self.settings.attached.map_or("in this console".into(), |pid| format!("in process {pid}")),
+            };
+            words::under_way(&run.summary, &place, self.now)
+        });
+        let told = told.collect::<Vec<_>>().join("; ");
+        match others.len() {
+            1 => format!("A run of it is active already: {told}."),
+            more if more <= NAMED => format!("{more} runs of it are active already: {told}."),
+            more => format!("{} runs of it are active already: {told}; and more.", words::thousands(more)),
+        }
+    }
+
     /// The question whether to make a new run that begins at a checkpoint.
     pub(super) fn fork_question(&self, checkpoint: u64) -> Option<Ask> {
         let state = &self.run.as_ref()?.state;
@@ -287,6 +324,7 @@ impl App {
             run: state.run_id,
             deed: Deed::Fork { checkpoint },
             result: None,
+            instead: None,
             foretold: Foretold::default(),
             seen: None,
         })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::engine::Batch;
+use crate::engine::{Batch, Owner};
 use crate::plan::order::Order;
 use crate::run::{
     Alert, AlertRules, Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, Times, advance,
@@ -30,12 +30,26 @@ use super::text;
 pub enum Ownership {
     /// This engine: what is shown is live.
     Ours,
+    /// Another process, this one, in whose engine this console acts: what is shown is live.
+    Attached(u32),
     /// Another process: shown as it was when it was read, at most a second ago.
-    Elsewhere,
+    Elsewhere(Owner),
     /// Nobody: shown as it lies on disk.
     Nobody,
     /// Nobody, and its journal is damaged: it can be read up to the damage and not be opened.
     Damaged(String),
+}
+
+impl Ownership {
+    /// Whether some engine has the run, so that time passes for it.
+    pub fn is_live(&self) -> bool {
+        matches!(self, Ownership::Ours | Ownership::Attached(_) | Ownership::Elsewhere(_))
+    }
+
+    /// Whether this console speaks to the engine that has it.
+    pub fn is_reached(&self) -> bool {
+        matches!(self, Ownership::Ours | Ownership::Attached(_))
+    }
 }
 
 /// The panes of an open run.
@@ -488,7 +502,7 @@ impl OpenRun {
 
     /// Whether some engine has it open.
     pub fn is_live(&self) -> bool {
-        matches!(self.ownership, Ownership::Ours | Ownership::Elsewhere)
+        self.ownership.is_live()
     }
 
     /// How long it has worked, and in a pause how long that lasts.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::engine::{ListedRun, RunUpdate};
+use crate::engine::{ListedRun, Owner, RunUpdate};
 use crate::plan::Plan;
 use crate::run::{RunStatus, RunSummary, StepStatus};
 
@@ -109,9 +109,13 @@ pub struct RunsList {
     pub calling: Vec<Uuid>,
     /// Runs that have failed while this console was there, and were not looked at since.
     unseen: HashSet<Uuid>,
+    /// Runs that are being removed, or have been: what is still heard of them is not shown.
+    hidden: HashSet<Uuid>,
     stale: bool,
     /// What is selected.
     pub selected: Option<RowId>,
+    /// What was selected because nothing else was.
+    by_itself: Option<RowId>,
     /// The marked runs.
     pub marked: Marks<Uuid>,
     /// First line that is seen.
@@ -128,7 +132,7 @@ impl RunsList {
     /// The runs were read.
     pub fn set_runs(&mut self, listed: Vec<ListedRun>) {
         let known = std::mem::take(&mut self.runs);
-        for mut run in listed {
+        for mut run in listed.into_iter().filter(|run| !self.hidden.contains(&run.summary.run_id)) {
             // A summary that came while the list was being read is newer than what was read.
             if let Some(newer) = known.get(&run.summary.run_id).filter(|one| one.summary.seq > run.summary.seq) {
                 run.summary = newer.summary.clone();
@@ -140,13 +144,22 @@ impl RunsList {
                 self.runs.entry(id).or_insert(run);
             }
         }
+        self.choose_again(self.loaded.0);
         self.loaded.0 = true;
         self.stale = true;
+    }
+
+    /// The list is not whole before both parts of it have been read once: what nobody has selected is no reason to stay there.
+    fn choose_again(&mut self, was_read: bool) {
+        if !was_read && self.selected == self.by_itself {
+            self.selected = None;
+        }
     }
 
     /// The plans were read.
     pub fn set_plans(&mut self, plans: Vec<PlanEntry>) {
         self.plans = plans;
+        self.choose_again(self.loaded.1);
         self.loaded.1 = true;
         self.stale = true;
     }
@@ -154,16 +167,30 @@ impl RunsList {
     /// Something of a run of this engine is durable.
     pub fn summary(&mut self, update: &RunUpdate) {
         let (summary, open) = (update.summary.clone(), update.open);
+        if self.hidden.contains(&summary.run_id) {
+            return;
+        }
         let before = self.runs.get(&summary.run_id).map(|run| run.summary.status);
         if summary.status != RunStatus::Failed {
             self.unseen.remove(&summary.run_id);
         } else if before.is_some_and(|before| !before.is_ended()) {
             self.unseen.insert(summary.run_id);
         }
-        let run = ListedRun { summary, owned: open, ours: open };
+        let run = ListedRun { summary, owned: open, ours: open, owner: Owner::default() };
         let before = self.runs.get(&run.summary.run_id);
         self.stale |= before.is_none_or(|before| standing(before) != standing(&run));
         self.runs.insert(run.summary.run_id, run);
+    }
+
+    /// A run is being removed.
+    pub(super) fn hide(&mut self, id: Uuid) {
+        self.hidden.insert(id);
+        self.stale |= self.runs.remove(&id).is_some();
+    }
+
+    /// A run was not removed: it is shown again as soon as something is heard of it.
+    pub(super) fn unhide(&mut self, id: Uuid) {
+        self.hidden.remove(&id);
     }
 
     /// A run is on the screen: how it stands is known.
@@ -196,6 +223,11 @@ impl RunsList {
         self.plans.iter().find(|plan| plan.path == path)
     }
 
+    /// The plan of a row.
+    pub fn plan_of(&self, row: &RowId) -> Option<&PlanEntry> {
+        if let RowId::Plan(path) = row { self.plan(path) } else { None }
+    }
+
     /// Runs of this engine in which something runs or may start.
     pub fn active(&self) -> impl Iterator<Item = &RunSummary> {
         self.runs.values().filter(|run| run.ours && is_active(&run.summary)).map(|run| &run.summary)
@@ -210,6 +242,23 @@ impl RunsList {
                 && run.summary.plan_id == plan_id
         };
         self.runs.values().filter(idle).max_by_key(|run| run.summary.created_at).map(|run| run.summary.run_id)
+    }
+
+    /// Other runs of a run's plan that are under way, here or in another process, the newest first: they run, or are paused and can go on at any time.
+    /// Whoever has forked a paused run knows of it.
+    pub fn under_way(&self, plan_id: &str, besides: Uuid, parent: Option<Uuid>) -> Vec<&ListedRun> {
+        let under_way = |run: &&ListedRun| {
+            let summary = &run.summary;
+            let active = match summary.status {
+                RunStatus::Running => true,
+                RunStatus::Paused => parent != Some(summary.run_id),
+                _ => summary.cancelling,
+            };
+            run.owned && active && summary.plan_id == plan_id && summary.run_id != besides
+        };
+        let mut found: Vec<&ListedRun> = self.runs.values().filter(under_way).collect();
+        found.sort_by_key(|run| std::cmp::Reverse((run.summary.started_at, run.summary.run_id)));
+        found
     }
 
     /// The lines.
@@ -295,6 +344,7 @@ impl RunsList {
         }
         if self.selected_line().is_none() {
             self.selected = self.lines.iter().find_map(row_id);
+            self.by_itself.clone_from(&self.selected);
         }
     }
 

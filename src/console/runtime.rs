@@ -27,6 +27,7 @@ use super::app::{App, CommandLine, Effect, Event, Settings};
 use super::bulk::{Order, Sent};
 use super::clipboard::Clipboard;
 use super::editor;
+use super::feed::{self, Links};
 use super::keymap::Keymap;
 use super::notify::Notifications;
 use super::output::{NotSaved, OpenStamps, Reader, Save};
@@ -37,7 +38,7 @@ use super::text::Charset;
 use super::theme::{Glyphs, Theme, ThemeName};
 use super::values::{Given, Unbound};
 use super::words::Zone;
-use super::{export, feed, tour};
+use super::{export, tour};
 
 /// No more frames than this.
 const FRAME: Duration = Duration::from_millis(16);
@@ -120,7 +121,12 @@ pub struct Left {
 #[derive(Debug, Clone)]
 pub enum Initial {
     /// A new run, started.
-    New(Box<NewRun>),
+    New {
+        /// The run.
+        new: Box<NewRun>,
+        /// What is said when another one of its plan is under way.
+        beside: Option<String>,
+    },
     /// A run on disk, only looked at until the first command.
     Look(Uuid),
     /// A run that the engine has open.
@@ -163,7 +169,13 @@ pub async fn run(handle: EngineHandle, options: ConsoleOptions) -> Result<Left, 
     };
     let options = ConsoleOptions { theme, ..options };
     let state_dir = options.state_dir.clone();
-    let (app, hung_up) = Loop::new(handle.clone(), options, guard, background)?.go(signals).await;
+    let (mut app, hung_up) = Loop::new(handle.clone(), options, guard, background)?.go(signals).await;
+    for run in app.looked_at_only() {
+        // One in which something was done stays.
+        if handle.discard(run).await.is_ok() {
+            app.visited.retain(|visited| *visited != run);
+        }
+    }
     let goes_on = app.goes_on();
     let mut runs = app.visited.clone();
     if goes_on {
@@ -187,6 +199,10 @@ struct Loop {
     events: mpsc::Receiver<Event>,
     /// Forwards what happens to the open run.
     feed: Option<JoinHandle<()>>,
+    /// Reads what is seen of the selected row.
+    glimpse: Option<JoinHandle<()>>,
+    /// The engines of other processes that it speaks to.
+    links: Links,
     title: String,
     clipboard: Clipboard,
     /// Keys from before answer nothing: what they would answer was not on the screen.
@@ -243,6 +259,8 @@ impl Loop {
             sender,
             events,
             feed: None,
+            glimpse: None,
+            links: Links::default(),
             title: String::new(),
             clipboard,
             answers_from: std::time::Instant::now(),
@@ -360,7 +378,10 @@ impl Loop {
         let (handle, sender) = (self.handle.clone(), self.sender.clone());
         match self.options.initial.take() {
             None => {}
-            Some(Initial::New(new)) => self.register(*new, true),
+            Some(Initial::New { new, beside }) => {
+                self.app.beside = beside;
+                self.register(*new, true);
+            }
             Some(Initial::Look(run)) => {
                 // A run that this engine does not own yet is read from disk.
                 let effects = self.app.open(run, false);
@@ -395,7 +416,7 @@ impl Loop {
         self.report(async move {
             let name = new.plan.plan_id.clone();
             let result = handle.register(new).await;
-            Event::Registered { result, name, start }
+            Event::Registered { result, name, looked_at: None, start }
         });
     }
 
@@ -426,6 +447,19 @@ impl Loop {
                 let result = super::left_behind::read(&handle, &missing).await;
                 Event::LeftBehind { missing, result }
             });
+        }
+        if let Some(wanted) = self.app.glimpses.wanted.take() {
+            let (handle, sender) = (self.handle.clone(), self.sender.clone());
+            let of_plans = (self.options.terms.clone(), self.options.shelf.clone());
+            let before = self.glimpse.replace(tokio::spawn(async move {
+                let glimpse = super::glimpse::read(&handle, &wanted, of_plans).await.map(Box::new);
+                // The console may have ended meanwhile.
+                let _ = sender.send(Event::Glimpsed { row: wanted.row, glimpse }).await;
+            }));
+            // Nobody looks at the row before any more.
+            if let Some(before) = before {
+                before.abort();
+            }
         }
         if let Some(question) = self.app.question.take() {
             let (handle, sender) = (self.handle.clone(), self.sender.clone());
@@ -559,19 +593,32 @@ impl Loop {
                 self.end_feed();
                 self.feed = Some(feed::look(handle, run, sender));
             }
+            Effect::Attach(run) => {
+                self.end_feed();
+                self.feed = Some(feed::attach(handle, run, self.links.clone(), sender));
+            }
+            Effect::Discard(run) => {
+                self.report(async move { Event::Discarded { run, result: handle.discard(run).await } });
+            }
             Effect::Send { run, request } => {
+                let handle = self.engine_of(run);
                 self.report(async move {
                     let command = request.command.clone();
                     Event::Answered { command, result: handle.send(run, *request).await }
                 });
             }
             Effect::SendAll(sent) => {
+                // They are steps of one run, or runs of this engine.
+                let handle = sent.first().map_or(handle, |first| self.engine_of(first.order.run));
                 self.report(async move { Event::AnsweredAll(send_all(&handle, sent, &sender).await) });
             }
-            Effect::Preview { run, request } => self.report(async move {
-                let id = request.id;
-                Event::Previewed { request: id, result: handle.preview(run, *request).await.map(Box::new) }
-            }),
+            Effect::Preview { run, request } => {
+                let handle = self.engine_of(run);
+                self.report(async move {
+                    let id = request.id;
+                    Event::Previewed { request: id, result: handle.preview(run, *request).await.map(Box::new) }
+                });
+            }
             Effect::TakeOver { run, go_on, then } => {
                 self.report(async move {
                     let command = then.command.clone();
@@ -656,6 +703,11 @@ impl Loop {
         });
     }
 
+    /// The engine that commands to a run go to.
+    fn engine_of(&self, run: Uuid) -> EngineHandle {
+        self.links.engine_of(run).unwrap_or_else(|| self.handle.clone())
+    }
+
     fn end_feed(&mut self) {
         if let Some(feed) = self.feed.take() {
             feed.abort();
@@ -702,6 +754,7 @@ async fn open_plan(
 ) -> Event {
     let (entry, plan) = plans::read(path.clone(), terms, shelf).await;
     let name = entry.plan_id;
+    let mut looked_at = None;
     let invalid = |text: String| Err(Rejection::new(RejectionCode::Invalid, text));
     let result = match plan {
         None => invalid(format!(
@@ -715,7 +768,11 @@ async fn open_plan(
             };
             match (idle.filter(|_| same), new_run(Arc::clone(&plan), &path, &given)) {
                 (Some(idle), _) => Ok(idle),
-                (None, Ok(new)) => handle.register(new).await,
+                (None, Ok(new)) => {
+                    // What was filled in for it is not thrown away.
+                    looked_at = given.0.is_empty().then_some(path);
+                    handle.register(new).await
+                }
                 (None, Err(Unmade { wrong, known })) if !plan.variables.is_empty() => {
                     return Event::Unbound(Unbound { path, plan, known, wrong });
                 }
@@ -723,7 +780,7 @@ async fn open_plan(
             }
         }
     };
-    Event::Registered { result, name, start: false }
+    Event::Registered { result, name, looked_at, start: false }
 }
 
 /// Takes a run over and sends what was asked; a resume only if the run does not go on by itself.

@@ -32,7 +32,7 @@ pub async fn collect(
         // A run that another process has open goes on there.
         let found = match handle.subscribe(*run).await {
             Ok(subscription) => Some((subscription.state, handle.is_remote() || goes_on)),
-            Err(_) => handle.load(*run).await.ok().map(|stored| (stored.state, stored.owned)),
+            Err(_) => handle.load(*run).await.ok().map(|stored| (stored.state, stored.owner.is_some())),
         };
         if let Some((state, elsewhere)) = found {
             texts.push(describe(&state, handle.root(), elsewhere, command_line));

@@ -102,7 +102,7 @@ impl App {
             Action::Help => self.push(Popup::Help { offset: 0 }),
             Action::Refresh => {
                 let mut effects = vec![Effect::Repaint, Effect::ListRuns, Effect::ListPlans];
-                let elsewhere = |run: &&OpenRun| self.place == Place::Run && run.ownership != Ownership::Ours;
+                let elsewhere = |run: &&OpenRun| self.place == Place::Run && !run.ownership.is_reached();
                 effects.extend(self.run.as_ref().filter(elsewhere).map(|run| Effect::Load(run.id())));
                 return effects;
             }
@@ -111,6 +111,7 @@ impl App {
             Action::NextRun => return self.next_run(true),
             Action::PreviousRun => return self.next_run(false),
             Action::Open => return self.open_selected(),
+            Action::Attach => return self.attach(),
             Action::Back => return self.back(),
             Action::Why => return self.explain(),
             Action::Copy => return self.copy(),
@@ -293,6 +294,7 @@ impl App {
                             field.key(event);
                         }
                     }
+                    KeyCode::Char('o') if letter && ask.instead.is_some() => return self.open_instead(),
                     KeyCode::Char('y') if letter => return self.answer(),
                     // A reason need not be gone to: whatever else is typed begins it, so that no letter of it is taken for a key.
                     _ if letter => {
@@ -316,6 +318,12 @@ impl App {
             Popup::Quit(_) => self.quit_key(event),
             Popup::Palette(_) => self.palette_key(event),
         }
+    }
+
+    /// The run that a question names is opened, and what it asks is not done.
+    fn open_instead(&mut self) -> Vec<Effect> {
+        let Some(Layer { popup: Popup::Ask(ask), .. }) = self.layers.pop() else { return Vec::new() };
+        ask.instead.map(|(run, _)| self.switch_to(run)).unwrap_or_default()
     }
 
     /// A question is answered with no: nothing is done.
@@ -550,8 +558,9 @@ impl App {
             self.place = Place::Timeline;
         } else {
             self.place = Place::Runs;
-            self.let_go();
-            return vec![Effect::Unsubscribe, Effect::ListRuns, Effect::ListPlans];
+            let mut effects = vec![Effect::Unsubscribe, Effect::ListRuns, Effect::ListPlans];
+            effects.extend(self.let_go());
+            return effects;
         }
         Vec::new()
     }

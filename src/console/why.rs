@@ -61,7 +61,7 @@ pub fn why(
         }
         said.lines.extend(keys(&reason, selected, keymap, run.state.options.max_parallel));
     }
-    if run.ownership == Ownership::Elsewhere {
+    if matches!(run.ownership, Ownership::Elsewhere(_)) {
         said.lines.push("Another process runs this; what you see may be a second old.".into());
     }
     said

@@ -3,8 +3,8 @@
 use chrono::{DateTime, FixedOffset, Local, Utc};
 
 use crate::run::{
-    Command, Counts, Lacking, Left, PauseReason, Reason, RunState, RunStatus, StepStatus, Times, checkpoint_id,
-    short_id,
+    Command, Counts, Lacking, Left, PauseReason, Reason, RunState, RunStatus, RunSummary, StepStatus, Times,
+    checkpoint_id, short_id,
 };
 
 use super::text;
@@ -205,6 +205,13 @@ pub fn list(names: &[&str], limit: usize) -> String {
         }
         _ => format!("{} and {} more", names[..limit].join(", "), thousands(names.len() - limit)),
     }
+}
+
+/// A run that is under way, in a few words: `9c41aa07, paused, started 12 min ago, in process 4711`.
+pub fn under_way(run: &RunSummary, place: &str, now: DateTime<Utc>) -> String {
+    let state = if run.cancelling { "being cancelled" } else { run.status.word() };
+    let began = run.started_at.unwrap_or(run.created_at);
+    format!("{}, {state}, started {} ago, {place}", run.short_id(), span((now - began).as_seconds_f64()))
 }
 
 /// A reason of [`why`](crate::run::why) as a sentence: what, since when, and until when.

@@ -19,7 +19,7 @@ use crate::run::{
 
 use super::remote::Remote;
 
-pub use crate::journal::{Batch, Overview, Published, RunUpdate, Space, StorageTrouble, Subscription, size};
+pub use crate::journal::{Batch, Overview, Owner, Published, RunUpdate, Space, StorageTrouble, Subscription, size};
 
 /// A handle on an engine, in this process or in another; cheap to clone. When the last one on an engine of this process is gone, that engine
 /// ends.
@@ -131,8 +131,8 @@ pub struct StoredRun {
     pub state: Arc<RunState>,
     /// The newest events, oldest first.
     pub recent: Vec<Arc<Recorded>>,
-    /// Whether some engine (this or another process) owns it now.
-    pub owned: bool,
+    /// Which process owns it now, this one or another.
+    pub owner: Option<Owner>,
     /// Damage: the run can be read up to here, but not opened.
     pub damage: Option<String>,
 }
@@ -146,6 +146,15 @@ pub struct ListedRun {
     pub owned: bool,
     /// Whether this engine owns it.
     pub ours: bool,
+    /// What is known of the owner, where that is another process.
+    pub owner: Owner,
+}
+
+impl ListedRun {
+    /// The other process that owns it, if one does.
+    pub fn elsewhere(&self) -> Option<&Owner> {
+        (self.owned && !self.ours).then_some(&self.owner)
+    }
 }
 
 impl Local {
@@ -167,6 +176,23 @@ impl EngineHandle {
     /// Nobody listens there, or who does speaks another protocol.
     pub async fn connect(address: &Path, store: Store) -> Result<Self, Rejection> {
         Ok(Self { link: Link::There(Remote::connect(address).await?), store })
+    }
+
+    /// A handle on the engine of the other process that has a run open.
+    ///
+    /// # Errors
+    /// Nobody has it open, or that process listens to nobody or cannot be reached.
+    pub async fn of_owner(&self, run_id: Uuid) -> Result<Self, Rejection> {
+        let store = self.store.clone();
+        let owner = blocking(self.root(), move || Ok(store.owner(&store.dir(run_id)))).await;
+        let gone = |what: String| Rejection::new(RejectionCode::Gone, what);
+        let owner = owner.map_err(|error| super::task::journal_rejection(&error))?;
+        let owner = owner.ok_or_else(|| gone("no process has it open any more".into()))?;
+        let address = owner.address.ok_or_else(|| {
+            let who = owner.pid.map_or("another process".to_owned(), |pid| format!("process {pid}"));
+            gone(format!("{who} has it open and listens to nobody"))
+        })?;
+        Self::connect(&address, self.store.clone()).await
     }
 
     /// Opens a plan: makes the run folder and a run in state `idle`.
@@ -267,6 +293,25 @@ impl EngineHandle {
         }
     }
 
+    /// Lets go of a run in which nothing was ever done, and removes it from the disk for good.
+    ///
+    /// # Errors
+    /// Something was done in it, it is not open in that engine, or the file system refuses: then it stays open.
+    pub async fn discard(&self, run_id: Uuid) -> Result<(), Rejection> {
+        if !self.subscribe(run_id).await?.state.is_untouched() {
+            return Err(Rejection::new(RejectionCode::NotNow, "something was done in this run: it stays"));
+        }
+        self.close(run_id).await?;
+        let store = self.store.clone();
+        let removed = blocking(self.root(), move || store.remove_untouched(run_id)).await;
+        if let Err(error) = removed {
+            // Somebody was quicker, and what they did goes on.
+            self.open(run_id, true).await?;
+            return Err(super::task::journal_rejection(&error));
+        }
+        Ok(())
+    }
+
     /// Ends the engine: everything accepted is made durable and every run is let go. Attempts that are still alive are stopped and become
     /// interrupted, their runs paused. An engine of another process is left alone.
     pub async fn shutdown(&self) {
@@ -327,9 +372,11 @@ impl EngineHandle {
         let listed = list.runs.into_iter().map(|run| ListedRun {
             summary: run.summary,
             owned: run.owner.is_some(),
-            ours: run.owner.is_some_and(|owner| owner.pid == own),
+            ours: run.owner.as_ref().is_some_and(|owner| owner.pid == own),
+            owner: run.owner.unwrap_or_default(),
         });
-        let open = open.into_iter().map(|summary| ListedRun { summary, owned: true, ours: true });
+        let open =
+            open.into_iter().map(|summary| ListedRun { summary, owned: true, ours: true, owner: Owner::default() });
         let mut runs: Vec<ListedRun> = listed.chain(open).collect();
         runs.sort_unstable_by_key(|run| Reverse(run.summary.run_id));
         let unreadable = list.unreadable.iter().map(|(dir, error)| format!("{}: {error}", dir.display()));
@@ -366,7 +413,7 @@ impl EngineHandle {
         Ok(StoredRun {
             state: Arc::new(loaded.state),
             recent: loaded.recent,
-            owned: loaded.owner.is_some(),
+            owner: loaded.owner,
             damage: loaded.damage.map(|damage| damage.to_string()),
         })
     }
@@ -445,13 +492,16 @@ impl EngineHandle {
     }
 
     /// The state on which a command to the run would act: a run that no engine owns is taken over first.
-    async fn state_once_open(&self, run_id: Uuid) -> Result<Arc<RunState>, Rejection> {
+    ///
+    /// # Errors
+    /// The run cannot be read.
+    pub async fn state_once_open(&self, run_id: Uuid) -> Result<Arc<RunState>, Rejection> {
         if let Ok(open) = self.subscribe(run_id).await {
             return Ok(open.state);
         }
         let stored = self.load(run_id).await.map_err(|error| super::task::journal_rejection(&error))?;
         let unfinished = stored.state.status == RunStatus::Running || stored.state.counts().live() > 0;
-        if stored.owned || !unfinished {
+        if stored.owner.is_some() || !unfinished {
             return Ok(stored.state);
         }
         let mut state = Arc::unwrap_or_clone(stored.state);

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::disk::{Disk, Kind, Locking};
 use super::{JournalError, LOCK, Owner, Store};
+use crate::run::RunState;
 
 /// A folder of this name is a run that is being removed. It is no run's id, so no list shows it.
 const REMOVED: &str = ".removed-";
@@ -32,6 +33,18 @@ impl Store {
     /// An engine has it open, it is damaged, has not ended or has gone on since, or the file system refuses: then it is either as it was, or
     /// gone from the list with a rest that the next removal takes.
     pub fn remove(&self, run_id: Uuid, seq: u64) -> Result<(), JournalError> {
+        self.remove_if(run_id, |state| state.status.is_ended() && state.seq == seq)
+    }
+
+    /// Removes a run in which nothing was ever done, and everything in its folder, for good.
+    ///
+    /// # Errors
+    /// As for [`Store::remove`], with a run in which something was done instead of one that has not ended.
+    pub fn remove_untouched(&self, run_id: Uuid) -> Result<(), JournalError> {
+        self.remove_if(run_id, RunState::is_untouched)
+    }
+
+    fn remove_if(&self, run_id: Uuid, may: impl FnOnce(&RunState) -> bool) -> Result<(), JournalError> {
         let disk = &**self.disk();
         let dir = self.dir(run_id);
         let lock = disk.lock(&dir.join(LOCK), &Owner::this(None).note()).map_err(JournalError::io("lock", &dir))?;
@@ -43,7 +56,7 @@ impl Store {
         if let Some(damage) = found.damage {
             return Err(damage.into());
         }
-        if !found.state.status.is_ended() || found.state.seq != seq {
+        if !may(&found.state) {
             return Err(JournalError::WentOn { dir });
         }
         let grave = self.root().join(format!("{REMOVED}{run_id}"));

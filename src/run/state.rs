@@ -1131,6 +1131,17 @@ impl RunSummary {
     }
 }
 
+impl RunState {
+    /// Whether nothing was ever done in the run: it was opened, and neither started nor changed by anybody. One that was forked was made on purpose.
+    pub fn is_untouched(&self) -> bool {
+        self.status == RunStatus::Idle
+            && self.started_at.is_none()
+            && self.interventions.is_empty()
+            && self.plan_version == 1
+            && self.parent.is_none()
+    }
+}
+
 /// The random tail of a run id, by which runs are shown (8 hex digits).
 pub fn short_id(run_id: Uuid) -> String {
     let text = run_id.simple().to_string();

@@ -615,3 +615,28 @@ async fn whoever_was_refused_does_not_see_the_state_before_that() {
     }
     handle.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_in_which_nothing_was_done_can_be_removed_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = engine_in(dir.path());
+    let steps = || plan(json!([{"step_id": "one", "run": "true"}]));
+    let looked_at = Watched::new(&handle, steps(), FailurePolicy::Pause).await;
+    handle.discard(looked_at.run_id).await.unwrap();
+    assert!(!dir.path().join(looked_at.run_id.to_string()).exists());
+    assert!(handle.subscribe(looked_at.run_id).await.is_err());
+    // What somebody did is on record, also where it was taken back.
+    let mut changed = Watched::new(&handle, steps(), FailurePolicy::Pause).await;
+    changed.send(Command::Hold { step: "one".into() }).await.unwrap();
+    changed.send(Command::Unhold { step: "one".into() }).await.unwrap();
+    let refused = handle.discard(changed.run_id).await.unwrap_err();
+    assert_eq!(refused.code, RejectionCode::NotNow);
+    changed.send(Command::Start).await.unwrap();
+    changed.until("it is still open, and goes on", |state| state.status == RunStatus::Completed).await;
+    assert!(handle.discard(changed.run_id).await.is_err());
+    // Who removes it from the disk alone is held to the same.
+    handle.close(changed.run_id).await.unwrap();
+    assert!(Store::at(dir.path()).remove_untouched(changed.run_id).is_err());
+    assert!(dir.path().join(changed.run_id.to_string()).exists());
+    handle.shutdown().await;
+}

@@ -41,6 +41,7 @@ mod plans_bundled;
 mod processes;
 mod prune;
 mod pty;
+mod pty_attach;
 mod pty_away;
 mod pty_complaints;
 mod pty_edit;

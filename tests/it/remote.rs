@@ -368,10 +368,10 @@ fn a_run_of_another_process_is_followed_on_the_disk_until_it_is_nobodys() {
     let mut bob = console(&sandbox, "bob", &[]);
     bob.wait_for_text("● running");
     bob.press("\r");
-    bob.wait_for_text("another process runs this");
+    bob.wait_for_text("has this run open   A steers it from here");
     bob.wait_for_text("● running");
     bob.press("p");
-    bob.wait_for_text("steers it from here");
+    bob.wait_for_text("pause: process");
     go(&sandbox, "go");
     bob.wait_for_text("✔ done");
     background.signal(rustix::process::Signal::KILL);

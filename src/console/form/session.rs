@@ -198,6 +198,7 @@ impl App {
             run: form.run,
             deed: Deed::Send(command),
             result: None,
+            instead: None,
             foretold: Foretold::default(),
             seen: None,
         };

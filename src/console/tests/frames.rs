@@ -90,7 +90,7 @@ fn a_filter_shows_what_passes_as_the_run_goes_on() {
     assert_eq!(rows(&mut app), 2);
     // A state that was read anew is looked at anew.
     let state = Arc::new(sim.wait(1).done("host-000007").state);
-    app.update(Event::Subscribed { state, recent: Vec::new(), storage: None }, app.now);
+    app.update(Event::Subscribed { state, recent: Vec::new(), storage: None, through: None }, app.now);
     assert_eq!(rows(&mut app), 3);
 }
 

@@ -466,7 +466,7 @@ fn a_fork_is_opened_named_and_seen_to_be_one() {
     assert!(matches!(effects[..], [Effect::Unsubscribe, Effect::ListRuns, Effect::Subscribe(new)] if new == run));
     app.update(update_of(&child), now);
     let state = Arc::new(child.state.clone());
-    app.update(Event::Subscribed { state, recent: child.events.clone(), storage: None }, now);
+    app.update(Event::Subscribed { state, recent: child.events.clone(), storage: None, through: None }, now);
     let text = screen(&mut app);
     assert!(said(&app).contains("this is run 00005e10, and `nightly-backup` means it from now on"), "{}", said(&app));
     assert!(text.contains("run 00005e10, fork of 00009c41"), "{text}");

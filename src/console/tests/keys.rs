@@ -300,10 +300,10 @@ fn a_run_that_nobody_owns_is_taken_over_by_the_first_command() {
     let effects = press(&mut app, "r");
     assert!(matches!(effects[..], [Effect::TakeOver { go_on: false, .. }]), "{effects:?}");
     assert_eq!(sent(&effects).1, Some(StepStatus::Interrupted));
-    let mut app = open_as(&sim, SIZE, Ownership::Elsewhere);
+    let mut app = open_as(&sim, SIZE, elsewhere());
     for key in ["p", "c", "r", "s", "+"] {
         assert!(press(&mut app, key).is_empty());
-        assert!(said(&app).contains("another process"), "{}", said(&app));
+        assert!(said(&app).contains("process 4711 has this run open"), "{}", said(&app));
     }
     let mut app = open_as(&sim, SIZE, Ownership::Damaged("line 4".into()));
     assert!(press(&mut app, "p").is_empty() && said(&app).contains("damaged"));
@@ -393,11 +393,12 @@ fn opening_a_plan_registers_it_once_and_one_with_problems_shows_them() {
     // The run it became is opened when it is there, and opening the plan again opens that run.
     let sim = Sim::new(backup());
     let name = "nightly-backup".to_string();
-    let effects = app.update(Event::Registered { result: Ok(sim.state.run_id), name, start: false }, start());
+    let effects =
+        app.update(Event::Registered { result: Ok(sim.state.run_id), name, looked_at: None, start: false }, start());
     assert!(matches!(effects[..], [Effect::Subscribe(_)]));
     app.update(update_of(&sim), start());
     let state = Arc::new(sim.state.clone());
-    app.update(Event::Subscribed { state, recent: vec![], storage: None }, start());
+    app.update(Event::Subscribed { state, recent: vec![], storage: None, through: None }, start());
     assert_eq!(app.place, Place::Run);
     press(&mut app, "Esc");
     assert_eq!(app.place, Place::Runs);

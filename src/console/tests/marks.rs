@@ -306,7 +306,7 @@ fn marks_on_steps_are_there_again_when_one_comes_back_to_the_run() {
     let visit = |app: &mut App, sim: &Sim| {
         app.open(sim.state.run_id, true);
         let (state, recent) = (Arc::new(sim.state.clone()), sim.events.clone());
-        app.update(Event::Subscribed { state, recent, storage: None }, sim.now);
+        app.update(Event::Subscribed { state, recent, storage: None, through: None }, sim.now);
         screen(app);
     };
     visit(&mut app, &sims[1]);

@@ -2,8 +2,10 @@
 
 mod answering;
 mod away;
+mod elsewhere;
 mod form;
 mod frames;
+mod glimpse;
 mod graph;
 mod history;
 mod keys;
@@ -35,7 +37,7 @@ use ratatui::backend::TestBackend;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::engine::{ListedRun, RunUpdate};
+use crate::engine::{ListedRun, Owner, RunUpdate};
 use crate::plan::{FailurePolicy, Hold, Plan, Step};
 use crate::run::{
     AgentResult, AlertRules, Command, Durability, Input, Moment, Outcome, Past, Recorded, Registration, Request,
@@ -135,7 +137,7 @@ impl Sim {
     }
 
     fn listed(&self) -> ListedRun {
-        ListedRun { summary: self.state.summary(), owned: true, ours: true }
+        ListedRun { summary: self.state.summary(), owned: true, ours: true, owner: Owner::default() }
     }
 }
 
@@ -254,20 +256,29 @@ fn open_as(sim: &Sim, size: (u16, u16), ownership: Ownership) -> App {
     app.now = sim.now;
     let mut listed = sim.listed();
     listed.ours = ownership == Ownership::Ours;
-    listed.owned = matches!(ownership, Ownership::Ours | Ownership::Elsewhere);
+    listed.owned = ownership.is_live();
+    if let Ownership::Elsewhere(owner) = &ownership {
+        listed.owner = owner.clone();
+    }
     app.update(Event::RunsListed(Ok((vec![listed], vec![]))), sim.now);
     app.open(sim.state.run_id, ownership == Ownership::Ours);
     let state = Arc::new(sim.state.clone());
     let recent = sim.events.clone();
     let event = match ownership {
-        Ownership::Ours => Event::Subscribed { state, recent, storage: None },
-        Ownership::Elsewhere => Event::Loaded { state, recent, owned: true, damage: None },
-        Ownership::Nobody => Event::Loaded { state, recent, owned: false, damage: None },
-        Ownership::Damaged(damage) => Event::Loaded { state, recent, owned: false, damage: Some(damage) },
+        Ownership::Ours => Event::Subscribed { state, recent, storage: None, through: None },
+        Ownership::Attached(pid) => Event::Subscribed { state, recent, storage: None, through: Some(pid) },
+        Ownership::Elsewhere(owner) => Event::Loaded { state, recent, owner: Some(owner), damage: None },
+        Ownership::Nobody => Event::Loaded { state, recent, owner: None, damage: None },
+        Ownership::Damaged(damage) => Event::Loaded { state, recent, owner: None, damage: Some(damage) },
     };
     app.update(event, sim.now);
     screen(&mut app);
     app
+}
+
+/// What is known of another process that can be spoken to.
+fn elsewhere() -> Ownership {
+    Ownership::Elsewhere(Owner { pid: Some(4711), address: Some("/run/holdpoint/4711.sock".into()) })
 }
 
 fn plan_entry(plan: Plan) -> PlanEntry {

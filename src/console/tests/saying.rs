@@ -4,21 +4,16 @@ use std::path::Path;
 
 use super::screens::shown;
 use super::*;
+use crate::console::app::CommandLine;
 use crate::console::summary;
 use crate::engine::Ack;
 use crate::run::InterventionStatus;
 
 const SIZE: (u16, u16) = (120, 35);
 
-fn elsewhere_named(sim: &Sim) -> App {
-    let mut app = open_as(sim, SIZE, Ownership::Elsewhere);
-    app.settings.command_line = Arc::new(|rest| format!("holdpoint --checkpoints c6 {rest}"));
-    app
-}
-
 #[test]
 fn every_command_that_is_named_reaches_the_same_runs() {
-    let command_line = elsewhere_named(&running()).settings.command_line;
+    let command_line: CommandLine = Arc::new(|rest| format!("holdpoint --checkpoints c6 {rest}"));
     for (sim, elsewhere, line) in [
         (Sim::new(backup()), false, "start it     holdpoint --checkpoints c6 resume"),
         (failed(), false, "go on        holdpoint --checkpoints c6 resume"),
@@ -27,10 +22,6 @@ fn every_command_that_is_named_reaches_the_same_runs() {
         let text = summary::describe(&sim.state, Path::new("c6"), elsewhere, &command_line);
         assert!(text.contains(line), "{text}");
     }
-    let mut app = elsewhere_named(&running());
-    assert!(screen(&mut app).contains("`holdpoint --checkpoints c6 attach"), "the header");
-    press(&mut app, "p");
-    assert!(said(&app).contains("`holdpoint --checkpoints c6 attach"), "{}", said(&app));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn run_cancelling() {
 fn run_of_nobody_and_of_others() {
     let sim = running();
     shown("run_of_nobody", |size| open_as(&sim, size, Ownership::Nobody));
-    shown("run_elsewhere", |size| open_as(&sim, size, Ownership::Elsewhere));
+    shown("run_elsewhere", |size| open_as(&sim, size, elsewhere()));
     shown("run_damaged", |size| open_as(&sim, size, Ownership::Damaged("line 41: the hash does not fit".into())));
 }
 
@@ -440,4 +440,21 @@ fn runs_with_the_tour() {
     let effects = press(&mut app, "Esc");
     assert!(matches!(effects.as_slice(), [Effect::EndTour]), "{effects:?}");
     assert!(!screen(&mut app).contains("New here?") && press(&mut app, "Esc").is_empty());
+}
+
+#[test]
+fn what_is_on_top_is_selected_when_the_list_is_whole_unless_somebody_has_chosen() {
+    let ended = completed();
+    let mut app = console((120, 36));
+    app.update(Event::RunsListed(Ok((vec![ended.listed()], vec![]))), ended.now);
+    screen(&mut app);
+    app.update(Event::PlansListed(vec![plan_entry(backup())]), ended.now);
+    assert!(screen(&mut app).contains("▌→ plan"), "{}", screen(&mut app));
+    let other = Sim::numbered(many(3), 7).ask(Command::Start);
+    let mut app = console((120, 36));
+    app.update(Event::RunsListed(Ok((vec![ended.listed(), other.listed()], vec![]))), ended.now);
+    screen(&mut app);
+    app.runs.selected = Some(crate::console::runs_model::RowId::Run(ended.state.run_id));
+    app.update(Event::PlansListed(vec![plan_entry(backup())]), ended.now);
+    assert!(screen(&mut app).contains("▌✔ completed"), "{}", screen(&mut app));
 }

@@ -31,7 +31,12 @@ fn among(sims: &[Sim], size: (u16, u16)) -> App {
 }
 
 fn subscribe(app: &mut App, sim: &Sim) {
-    let event = Event::Subscribed { state: Arc::new(sim.state.clone()), recent: sim.events.clone(), storage: None };
+    let event = Event::Subscribed {
+        state: Arc::new(sim.state.clone()),
+        recent: sim.events.clone(),
+        storage: None,
+        through: None,
+    };
     let now = app.now;
     app.update(event, now);
     screen(app);

@@ -99,11 +99,13 @@ fn only_what_was_typed_is_given_and_the_form_waits_for_the_run() {
     assert_eq!(form(&app).notice.as_deref(), Some("the variable `home` cannot be \"/h\"; and so on"));
     press(&mut app, "Enter");
     let refused = Err(Rejection::new(RejectionCode::Invalid, "the disk is full"));
-    app.update(Event::Registered { result: refused, name: "ship".into(), start: false }, start());
+    app.update(Event::Registered { result: refused, name: "ship".into(), looked_at: None, start: false }, start());
     assert_eq!(form(&app).notice.as_deref(), Some("the disk is full"));
     assert!(!press(&mut app, "Enter").is_empty());
-    let effects =
-        app.update(Event::Registered { result: Ok(Uuid::from_u128(7)), name: "ship".into(), start: false }, start());
+    let effects = app.update(
+        Event::Registered { result: Ok(Uuid::from_u128(7)), name: "ship".into(), looked_at: None, start: false },
+        start(),
+    );
     assert!(app.layers.is_empty() && matches!(effects[..], [Effect::Subscribe(_)]), "{effects:?}");
 }
 

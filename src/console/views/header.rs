@@ -7,7 +7,7 @@ use crate::run::{Durability, RunStatus, StepStatus, short_id};
 
 use super::super::actions::Action;
 use super::super::app::{App, Place};
-use super::super::availability::steerable;
+use super::super::attaching::{process, unreached};
 use super::super::run_model::{OpenRun, Ownership};
 use super::super::theme::{Role, run_role};
 use super::super::{text, words};
@@ -38,10 +38,15 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
                 role: Role::Error,
             });
         }
-        Ownership::Elsewhere => {
-            // As every key says that is refused for it.
-            let what = steerable(app, run).err()?;
-            return Some(Call { what, keys: Vec::new(), role: Role::Muted });
+        Ownership::Elsewhere(owner) => {
+            let (what, keys) = match unreached(owner) {
+                Some(why) => (why, Vec::new()),
+                None => {
+                    let steers = does(Action::Attach, "steers it from here");
+                    (format!("{} has this run open", process(owner.pid)), vec![steers])
+                }
+            };
+            return Some(Call { what, keys, role: Role::Muted });
         }
         Ownership::Nobody if !state.status.is_ended() && state.status != RunStatus::Idle => {
             let what =
@@ -209,7 +214,7 @@ fn title(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
         brush.text(state_at + word_width + 2, y, reason_room, &reason, if waits { role } else { Role::Muted });
     }
     let mut end = state_at.saturating_sub(3);
-    let marks = marks(app, run);
+    let marks = marks(app, run, narrow);
     if !marks.is_empty() {
         end = brush.text_right(left, end, y, &marks, Role::Warning).saturating_sub(3);
     }
@@ -230,13 +235,17 @@ fn title(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     }
 }
 
-fn marks(app: &App, run: &OpenRun) -> String {
+fn marks(app: &App, run: &OpenRun, narrow: bool) -> String {
+    let place = match &run.ownership {
+        Ownership::Attached(_) if narrow => Some("attached".to_owned()),
+        Ownership::Attached(pid) => Some(format!("attached to process {pid}")),
+        Ownership::Elsewhere(_) => Some("elsewhere".to_owned()),
+        Ownership::Ours | Ownership::Nobody | Ownership::Damaged(_) => None,
+    };
     let mut marks = Vec::new();
     let low = app.low.map(|space| format!("disk: {} left", space.left()));
     marks.extend(low.as_deref());
-    if app.settings.attached.is_some() {
-        marks.push("attached");
-    }
+    marks.extend(place.as_deref());
     if !app.mouse {
         marks.push("mouse: terminal");
     }

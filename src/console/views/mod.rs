@@ -4,6 +4,7 @@ pub mod answer;
 pub mod detail;
 pub mod footer;
 pub mod form;
+mod glimpse;
 pub mod graph;
 pub mod header;
 pub mod history;

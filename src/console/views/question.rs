@@ -165,6 +165,10 @@ fn answers(ask: &Ask, brush: &mut Brush<'_>, inner: Rect, y: u16) {
         brush.text(at + 1, y, inner.right().saturating_sub(at + 1), label, role);
         x += width + 2;
     }
+    if let Some((_, label)) = &ask.instead {
+        let at = brush.text(x + 2, y, inner.right().saturating_sub(x + 2), "o", Role::Key);
+        x = brush.text(at + 1, y, inner.right().saturating_sub(at + 1), label, Role::Text) + 2;
+    }
     if careful && !ask.is_in_field() {
         let said = "Enter does nothing";
         if x + text::width(said) as u16 <= inner.right() {

@@ -6,11 +6,12 @@ use crate::engine::ListedRun;
 use crate::run::{Counts, PauseReason, RunStatus, RunSummary, StepStatus, short_id};
 
 use super::super::app::{App, FilterOf};
+use super::super::attaching::process;
 use super::super::runs_model::{Line, PlanEntry, RowId, Section};
 use super::super::theme::{Role, run_role};
 use super::super::{text, tour, words};
 use super::paint::Brush;
-use super::{footer, steps};
+use super::{footer, glimpse, steps};
 
 /// Rows of the tour: a heading, its keys and a blank above.
 const TOUR: u16 = 3 + tour::KEYS.len() as u16;
@@ -22,6 +23,18 @@ pub fn list_area(area: Rect, tour: bool, lines: usize) -> Rect {
     let height = area.height.saturating_sub(top + below);
     let outside = u16::from(lines > usize::from(height) && height > 1);
     Rect { y: area.y + top.min(area.height), height: height - outside, ..area }
+}
+
+/// Fewer rows than this below the list tell nothing of a run.
+const GLIMPSE: u16 = 6;
+
+/// Where something is seen of the selected row: below a list that leaves room for it, on a screen that has some.
+pub fn glimpse_area(area: Rect, tour: bool, lines: usize) -> Option<Rect> {
+    let list = list_area(area, tour, lines);
+    let taken = u16::try_from(lines).ok()?.checked_add(1)?;
+    let height = list.height.checked_sub(taken)?;
+    let roomy = area.height >= 30 && lines > 0 && height >= GLIMPSE;
+    roomy.then_some(Rect { y: list.y + taken, height, ..list })
 }
 
 /// The keys that a newcomer needs.
@@ -107,6 +120,9 @@ pub fn draw(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
     }
     if lines.is_empty() {
         empty(app, brush, list);
+    }
+    if let Some(below) = glimpse_area(area, app.tour, lines.len()) {
+        glimpse::draw(app, brush, below);
     }
     if lines.len() > list.height as usize {
         draw_outside(app, brush, Rect { y: list.bottom(), height: 1, ..list }, end);
@@ -255,16 +271,24 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     brush.text(x, y, columns.id - 1, &summary.short_id(), Role::Muted);
     x += columns.id;
     let reason = reason(listed);
+    let room = columns.text.saturating_sub(2) as usize;
+    let place = listed.elsewhere().map(|owner| process(owner.pid));
     let fork = summary.parent.map(|parent| format!("fork of {}", short_id(parent)));
     let (said, said_role) = match (reason, fork) {
         (Some(reason), Some(fork)) => {
             let whole = format!("{reason} · {fork}");
-            let fits = text::width(&whole) + 2 <= columns.text as usize;
+            let fits = text::width(&whole) <= room;
             (if fits { whole } else { format!("fork · {reason}") }, role)
         }
         (Some(reason), None) => (reason, role),
         (None, Some(fork)) => (format!("{fork} · {}", summary.headline), Role::Muted),
         (None, None) => (summary.headline.clone(), Role::Muted),
+    };
+    // Why it stands still goes before where that is.
+    let said = match place {
+        Some(place) if said_role == Role::Muted => format!("{place} · {said}"),
+        Some(place) if text::width(&said) + 3 + text::width(&place) <= room => format!("{said} · {place}"),
+        _ => said,
     };
     brush.text(x, y, columns.text.saturating_sub(2), &said, said_role);
     x += columns.text;

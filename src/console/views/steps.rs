@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::run::{OutcomeStatus, SkipReason, StepStatus};
+use crate::run::{OutcomeStatus, RunState, SkipReason, StepStatus};
 
 use super::super::actions::Action;
 use super::super::app::{App, FilterOf};
@@ -405,7 +405,12 @@ fn bar(brush: &mut Brush<'_>, x: u16, y: u16, cells: u16, value: f64) {
 
 /// A word on the row: why it failed, who skipped it, when it tries again.
 pub fn note(app: &App, run: &OpenRun, position: usize) -> (String, Role) {
-    let state = &run.state;
+    let progress = run.progress.get(&run.state.plan.steps[position].step_id);
+    note_of(app, &run.state, position, progress.and_then(|progress| progress.message.as_deref()))
+}
+
+/// The same of a run that may not be open; `message`: what the attempt says it is doing.
+pub fn note_of(app: &App, state: &RunState, position: usize, message: Option<&str>) -> (String, Role) {
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
     match step.status {
         StepStatus::Failed => (step.why_failed().unwrap_or_default(), Role::Failed),
@@ -432,10 +437,7 @@ pub fn note(app: &App, run: &OpenRun, position: usize) -> (String, Role) {
             let due = step.attempt().and_then(|attempt| attempt.due).unwrap_or(app.now);
             (format!("until {}", app.settings.zone.clock(due)), Role::Waiting)
         }
-        StepStatus::Running => {
-            let message = run.progress.get(&definition.step_id).and_then(|progress| progress.message.clone());
-            (message.unwrap_or_default(), Role::Muted)
-        }
+        StepStatus::Running => (message.unwrap_or_default().to_owned(), Role::Muted),
         StepStatus::Skipped => match &step.skip {
             Some(skip) if skip.why == SkipReason::Condition => ("its condition is false".into(), Role::Muted),
             Some(skip) if skip.why == SkipReason::Upstream => ("what it needs was skipped".into(), Role::Muted),

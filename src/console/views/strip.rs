@@ -95,9 +95,8 @@ pub fn pieces(app: &App) -> (Rect, Vec<Piece>) {
         pieces.push(more);
     }
     // Which keys go round, where it is more than one that they go to.
-    let keys = keys(app);
-    if (left_out > 0 || !alone) && fits(&pieces, &keys) {
-        pieces.push(keys);
+    if left_out > 0 || !alone {
+        pieces.extend(keys(app).into_iter().find(|keys| fits(&pieces, keys)));
     }
     // What does not fit is left out whole, and comes again when the message goes.
     if width(&pieces, 0) > line.width {
@@ -118,21 +117,22 @@ fn more(number: usize) -> Piece {
     Piece::new(None, false, vec![(format!("+{}", words::thousands(number)), Role::Muted)])
 }
 
-fn keys(app: &App) -> Piece {
+/// The keys that go round, with what they go to and, shorter, without.
+fn keys(app: &App) -> Vec<Piece> {
     let named = [Action::PreviousRun, Action::NextRun].map(|action| app.key_of(action));
-    match named.map(str::is_empty) {
-        [false, false] => {
-            Piece::new(None, false, vec![(named.join(" "), Role::Key), (" other runs".into(), Role::Muted)])
-        }
-        _ => Piece::new(None, false, Vec::new()),
+    if named.iter().any(|name| name.is_empty()) {
+        return Vec::new();
     }
+    let keys = (named.join(" "), Role::Key);
+    let long = vec![keys.clone(), (" other runs".into(), Role::Muted)];
+    [long, vec![keys]].into_iter().map(|parts| Piece::new(None, false, parts)).collect()
 }
 
-/// A run's name: its plan, and the end of its id where two have the same.
+/// A run's name: its plan, and its id where two have the same.
 fn name(app: &App, run: &ListedRun, longest: usize) -> String {
     let (id, plan) = (run.summary.run_id, &run.summary.plan_id);
     let name = text::fit(&text::clean(plan), longest).to_string();
-    if app.runs.namesakes.contains(&id) { format!("{name} {}", &short_id(id)[4..]) } else { name }
+    if app.runs.namesakes.contains(&id) { format!("{name} {}", short_id(id)) } else { name }
 }
 
 fn glyph(app: &App, run: &ListedRun) -> (String, Role) {
