@@ -12,7 +12,7 @@ const SIZE: (u16, u16) = (160, 45);
 
 /// Every action has a key that no default is.
 fn other_keys() -> Keymap {
-    let letters = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain("äöüéèàçñøåßæþðœłżśćńşğ".chars());
+    let letters = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain("äöüéèàçñøåßæþðœłżśćńşğąęźč".chars());
     let keys = letters.map(|letter| format!("Alt-{letter}").parse::<Key>().unwrap());
     let changes: BTreeMap<&'static str, Vec<Key>> =
         TABLE.iter().zip(keys).map(|(one, key)| (one.name, vec![key])).collect();

@@ -14,6 +14,8 @@ use super::strip;
 
 /// Behind this rank, which is that of pausing and going on, come the actions of the pane that has the keys, before those on a step.
 const OF_RUN: u8 = 3;
+/// Ranks up to this one are of actions on a step that it may wait for: among the steps they go before the list's own keys.
+const OF_STEPS: u8 = 9;
 
 /// A message has no more rows than this.
 const MESSAGE_ROWS: usize = 3;
@@ -101,21 +103,21 @@ pub fn actions(app: &App) -> Vec<Action> {
         found.push((entry.rank, meant(app, &seen, &alternatives).unwrap_or(entry.action)));
     }
     found.retain(|(_, action)| belongs(app, *action));
-    // What the output, the steps and the list of attempts have keys for themselves comes behind those that answer the step.
+    // What the pane has keys for itself.
     let run = app.run.as_ref().filter(|_| app.place == Place::Run);
     let among_steps = run.is_some_and(|run| run.focus == Pane::Steps);
     let attempts = run.is_some_and(OpenRun::chooses_attempt);
-    let own = |action: &Action| match action {
-        Action::Filter | Action::NextPane => among_steps,
-        Action::Open => attempts,
-        action => app.in_output() && action.entry().group == Group::Output,
+    let behind = |action: &Action| match action {
+        Action::Filter | Action::NextPane => among_steps.then_some(OF_STEPS),
+        Action::Open => attempts.then_some(OF_RUN),
+        action => (app.in_output() && action.entry().group == Group::Output).then_some(OF_RUN),
     };
     let answers = answers(app, &seen);
     // What the run waits for comes before everything.
     let answer = |action: &Action| answers.iter().position(|one| one == action).unwrap_or(answers.len());
     found.sort_by_key(|(rank, action)| {
-        let (rank, within) = if own(action) { (OF_RUN, *rank) } else { (*rank, 0) };
-        (answer(action), rank, within)
+        let place = behind(action).map_or((*rank, 0), |before| (before, *rank));
+        (answer(action), place)
     });
     // A key is shown once, for what it does here first.
     let mut keys: Vec<&str> = Vec::new();
