@@ -180,9 +180,10 @@ fn a_second_run_of_a_plan_is_told_of_the_first() {
     console.keys("G<Enter>");
     console.wait_for_text("IDLE");
     console.keys("p");
-    answer(&mut console, "<Enter>", "Start another run of shared?");
+    console.wait_for_text("Start another run of shared?");
+    console.wait_for_text("Enter does nothing");
+    console.keys("<Enter>");
     assert!(console.screen_text().contains("IDLE"));
-    console.keys("p");
     answer(&mut console, "o", "Start another run of shared?");
     console.wait_for_text("A steers it from here");
     console.keys("q");
