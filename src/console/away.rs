@@ -16,7 +16,6 @@ use super::app::App;
 use super::log::asked;
 use super::popups::Popup;
 use super::strip::calls;
-use super::views::runs::reason;
 use super::{text, words};
 
 /// After so long without a key it is taken that nobody looks, unless the configuration says otherwise.
@@ -211,7 +210,7 @@ impl App {
 /// What has become of a run that is worth telling, the most urgent first.
 fn news(then: &Before, now: &ListedRun) -> Option<(u8, Sign, String)> {
     let run: &RunSummary = &now.summary;
-    let why = reason(now).map(|why| format!(": {why}")).unwrap_or_default();
+    let why = words::standing(now).map(|why| format!(": {why}")).unwrap_or_default();
     let sign = Sign::Run(run.status);
     if run.status == RunStatus::Failed && then.status != RunStatus::Failed {
         return Some((0, sign, format!("failed{why}")));

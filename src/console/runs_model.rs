@@ -12,6 +12,7 @@ use crate::run::{RunStatus, RunSummary, StepStatus};
 use super::marks::Marks;
 use super::run_model::contains;
 use super::strip::calls;
+use super::words;
 
 /// A plan file as it was found.
 #[derive(Debug, Clone)]
@@ -178,7 +179,8 @@ impl RunsList {
         }
         let run = ListedRun { summary, owned: open, ours: open, owner: Owner::default() };
         let before = self.runs.get(&run.summary.run_id);
-        self.stale |= before.is_none_or(|before| standing(before) != standing(&run));
+        // A filter looks at what the row says as well.
+        self.stale |= !self.filter.is_empty() || before.is_none_or(|before| standing(before) != standing(&run));
         self.runs.insert(run.summary.run_id, run);
     }
 
@@ -301,15 +303,16 @@ impl RunsList {
         }
         self.waiting = self.runs.values().filter(|run| section(run) == Section::Waiting).count();
         self.line_up();
-        let words: Vec<&str> = self.filter.split_whitespace().collect();
+        let wanted: Vec<&str> = self.filter.split_whitespace().collect();
         let mut rows: Vec<(Section, std::cmp::Reverse<i64>, String, RowId)> = Vec::new();
         for run in self.runs.values() {
             let summary = &run.summary;
-            let shown = words.iter().all(|word| {
+            let shown = wanted.iter().all(|word| {
                 contains(&summary.plan_id, word)
                     || contains(&summary.headline, word)
                     || contains(&summary.user, word)
                     || contains(summary.status.word(), word)
+                    || words::standing(run).is_some_and(|why| contains(&why, word))
                     || contains(&summary.short_id(), word)
             });
             if shown {
@@ -320,7 +323,7 @@ impl RunsList {
         }
         for plan in &self.plans {
             let headline = plan.plan.as_ref().map_or("", |plan| plan.headline.as_str());
-            if words.iter().all(|word| contains(&plan.plan_id, word) || contains(headline, word)) {
+            if wanted.iter().all(|word| contains(&plan.plan_id, word) || contains(headline, word)) {
                 let key = plan.plan_id.to_lowercase();
                 rows.push((Section::Plans, std::cmp::Reverse(0), key, RowId::Plan(plan.path.clone())));
             }

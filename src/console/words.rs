@@ -3,9 +3,11 @@
 use chrono::{DateTime, FixedOffset, Local, Utc};
 
 use crate::run::{
-    Command, Counts, Lacking, Left, PauseReason, Reason, RunState, RunStatus, RunSummary, StepStatus, Times,
-    checkpoint_id, short_id,
+    Command, Counts, Input, Lacking, Left, Moment, PauseReason, Reason, RunState, RunStatus, RunSummary, StepStatus,
+    Times, checkpoint_id, decide, short_id,
 };
+
+use crate::engine::ListedRun;
 
 use super::text;
 
@@ -369,6 +371,57 @@ pub fn forked_from(state: &RunState) -> Option<String> {
     Some(format!("forked from {} at {}{why}", short_id(run), checkpoint_id(checkpoint)))
 }
 
+/// How many steps ask a person.
+fn ask_a_person(summary: &RunSummary) -> String {
+    match summary.asking {
+        0 | 1 => "1 step asks you".into(),
+        many => format!("{} ask you", count(many as usize, "step")),
+    }
+}
+
+/// Why a run is in its state, where the word does not say it.
+pub fn standing(listed: &ListedRun) -> Option<String> {
+    let summary: &RunSummary = &listed.summary;
+    let of = |status| summary.counts.of(status) as usize;
+    match summary.status {
+        RunStatus::Running if !listed.owned => Some("its engine ended".into()),
+        RunStatus::Paused => {
+            let mut reasons: Vec<String> = summary
+                .paused
+                .iter()
+                .map(|reason| match reason {
+                    PauseReason::Operator => "by an operator".into(),
+                    PauseReason::StepFailed => {
+                        format!("{} failed", count(of(StepStatus::Failed).max(1), "step"))
+                    }
+                    PauseReason::Hold => format!("{} held", count(of(StepStatus::Held).max(1), "step")),
+                    PauseReason::Review => {
+                        format!("{} in review", count(of(StepStatus::InReview).max(1), "step"))
+                    }
+                    PauseReason::Question => ask_a_person(summary),
+                    PauseReason::Recovered => "its engine had ended".into(),
+                })
+                .collect();
+            // As in the run itself.
+            let unsaid = !summary.paused.contains(&PauseReason::StepFailed) && !summary.rolling_back;
+            if unsaid && of(StepStatus::Failed) > 0 {
+                reasons.insert(0, format!("{} failed", count(of(StepStatus::Failed), "step")));
+            }
+            Some(reasons.join(" · "))
+        }
+        RunStatus::Running if summary.asking > 0 => Some(ask_a_person(summary)),
+        RunStatus::Running if of(StepStatus::Held) > 0 => Some(format!("{} held", count(of(StepStatus::Held), "step"))),
+        RunStatus::Failed => Some(format!("{} failed", count(of(StepStatus::Failed).max(1), "step"))),
+        _ => None,
+    }
+}
+
+/// Whether a run would go on if it was resumed now, or is told that something of it is to be answered first.
+pub fn can_resume(state: &RunState) -> bool {
+    let resume = Input::Request(crate::engine::request(Command::Resume, ""));
+    decide(state, &resume, &Moment { now: state.updated_at, entropy: 0 }).is_ok()
+}
+
 /// What a command has done, as the message line says it; `state`: the one that it has led to, as soon as it is there. What waits for something else says
 /// for what. Keys stand in braces by the names of their actions.
 pub fn done(command: &Command, state: Option<&RunState>) -> String {
@@ -435,7 +488,8 @@ pub fn done(command: &Command, state: Option<&RunState>) -> String {
         Command::Undo { version: None } | Command::UndoIntervention { .. } => "the intervention is undone".into(),
         Command::UseVersion { version } => format!("version {version} of the plan is back"),
         Command::Restore { checkpoint } if is_paused => {
-            format!("the run is back at {}, and paused: {{resume}} goes on", checkpoint_id(*checkpoint))
+            let on = if state.is_some_and(can_resume) { ": {resume} goes on" } else { "" };
+            format!("the run is back at {}, and paused{on}", checkpoint_id(*checkpoint))
         }
         Command::Restore { checkpoint } => format!("the run is back at {}", checkpoint_id(*checkpoint)),
     }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::CARRIED;
 use super::diagnostic::{Diagnostic, Report};
 use super::format::{FORMAT, Object, Shape, Text, What};
 use super::json::{Document, Kind, NodeId};
@@ -244,8 +245,10 @@ impl Walk<'_, '_, '_> {
         } else {
             self.report.did_you_mean(field, names.clone())
         };
+        // What is only carried helps nobody who writes a plan.
         let help = help.or_else(|| {
-            (object.names.len() <= 12).then(|| format!("known here: {}", names.collect::<Vec<_>>().join(", ")))
+            let known: Vec<&str> = names.filter(|name| !CARRIED.contains(name)).collect();
+            (!known.is_empty()).then(|| format!("known here: {}", known.join(", ")))
         });
         let owner = if name.starts_with("the ") { name.to_owned() } else { format!("`{name}`") };
         self.report.push(

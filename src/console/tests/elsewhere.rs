@@ -4,7 +4,7 @@ use super::screens::shown;
 use super::*;
 use crate::console::app::Place;
 use crate::console::popups::{Ask, Popup};
-use crate::console::runs_model::RowId;
+use crate::console::runs_model::{Line, RowId};
 
 const SIZE: (u16, u16) = (120, 35);
 
@@ -293,4 +293,16 @@ fn a_run_in_which_something_was_done_stays() {
     // One that was there before is not this console's to remove.
     let mut app = open(&sim, SIZE);
     assert!(!discards(&press(&mut app, "Esc")));
+}
+
+#[test]
+fn the_filter_of_the_list_finds_what_a_row_says() {
+    let paused = failed();
+    assert_eq!(paused.state.status, crate::run::RunStatus::Paused);
+    let other = Sim::numbered(backup(), 0xb0b).ask(Command::Start);
+    let mut app = console(SIZE);
+    list(&mut app, vec![paused.listed(), other.listed()]);
+    press(&mut app, "/ f a i l e d Enter");
+    let rows: Vec<_> = app.runs.lines().iter().filter(|line| matches!(line, Line::Row(_))).collect();
+    assert_eq!(rows, [&Line::Row(RowId::Run(paused.state.run_id))]);
 }

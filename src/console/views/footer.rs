@@ -15,7 +15,7 @@ use super::strip;
 /// Behind this rank, which is that of pausing and going on, come the actions of the pane that has the keys, before those on a step.
 const OF_RUN: u8 = 3;
 /// Ranks up to this one are of actions on a step that it may wait for: among the steps they go before the list's own keys.
-const OF_STEPS: u8 = 9;
+const OF_STEPS: u8 = 10;
 
 /// A message has no more rows than this.
 const MESSAGE_ROWS: usize = 3;

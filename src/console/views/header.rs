@@ -111,7 +111,8 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
             keys =
                 vec![if drawn { does(Action::Visit, "goes to it") } else { does(Action::NextNeedingMe, "goes there") }];
         }
-        if state.status == RunStatus::Paused && state.paused.contains(&crate::run::PauseReason::Operator) {
+        let by_word = state.status == RunStatus::Paused && state.paused.contains(&crate::run::PauseReason::Operator);
+        if by_word && words::can_resume(state) {
             keys.push(key(Action::Resume));
         }
         return Some(Call { what, keys, role });

@@ -146,7 +146,13 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
     let said = match leaving {
         Leaving::Asking => {
             let verb = if active.len() == 1 { "is" } else { "are" };
-            let mut said = vec![format!("{runs} {verb} active, with {running} running.")];
+            let named: Vec<String> =
+                active.iter().take(4).map(|run| format!("{} {}", run.plan_id, short_id(run.run_id))).collect();
+            let more = if active.len() > named.len() { ", …" } else { "" };
+            let mut said = wrap(
+                &format!("{runs} {verb} active, with {running} running: {}{more}.", named.join(", ")),
+                WIDEST.min(area.width.saturating_sub(4)).saturating_sub(6) as usize,
+            );
             if active.iter().any(|run| run.outliving > 0) {
                 said.push(
                     "What waits for a person, a time or a service's job stays so: it is taken up when you come back."

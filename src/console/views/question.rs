@@ -2,9 +2,11 @@
 
 use ratatui::layout::Rect;
 
+use crate::run::short_id;
+
 use super::super::foretold::{Line, Told};
 use super::super::input::Input;
-use super::super::popups::{Ask, Care, Focus};
+use super::super::popups::{Ask, Care, Deed, Focus};
 use super::super::theme::Role;
 use super::super::{text, words};
 use super::paint::Brush;
@@ -63,6 +65,11 @@ pub fn longest_offset(ask: &Ask, area: Rect) -> usize {
 pub fn draw(ask: &Ask, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
     let Parts { width, effect, told, rows } = parts(ask, area);
     let inner = frame(brush, area, width, (effect.len() + rows + field_rows(ask)) as u16 + 4, &ask.title);
+    if !matches!(ask.deed, Deed::Many(_)) {
+        // Of two runs of one plan, the title says the same.
+        let run = format!(" run {} ", short_id(ask.run));
+        brush.text_right(inner.x, inner.right(), inner.bottom(), &run, Role::Muted);
+    }
     let mut y = inner.y + 1;
     for line in &effect {
         brush.text(inner.x, y, inner.width, line, Role::Text);
@@ -120,7 +127,7 @@ fn input(
     } else if focused {
         brush.text(at + 1, y, room.saturating_sub(1), hint, Role::Faint);
     } else {
-        brush.text(at, y, room, "none · typing begins one", Role::Faint);
+        brush.text(at, y, room, "none · begins with Tab, or any letter but y", Role::Faint);
     }
     let place = at + column as u16;
     if focused {

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::engine::ListedRun;
-use crate::run::{Counts, PauseReason, RunStatus, RunSummary, StepStatus, short_id};
+use crate::run::{Counts, RunStatus, StepStatus, short_id};
 
 use super::super::app::{App, FilterOf};
 use super::super::attaching::process;
@@ -270,7 +270,7 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     x += columns.plan;
     brush.text(x, y, columns.id - 1, &summary.short_id(), Role::Muted);
     x += columns.id;
-    let reason = reason(listed);
+    let reason = words::standing(listed);
     let room = columns.text.saturating_sub(2) as usize;
     let place = listed.elsewhere().map(|owner| process(owner.pid));
     let fork = summary.parent.map(|parent| format!("fork of {}", short_id(parent)));
@@ -367,52 +367,5 @@ fn state(listed: &ListedRun) -> (&'static str, Role) {
         RunStatus::Running if !listed.owned => ("halted", Role::Held),
         RunStatus::Running if summary.rolling_back => ("undoing", Role::Warning),
         status => (status.word(), run_role(status)),
-    }
-}
-
-/// How many steps ask a person.
-fn asks(summary: &RunSummary) -> String {
-    match summary.asking {
-        0 | 1 => "1 step asks you".into(),
-        many => format!("{} ask you", words::count(many as usize, "step")),
-    }
-}
-
-/// Why it is in that state, where the word does not say it.
-pub fn reason(listed: &ListedRun) -> Option<String> {
-    let summary: &RunSummary = &listed.summary;
-    let of = |status| summary.counts.of(status) as usize;
-    match summary.status {
-        RunStatus::Running if !listed.owned => Some("its engine ended".into()),
-        RunStatus::Paused => {
-            let mut reasons: Vec<String> = summary
-                .paused
-                .iter()
-                .map(|reason| match reason {
-                    PauseReason::Operator => "by an operator".into(),
-                    PauseReason::StepFailed => {
-                        format!("{} failed", words::count(of(StepStatus::Failed).max(1), "step"))
-                    }
-                    PauseReason::Hold => format!("{} held", words::count(of(StepStatus::Held).max(1), "step")),
-                    PauseReason::Review => {
-                        format!("{} in review", words::count(of(StepStatus::InReview).max(1), "step"))
-                    }
-                    PauseReason::Question => asks(summary),
-                    PauseReason::Recovered => "its engine had ended".into(),
-                })
-                .collect();
-            // As in the run itself.
-            let unsaid = !summary.paused.contains(&PauseReason::StepFailed) && !summary.rolling_back;
-            if unsaid && of(StepStatus::Failed) > 0 {
-                reasons.insert(0, format!("{} failed", words::count(of(StepStatus::Failed), "step")));
-            }
-            Some(reasons.join(" · "))
-        }
-        RunStatus::Running if summary.asking > 0 => Some(asks(summary)),
-        RunStatus::Running if of(StepStatus::Held) > 0 => {
-            Some(format!("{} held", words::count(of(StepStatus::Held), "step")))
-        }
-        RunStatus::Failed => Some(format!("{} failed", words::count(of(StepStatus::Failed).max(1), "step"))),
-        _ => None,
     }
 }

@@ -13,7 +13,6 @@ use super::super::theme::{Role, run_role};
 use super::super::{text, words};
 use super::footer;
 use super::paint::Brush;
-use super::runs::reason;
 
 /// Columns between two runs.
 const GAP: u16 = 3;
@@ -158,7 +157,7 @@ fn short(app: &App, run: &ListedRun, current: bool) -> Piece {
 
 /// What waits for a person in another run, and the key that goes there: the longest form that has room.
 fn banner(app: &App, run: &ListedRun, room: u16) -> Piece {
-    let why = reason(run).map(|why| format!(": {why}")).unwrap_or_default();
+    let why = words::standing(run).map(|why| format!(": {why}")).unwrap_or_default();
     let here = app.run.as_ref().and_then(|run| app.next_here(run)).is_some();
     let goes = if here { " goes there, after what waits here" } else { " goes there" };
     let (does, role) = match app.runs.has_failed_unseen(run.summary.run_id) {
