@@ -29,7 +29,7 @@ impl App {
         if !self.still_active().is_empty() {
             return None;
         }
-        if leaving != Leaving::Asking {
+        if !matches!(leaving, Leaving::Asking | Leaving::ToCancel) {
             return Some(Effect::Quit);
         }
         self.leaving = None;
@@ -63,7 +63,10 @@ impl App {
             KeyCode::Char('k') if state == Leaving::Draining => Some(Leaving::Stopping),
             KeyCode::Char('e') if state == Leaving::Stopping && self.disk_fails() => Some(Leaving::Stopping),
             _ if control_c => Some(pause_further(state)),
-            KeyCode::Char('c') => Some(Leaving::Cancelling),
+            KeyCode::Char('c') if state == Leaving::Cancelling => Some(Leaving::Cancelling),
+            // It loses work, of runs that are perhaps not on the screen: as everywhere, one key does not do that.
+            KeyCode::Char('c') => Some(Leaving::ToCancel),
+            KeyCode::Char('y') if state == Leaving::ToCancel => Some(Leaving::Cancelling),
             KeyCode::Esc | KeyCode::Char('s' | 'n') => {
                 self.layers.pop();
                 match self.leaving.take() {
@@ -71,7 +74,7 @@ impl App {
                     Some(Leaving::Draining) => self.say("you stay; what was paused stays so"),
                     Some(Leaving::Stopping) => self.say("you stay; what was paused or stopped stays so"),
                     Some(Leaving::Cancelling) => self.say("you stay; cancelling goes on"),
-                    Some(Leaving::Asking | Leaving::GoingOn) | None => {}
+                    Some(Leaving::Asking | Leaving::ToCancel | Leaving::GoingOn) | None => {}
                 }
                 return Vec::new();
             }
@@ -98,7 +101,7 @@ impl App {
         active
             .iter()
             .filter_map(|run| match next {
-                Leaving::Asking | Leaving::GoingOn => None,
+                Leaving::Asking | Leaving::ToCancel | Leaving::GoingOn => None,
                 Leaving::Draining if run.status == RunStatus::Running && !run.cancelling => {
                     Some(send(run.run_id, Command::Pause))
                 }
@@ -126,7 +129,7 @@ impl App {
 
 fn pause_further(state: Leaving) -> Leaving {
     match state {
-        Leaving::Asking => Leaving::Draining,
+        Leaving::Asking | Leaving::ToCancel => Leaving::Draining,
         Leaving::Draining | Leaving::Stopping => Leaving::Stopping,
         Leaving::Cancelling => Leaving::Cancelling,
         Leaving::GoingOn => Leaving::GoingOn,

@@ -260,6 +260,8 @@ pub enum Leaving {
     Draining,
     /// Every attempt was asked to stop; their runs stay paused.
     Stopping,
+    /// It is asked once more whether to cancel every run.
+    ToCancel,
     /// Every run is being cancelled.
     Cancelling,
     /// The runs go on, and the console ends.

@@ -275,7 +275,9 @@ fn quit_pressed_again_pauses_and_only_what_says_so_stops_more() {
 fn cancel_and_quit_waits_for_the_end_and_again_kills() {
     let sim = running();
     let mut app = open(&sim, SIZE);
-    assert_eq!(sent(&press(&mut app, "q c")).0, &Command::Cancel);
+    assert!(press(&mut app, "q c").is_empty(), "it asks once more");
+    assert!(press(&mut app, "Enter").is_empty() && !app.layers.is_empty());
+    assert_eq!(sent(&press(&mut app, "y")).0, &Command::Cancel);
     let sim = sim.ask(Command::Cancel);
     assert!(app.update(update_of(&sim), sim.now).is_empty());
     screen(&mut app);

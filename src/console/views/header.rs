@@ -220,13 +220,13 @@ fn title(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
         end = brush.text_right(left, end, y, &marks, Role::Warning).saturating_sub(3);
     }
     let fork = state.parent.map(|(parent, _)| format!("fork of {}", short_id(parent)));
-    let facts = match (narrow, fork) {
-        (true, fork) => fork.unwrap_or_default(),
-        (false, fork) => {
-            let fork = fork.map(|fork| format!(", {fork}")).unwrap_or_default();
-            format!("run {}{fork} · plan v{} · {}", short_id(state.run_id), state.plan_version, state.user)
-        }
-    };
+    let id = format!("run {}", short_id(state.run_id));
+    let id = fork.as_ref().map_or(id.clone(), |fork| format!("{id}, {fork}"));
+    // Which run it is goes before what its plan is about; the plan's id before both.
+    let taken = left + text::width(&state.plan.plan_id) as u16 + 3;
+    let fits = |facts: &String| taken + text::width(facts) as u16 <= end;
+    let facts = if narrow { id } else { format!("{id} · plan v{} · {}", state.plan_version, state.user) };
+    let facts = Some(facts).filter(|facts| !narrow || fits(facts)).or(fork.filter(fits)).unwrap_or_default();
     if !facts.is_empty() {
         end = brush.text_right(left, end, y, &facts, Role::Muted).saturating_sub(3);
     }

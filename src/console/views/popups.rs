@@ -143,16 +143,16 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
     let attempts: u32 = active.iter().map(|run| run.bound_to_engine()).sum();
     let running = words::count(attempts as usize, "attempt");
     let runs = words::count(active.len(), "run");
+    let named: Vec<String> =
+        active.iter().take(4).map(|run| format!("{} {}", run.plan_id, short_id(run.run_id))).collect();
+    let more = if active.len() > named.len() { ", …" } else { "" };
+    let named = format!("{}{more}", named.join(", "));
+    let width = WIDEST.min(area.width.saturating_sub(4));
+    let columns = width.saturating_sub(6) as usize;
     let said = match leaving {
         Leaving::Asking => {
             let verb = if active.len() == 1 { "is" } else { "are" };
-            let named: Vec<String> =
-                active.iter().take(4).map(|run| format!("{} {}", run.plan_id, short_id(run.run_id))).collect();
-            let more = if active.len() > named.len() { ", …" } else { "" };
-            let mut said = wrap(
-                &format!("{runs} {verb} active, with {running} running: {}{more}.", named.join(", ")),
-                WIDEST.min(area.width.saturating_sub(4)).saturating_sub(6) as usize,
-            );
+            let mut said = wrap(&format!("{runs} {verb} active, with {running} running: {named}."), columns);
             if active.iter().any(|run| run.outliving > 0) {
                 said.push(
                     "What waits for a person, a time or a service's job stays so: it is taken up when you come back."
@@ -170,6 +170,7 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
             vec![format!("{word} {running} may finish; then the console ends.")]
         }
         Leaving::Stopping => vec![format!("{running} asked to stop; then the console ends.")],
+        Leaving::ToCancel => wrap(&format!("Cancel {named}? {running} would be stopped."), columns),
         Leaving::Cancelling => vec![format!("Cancelling {runs}; {running} being stopped. Then the console ends.")],
         Leaving::GoingOn => Vec::new(),
     };
@@ -191,22 +192,26 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
                 },
             ),
             ("p", "pause and quit", "nothing new starts; what runs may finish"),
-            ("c", "cancel and quit", "attempts are stopped, the runs end"),
+            ("c", "cancel and quit", "attempts are stopped; asks first"),
             ("Esc", "stay", ""),
         ],
         Leaving::Draining => vec![
             ("k", "stop them now", "they become interrupted"),
-            ("c", "cancel instead", "the runs end"),
+            ("c", "cancel instead", "the runs end; asks first"),
             ("Esc", "stay", "the runs stay paused"),
         ],
         Leaving::Stopping if app.disk_fails() => {
             vec![("e", "end all the same", "attempts are stopped, the journal is not told"), ("Esc", "stay", "")]
         }
         Leaving::Stopping => vec![("Esc", "stay", "the runs stay paused")],
+        Leaving::ToCancel => {
+            vec![
+                ("y", "cancel and quit", "attempts are stopped, the runs end"),
+                ("Esc", "stay", "nothing is cancelled"),
+            ]
+        }
         Leaving::Cancelling => vec![("c", "kill them now", ""), ("Esc", "stay", "cancelling goes on")],
     };
-    let width = WIDEST.min(area.width.saturating_sub(4));
-    let columns = width.saturating_sub(6) as usize;
     let back = back.map(|back| wrap(&format!("What is left running is seen again with {back}"), columns));
     let back = back.unwrap_or_default();
     let rows = said.len() + choices.len() + back.len() + usize::from(!back.is_empty());
