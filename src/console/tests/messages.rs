@@ -161,6 +161,11 @@ fn what_the_run_waits_for_stands_first_and_what_ends_it_last_before_help() {
 
 #[test]
 fn screens() {
+    shown("leaving_cancel", |size| {
+        let mut app = open(&running(), size);
+        press(&mut app, "q c");
+        app
+    });
     shown("leaving", |size| {
         let mut app = open(&running(), size);
         press(&mut app, "q");
