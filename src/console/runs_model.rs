@@ -180,7 +180,7 @@ impl RunsList {
         let run = ListedRun { summary, owned: open, ours: open, owner: Owner::default() };
         let before = self.runs.get(&run.summary.run_id);
         // A filter looks at what the row says as well.
-        self.stale |= !self.filter.is_empty() || before.is_none_or(|before| standing(before) != standing(&run));
+        self.stale |= !self.filter.is_empty() || before.is_none_or(|before| placement(before) != placement(&run));
         self.runs.insert(run.summary.run_id, run);
     }
 
@@ -391,7 +391,7 @@ pub(super) fn is_active(run: &RunSummary) -> bool {
 
 /// What decides whether and where a run stands in the list and in the strip. As long as that stays, just its row is drawn anew: of a thousand runs
 /// that go on, each says so again and again.
-fn standing(run: &ListedRun) -> impl PartialEq + use<> {
+fn placement(run: &ListedRun) -> impl PartialEq + use<> {
     let summary = &run.summary;
     let calls = calls(run);
     // Those that call stand in the order in which they were heard of last.

@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, FixedOffset, Local, Utc};
 
-use crate::run::{
-    Command, Counts, Input, Lacking, Left, Moment, PauseReason, Reason, RunState, RunStatus, RunSummary, StepStatus,
-    Times, checkpoint_id, decide, short_id,
-};
-
 use crate::engine::ListedRun;
+use crate::run::{
+    Command, Counts, Lacking, Left, PauseReason, Reason, RunState, RunStatus, RunSummary, StepStatus, Times,
+    can_resume, checkpoint_id, short_id,
+};
 
 use super::text;
 
@@ -414,12 +413,6 @@ pub fn standing(listed: &ListedRun) -> Option<String> {
         RunStatus::Failed => Some(format!("{} failed", count(of(StepStatus::Failed).max(1), "step"))),
         _ => None,
     }
-}
-
-/// Whether a run would go on if it was resumed now, or is told that something of it is to be answered first.
-pub fn can_resume(state: &RunState) -> bool {
-    let resume = Input::Request(crate::engine::request(Command::Resume, ""));
-    decide(state, &resume, &Moment { now: state.updated_at, entropy: 0 }).is_ok()
 }
 
 /// What a command has done, as the message line says it; `state`: the one that it has led to, as soon as it is there. What waits for something else says

@@ -171,6 +171,19 @@ fn is_signed(step: &StepState) -> bool {
     step.hold.as_ref().is_some_and(|hold| hold.released || !hold.signed.is_empty())
 }
 
+/// Whether something would go on if the run was resumed now, or it is refused until something else is done. The cost does not follow the number of steps:
+/// a screen asks this for each of its frames.
+pub fn can_resume(state: &RunState) -> bool {
+    state.status == RunStatus::Paused && !state.cancelling && state.index.fatal.is_empty() && could_go_on(state)
+}
+
+/// Whether a paused run has anything to go on with.
+fn could_go_on(state: &RunState) -> bool {
+    let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
+    // Whoever lets a run go on in which only a question is open wants it to go on with the answer.
+    state.moves() || by_word && !state.index.asking.is_empty() && waits_for(state) != state.paused
+}
+
 /// What a run waits for, in words: the failures, holds, reviews and interrupted steps, with what answers each. One that is being cancelled waits
 /// for nothing but the end of its attempts.
 pub fn open_questions(state: &RunState) -> Vec<String> {
@@ -254,10 +267,7 @@ impl Asker<'_> {
             return Err(refuse(format!("the run {what} because of {ids} when what still runs has ended"))
                 .possible("retry or skip the failed step to let it go on"));
         }
-        let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
-        // Whoever lets a run go on in which only a question is open wants it to go on with the answer.
-        let answer_goes_on = by_word && !index.asking.is_empty() && waits_for(state) != state.paused;
-        if !state.moves() && !answer_goes_on {
+        if !could_go_on(state) {
             let mut questions = open_questions(state);
             let more = questions.len().saturating_sub(QUESTIONS_TOLD);
             questions.truncate(QUESTIONS_TOLD);

@@ -5,7 +5,7 @@ use super::screens::shown;
 use super::*;
 use crate::console::words;
 use crate::engine::Ack;
-use crate::run::{InterventionStatus, Rejection, RejectionCode, RunState};
+use crate::run::{InterventionStatus, Rejection, RejectionCode, RunState, can_resume};
 
 const SIZE: (u16, u16) = (120, 35);
 
@@ -125,10 +125,10 @@ fn a_refusal_is_over_when_its_step_stands_otherwise() {
 
 #[test]
 fn resuming_is_promised_only_where_something_would_go_on() {
-    assert!(words::can_resume(&running().ask(Command::Pause).state));
+    assert!(can_resume(&running().ask(Command::Pause).state));
     let stuck = failed().done("stats");
-    assert!(!words::can_resume(&stuck.state), "what failed is to be answered first");
-    assert!(!words::can_resume(&running().state) && !words::can_resume(&completed().state));
+    assert!(!can_resume(&stuck.state), "what failed is to be answered first");
+    assert!(!can_resume(&running().state) && !can_resume(&completed().state));
     let back = |state: &RunState| words::done(&Command::Restore { checkpoint: 3 }, Some(state));
     assert_eq!(back(&running().ask(Command::Pause).state), "the run is back at cp-3, and paused: {resume} goes on");
     assert_eq!(back(&stuck.state), "the run is back at cp-3, and paused");

@@ -112,7 +112,7 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
                 vec![if drawn { does(Action::Visit, "goes to it") } else { does(Action::NextNeedingMe, "goes there") }];
         }
         let by_word = state.status == RunStatus::Paused && state.paused.contains(&crate::run::PauseReason::Operator);
-        if by_word && words::can_resume(state) {
+        if by_word && crate::run::can_resume(state) {
             keys.push(key(Action::Resume));
         }
         return Some(Call { what, keys, role });
