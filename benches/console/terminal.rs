@@ -205,13 +205,15 @@ fn idle(root: &Path) {
             console.press("\r");
             console.until("the run is open", |screen| screen.contains("Definition"));
         }
-        // Outputs are looked for, estimates are made.
-        console.rest(Duration::from_secs(20));
-        let before = console.state();
-        consoles.push((place, console, before));
+        consoles.push((place, console));
     }
+    // Outputs are looked for, estimates are made; and whoever opens a console wakes those that watch the folders it reads.
+    for (_, console) in &mut consoles {
+        console.rest(Duration::from_secs(20));
+    }
+    let before: Vec<State> = consoles.iter_mut().map(|(_, console)| console.state()).collect();
     thread::sleep(Duration::from_secs(60));
-    for (place, console, before) in &mut consoles {
+    for ((place, console), before) in consoles.iter_mut().zip(before) {
         let after = console.state();
         println!(
             "idle for a minute, {place}: {} frames, {} bytes, {:.1} ms of processor time ({} ticks of 10 ms), woken {} times (aim: 0 frames, no measurable time); {} MiB",

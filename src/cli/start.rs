@@ -9,12 +9,12 @@ use std::time::Duration;
 use chrono::Utc;
 use uuid::Uuid;
 
-use crate::console::plans::{self, Shelf, Stamp};
+use crate::console::plans::{self, Shelf};
 use crate::console::text::clean;
 use crate::console::words;
 use crate::engine::hooks::{Hook, Hooks};
 use crate::engine::remote::{Listener, Server};
-use crate::engine::{EngineConfig, EngineHandle, NewRun, Opened};
+use crate::engine::{EngineConfig, EngineHandle, NewRun, Opened, Stamp};
 use crate::plan::{self, AgentsFile, DEFAULT_MAX_PARALLEL, Diagnostic, FailurePolicy, Plan, Terms};
 use crate::run::{DEFAULT_GRACE_SECONDS, Durability, RunOptions, RunStatus, Secrets, short_id};
 

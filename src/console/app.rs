@@ -153,6 +153,8 @@ pub struct App {
     pub agents: Agents,
     /// The run that is being opened.
     pub opening: Option<Uuid>,
+    /// The run for which the console was started is being made, and is opened next.
+    pub making: bool,
     /// What lies over the place.
     pub layers: Vec<Layer>,
     /// The filter while it is being typed.
@@ -223,6 +225,7 @@ impl App {
             timeline: None,
             agents: Agents::default(),
             opening: None,
+            making: false,
             layers: Vec::new(),
             typing: None,
             message: None,
@@ -534,6 +537,7 @@ impl App {
                 Vec::new()
             }
             Event::Registered { result: Ok(run), name, looked_at, start } => {
+                self.making = false;
                 self.values_answered(None);
                 self.passing.extend(looked_at.map(|plan| (run, plan)));
                 let mut effects = self.open(run, true);
@@ -546,6 +550,7 @@ impl App {
                 effects
             }
             Event::Registered { result: Err(rejection), name, .. } => {
+                self.making = false;
                 if !self.values_answered(Some(&rejection.to_string())) {
                     self.complain(format!("{name} could not be opened: {rejection}"));
                 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use crossterm::Command;
 use crossterm::clipboard::CopyToClipboard;
 
+use super::words;
+
 /// What terminals take at the least (xterm's limit on such a sequence is near 100,000 bytes, and base64 makes four of three).
 pub const MAX_TERMINAL_BYTES: usize = 74_000;
 
@@ -16,7 +18,26 @@ pub const MAX_TERMINAL_BYTES: usize = 74_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clipboard {
     directory: PathBuf,
-    terminal: bool,
+    /// Who is sent what is copied; nobody where it would be lost.
+    keeper: Option<Keeper>,
+}
+
+/// Who keeps a clipboard that can be written to by an escape sequence. None of them says whether it did, so that no more is claimed than that it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// The terminal.
+    Terminal,
+    /// tmux, which has a buffer of its own, and passes it on to the terminal or does not (its option `set-clipboard`).
+    Tmux,
+}
+
+/// Where a copy went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It was sent to a clipboard.
+    Clipboard(Keeper),
+    /// It was written to a file.
+    File(PathBuf),
 }
 
 /// What was copied; says it as a sentence.
@@ -24,18 +45,18 @@ pub struct Clipboard {
 pub struct Copied {
     /// How many lines.
     pub lines: usize,
-    /// The file, when the terminal did not get it.
-    pub file: Option<PathBuf>,
+    /// Where they went.
+    pub to: Place,
 }
 
 impl fmt::Display for Copied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.lines == 1 { "" } else { "s" };
-        write!(f, "copied {} line{plural}", self.lines)?;
-        if let Some(path) = &self.file {
-            write!(f, " to {}", path.display())?;
+        let lines = words::count(self.lines, "line");
+        match &self.to {
+            Place::Clipboard(Keeper::Terminal) => write!(f, "{lines} sent to the terminal's clipboard"),
+            Place::Clipboard(Keeper::Tmux) => write!(f, "{lines} sent to the clipboard of tmux"),
+            Place::File(path) => write!(f, "{lines} copied to {}", path.display()),
         }
-        Ok(())
     }
 }
 
@@ -54,9 +75,14 @@ impl Clipboard {
             || term == "dumb"
             || lookup("TERM_PROGRAM").is_some_and(|p| p == "Apple_Terminal")
             || lookup("VTE_VERSION").is_some_and(|v| !v.is_empty());
-        // A multiplexer keeps a clipboard of its own, whatever it runs in.
-        let multiplexer = lookup("TMUX").is_some_and(|v| !v.is_empty()) || term.starts_with("tmux");
-        Clipboard { directory, terminal: multiplexer || !refuses }
+        let is_set = |name: &str| lookup(name).is_some_and(|value| !value.is_empty());
+        // A multiplexer comes between, whatever it runs in: tmux keeps a clipboard of its own, and screen knows nothing of clipboards.
+        let keeper = if is_set("TMUX") || term.starts_with("tmux") {
+            Some(Keeper::Tmux)
+        } else {
+            (!refuses && !is_set("STY")).then_some(Keeper::Terminal)
+        };
+        Clipboard { directory, keeper }
     }
 
     /// Copies the text. `send` writes to the terminal ([`Guard::send_bytes`](super::terminal::Guard::send_bytes)). Control characters other than line ends and tabs are
@@ -64,15 +90,15 @@ impl Clipboard {
     pub fn copy(&self, text: &str, send: impl FnOnce(&[u8]) -> io::Result<()>) -> io::Result<Copied> {
         let text: String = text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect();
         let lines = text.lines().count();
-        if self.terminal && text.len() <= MAX_TERMINAL_BYTES {
+        if let Some(keeper) = self.keeper.filter(|_| text.len() <= MAX_TERMINAL_BYTES) {
             let mut sequence = String::new();
             CopyToClipboard::to_clipboard_from(&text).write_ansi(&mut sequence).map_err(io::Error::other)?;
             send(sequence.as_bytes())?;
-            return Ok(Copied { lines, file: None });
+            return Ok(Copied { lines, to: Place::Clipboard(keeper) });
         }
         let path = self.directory.join("clipboard.txt");
         write_private(&self.directory, &path, text.as_bytes())?;
-        Ok(Copied { lines, file: Some(path) })
+        Ok(Copied { lines, to: Place::File(path) })
     }
 }
 
@@ -118,7 +144,7 @@ mod tests {
     fn goes_through_the_terminal_without_keys_in_it() {
         let dir = tempfile::tempdir().unwrap();
         let (copied, sent) = copy(&clipboard(dir.path(), &[("TERM", "xterm-256color")]), "a\nb\x1b[201~\x03");
-        assert_eq!(copied.to_string(), "copied 2 lines");
+        assert_eq!(copied.to_string(), "2 lines sent to the terminal's clipboard");
         // "a\nb[201~"
         assert_eq!(String::from_utf8(sent).unwrap(), "\x1b]52;c;YQpiWzIwMX4=\x1b\\");
         assert!(!dir.path().join("state").exists());
@@ -130,20 +156,23 @@ mod tests {
         let text = "x".repeat(MAX_TERMINAL_BYTES + 1);
         let (copied, sent) = copy(&clipboard(dir.path(), &[("TERM", "xterm")]), &text);
         assert!(sent.is_empty());
-        let path = copied.file.clone().unwrap();
+        let Place::File(path) = copied.to.clone() else { panic!("{copied}") };
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(dir.path().join("state")).unwrap().permissions().mode() & 0o777, 0o700);
-        assert_eq!(copied.to_string(), format!("copied 1 line to {}", path.display()));
+        assert_eq!(copied.to_string(), format!("1 line copied to {}", path.display()));
     }
 
     #[test]
     fn terminals_that_refuse_are_not_asked() {
         let dir = tempfile::tempdir().unwrap();
-        for env in [&[("TERM", "linux")][..], &[("TERM", "xterm-256color"), ("VTE_VERSION", "7600")], &[]] {
-            assert!(copy(&clipboard(dir.path(), env), "x").0.file.is_some(), "{env:?}");
+        let screen = [("TERM", "screen-256color"), ("STY", "1.pts-0.host")];
+        let vte = [("TERM", "xterm-256color"), ("VTE_VERSION", "7600")];
+        for env in [&[("TERM", "linux")][..], &vte, &screen, &[]] {
+            assert!(matches!(copy(&clipboard(dir.path(), env), "x").0.to, Place::File(_)), "{env:?}");
         }
         let tmux = [("TERM", "tmux-256color"), ("VTE_VERSION", "7600"), ("TMUX", "/tmp/t,1,0")];
-        assert_eq!(copy(&clipboard(dir.path(), &tmux), "x").0.file, None);
+        let copied = copy(&clipboard(dir.path(), &tmux), "x").0;
+        assert_eq!(copied.to_string(), "1 line sent to the clipboard of tmux");
     }
 }

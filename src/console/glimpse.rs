@@ -124,6 +124,10 @@ impl App {
             self.glimpses = Glimpses::default();
             return;
         };
+        // What is looked at in a moment is another thing, and both may be large.
+        if self.making || self.opening.is_some() {
+            return;
+        }
         let run = match &row {
             RowId::Run(run) => self.runs.run(*run),
             RowId::Plan(_) => None,

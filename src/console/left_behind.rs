@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::engine::EngineHandle;
-use crate::run::{Attempt, CheckpointCause, Intervention, InterventionStatus, RunState, parse_checkpoint_id};
+use crate::run::Attempt;
 
 use super::run_model::{OpenRun, Pane, Tab};
 
@@ -92,8 +92,7 @@ impl OpenRun {
         }
         let numbers = (1..=step.last_attempt).filter(|number| step.attempts.iter().all(|one| one.number != *number));
         let missing = Missing { run: self.id(), step: self.list.selected.clone()?, numbers: numbers.collect() };
-        let went_back = || self.state.checkpoints.iter().any(|mark| mark.cause == CheckpointCause::Restored);
-        (!missing.numbers.is_empty() && went_back()).then_some(missing)
+        (!missing.numbers.is_empty() && self.state.has_gone_back()).then_some(missing)
     }
 
     /// The attempt that the cursor is on in the list of them: the one that is looked at, else the newest that is known.
@@ -159,11 +158,11 @@ pub async fn read(handle: &EngineHandle, missing: &Missing) -> Result<Vec<LeftAt
     let mut numbers = missing.numbers.clone();
     let mut found = Vec::new();
     // From the newest on: what was there before a restore, and is not now, was left behind by it.
-    for (at, to) in restores(&state).into_iter().rev() {
+    for (mark, to) in state.restores().collect::<Vec<_>>().into_iter().rev() {
         if numbers.is_empty() {
             break;
         }
-        let before = handle.state_at(missing.run, at - 1).await.map_err(|rejection| rejection.to_string())?;
+        let before = handle.state_at(missing.run, mark.seq - 1).await.map_err(|rejection| rejection.to_string())?;
         let Some(step) = before.step(&missing.step).map(|(_, step)| step) else { continue };
         for attempt in &step.attempts {
             if let Some(place) = numbers.iter().position(|number| *number == attempt.number) {
@@ -174,14 +173,4 @@ pub async fn read(handle: &EngineHandle, missing: &Missing) -> Result<Vec<LeftAt
     }
     found.sort_by_key(|one| one.attempt.number);
     Ok(found)
-}
-
-/// Where in the journal the run went back, and to where; oldest first.
-fn restores(state: &RunState) -> Vec<(u64, u64)> {
-    let is_restore =
-        |one: &&Intervention| one.intervention_type == "restore" && one.status == InterventionStatus::Applied;
-    let records = state.interventions.iter().map(AsRef::as_ref).filter(is_restore);
-    let marks = state.checkpoints.iter().filter(|mark| mark.cause == CheckpointCause::Restored);
-    let to = |record: &Intervention| record.parameters["checkpoint"].as_str().and_then(parse_checkpoint_id);
-    records.zip(marks).filter_map(|(record, mark)| Some((mark.seq, to(record)?))).collect()
 }

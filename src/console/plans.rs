@@ -1,49 +1,18 @@
 //! Plan files: found and checked, in a task that may wait.
 
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
 
+use crate::engine::Stamp;
 use crate::plan::{self, Loaded, Plan, Terms};
 
 use super::runs_model::{PlanEntry, PlanFacts};
-
-/// So old a change of a file has to be for the next one to have another time: systems count the time of files in ticks.
-const TICK: Duration = Duration::from_millis(20);
-
-/// Which file it is, and when it was changed: as long as that is the same, the file holds what it held.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    file: (u64, u64),
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(file: &Metadata) -> Self {
-        Self {
-            file: (file.dev(), file.ino()),
-            bytes: file.size(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-        }
-    }
-
-    /// Whether the next change will make another one.
-    fn is_settled(&self) -> bool {
-        let (seconds, nanos) = self.changed;
-        let changed = Duration::new(seconds.max(0) as u64, nanos.max(0) as u32);
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        now.checked_sub(changed).is_some_and(|age| age > TICK)
-    }
-}
 
 /// What was found in plan files: one that has not changed since is not read again. To read a plan of many thousand steps takes more memory, for a
 /// moment, than to keep it. Clones are the same.
@@ -66,7 +35,7 @@ impl Shelf {
     }
 
     fn get(&self, path: &Path) -> Option<PlanEntry> {
-        let now = Stamp::of(&std::fs::metadata(path).ok()?);
+        let now = Stamp::at(path)?;
         self.entries().get(path).filter(|(stamp, _)| *stamp == now).map(|(_, entry)| entry.clone())
     }
 }
@@ -200,18 +169,19 @@ mod tests {
             found[0].plan_id.clone()
         };
         std::fs::write(&path, text("first")).unwrap();
-        while !Stamp::of(&std::fs::metadata(&path).unwrap()).is_settled() {
+        while !Stamp::at(&path).unwrap().is_settled() {
             tokio::task::yield_now().await;
         }
         assert_eq!(listed(&shelf).await, "first");
-        let (stamp, _) = shelf.entries()[&path].clone();
+        let length = || std::fs::metadata(&path).unwrap().len();
+        let before = length();
         // What is on the shelf is taken: the file is not looked into.
         shelf.entries().get_mut(&path).unwrap().1.plan_id = "from the shelf".into();
         assert_eq!(listed(&shelf).await, "from the shelf");
         // As long as before, and it claims to be as old: it was written to all the same.
         std::fs::write(&path, text("later")).unwrap();
-        std::fs::File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        std::fs::File::open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(listed(&shelf).await, "later");
-        assert_eq!(stamp.bytes, Stamp::of(&std::fs::metadata(&path).unwrap()).bytes);
+        assert_eq!(length(), before);
     }
 }

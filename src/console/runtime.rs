@@ -380,6 +380,7 @@ impl Loop {
             None => {}
             Some(Initial::New { new, beside }) => {
                 self.app.beside = beside;
+                self.app.making = true;
                 self.register(*new, true);
             }
             Some(Initial::Look(run)) => {

@@ -541,14 +541,14 @@ impl App {
         };
         if run.back_to_attempts() {
             // One step back, out of what was opened.
+        } else if run.focus == Pane::Steps && !run.list.filter.is_empty() {
+            run.list.filter.clear();
+            run.refresh_rows();
         } else if run.zoom {
             run.zoom = false;
             run.focus = Pane::Steps;
         } else if run.focus != Pane::Steps {
             run.focus = Pane::Steps;
-        } else if !run.list.filter.is_empty() {
-            run.list.filter.clear();
-            run.refresh_rows();
         } else if run.list.marked.clear() {
             // Only the marks are gone: the next one goes back.
         } else if let Some(history) = self.came_from.take() {

@@ -19,7 +19,9 @@ use crate::run::{
 
 use super::remote::Remote;
 
-pub use crate::journal::{Batch, Overview, Owner, Published, RunUpdate, Space, StorageTrouble, Subscription, size};
+pub use crate::journal::{
+    Batch, Overview, Owner, Published, RunUpdate, Space, Stamp, StorageTrouble, Subscription, size,
+};
 
 /// A handle on an engine, in this process or in another; cheap to clone. When the last one on an engine of this process is gone, that engine
 /// ends.
@@ -537,7 +539,7 @@ pub fn past(store: &Store, run: &RunSummary) -> Past {
 fn learned(store: &Store, alike: Alike, runs: usize) -> Past {
     let mut past = Past::default();
     store.earlier_runs(alike, |earlier| {
-        past.add(&earlier);
+        past.add(earlier);
         past.runs() < runs
     });
     past

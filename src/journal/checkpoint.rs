@@ -10,11 +10,12 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::run::{Durability, RunState, RunSummary, StepStatus, checkpoint_id};
+use crate::run::{Durability, EarlierRun, RunState, RunSummary, StepStatus, checkpoint_id};
 
 use super::disk::{Disk, DiskFile, Kind};
 use super::format::{self, SUFFIX};
@@ -27,6 +28,8 @@ pub const CHECKPOINT_VERSION: u64 = 1;
 const HEAD_HASH: &str = ",\"head_hash\":\"";
 /// The first line of a checkpoint file is not longer, in bytes.
 const MAX_HEAD: u64 = 64 << 10;
+/// So much of a file is read at once, in bytes.
+const PART: usize = 256 << 10;
 /// A full file is superfluous when without it no stretch between two others is longer than this share of the journal, in percent.
 const STRETCH_PERCENT: u64 = 36;
 
@@ -190,35 +193,57 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<Full, Unusab
     }
 }
 
+/// What an earlier run tells, from a full file that is whole and whose place the journal has. In memory there is a part of the file at a time.
+pub(super) fn read_earlier(disk: &dyn Disk, dir: &Path, seq: u64) -> Option<EarlierRun> {
+    let (document, _) = read_document(disk, dir, seq, |run: &EarlierRun| (run.run_id(), run.seq())).ok()?;
+    fits(disk, dir, document.journal).ok()?.then_some(document.plan_state)
+}
+
 /// Reads a full file and checks it against itself. The error says in words what is wrong.
 fn read_alone(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<Full, String> {
-    #[derive(Deserialize)]
-    struct Document {
-        holdpoint_checkpoint: u64,
-        run_id: Uuid,
-        journal: Place,
-        plan_state: RunState,
+    let (document, size) = read_document(disk, dir, seq, |state: &RunState| (state.run_id, state.seq))?;
+    let (mut state, place) = (document.plan_state, document.journal);
+    state.reindex();
+    Ok(Full { state, place, size })
+}
+
+/// A full file, as far as it is read.
+#[derive(Deserialize)]
+struct Document<State> {
+    holdpoint_checkpoint: u64,
+    run_id: Uuid,
+    journal: Place,
+    plan_state: State,
+}
+
+/// The same for whatever is wanted of the state, of which `whose` says the run's id and the newest event's number; and the file's size in bytes.
+fn read_document<State: DeserializeOwned>(
+    disk: &dyn Disk,
+    dir: &Path,
+    seq: u64,
+    whose: impl Fn(&State) -> (Uuid, u64),
+) -> Result<(Document<State>, u64), String> {
+    let unread = |error: io::Error| format!("it cannot be read: {error}");
+    let file = disk.open_read(&dir.join(file_name(seq))).map_err(unread)?;
+    let size = file.length().map_err(unread)?;
+    // Read twice, a part at a time: it may be as large as all that this program otherwise needs.
+    let mut input = io::BufReader::with_capacity(PART, file);
+    match format::read_whole(&mut input, size).map_err(unread)? {
+        None => return Err("it is not complete".into()),
+        Some(false) => return Err("its hash does not fit: it was changed".into()),
+        Some(true) => {}
     }
-    let path = dir.join(file_name(seq));
-    let mut bytes = Vec::new();
-    let mut file = disk.open_read(&path).map_err(|error| format!("it cannot be read: {error}"))?;
-    file.read_to_end(&mut bytes).map_err(|error| format!("it cannot be read: {error}"))?;
-    let size = bytes.len() as u64;
-    let whole = bytes.strip_suffix(b"\n").and_then(format::split_line).ok_or("it is not complete")?;
-    if format::LineHash::of(None, whole.body) != whole.hash {
-        return Err("its hash does not fit: it was changed".into());
-    }
-    let document: Document = serde_json::from_slice(&bytes).map_err(|error| format!("it cannot be read: {error}"))?;
+    input.rewind().map_err(unread)?;
+    let document: Document<State> =
+        serde_json::from_reader(input).map_err(|error| format!("it cannot be read: {error}"))?;
     if document.holdpoint_checkpoint > CHECKPOINT_VERSION {
         return Err(format!("it is in the newer format version {}", document.holdpoint_checkpoint));
     }
-    let (mut state, place) = (document.plan_state, document.journal);
-    let is_ours = state.run_id == document.run_id && is_folder_of(dir, state.run_id);
-    if state.seq != seq || place.seq != seq || !is_ours {
+    let ours = document.run_id;
+    if whose(&document.plan_state) != (ours, seq) || document.journal.seq != seq || !is_folder_of(dir, ours) {
         return Err("it is the checkpoint of another place or run".into());
     }
-    state.reindex();
-    Ok(Full { state, place, size })
+    Ok((document, size))
 }
 
 /// Whether the journal has the line a place names, at that place.

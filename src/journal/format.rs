@@ -318,6 +318,35 @@ pub fn split_line(line: &[u8]) -> Option<RawLine<'_>> {
     Some(RawLine { body, hash: LineHash::from_digits(hash)?, end: body.ends_with(END_MARK) })
 }
 
+/// Reads a file that is one such line and its line feed, so many bytes long, a part at a time: whether its hash fits, or `None` when it has not the form.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn read_whole(input: &mut impl io::Read, length: u64) -> io::Result<Option<bool>> {
+    let Some(body) = length.checked_sub(SUFFIX as u64 + 1) else { return Ok(None) };
+    let mut hasher = HashWriter(Sha256::new());
+    io::copy(&mut io::Read::take(&mut *input, body), &mut hasher)?;
+    let mut suffix = Vec::new();
+    input.read_to_end(&mut suffix)?;
+    let digits = suffix.strip_prefix(HASH_KEY).and_then(|rest| rest.strip_suffix(b"\"}\n"));
+    let hash = digits.and_then(LineHash::from_digits);
+    Ok(hash.map(|hash| hash == LineHash::finished(hasher.0)))
+}
+
+/// Hashes what is written to it.
+struct HashWriter(Sha256);
+
+impl Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The sequence number of an event line's body, without parsing the rest.
 pub fn raw_seq(body: &[u8]) -> Option<u64> {
     let digits = body.strip_prefix(b"{\"seq\":")?;

@@ -28,6 +28,7 @@ mod replay;
 mod resolve;
 pub mod sim;
 mod space;
+mod stamp;
 mod store;
 mod sync;
 mod verify;
@@ -46,6 +47,7 @@ pub use recorder::{Recorder, Report, SubmitError};
 pub use replay::Place;
 pub use resolve::ResolveError;
 pub use space::{Space, size};
+pub use stamp::Stamp;
 pub use store::{Alike, ListedRun, Loaded, Owner, RunList, Store};
 pub use verify::{Problem, Verified};
 

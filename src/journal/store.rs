@@ -1,15 +1,14 @@
 //! The folder of all runs, for whoever reads it: lists, states, events. Nothing here changes a file but [`Store::open`].
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::run::{Recorded, RunState, RunSummary};
+use crate::run::{EarlierRun, Recorded, RunState, RunSummary};
 
 use super::checkpoint::{self, Full, IgnoredCheckpoint, Newest, checkpoint_document};
 use super::disk::{Disk, Kind, RealDisk};
@@ -18,6 +17,7 @@ use super::first_line::{FirstLine, damage, first_line, without_events};
 use super::follow::Events;
 use super::ledger::{Found, Ledger, events_before};
 use super::replay::{Place, Tail, Wanted, fold, replay};
+use super::stamp::Stamp;
 use super::{JOURNAL, LOCK, RECENT};
 
 /// So many of the newest runs are looked at for earlier ones of a plan.
@@ -32,6 +32,18 @@ pub struct Store {
     root: PathBuf,
     /// What stands in the locks that are taken through it.
     owner: Owner,
+    /// The lines of runs that had to be read as a whole. Clones have the same.
+    rows: Arc<Mutex<HashMap<PathBuf, KnownRow>>>,
+}
+
+/// A run's line, and of what it was made.
+#[derive(Debug)]
+struct KnownRow {
+    /// The journal.
+    stamp: Stamp,
+    /// The full checkpoints.
+    full: Vec<u64>,
+    row: (RunSummary, bool),
 }
 
 /// Which runs are other runs of a plan.
@@ -128,7 +140,7 @@ impl Store {
 
     /// A folder on some file system.
     pub fn on(disk: Arc<dyn Disk>, root: impl Into<PathBuf>) -> Self {
-        Self { disk, root: root.into(), owner: Owner::this(None) }
+        Self { disk, root: root.into(), owner: Owner::this(None), rows: Arc::default() }
     }
 
     /// The same folder for an owner that can be spoken to.
@@ -176,11 +188,10 @@ impl Store {
         Ok((length, self.owner(dir)))
     }
 
-    /// Length and time of a run's journal: while they stay, nobody has written to it. Costs one look at the folder; whether the run's engine still lives is
+    /// The stamp of a run's journal: while it stays, nobody has written to it. Costs one look at the folder; whether the run's engine still lives is
     /// not told by it, which [`Store::glance`] does.
-    pub fn stamp(&self, dir: &Path) -> Option<(u64, SystemTime)> {
-        let found = std::fs::metadata(dir.join(JOURNAL)).ok()?;
-        Some((found.len(), found.modified().ok()?))
+    pub fn stamp(&self, dir: &Path) -> Option<Stamp> {
+        Stamp::at(&dir.join(JOURNAL))
     }
 
     /// Reads a run: from its newest full checkpoint on, so at a cost that does not follow its length.
@@ -299,9 +310,9 @@ impl Store {
         Ok(list)
     }
 
-    /// The states of other runs of a plan, newest first, as their newest full checkpoints have them, until `take` has had enough. For whoever wants
-    /// to learn from them: what is damaged, half written or of another kind is passed over, and no more is read than a bounded part of the folder.
-    pub fn earlier_runs(&self, alike: Alike, mut take: impl FnMut(RunState) -> bool) {
+    /// Other runs of a plan, newest first, as their newest full checkpoints have them, until `take` has had enough. For whoever wants to learn from
+    /// them: what is damaged, half written or of another kind is passed over, and no more is read than a bounded part of the folder.
+    pub fn earlier_runs(&self, alike: Alike, mut take: impl FnMut(EarlierRun) -> bool) {
         let (disk, mut room) = (&*self.disk, EARLIER_BYTES);
         let others = self.run_ids().unwrap_or_default().into_iter().filter(|id| Some(*id) != alike.besides);
         for run_id in others.take(EARLIER_RUNS) {
@@ -315,8 +326,8 @@ impl Store {
             let length = disk.open_read(&dir.join(checkpoint::file_name(*seq))).and_then(|file| file.length());
             let Some(left) = length.ok().and_then(|length| room.checked_sub(length)) else { continue };
             room = left;
-            let Ok(full) = checkpoint::read(disk, &dir, *seq) else { continue };
-            if !take(full.state) {
+            let Some(run) = checkpoint::read_earlier(disk, &dir, *seq) else { continue };
+            if !take(run) {
                 return;
             }
         }
@@ -361,12 +372,28 @@ impl Store {
         });
         let (summary, damaged) = match rests {
             Some(head) => (head.summary, false),
-            None => {
-                let read = self.replay_to(dir, u64::MAX)?;
-                (read.state.summary(), read.damage.is_some())
-            }
+            None => self.read_row(dir, full)?,
         };
         Ok(ListedRun { summary, dir: dir.to_path_buf(), owner: self.owner(dir), damaged })
+    }
+
+    /// The line of a run that does not rest, and whether its journal is damaged: all of the run has to be read for it. One run at a time, since it may be
+    /// large, and not again while it lies as it lay then.
+    fn read_row(&self, dir: &Path, full: Vec<u64>) -> Result<(RunSummary, bool), JournalError> {
+        // Whoever panicked has left whole rows.
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = self.stamp(dir);
+        let known = rows.get(dir).filter(|known| Some(&known.stamp) == stamp.as_ref() && known.full == full);
+        if let Some(known) = known {
+            return Ok(known.row.clone());
+        }
+        rows.remove(dir);
+        let read = self.replay_to(dir, u64::MAX)?;
+        let row = (read.state.summary(), read.damage.is_some());
+        if let Some(stamp) = stamp.filter(Stamp::is_settled) {
+            rows.insert(dir.to_path_buf(), KnownRow { stamp, full, row: row.clone() });
+        }
+        Ok(row)
     }
 
     fn replay_to(&self, dir: &Path, seq: u64) -> Result<ReadState, JournalError> {

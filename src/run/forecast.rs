@@ -7,21 +7,22 @@
 //! A [`Survey`] follows a run event by event. An [`Outlook`] is taken of it in no time; what that leads to ([`Outlook::forecast`]) costs walks over
 //! the steps and needs the run no longer, so that it can be made beside whatever must not wait.
 
+mod past;
 mod schedule;
 mod survey;
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::plan::Plan;
 use crate::plan::order::Order;
-use crate::plan::{Plan, Step};
 
-use super::health::executions;
-use super::{AgentHealth, Asked, Attempt, OutcomeStatus, RunState, SkipReason, StepState};
+use super::RunState;
+use past::identity;
+pub use past::{EarlierRun, Past};
 pub use survey::Survey;
 
 /// Similar steps of this run are a ground when so many of them are completed.
@@ -35,89 +36,6 @@ const TRIMMED: usize = 5;
 const SPREAD: f64 = 1.28;
 /// No row.
 const NONE: u32 = u32::MAX;
-
-/// What steps took in earlier runs of a plan. Flat: a number a step and run.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Past {
-    /// A step and its work, as one number: where it stands in each run.
-    rows: HashMap<u64, u32>,
-    /// By run and row: seconds; 0 where the step was skipped by the plan itself, not a number where nothing is known.
-    runs: Vec<Vec<f32>>,
-    /// How the agents did in them.
-    agents: BTreeMap<String, AgentHealth>,
-}
-
-impl Past {
-    /// Adds what a run's steps took; whether there was anything to add.
-    pub fn add(&mut self, run: &RunState) -> bool {
-        let mut seconds: Vec<f32> = Vec::new();
-        let mut worked = false;
-        for (definition, step) in run.plan.steps.iter().zip(&run.steps) {
-            let own = |attempt: &Attempt| run.home_of(attempt) == run.run_id;
-            let Some(took) = took(step, own) else { continue };
-            worked |= took > 0.0;
-            let next = self.rows.len() as u32;
-            let row = *self.rows.entry(identity(&definition.step_id, definition)).or_insert(next) as usize;
-            if seconds.len() <= row {
-                seconds.resize(row + 1, f32::NAN);
-            }
-            seconds[row] = took;
-        }
-        if worked {
-            self.runs.push(seconds);
-            for (name, one) in executions(run) {
-                self.agents.entry(name.to_owned()).or_default().add_earlier(&one);
-            }
-        }
-        worked
-    }
-
-    /// How many runs it knows.
-    pub fn runs(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// How the agents did in those runs; how often they failed in a row at their ends is not known of them.
-    pub fn agents(&self) -> &BTreeMap<String, AgentHealth> {
-        &self.agents
-    }
-
-    /// What a step took in the middle of those runs, in seconds, under an id that may be that of one of its instances.
-    pub(super) fn usual(&self, id: &str, step: &Step) -> Option<f64> {
-        let row = *self.rows.get(&identity(id, step))?;
-        let mut known: Vec<f64> = (0..self.runs()).filter_map(|run| self.seconds(run, row)).map(f64::from).collect();
-        median(&mut known)
-    }
-
-    fn seconds(&self, run: usize, row: u32) -> Option<f32> {
-        self.runs[run].get(row as usize).copied().filter(|seconds| !seconds.is_nan())
-    }
-}
-
-/// Which work under which id: another agent, action or command under the same id is another work. How it is tried and named makes no difference.
-fn identity(id: &str, step: &Step) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (id, step.agent(), &step.action, &step.run).hash(&mut hasher);
-    hasher.finish()
-}
-
-/// How long a step's work took: its newest successful attempt; nothing when its condition was false or what it needs was skipped.
-fn took(step: &StepState, own: impl Fn(&Attempt) -> bool) -> Option<f32> {
-    if let Some(skip) = &step.skip {
-        return matches!(skip.why, SkipReason::Condition | SkipReason::Upstream).then_some(0.0);
-    }
-    let done = step.attempts.iter().rev().find(|attempt| {
-        attempt.outcome.as_ref().is_some_and(|outcome| outcome.status == OutcomeStatus::Succeeded) && own(attempt)
-    })?;
-    let seconds = (done.ended_at? - done.started_at).as_seconds_f64() - waited(done);
-    Some(seconds.max(0.0) as f32)
-}
-
-/// For how many seconds an attempt waited for people's answers, as far as it has them.
-fn waited(attempt: &Attempt) -> f64 {
-    let answered = |asked: &Asked| Some((asked.answered.as_ref()?.time - asked.time).as_seconds_f64().max(0.0));
-    attempt.questions.iter().filter_map(answered).sum()
-}
 
 /// Where the steps of a plan find their times. Made once for a version of the plan.
 #[derive(Debug, Clone)]

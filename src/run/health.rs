@@ -140,7 +140,8 @@ impl AgentHealth {
         self.count(one);
     }
 
-    fn count(&mut self, one: &Execution) {
+    /// Takes in an execution, wherever it has its place among the others: of failures in a row it says nothing.
+    pub(super) fn count(&mut self, one: &Execution) {
         self.executions += 1;
         self.succeeded += u64::from(one.succeeded);
         self.durations.add(one.seconds);
@@ -365,18 +366,6 @@ impl Metrics {
     pub fn origin(&self) -> DateTime<Utc> {
         self.origin
     }
-}
-
-/// What the agents of a run did in all, in no order: nothing of failures in a row.
-pub(super) fn executions(state: &RunState) -> BTreeMap<&str, AgentHealth> {
-    let mut found: BTreeMap<&str, AgentHealth> = BTreeMap::new();
-    for (definition, step) in state.plan.steps.iter().zip(&state.steps) {
-        let own = step.attempts.iter().filter(|attempt| state.home_of(attempt) == state.run_id);
-        for one in own.filter_map(|attempt| Execution::of(attempt)) {
-            found.entry(definition.agent_label()).or_default().count(&one);
-        }
-    }
-    found
 }
 
 /// What an attempt that has just ended says of its agent, and which that is.

@@ -121,17 +121,9 @@ impl Default for Branches {
 impl Branches {
     /// Cost: the checkpoints and the interventions.
     pub fn of(state: &RunState) -> Self {
-        // Each restore that was carried out has one record and one mark, both in the order of the journal.
-        let records = state
-            .interventions
-            .iter()
-            .filter(|one| one.intervention_type == "restore" && one.status == InterventionStatus::Applied);
-        let marks = state.checkpoints.iter().filter(|mark| mark.cause == CheckpointCause::Restored);
         let mut branches = Self::default();
-        for (record, mark) in records.zip(marks) {
-            if let Some(to) = record.parameters["checkpoint"].as_str().and_then(parse_checkpoint_id) {
-                branches.restore(to, mark.seq, mark.time);
-            }
+        for (mark, to) in state.restores() {
+            branches.restore(to, mark.seq, mark.time);
         }
         branches
     }
@@ -276,12 +268,42 @@ impl PlanSizes {
 }
 
 impl RunState {
+    /// The restores that were carried out, oldest first: the mark at which the run went back, and the place it went back to. Cost: the checkpoints and
+    /// the interventions.
+    pub fn restores(&self) -> impl Iterator<Item = (&CheckpointMark, u64)> {
+        // Each has one record and one mark, both in the order of the journal.
+        let marks = self.checkpoints.iter().filter(|mark| mark.cause == CheckpointCause::Restored);
+        let place = |record: &Intervention| record.parameters["checkpoint"].as_str().and_then(parse_checkpoint_id);
+        self.went_back().zip(marks).filter_map(move |(record, mark)| Some((mark, place(record)?)))
+    }
+
+    /// Whether the run has gone back to a checkpoint, and with that left behind what had come after it. Cost: its interventions.
+    pub fn has_gone_back(&self) -> bool {
+        self.went_back().next().is_some()
+    }
+
+    fn went_back(&self) -> impl Iterator<Item = &Intervention> {
+        let is_restore = |one: &&Intervention| one.intervention_type == "restore";
+        let all = self.interventions.iter().map(AsRef::as_ref);
+        all.filter(is_restore).filter(|one| one.status == InterventionStatus::Applied)
+    }
+
     /// The run in whose folder an attempt's output lies: this one, or, for an attempt that a fork brought along, the one that made it.
     pub fn home_of(&self, attempt: &Attempt) -> Uuid {
-        if attempt.started_at >= self.created_at || self.lineage.is_empty() {
-            return self.run_id;
-        }
-        let made = self.lineage.iter().find(|(_, created)| attempt.started_at >= *created);
-        made.or(self.lineage.last()).map_or(self.run_id, |(run, _)| *run)
+        home(attempt.started_at, self.run_id, self.created_at, &self.lineage)
     }
+}
+
+/// The run that made an attempt which another has: by when it began, when that one was made, and those it was forked from, nearest first.
+pub(super) fn home(
+    began: DateTime<Utc>,
+    run: Uuid,
+    created_at: DateTime<Utc>,
+    lineage: &[(Uuid, DateTime<Utc>)],
+) -> Uuid {
+    if began >= created_at || lineage.is_empty() {
+        return run;
+    }
+    let made = lineage.iter().find(|(_, created)| began >= *created);
+    made.or(lineage.last()).map_or(run, |(run, _)| *run)
 }

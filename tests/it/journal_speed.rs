@@ -1,10 +1,10 @@
-//! What the journal costs. Not run with the others: `cargo test --release --test it journal_speed -- --ignored --nocapture --test-threads 1`
+//! What the journal costs. What is measured is not run with the others: `cargo test --release --test it journal_speed -- --ignored --nocapture --test-threads 1`
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdpoint::journal::disk::RealDisk;
-use holdpoint::journal::{Committer, Group, RecorderConfig, Store, format};
+use holdpoint::journal::{Committer, Group, RecorderConfig, Stamp, Store, format};
 use holdpoint::run::{Command, Durability, Outcome, RunStatus};
 
 use crate::journal_support::{Batch, Driver, append, create};
@@ -60,6 +60,44 @@ fn rig() -> (tempfile::TempDir, Committer, Store) {
     let store = Store::at(root.path().join("checkpoints"));
     let config = RecorderConfig::new(Arc::new(RealDisk), store.root());
     (root, Committer::new(config, Box::new(|_, what| panic!("{what}"))).unwrap(), store)
+}
+
+/// So many bytes this thread has read so far.
+#[cfg(target_os = "linux")]
+fn bytes_read() -> u64 {
+    let counts = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn for_the_list_a_run_that_goes_on_is_read_again_only_when_it_has_gone_on() {
+    let (_root, mut committer, store) = rig();
+    let (mut driver, first) = Driver::new(1, 2000, Durability::Relaxed);
+    let start = driver.ask(Command::Start);
+    committer.commit(Group { entries: vec![create(first)] });
+    committer.commit(Group { entries: vec![append(start)] });
+    let mut more = |driver: &mut Driver, steps: usize| {
+        let entries = (0..steps).map(|_| append(driver.end(Outcome::succeeded()))).collect();
+        assert!(committer.commit(Group { entries }).failed.is_empty());
+        let journal = store.dir(driver.id()).join("journal.jsonl");
+        while !Stamp::at(&journal).unwrap().is_settled() {
+            std::thread::yield_now();
+        }
+        std::fs::metadata(journal).unwrap().len()
+    };
+    let listed = |driver: &Driver| {
+        let before = bytes_read();
+        let list = store.list_runs().unwrap();
+        assert_eq!(list.runs[0].summary, driver.state.summary());
+        bytes_read() - before
+    };
+    let length = more(&mut driver, 1000);
+    assert!(listed(&driver) >= length, "all of it is read");
+    let again = listed(&driver);
+    assert!(again < length / 4, "nothing has happened since: {again} of {length} bytes");
+    let length = more(&mut driver, 1);
+    assert!(listed(&driver) >= length / 2, "it has gone on");
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn what_is_copied_is_the_text_without_borders_glyphs_or_numbers() {
     console.wait_for_text("one failed: exit status 3");
     console.wait_for_text("indented and red");
     console.press("y");
-    console.wait_for_text("copied");
+    console.wait_for_text("sent to the terminal's clipboard");
     let text = copied(&console.bytes()).expect("the clipboard's sequence");
     assert_eq!(text.trim_end(), "the first line\n  indented and red\nthe last");
 }

@@ -57,7 +57,7 @@ fn an_output_is_searched_across_steps_filtered_copied_and_saved() {
     console.press("vj");
     console.wait_for_text("2 lines selected");
     console.press("y");
-    console.wait_for_text("copied 2 lines (what was selected)");
+    console.wait_for_text("2 lines sent to the terminal's clipboard (what was selected)");
     // "300\n1300"
     console.wait_for_bytes(b"\x1b]52;c;MzAwCjEzMDA=\x1b\\");
     // What is shown is saved, and nothing is written over.

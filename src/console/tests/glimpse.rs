@@ -90,6 +90,27 @@ fn only_the_selected_row_is_read_and_again_only_when_it_has_gone_on() {
     assert!(app.glimpses.wanted.is_none());
 }
 
+/// The plan may be as large as the one that is being opened, and nobody looks at it.
+#[test]
+fn nothing_is_read_for_the_list_while_a_run_is_on_its_way() {
+    let sims = [failed()];
+    let mut app = console(SIZE);
+    app.making = true;
+    let now = sims[0].now;
+    app.update(Event::RunsListed(Ok((vec![sims[0].listed()], vec![]))), now);
+    app.update(Event::PlansListed(vec![plan_entry(backup())]), now);
+    screen(&mut app);
+    assert!(app.glimpses.wanted.is_none());
+    let run = sims[0].state.run_id;
+    let made = Event::Registered { result: Ok(run), name: "backup".into(), looked_at: None, start: true };
+    app.update(made, now);
+    screen(&mut app);
+    assert!(app.glimpses.wanted.is_none(), "it is being opened");
+    app.update(Event::NotOpened { run, error: "gone".into() }, now);
+    screen(&mut app);
+    assert!(app.glimpses.wanted.is_some(), "the list is what is looked at");
+}
+
 #[test]
 fn of_many_steps_those_are_seen_that_matter() {
     let sim = Sim::numbered(many(1000), 3).ask(Command::Start).wait(2);

@@ -113,8 +113,9 @@ fn charts(app: &App, run: &OpenRun, numbers: &Metrics, brush: &mut Brush<'_>, ar
     let whole = column * f64::from(columns);
     let seen = ((seconds / column).ceil() as usize).min(usize::from(columns));
     let executions: u64 = numbers.agents.values().map(|one| one.executions).sum();
+    let without = if run.state.has_gone_back() { ", without those left behind by going back" } else { "" };
     let said = format!(
-        "{} · {} · a column is {}",
+        "{} · {}{without} · a column is {}",
         words::count(numbers.agents.len(), "agent"),
         words::count(executions as usize, "attempt"),
         words::span(column)

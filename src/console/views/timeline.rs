@@ -139,7 +139,8 @@ fn heading(
     let total = run.state.steps.len();
     let rows = timeline.rows().len();
     let of = if rows == total { String::new() } else { format!(" of {}", words::thousands(total)) };
-    let said = format!("{}{of}{stretch}", words::count(rows, "step").replace(" steps", "").replace(" step", ""));
+    let left = if run.state.has_gone_back() { " · without attempts left behind" } else { "" };
+    let said = format!("{}{of}{stretch}{left}", words::count(rows, "step").replace(" steps", "").replace(" step", ""));
     at = brush.text(at + 2, area.y, area.right().saturating_sub(at + 2), &said, Role::Muted);
     let typed = run.list.filter.as_str();
     if let Some((FilterOf::Steps, input)) = &app.typing {

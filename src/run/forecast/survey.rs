@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Grounds, Outlook, Outset, Spent, Stand, took, waited};
+use super::past::{Told, took, waited};
+use super::{Grounds, Outlook, Outset, Spent, Stand};
 use crate::run::{Recorded, RunState, RunStatus, StepStatus, Touched};
 
 /// Steps in a part.
@@ -124,7 +125,11 @@ impl Noted {
     fn of(state: &RunState, position: usize) -> (Self, Option<f64>) {
         let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
         let worked = step.status == StepStatus::Completed && step.by_hand.is_none();
-        let took = if worked { took(step, |_| true).map(f64::from) } else { None };
+        let took = if worked {
+            took(None, step.attempts.iter().filter_map(|attempt| Told::of(attempt))).map(f64::from)
+        } else {
+            None
+        };
         // Of what a person does, nothing else takes time.
         let by_person = state.plan.agent_kind(definition) == Some("manual");
         let asking = step.status == StepStatus::Running && (by_person || step.question().is_some());

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::*;
 use crate::plan::FailurePolicy;
 use crate::run::{
-    Command, Durability, Durations, Input, Moment, Outcome, Registration, Request, RunOptions, RunStatus, StepStatus,
-    advance, register,
+    Attempt, Command, Durability, Durations, Input, Moment, Outcome, Registration, Request, RunOptions, RunStatus,
+    StepStatus, advance, register,
 };
 
 fn start() -> DateTime<Utc> {
@@ -156,11 +156,17 @@ impl Sim {
     }
 }
 
+/// What runs tell, from their states and as they are read from where those are written.
 fn past(runs: &[&Sim]) -> Past {
-    let mut past = Past::default();
+    let (mut past, mut read) = (Past::default(), Past::default());
     for run in runs {
         assert!(past.add(&run.state));
+        let written = serde_json::to_vec(&run.state).unwrap();
+        assert!(read.add(serde_json::from_slice::<EarlierRun>(&written).unwrap()));
     }
+    assert_eq!((&past.rows, past.agents()), (&read.rows, read.agents()));
+    // What is not known is not a number, and equal to nothing.
+    assert_eq!(format!("{:?}", past.runs), format!("{:?}", read.runs));
     past
 }
 
