@@ -148,10 +148,11 @@ impl Estimate {
         self.foretold.forecast.as_ref()
     }
 
-    /// How much longer the run takes.
-    pub fn left(&self, now: DateTime<Utc>) -> Option<Left> {
+    /// How much longer the run takes; `live`: its clock moves. While it does not, nothing of that passes.
+    pub fn left(&self, live: bool, now: DateTime<Utc>) -> Option<Left> {
         let forecast = self.foretold.forecast.as_ref()?;
-        forecast.left.map(|left| left.later((now - forecast.at).as_seconds_f64()))
+        let since = if live { (now - forecast.at).as_seconds_f64() } else { 0.0 };
+        forecast.left.map(|left| left.later(since))
     }
 
     /// What is known of an agent from earlier runs of the plan.

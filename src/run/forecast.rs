@@ -32,6 +32,8 @@ const GROUND: u32 = 3;
 const ALIKE: f64 = 3.0;
 /// Of so many earlier runs, the quickest and the slowest are left out of the range.
 const TRIMMED: usize = 5;
+/// An earlier run tells how long the rest takes if it knows so much of what the one that knows most does.
+const MOST: f64 = 0.9;
 /// Within so many standard deviations lie four fifths of what is spread as most things are.
 const SPREAD: f64 = 1.28;
 /// No row.
@@ -75,6 +77,8 @@ struct Outset {
     /// Whether it may turn out that it is not to run.
     may_skip: bool,
     priority: i32,
+    /// Whether it takes a slot of the run.
+    takes_slot: bool,
     /// The pool that counts it, from 1; 0 for none.
     pool: u32,
     /// Seconds from the run's start to its first attempt's start and its newest one's end (never, while it runs).
@@ -84,7 +88,7 @@ struct Outset {
 /// How far a step has come.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Stand {
-    /// Nothing of it is left.
+    /// Nothing of it is left, but for what its instances do.
     Satisfied,
     /// An attempt has run for so many seconds.
     Live(f64),
@@ -302,14 +306,14 @@ impl Standing<'_> {
         if missing * 2 > todo.len() {
             return made;
         }
-        let (low, high) = self.range(&walk, &guesses, planned.length);
-        let runs = if guesses.iter().any(|guess| guess.past) { self.grounds.past.runs() } else { 0 };
+        let telling = self.telling(&todo, &guesses);
+        let (low, high) = self.range(&walk, &guesses, &telling, planned.length);
         made.left = Some(Left {
             low,
             likely: planned.length,
             high,
             at_least: made.lacking.is_some(),
-            runs,
+            runs: telling.len(),
             people: self.people > 0,
         });
         made.expected = planned.expected(self, &todo);
@@ -356,19 +360,32 @@ impl Standing<'_> {
         (self.steps[step].may_skip || seconds > 0.0).then_some(f64::from(seconds))
     }
 
-    /// The least and the most: how the bounds of the earlier runs, each as a whole, lie to the likely one.
-    fn range(&self, walk: &schedule::Walk, guesses: &[Guess], likely: f64) -> (f64, f64) {
+    /// The earlier runs that know most of what is guessed by them: one that knows little would say that all goes as it most likely does.
+    fn telling(&self, todo: &[usize], guesses: &[Guess]) -> Vec<usize> {
+        let guessed: Vec<usize> = todo.iter().copied().filter(|step| guesses[*step].past).collect();
+        let known = |run: usize| {
+            let steps = guessed.iter().filter(|step| self.taken(run, **step).is_some());
+            // A step that takes no time is known as well.
+            steps.map(|step| guesses[*step].likely + f64::EPSILON).sum::<f64>()
+        };
+        let known: Vec<f64> = (0..self.grounds.past.runs()).map(known).collect();
+        let most = known.iter().copied().fold(0.0, f64::max);
+        (0..known.len()).filter(|run| known[*run] > 0.0 && known[*run] >= MOST * most).collect()
+    }
+
+    /// The least and the most: how the bounds of earlier runs, each as a whole, lie to the likely one.
+    fn range(&self, walk: &schedule::Walk, guesses: &[Guess], telling: &[usize], likely: f64) -> (f64, f64) {
         let typical = walk.bound(self, |step| guesses[step].likely);
         if typical <= 0.0 {
             return (likely, likely);
         }
-        let runs = if guesses.iter().any(|guess| guess.past) { self.grounds.past.runs() } else { 0 };
-        let mut found: Vec<f64> = (0..runs)
+        let mut found: Vec<f64> = telling
+            .iter()
             .map(|run| {
                 walk.bound(self, |step| {
                     let guess = guesses[step];
                     let elapsed = if let Stand::Live(elapsed) = self.steps[step].stand { elapsed } else { 0.0 };
-                    let taken = self.taken(run, step).filter(|_| guess.past && !guess.overdue);
+                    let taken = self.taken(*run, step).filter(|_| guess.past && !guess.overdue);
                     taken.filter(|seconds| *seconds > elapsed || elapsed == 0.0).map_or(guess.likely, |s| s - elapsed)
                 })
             })

@@ -151,7 +151,7 @@ fn the_estimate_says_its_range_its_ground_and_what_is_not_in_it() {
 fn an_estimate_goes_down_with_the_time_and_is_asked_for_once_a_second_at_most() {
     let sim = running();
     let mut app = look(&sim, SIZE, &three_earlier(), "");
-    let left = |app: &App| app.run.as_ref().unwrap().estimate.left(app.now).unwrap().likely;
+    let left = |app: &App| app.run.as_ref().unwrap().estimate.left(true, app.now).unwrap().likely;
     let before = left(&app);
     app.now += TimeDelta::milliseconds(700);
     assert!((before - left(&app) - 0.7).abs() < 0.01);
@@ -169,6 +169,16 @@ fn an_estimate_goes_down_with_the_time_and_is_asked_for_once_a_second_at_most() 
     app.prepare();
     assert!(app.question.is_none());
     assert!(app.ticks());
+}
+
+/// Its clock does not move: it takes as long an hour later.
+#[test]
+fn what_a_run_would_take_stays_as_it_is_until_it_is_started() {
+    let mut app = look(&Sim::new(backup()), SIZE, &three_earlier(), "T");
+    let said = heading(&mut app);
+    assert!(said.contains("takes about"), "{said}");
+    app.now += TimeDelta::minutes(60);
+    assert_eq!(heading(&mut app), said);
 }
 
 #[test]

@@ -303,7 +303,7 @@ fn progress(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
 
 /// How long it has taken and is going to take, the longest form first.
 fn clocks(app: &App, run: &OpenRun) -> Vec<String> {
-    let left = run.estimate.left(app.now).filter(|_| run.is_live());
+    let left = run.estimate.left(run.ticks(), app.now).filter(|_| run.is_live());
     let left = left.and_then(|left| Some((left, words::estimate(&left)?)));
     let Some(times) = run.times(app.now) else {
         return left.map(|(_, takes)| vec![format!("takes {takes}")]).unwrap_or_default();

@@ -166,7 +166,7 @@ fn estimates(app: &App, run: &OpenRun) -> (Vec<String>, Role) {
         return (Vec::new(), Role::Muted);
     };
     let lacking = forecast.lacking.as_ref().map(|lacking| words::lacking(lacking, state));
-    let left = run.estimate.left(app.now);
+    let left = run.estimate.left(run.ticks(), app.now);
     match (left.as_ref().and_then(|left| Some((left, words::estimate(left)?))), lacking) {
         (Some((left, said)), lacking) => {
             let said = if idle { format!("takes {said}") } else { format!("{said} left") };

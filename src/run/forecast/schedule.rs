@@ -67,7 +67,7 @@ impl Walk {
                 }
                 let seconds = seconds(node).max(0.0);
                 end += seconds;
-                all += seconds;
+                all += if outset.takes_slot { seconds } else { 0.0 };
                 work[outset.pool as usize] += seconds;
             }
             longest = longest.max(end);
@@ -102,10 +102,12 @@ struct Run<'a> {
     unmet: Vec<u32>,
     /// By node: the step that ended last of those it waits for.
     via: Vec<Option<u32>>,
-    /// By lane (0: no pool): ready steps, and how many run.
-    ready: Vec<BTreeSet<Turn>>,
+    /// By pool (0: none): ready steps, those that need no slot of the run and those that do.
+    ready: Vec<[BTreeSet<Turn>; 2]>,
+    /// By pool: how many run.
     live: Vec<u32>,
-    running: u32,
+    /// How many have a slot.
+    working: u32,
     /// By position: since when it is ready.
     since: Vec<u64>,
     /// What happens when: a step ends, or a back-off.
@@ -122,9 +124,9 @@ pub(super) fn list(outlook: &Standing<'_>, times: &[f64]) -> Planned {
         times: times.iter().map(|seconds| micros(*seconds)).collect(),
         unmet: (0..nodes).map(|node| order.predecessor_count(node)).collect(),
         via: vec![None; nodes],
-        ready: vec![BTreeSet::new(); outlook.pools.len() + 1],
+        ready: vec![<[BTreeSet<Turn>; 2]>::default(); outlook.pools.len() + 1],
         live: vec![0; outlook.pools.len() + 1],
-        running: 0,
+        working: 0,
         since: vec![0; steps],
         events: BinaryHeap::new(),
         planned: Planned { length: 0.0, spans: vec![None; steps], after: vec![None; steps], last: None },
@@ -164,14 +166,16 @@ impl Run<'_> {
         let end = now + self.times[step];
         self.planned.spans[step] = Some((now, end));
         self.planned.after[step] = after;
-        self.running += 1;
-        self.live[self.outlook.steps[step].pool as usize] += 1;
+        let outset = &self.outlook.steps[step];
+        self.working += u32::from(outset.takes_slot);
+        self.live[outset.pool as usize] += 1;
         self.events.push(Reverse((end, false, step as u32)));
     }
 
     fn end(&mut self, step: usize, now: u64) {
-        self.running -= 1;
-        self.live[self.outlook.steps[step].pool as usize] -= 1;
+        let outset = &self.outlook.steps[step];
+        self.working -= u32::from(outset.takes_slot);
+        self.live[outset.pool as usize] -= 1;
         if self.planned.last.is_none() || now as f64 / 1e6 >= self.planned.length {
             self.planned.length = now as f64 / 1e6;
             self.planned.last = Some(step as u32);
@@ -216,16 +220,18 @@ impl Run<'_> {
         let outset = &self.outlook.steps[step];
         self.since[step] = now;
         let turn = (Reverse(outset.priority), Reverse(self.outlook.order.chain(step)), step as u32);
-        self.ready[outset.pool as usize].insert(turn);
+        self.ready[outset.pool as usize][usize::from(outset.takes_slot)].insert(turn);
     }
 
     /// Starts what has a turn; `freed`: the step that has just made room.
     fn start_ready(&mut self, now: u64, freed: Option<u32>) {
-        while self.running < self.outlook.lanes {
+        loop {
+            let tracks = if self.working < self.outlook.lanes { 2 } else { 1 };
             let open = |pool: &usize| *pool == 0 || self.live[*pool] < self.outlook.pools[*pool - 1];
-            let best = (0..self.ready.len()).filter(open).filter_map(|pool| Some((*self.ready[pool].first()?, pool)));
-            let Some((turn, pool)) = best.min() else { return };
-            self.ready[pool].remove(&turn);
+            let open = (0..self.ready.len()).filter(open).flat_map(|pool| (0..tracks).map(move |track| (pool, track)));
+            let best = open.filter_map(|(pool, track)| Some((*self.ready[pool][track].first()?, pool, track))).min();
+            let Some((turn, pool, track)) = best else { return };
+            self.ready[pool][track].remove(&turn);
             let step = turn.2 as usize;
             let waited = if self.since[step] == now { self.via[step].or(freed) } else { freed };
             self.start(step, now, waited);

@@ -21,6 +21,10 @@ struct Noted {
     /// What it took is among what was spent.
     counted: bool,
     priority: i32,
+    /// Whether it takes a slot of the run.
+    takes_slot: bool,
+    /// What is left of it is what its instances do.
+    expanded: bool,
     /// The pool that counts it, from 1; 0 for none.
     pool: u32,
     due: Option<DateTime<Utc>>,
@@ -147,6 +151,8 @@ impl Noted {
             asks,
             counted: took.is_some(),
             priority: definition.priority.unwrap_or(0),
+            takes_slot: state.plan.ability(definition).takes_slot,
+            expanded: step.expansion.is_some(),
             pool: definition.pool.as_deref().map_or(0, pool) as u32,
             due: step.due,
             over: step.attempt().and_then(|attempt| attempt.due),
@@ -163,6 +169,7 @@ impl Noted {
         let seconds = |time: DateTime<Utc>| (time - since).as_seconds_f64();
         let stand = match self.status {
             StepStatus::Completed | StepStatus::Skipped => Stand::Satisfied,
+            StepStatus::Pending if self.expanded => Stand::Satisfied,
             StepStatus::Running if self.over.is_some() => {
                 Stand::Waits(self.over.map_or(0.0, |over| (over - now).as_seconds_f64().max(0.0)))
             }
@@ -182,6 +189,7 @@ impl Noted {
             stand,
             may_skip: self.may_skip,
             priority: self.priority,
+            takes_slot: self.takes_slot,
             pool: self.pool,
             ran: self.started.map(|(first, _)| (seconds(first), self.ended.map_or(f64::INFINITY, seconds))),
         }

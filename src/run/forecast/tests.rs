@@ -294,6 +294,21 @@ fn the_range_is_what_earlier_runs_make_of_it() {
     assert!(Sim::started(chain, &[0.0; 2]).left(&past(&many)).high < 100.0);
 }
 
+/// Those that do not know what takes most of the time would say that it takes what it most likely does.
+#[test]
+fn the_range_comes_from_the_runs_that_know_what_is_left() {
+    let mut old = plan(&[step("a", &[]), step("b", &["a"])]);
+    let before: Vec<Sim> = (0..8).map(|_| Sim::started(old.clone(), &[10.0, 10.0]).finished()).collect();
+    old["steps"][1]["run"] = json!("./other");
+    let now = old;
+    let since = [60.0, 600.0].map(|time| Sim::started(now.clone(), &[10.0, time]).finished());
+    let runs: Vec<&Sim> = since.iter().chain(&before).collect();
+    let left = Sim::started(now.clone(), &[0.0; 2]).left(&past(&runs));
+    assert!(near(left.low, 70.0) && near(left.likely, 340.0) && near(left.high, 610.0) && left.runs == 2, "{left:?}");
+    // Of what all of them know, all of them tell.
+    assert_eq!(Sim::started(plan(&[step("a", &[])]), &[0.0]).left(&past(&runs)).runs, 10);
+}
+
 #[test]
 fn steps_that_the_plan_skips_are_expected_to_be_skipped_as_often() {
     let mut steps = [step("a", &[]), step("maybe", &["a"]), step("b", &["maybe"])];
@@ -403,6 +418,43 @@ fn a_wait_takes_what_is_left_of_it() {
 }
 
 /// How long people take for their answers is not how long the work takes.
+/// As in the engine: whoever only waits for the time keeps nobody from working.
+#[test]
+fn a_wait_takes_no_slot_of_the_run() {
+    let mut plan = plan(&[step("work", &[])]);
+    plan["max_parallel"] = json!(1);
+    let wait = json!({"step_id": "wait", "agent_type": "wait", "parameters": {"seconds": 100}, "depends_on": []});
+    plan["steps"].as_array_mut().unwrap().insert(0, wait);
+    let before = past(&[&Sim::started(plan.clone(), &[100.0, 90.0]).finished()]);
+    let sim = Sim::new(plan, &[100.0, 90.0]);
+    let left = sim.left(&before);
+    assert!(near(left.likely, 100.0) && near(left.low, 100.0) && near(left.high, 100.0), "{left:?}");
+}
+
+/// What a `foreach` step does is what its instances do.
+#[test]
+fn an_expanded_step_takes_the_time_of_its_instances_and_none_of_its_own() {
+    let each = json!({"plan_id": "p", "max_parallel": 4, "steps": [
+        {"step_id": "t", "run": "x", "foreach": [1, 2, 3, 4]},
+        {"step_id": "last", "run": "y", "depends_on": ["t"]},
+    ]});
+    let started = || {
+        let mut sim = Sim::new(each.clone(), &[0.0, 5.0]);
+        sim.times.extend((0..4).map(|index| (format!("t.{index}"), 600.0)));
+        sim.times.insert("t.3".into(), 610.0);
+        sim.ask(Command::Start);
+        sim
+    };
+    let before = past(&[&started().finished()]);
+    let mut sim = started();
+    let forecast = sim.forecast(&before);
+    assert_eq!(forecast.lacking, None, "every instance is known");
+    assert!(near(forecast.left.unwrap().likely, 615.0), "{forecast:?}");
+    assert_eq!(sim.names(&forecast), ["t.3", "last"]);
+    sim.run_for(600.0);
+    assert!(near(sim.left(&before).likely, 15.0), "{:?}", sim.left(&before));
+}
+
 #[test]
 fn the_time_in_which_people_are_asked_is_left_out() {
     let ask =
