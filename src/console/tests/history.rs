@@ -207,6 +207,24 @@ fn what_going_back_has_left_behind_is_among_the_attempts_and_its_output_is_read(
     assert!(format!("{reads:?}").contains("verify.1.log"), "{reads:?}");
 }
 
+/// What is not to be seen is said to be missing.
+#[test]
+fn timeline_and_metrics_say_that_they_leave_out_what_was_left_behind() {
+    for (key, place, said) in
+        [("T", "Timeline", "without attempts left behind"), ("M", "Metrics", "without those left")]
+    {
+        for size in [(80, 24), (160, 45)] {
+            for (sim, is_said) in [(gone_back(), true), (completed(), false)] {
+                let mut app = open(&sim, size);
+                press(&mut app, key);
+                let text = screen(&mut app);
+                let heading = text.lines().find(|line| line.starts_with(&format!(" {place}"))).unwrap();
+                assert_eq!(heading.contains(said), is_said, "{heading}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_step_with_nothing_but_attempts_left_behind_has_a_cursor_among_them() {
     use crate::console::left_behind::LeftAttempt;
