@@ -207,6 +207,19 @@ fn what_going_back_has_left_behind_is_among_the_attempts_and_its_output_is_read(
     assert!(format!("{reads:?}").contains("verify.1.log"), "{reads:?}");
 }
 
+/// An attempt that failed is not headed by what became of its step later.
+#[test]
+fn the_heading_of_an_older_attempt_says_how_that_one_ended() {
+    let sim = failed().because(Command::Retry { step: "verify".into(), downstream: false }, "again").done("verify");
+    let mut app = open(&sim, (160, 45));
+    super::keys::select(&mut app, "verify");
+    let heading = |app: &mut App| screen(app).lines().find(|line| line.contains("Definition")).unwrap().to_owned();
+    press(&mut app, "] ] ] Tab");
+    assert!(heading(&mut app).contains("✔ verify · done · attempt 3 "), "{}", heading(&mut app));
+    press(&mut app, "j");
+    assert!(heading(&mut app).contains("✘ verify · attempt 2 of 3 · failed"), "{}", heading(&mut app));
+}
+
 /// What is not to be seen is said to be missing.
 #[test]
 fn timeline_and_metrics_say_that_they_leave_out_what_was_left_behind() {

@@ -210,31 +210,33 @@ fn heading(run: &OpenRun, brush: &mut Brush<'_>, title: Rect, position: usize) {
     }
     let (definition, step) = (&run.state.plan.steps[position], &run.state.steps[position]);
     let focus = if run.focus == Pane::Detail { Role::Accent } else { Role::Strong };
-    let attempt = run.shown_attempt().map(|attempt| {
-        let of = match step.attempts.last() {
-            Some(newest) if newest.number == attempt.number => String::new(),
-            // The line below says where it lies.
-            _ if step.attempts.iter().all(|one| one.number != attempt.number) => String::new(),
-            _ => format!(" of {}", step.last_attempt),
-        };
+    let shown_attempt = run.shown_attempt();
+    let newest = step.attempt().map(|attempt| attempt.number);
+    let older = shown_attempt.filter(|attempt| Some(attempt.number) != newest);
+    let attempt = shown_attempt.map(|attempt| {
+        // Of one that was left behind the line below says where it lies.
+        let here = step.attempts.iter().any(|one| one.number == attempt.number);
+        let of = older.filter(|_| here).map(|_| format!(" of {}", step.last_attempt)).unwrap_or_default();
         format!("attempt {}{of}", attempt.number)
     });
     // How often it is tried again by itself, while that is still to be seen.
     let retries = definition.max_retries.filter(|most| *most > 0 && step.status == StepStatus::Running);
     let retries =
         retries.filter(|_| run.attempt.is_none()).map(|most| words::retries(most.saturating_sub(step.retries)));
-    let (status, word) = shown(&run.state, position);
+    // Whoever looks at an older attempt reads what became of that one, and not of the step.
+    let (status, word) = match older {
+        Some(attempt) => (verdict(attempt).0, ended_as(attempt)),
+        None => shown(&run.state, position),
+    };
     let role = step_role(status);
     let limit = tabs_at.saturating_sub(2);
     let left = |at: u16| limit.saturating_sub(at);
     let at = brush.text(title.x + 1, title.y, left(title.x + 1), brush.glyphs.step(status), role) + 1;
     let mut at = brush.text(at, title.y, left(at), &definition.step_id, focus);
     // What does not fit is left out whole: a word that is cut is no word.
-    let more = [
-        Some((word.to_string(), role)),
-        attempt.map(|attempt| (attempt, Role::Muted)),
-        retries.map(|left| (left, Role::Muted)),
-    ];
+    let (word, attempt) = (Some((word.to_string(), role)), attempt.map(|attempt| (attempt, Role::Muted)));
+    let (first, second) = if older.is_some() { (attempt, word) } else { (word, attempt) };
+    let more = [first, second, retries.map(|left| (left, Role::Muted))];
     for (word, role) in more.into_iter().flatten() {
         if (left(at) as usize) < text::width(&word) + 3 {
             break;
@@ -336,7 +338,7 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
     let none = (String::new(), Role::Muted);
     let zone = app.settings.zone;
-    if step.status == StepStatus::Held {
+    if step.status == StepStatus::Held && run.attempt.is_none() {
         let why = state.hold_reason(position).unwrap_or("waits to be released");
         let signed = state.signatures_in_words(position).map(|signed| format!("{signed} · ")).unwrap_or_default();
         return ((why.to_string(), Role::Held), format!("{signed}o releases it"));
@@ -521,6 +523,17 @@ fn verdict(attempt: &Attempt) -> (StepStatus, String) {
         OutcomeStatus::Failed => (StepStatus::Failed, words),
         OutcomeStatus::Stopped => (StepStatus::Cancelled, words),
         OutcomeStatus::Lost => (StepStatus::Interrupted, words),
+    }
+}
+
+/// How an attempt ended, in a word.
+fn ended_as(attempt: &Attempt) -> &'static str {
+    match attempt.outcome.as_ref().map(|outcome| outcome.status) {
+        None => "running",
+        Some(OutcomeStatus::Succeeded) => "succeeded",
+        Some(OutcomeStatus::Failed) => "failed",
+        Some(OutcomeStatus::Stopped) => "stopped",
+        Some(OutcomeStatus::Lost) => "lost",
     }
 }
 
