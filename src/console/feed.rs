@@ -108,7 +108,9 @@ impl Links {
     }
 
     fn put(&self, run: Uuid, engine: &Arc<EngineHandle>) {
-        self.engines().insert(run, Arc::downgrade(engine));
+        let mut engines = self.engines();
+        engines.retain(|_, engine| engine.strong_count() > 0);
+        engines.insert(run, Arc::downgrade(engine));
     }
 }
 

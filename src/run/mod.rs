@@ -8,6 +8,7 @@
 mod alert;
 mod apply;
 mod change;
+mod checkpoint;
 mod clock;
 mod command;
 mod decide;
@@ -31,13 +32,17 @@ mod rollback;
 mod signature;
 mod snapshot;
 mod state;
+mod status;
+mod step_state;
 mod steps;
+mod summary;
 mod table;
 mod undo;
 mod why;
 
 pub use alert::{Alert, AlertKind, AlertRules, Watch};
 pub use change::{fork_at, still_open};
+pub use checkpoint::*;
 pub use clock::{Clock, Times};
 pub use command::*;
 pub use decide::*;
@@ -59,7 +64,10 @@ pub use question::*;
 pub use signature::{Signature, signed_by};
 pub use snapshot::{checkpoints as checkpoint_list, snapshot, versions as version_list};
 pub use state::*;
+pub use status::*;
+pub use step_state::*;
 pub use steps::Steps;
+pub use summary::*;
 pub use undo::{Undoable, newest_undoable};
 pub use why::{Outside, Reason, Who, why};
 
