@@ -117,12 +117,10 @@ impl Pane {
         if let (Some(old), Some(new)) = (&mut self.source, &source)
             && old.path == new.path
         {
-            if old.live && !new.live {
-                self.asks.push(Request::Ended { view: self.view });
-                old.live = false;
-            } else if !old.live && new.live {
-                old.live = true;
-                self.opened = false;
+            // Everything else that was asked for holds on.
+            if old.live != new.live {
+                old.live = new.live;
+                self.asks.push(Request::Live { view: self.view, live: new.live });
             }
             return;
         }

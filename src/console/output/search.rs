@@ -306,6 +306,12 @@ impl Search {
         self.lines.grown(truncated);
     }
 
+    /// The file cannot be read: nothing more is counted or found until it has changed. What is looked for, and what is shown, stays the same.
+    pub(super) fn give_up(&mut self) {
+        (self.hits.done, self.lines.done) = (true, true);
+        (self.current, self.find) = (None, None);
+    }
+
     pub(super) fn busy(&self) -> bool {
         self.find.is_some() || self.counts_hits() || self.counts_lines()
     }

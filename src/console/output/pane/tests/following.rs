@@ -1,0 +1,60 @@
+//! The end of an output: jumping there, following what comes, and what holds while it does.
+
+use super::*;
+
+/// Requests for rows until the condition holds and nothing is missing.
+fn asked_until(desk: &mut Desk, condition: impl Fn(&Pane) -> bool) -> usize {
+    let before = desk.asked;
+    desk.until(condition);
+    desk.asked - before
+}
+
+fn append(desk: &Desk, bytes: &[u8]) {
+    OpenOptions::new().append(true).open(&desk.path).unwrap().write_all(bytes).unwrap();
+}
+
+/// As many lines as a terminal has, and more, of which every one passes the filter.
+fn filtered(live: bool) -> Desk {
+    let mut desk = Desk::new(&numbered(50_000), live);
+    desk.ready();
+    desk.only("line");
+    desk.until(|pane| pane.showing == (50_000, true));
+    desk.pane.home();
+    desk.ready();
+    assert!(desk.screen().starts_with(" line 1\n"), "{}", desk.screen());
+    desk
+}
+
+#[test]
+fn an_output_that_becomes_live_again_shows_only_what_it_was_said_to() {
+    let mut desk = Desk::new(b"an error\nhay\n", false);
+    desk.ready();
+    desk.only("error");
+    desk.search("error");
+    desk.until(|pane| searched(pane) && pane.showing == (1, true));
+    desk.pane.open(Some(Source { path: desk.path.clone(), live: true }));
+    append(&desk, b"more hay\nerror two\n");
+    desk.until(|pane| searched(pane) && pane.showing == (2, true));
+    desk.until(|pane| pane.visible_text().contains("two"));
+    assert_eq!(desk.pane.visible_text(), "an error\nerror two");
+    assert!(desk.pane.status().starts_with("\"error\" 1 of 2 · only \"error\": 2 lines · "), "{}", desk.pane.status());
+    desk.pane.select();
+    desk.pane.select();
+    desk.pane.end();
+    desk.pane.ask_for_text();
+    desk.until(|pane| pane.text.is_some());
+    assert_eq!(desk.pane.take_text(), Some(Ok("an error\nerror two".to_owned())));
+}
+
+#[test]
+fn what_could_not_be_read_is_read_when_it_becomes_live_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.1.log");
+    fs::create_dir(&path).unwrap();
+    let mut desk = Desk::at(dir, path.clone(), false);
+    desk.until(|pane| pane.message().is_some_and(|m| m.starts_with("the output cannot be read")));
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, "there\n").unwrap();
+    desk.pane.open(Some(Source { path, live: true }));
+    desk.until(|pane| pane.visible_text() == "there");
+}
