@@ -41,6 +41,8 @@ pub struct Pane {
     window: Option<Range<u64>>,
     /// Where to read on behind it.
     resume: u64,
+    /// Following, what lies between it and the end is passed over: that is more than goes onto the screen.
+    passes: bool,
     /// The file's length: `None` while it is not there.
     len: Option<u64>,
     known: bool,
@@ -87,6 +89,7 @@ impl Pane {
             rows: VecDeque::new(),
             window: None,
             resume: 0,
+            passes: false,
             len: None,
             known: false,
             lines: 0,

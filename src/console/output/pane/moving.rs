@@ -55,13 +55,13 @@ impl Pane {
 
     /// To the end, and follows.
     pub fn end(&mut self) {
-        self.follow = true;
+        self.follow_on();
         self.send_cursor(true);
     }
 
     /// Follows, or stops where it is.
     pub fn toggle_follow(&mut self) {
-        if self.follow { self.stop_following() } else { self.follow = true }
+        if self.follow { self.stop_following() } else { self.follow_on() }
     }
 
     /// Whether new output is shown as it comes.

@@ -8,6 +8,9 @@ use super::{Pane, Top};
 /// The most rows that are kept.
 pub(super) const MAX_ROWS: usize = 2_000;
 
+/// With a filter, the end is read on to if it is no further away than this, whatever there is in between; else it is jumped to.
+const NEAR: u64 = 256 * 1024;
+
 /// The most bytes of output they may be made from, unless those that are shown need more.
 pub(super) const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -39,7 +42,7 @@ impl Pane {
         };
         let (behind, before) = (window.end < len, window.start > 0);
         if self.follow && behind {
-            return Some(if self.filter.is_none() { Place::End } else { Place::From(self.resume) });
+            return Some(if self.passes || self.filter.is_none() { Place::End } else { Place::From(self.resume) });
         }
         if self.rows.is_empty() {
             // Nothing that is shown yet: on both sides.
@@ -63,9 +66,17 @@ impl Pane {
         None
     }
 
+    /// Follows from now on, wherever it stands.
+    pub(super) fn follow_on(&mut self) {
+        self.follow = true;
+        let read = self.window.as_ref().map_or(0, |window| window.end);
+        self.passes = self.len.is_some_and(|len| len > read.saturating_add(NEAR));
+    }
+
     pub(super) fn take_rows(&mut self, place: Place, rows: Vec<Row>, covered: Range<u64>, resume: u64) {
         match (place, &mut self.window) {
             (Place::End, _) if self.follow => {
+                self.passes = false;
                 (self.rows, self.window, self.resume) = (rows.into(), Some(covered), resume);
             }
             (Place::Around(offset), _) if !self.follow && offset == self.top.offset => {
@@ -79,6 +90,8 @@ impl Pane {
             (Place::From(offset), Some(window)) if (window.start..=window.end).contains(&offset) => {
                 window.end = covered.end;
                 self.resume = resume;
+                // Lines that come faster than they are read, a screenful at the least, are not what is followed.
+                self.passes = rows.len() >= usize::from(self.height) && Some(window.end) < self.len;
                 while self.rows.back().is_some_and(|row| row.start >= offset) {
                     self.rows.pop_back();
                 }

@@ -26,6 +26,50 @@ fn filtered(live: bool) -> Desk {
 }
 
 #[test]
+fn the_end_of_the_lines_that_are_shown_is_jumped_to_and_not_walked_to() {
+    let at_end = |pane: &Pane| pane.visible_text().ends_with("line 50000");
+    for follow in [Pane::end, Pane::toggle_follow] {
+        let mut desk = filtered(true);
+        follow(&mut desk.pane);
+        assert!(asked_until(&mut desk, at_end) <= 4);
+    }
+    // So is a selection sent there.
+    let mut desk = filtered(false);
+    desk.pane.select();
+    desk.pane.select();
+    desk.pane.end();
+    assert!(asked_until(&mut desk, at_end) <= 4);
+    assert!(!desk.pane.follow, "its end is where it stays");
+    desk.pane.ask_for_text();
+    desk.until(|pane| pane.text.is_some());
+    assert_eq!(desk.pane.take_text().unwrap().unwrap().lines().count(), 50_000);
+}
+
+#[test]
+fn more_lines_than_are_read_at_once_do_not_leave_following_behind() {
+    let mut desk = filtered(true);
+    desk.pane.end();
+    desk.until(|pane| pane.visible_text().ends_with("line 50000"));
+    let more: String = (0..50_000).map(|n| format!("another line {n}\n")).collect();
+    append(&desk, more.as_bytes());
+    desk.pane.grown(fs::metadata(&desk.path).unwrap().len());
+    assert!(asked_until(&mut desk, |pane| pane.visible_text().ends_with("another line 49999")) <= 4);
+    // What is rare is read on for, and what was shown stays.
+    desk.only("needle");
+    append(&desk, b"needle 1\n");
+    desk.until(|pane| pane.visible_text() == "needle 1");
+    for n in 2..5 {
+        append(&desk, &numbered(100_000));
+        append(&desk, format!("needle {n}\n").as_bytes());
+        desk.until(|pane| {
+            let shown = pane.visible_text();
+            assert!(shown.starts_with("needle 1"), "{shown}");
+            shown.ends_with(&format!("needle {n}"))
+        });
+    }
+}
+
+#[test]
 fn an_output_that_becomes_live_again_shows_only_what_it_was_said_to() {
     let mut desk = Desk::new(b"an error\nhay\n", false);
     desk.ready();
