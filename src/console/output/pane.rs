@@ -133,7 +133,10 @@ impl Pane {
         let (colors, wrap, times) = (self.colors, self.wrap, self.times);
         let (view, width, height) = (self.view + 1, self.width, self.height);
         let search = self.search.take();
-        *self = Pane { view, wrap, times, width, height, source, opened: false, ..Pane::new(colors) };
+        // What is searched elsewhere is not about what is shown.
+        let mut asks = std::mem::take(&mut self.asks);
+        asks.retain(|ask| matches!(ask, Request::Elsewhere(_)));
+        *self = Pane { view, wrap, times, width, height, source, asks, opened: false, ..Pane::new(colors) };
         self.search_on(search);
     }
 
