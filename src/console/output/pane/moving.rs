@@ -10,6 +10,10 @@ impl Pane {
     }
 
     pub(super) fn roll(&mut self, lines: isize) {
+        // Where nothing is read there is nothing to scroll away from.
+        if self.rows.is_empty() {
+            return;
+        }
         if lines < 0 && self.follow {
             self.stop_following();
         }
@@ -129,7 +133,12 @@ impl Pane {
         }
     }
 
+    /// Stops where it is; before that is read it is nowhere, and goes to the end as it was to.
     pub(super) fn stop_following(&mut self) {
+        let to_come = !self.known || self.len.is_some_and(|len| len > 0);
+        if self.rows.is_empty() && to_come {
+            return;
+        }
         self.top = self.first_shown();
         self.follow = false;
     }

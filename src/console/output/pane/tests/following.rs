@@ -102,3 +102,28 @@ fn what_could_not_be_read_is_read_when_it_becomes_live_again() {
     desk.pane.open(Some(Source { path, live: true }));
     desk.until(|pane| pane.visible_text() == "there");
 }
+
+#[test]
+fn scrolling_before_anything_is_read_leaves_the_end() {
+    let moves: [fn(&mut Pane); 3] = [|pane| pane.scroll(-3), |pane| pane.page(-1), Pane::toggle_follow];
+    for scroll in moves {
+        let mut desk = Desk::new(&numbered(1000), true);
+        // Before anything is known, and when it is known that there is something.
+        scroll(&mut desk.pane);
+        let rows = desk.ask_until(|answer| matches!(answer, Answer::Rows { .. })).unwrap();
+        assert!(desk.pane.known && desk.pane.rows.is_empty());
+        scroll(&mut desk.pane);
+        desk.pane.apply(rows);
+        desk.ready();
+        assert!(desk.pane.is_following(), "{}", desk.screen());
+        assert!(desk.screen().ends_with("▎line 1000"), "{}", desk.screen());
+        scroll(&mut desk.pane);
+        assert!(!desk.pane.is_following());
+    }
+    // Where there is nothing to scroll, what comes is followed all the same.
+    let mut desk = Desk::new(b"", true);
+    desk.ready();
+    desk.pane.scroll(-1);
+    append(&desk, &numbered(100));
+    desk.until(|pane| pane.visible_text().ends_with("line 100"));
+}
