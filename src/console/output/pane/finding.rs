@@ -193,7 +193,7 @@ impl Pane {
         match hit {
             None if !wrap => self.exhausted = Some(forward),
             _ => {
-                search.wrapped = wrapped;
+                search.wrapped = wrapped && hit.is_some();
                 search.current = hit;
                 search.place = None;
                 search.hidden = hit.is_some();

@@ -127,3 +127,19 @@ fn scrolling_before_anything_is_read_leaves_the_end() {
     append(&desk, &numbered(100));
     desk.until(|pane| pane.visible_text().ends_with("line 100"));
 }
+
+#[test]
+fn a_search_in_vain_says_so_as_often_as_it_is_made() {
+    let mut desk = Desk::new(&numbered(10), false);
+    desk.ready();
+    for _ in 0..3 {
+        desk.search("nowhere");
+        desk.until(searched);
+        assert_eq!(desk.pane.status(), "\"nowhere\" not there · lines 7–10 of 10");
+    }
+    for _ in 0..3 {
+        desk.search("line 9");
+        desk.until(searched);
+        assert_eq!(desk.pane.found_in_words(), "1 of 1");
+    }
+}
