@@ -328,9 +328,9 @@ impl App {
         run.state.since.checked_add_signed(TimeDelta::try_minutes((paused / 60.0) as i64 + 1)?)
     }
 
-    /// Opens the output of the attempt that is looked at.
+    /// Opens the output of the attempt that is looked at; closes it where there is no run.
     pub(super) fn show_output(&mut self) {
-        let Some(run) = &self.run else { return };
+        let Some(run) = &self.run else { return self.output.open(None) };
         let source = run.shown_attempt().and_then(|attempt| {
             let step = run.list.selected.as_deref()?;
             let live = attempt.ended_at.is_none() && run.ownership != Ownership::Nobody;

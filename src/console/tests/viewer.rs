@@ -276,6 +276,16 @@ fn another_run_is_counted_by_itself_and_a_search_in_the_one_before_moves_nothing
 }
 
 #[test]
+fn the_output_is_closed_with_its_run() {
+    let mut desk = Desk::new((120, 36));
+    assert!(desk.app.output.source().is_some());
+    press(&mut desk.app, "Esc Esc");
+    assert!(desk.app.run.is_none());
+    assert_eq!(desk.app.output_requests(), [Request::Close]);
+    assert!(desk.app.output.source().is_none() && desk.app.output_requests().is_empty());
+}
+
+#[test]
 fn what_is_no_expression_stays_to_be_mended() {
     let mut desk = Desk::new((120, 36));
     desk.press("/ Ctrl-r");
