@@ -1,6 +1,7 @@
 //! The pane on a made-up reader: what is asked for, and what is drawn.
 
 mod following;
+mod long_lines;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
