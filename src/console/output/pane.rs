@@ -1,6 +1,7 @@
 //! What is shown of an attempt's output, and where: pure state.
 
 mod finding;
+mod folds;
 mod moving;
 mod selecting;
 mod window;
@@ -9,14 +10,13 @@ mod words;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use unicode_segmentation::UnicodeSegmentation;
-
 use super::query::Pattern;
-use super::reader::{Answer, Place, Request, Row, Source, Untold};
+use super::reader::{Answer, Place, Request, Source, Untold};
 use finding::Searching;
+pub(super) use folds::{Kept, graphemes};
 use selecting::Selection;
 
-use crate::console::text::{self, Colors};
+use crate::console::text::Colors;
 
 /// A place in the output: a row, and a line of it where it is wrapped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,7 @@ pub struct Pane {
     asks: Vec<Request>,
     /// The rows that are on their way.
     waiting: Option<Place>,
-    pub(super) rows: VecDeque<Row>,
+    pub(super) rows: VecDeque<Kept>,
     /// The part of the file of which these are all the rows that are shown.
     window: Option<Range<u64>>,
     /// Where to read on behind it.
@@ -268,7 +268,7 @@ impl Pane {
     /// The text that is shown, without what is drawn around it: for copying. Whole lines, also where the pane shows a part of them.
     pub fn visible_text(&self) -> String {
         let mut out = String::new();
-        let mut above: Option<&Row> = None;
+        let mut above: Option<&Kept> = None;
         for (row, _) in self.shown() {
             if above.is_some_and(|above| above.start == row.start) {
                 continue;
@@ -285,7 +285,7 @@ impl Pane {
     }
 
     /// The rows that are on the screen with the part of each, in order.
-    pub(super) fn shown(&self) -> impl Iterator<Item = (&Row, usize)> {
+    pub(super) fn shown(&self) -> impl Iterator<Item = (&Kept, usize)> {
         let top = self.first_shown();
         let first = self.index_of(top.offset).unwrap_or(self.rows.len());
         self.rows
@@ -304,29 +304,9 @@ impl Pane {
     }
 
     /// Into how many lines of the screen a row goes.
-    fn parts(&self, row: &Row) -> usize {
-        if !self.wrap || row.width <= usize::from(self.text_width()) {
-            return 1;
-        }
-        breaks(row, usize::from(self.text_width())).count() + 1
+    fn parts(&self, row: &Kept) -> usize {
+        if self.wrap { row.parts(usize::from(self.text_width())) } else { 1 }
     }
-}
-
-/// Where the lines of the screen begin that a wrapped row goes into, but for the first: byte offsets into its text. A grapheme is never split.
-pub(super) fn breaks(row: &Row, cells: usize) -> impl Iterator<Item = usize> {
-    let mut used = 0;
-    let mut at = 0;
-    row.line.spans.iter().flat_map(|span| span.content.graphemes(true)).filter_map(move |g| {
-        let w = text::width(g);
-        let here = at;
-        at += g.len();
-        if used + w > cells && used > 0 {
-            used = w;
-            return Some(here);
-        }
-        used += w;
-        None
-    })
 }
 
 #[cfg(test)]

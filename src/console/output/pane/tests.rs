@@ -16,6 +16,7 @@ use ratatui::layout::Rect;
 use super::super::{MAX_TEXT, Query, Reader, Stamps, Stream};
 use super::window::{MAX_BYTES, MAX_ROWS};
 use super::*;
+use crate::console::text;
 use crate::console::theme::{Depth, Glyphs, Theme, ThemeName};
 
 /// A pane with a real reader on a real file.

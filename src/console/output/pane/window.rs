@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::reader::{Place, Row};
-use super::{Pane, Top};
+use super::{Kept, Pane, Top};
 
 /// The most rows that are kept.
 pub(super) const MAX_ROWS: usize = 2_000;
@@ -77,10 +77,10 @@ impl Pane {
         match (place, &mut self.window) {
             (Place::End, _) if self.follow => {
                 self.passes = false;
-                (self.rows, self.window, self.resume) = (rows.into(), Some(covered), resume);
+                self.replace_rows(rows, covered, resume);
             }
             (Place::Around(offset), _) if !self.follow && offset == self.top.offset => {
-                (self.rows, self.window, self.resume) = (rows.into(), Some(covered), resume);
+                self.replace_rows(rows, covered, resume);
                 // What was asked for may be inside a row, or in one that is not shown.
                 let row = self.rows.iter().find(|row| row.end > offset).or(self.rows.back());
                 if let Some(start) = row.map(|row| row.start) {
@@ -95,12 +95,12 @@ impl Pane {
                 while self.rows.back().is_some_and(|row| row.start >= offset) {
                     self.rows.pop_back();
                 }
-                self.rows.extend(rows);
+                self.rows.extend(rows.into_iter().map(Kept::from));
             }
             (Place::Before(offset), Some(window)) if window.start == offset => {
                 window.start = covered.start;
                 for row in rows.into_iter().rev() {
-                    self.rows.push_front(row);
+                    self.rows.push_front(row.into());
                 }
             }
             _ => {}
@@ -116,6 +116,11 @@ impl Pane {
         self.clamp();
         self.reveal();
         self.settle_cursor();
+    }
+
+    fn replace_rows(&mut self, rows: Vec<Row>, covered: Range<u64>, resume: u64) {
+        self.rows = rows.into_iter().map(Kept::from).collect();
+        (self.window, self.resume) = (Some(covered), resume);
     }
 
     /// Lets go of rows far from the screen.

@@ -2,6 +2,7 @@
 
 use ratatui::style::Color;
 
+use super::super::folds::LOOKED_AT;
 use super::*;
 
 /// Where the first row of a line is broken.
@@ -37,4 +38,48 @@ fn a_long_line_is_read_and_copied_as_it_was_printed() {
         let search = desk.pane.search.as_ref().unwrap();
         assert_eq!((search.count, search.current.map(|hit| (hit.row, hit.at))), (1, Some((row, 0))), "{wanted}");
     }
+}
+
+/// How many graphemes are looked at for a frame, and for what is said below it.
+fn looked_at(desk: &Desk) -> usize {
+    LOOKED_AT.set(0);
+    desk.screen();
+    desk.pane.status_in(80);
+    LOOKED_AT.get()
+}
+
+#[test]
+fn a_frame_of_wrapped_lines_costs_what_it_shows_however_long_they_are() {
+    let line = "{\"größe\": \"\u{1b}[1m12\u{1b}[0m\"}, ".repeat(1_000) + "\n";
+    let mut desk = Desk::new(line.repeat(20).as_bytes(), false);
+    desk.pane.set_size(81, 40);
+    desk.ready();
+    desk.pane.toggle_wrap();
+    desk.search("größe");
+    desk.until(searched);
+    desk.pane.home();
+    desk.ready();
+    let cells = 80 * 40;
+    let mut most = |change: fn(&mut Pane)| {
+        // Once for what was not shown before.
+        change(&mut desk.pane);
+        desk.screen();
+        looked_at(&desk)
+    };
+    let moves: [fn(&mut Pane); 4] = [|_| {}, |pane| pane.scroll(100), |pane| pane.page(-1), Pane::end];
+    for scroll in moves {
+        let looked_at = most(scroll);
+        assert!(looked_at <= cells + 40, "{looked_at} for {cells} cells");
+        assert!(looked_at >= cells / 2, "a screenful is shown");
+    }
+    // Of what is scrolled to, no more than is new.
+    desk.pane.home();
+    desk.ready();
+    desk.screen();
+    LOOKED_AT.set(0);
+    for _ in 0..100 {
+        desk.pane.scroll(1);
+        desk.screen();
+    }
+    assert!(LOOKED_AT.get() <= 100 * (cells + 40) + 32 * 1024 * 2, "{}", LOOKED_AT.get());
 }
