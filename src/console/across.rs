@@ -101,6 +101,12 @@ impl App {
         self.across = Across { id: self.across.id + 1, ..Across::default() };
     }
 
+    /// The open run is left: what was found and counted in its steps is nothing in another.
+    pub(super) fn leave_its_steps(&mut self) {
+        self.leave_elsewhere();
+        self.output.set_everywhere(None);
+    }
+
     /// Asks for what comes next: what is waited for before what is counted.
     fn go_on_elsewhere(&mut self) {
         let Some((run, pattern)) = self.run.as_ref().zip(self.output.searched().cloned()) else {

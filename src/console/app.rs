@@ -328,9 +328,9 @@ impl App {
         run.state.since.checked_add_signed(TimeDelta::try_minutes((paused / 60.0) as i64 + 1)?)
     }
 
-    /// Opens the output of the attempt that is looked at.
+    /// Opens the output of the attempt that is looked at; closes it where there is no run.
     pub(super) fn show_output(&mut self) {
-        let Some(run) = &self.run else { return };
+        let Some(run) = &self.run else { return self.output.open(None) };
         let source = run.shown_attempt().and_then(|attempt| {
             let step = run.list.selected.as_deref()?;
             let live = attempt.ended_at.is_none() && run.ownership != Ownership::Nobody;
@@ -737,6 +737,8 @@ impl App {
                 let mut run = OpenRun::new(state, recent, ownership, self.settings.alert_rules);
                 run.list.marked = self.step_marks.remove(&id).unwrap_or_default();
                 self.run = Some(run);
+                // A search holds for the next run as well, and counts in its steps.
+                self.count_everywhere();
                 self.timeline = None;
                 self.drag = None;
                 self.moving = None;
@@ -761,6 +763,7 @@ impl App {
     /// Nothing of the open run is looked at any more. What is marked in it stays marked until it is looked at again.
     pub(super) fn let_go(&mut self) -> Option<Effect> {
         let run = self.run.take()?;
+        self.leave_its_steps();
         let id = run.id();
         let discard = self.pass_by(&run);
         if discard.is_none() && !run.list.marked.is_empty() {

@@ -89,7 +89,8 @@ impl Clipboard {
     /// left out: what is pasted into a shell must not press keys.
     pub fn copy(&self, text: &str, send: impl FnOnce(&[u8]) -> io::Result<()>) -> io::Result<Copied> {
         let text: String = text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect();
-        let lines = text.lines().count();
+        // As they were selected: behind a line end there is another line, be it empty.
+        let lines = text.matches('\n').count() + 1;
         if let Some(keeper) = self.keeper.filter(|_| text.len() <= MAX_TERMINAL_BYTES) {
             let mut sequence = String::new();
             CopyToClipboard::to_clipboard_from(&text).write_ansi(&mut sequence).map_err(io::Error::other)?;
@@ -148,6 +149,15 @@ mod tests {
         // "a\nb[201~"
         assert_eq!(String::from_utf8(sent).unwrap(), "\x1b]52;c;YQpiWzIwMX4=\x1b\\");
         assert!(!dir.path().join("state").exists());
+    }
+
+    #[test]
+    fn empty_lines_are_counted_as_they_are_selected() {
+        let dir = tempfile::tempdir().unwrap();
+        let clipboard = clipboard(dir.path(), &[("TERM", "xterm")]);
+        for (text, lines) in [("a\nb\n", 3), ("\n\n", 3), ("\nb", 2), ("", 1), ("a", 1)] {
+            assert_eq!(copy(&clipboard, text).0.lines, lines, "{text:?}");
+        }
     }
 
     #[test]

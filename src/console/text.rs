@@ -16,7 +16,7 @@ use ratatui::buffer::{Buffer, CellWidth};
 use unicode_general_category::{GeneralCategory as Cat, get_general_category};
 use unicode_segmentation::UnicodeSegmentation;
 
-pub use ansi::{Ansi, Colors, MAX_LINE_BYTES, ansi};
+pub use ansi::{Ansi, Colors, MAX_LINE_BYTES, ansi, unfinished};
 
 /// Stands for a character that cannot be shown.
 pub const REPLACEMENT: char = '\u{fffd}';

@@ -1,12 +1,13 @@
 //! Drawing the pane. Reads nothing but the pane.
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use unicode_segmentation::UnicodeSegmentation;
 
-use super::pane::{Pane, breaks};
-use super::reader::{Row, Stream};
+use super::pane::{Kept, Pane, graphemes};
+use super::reader::Stream;
 use crate::console::text::{fit, width};
 use crate::console::theme::{Glyphs, Role, Theme};
 
@@ -23,6 +24,7 @@ impl Pane {
             return;
         }
         let mut time_above = None;
+        let (mut highlights, mut highlighted) = (Vec::new(), None);
         for ((row, part), y) in self.shown().zip(area.y..area.bottom()) {
             let mut x = area.x;
             let selected = self.is_selected(row);
@@ -53,8 +55,12 @@ impl Pane {
                 x = (x + 9).min(area.right());
             }
             let text = Rect { x, y, width: area.right().saturating_sub(x).min(self.text_width()), height: 1 };
+            if highlighted.replace(row.start) != Some(row.start) {
+                highlights = self.highlights(row);
+            }
             if !text.is_empty() {
-                self.draw_row(buffer, text, row, part, theme, glyphs);
+                let line = Drawn { row, part, highlights: &highlights };
+                self.draw_line(buffer, text, &line, theme, glyphs);
             }
             if selected {
                 buffer.set_style(Rect { x: area.x, y, width: area.width, height: 1 }, theme.style(Role::Selection));
@@ -62,15 +68,11 @@ impl Pane {
         }
     }
 
-    fn draw_row(&self, buffer: &mut Buffer, area: Rect, row: &Row, part: usize, theme: &Theme, glyphs: &Glyphs) {
-        let cells = usize::from(area.width);
+    fn draw_line(&self, buffer: &mut Buffer, area: Rect, line: &Drawn<'_>, theme: &Theme, glyphs: &Glyphs) {
+        let (row, cells) = (line.row, usize::from(area.width));
         // A row that is wrapped is shown from a byte on; one that is scrolled from a cell on.
-        let first_byte = match part {
-            0 => 0,
-            _ => breaks(row, cells).nth(part - 1).unwrap_or(0),
-        };
+        let first_byte = row.start_of(line.part, usize::from(self.text_width()));
         let first_cell = if self.wrap { 0 } else { self.column };
-        let highlights = self.highlights(row);
 
         let mut byte = 0;
         let mut cell = 0;
@@ -81,12 +83,11 @@ impl Pane {
                 continue;
             }
             let base = theme.depth().adapt(span.style);
-            for g in span.content.graphemes(true) {
+            let before = first_byte.saturating_sub(byte);
+            byte += before;
+            for g in graphemes(&span.content[before..]) {
                 let here = byte;
                 byte += g.len();
-                if here < first_byte {
-                    continue;
-                }
                 let w = width(g);
                 let at = cell;
                 cell += w;
@@ -97,7 +98,8 @@ impl Pane {
                     more = !self.wrap;
                     break 'spans;
                 }
-                let style: Style = match highlights.iter().find(|(range, _)| range.contains(&here)) {
+                let over = line.highlights.partition_point(|(range, _)| range.end <= here);
+                let style: Style = match line.highlights.get(over).filter(|(range, _)| range.contains(&here)) {
                     Some((_, true)) => theme.style(Role::MatchCurrent),
                     Some((_, false)) => theme.style(Role::Match),
                     None => base,
@@ -123,4 +125,12 @@ impl Pane {
             buffer.set_string(area.x, area.y, glyphs.more_left, faint);
         }
     }
+}
+
+/// One line of the screen: a row, or a part of it.
+struct Drawn<'a> {
+    row: &'a Kept,
+    part: usize,
+    /// What stands out in the row, in order.
+    highlights: &'a [(Range<usize>, bool)],
 }

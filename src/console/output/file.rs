@@ -1,8 +1,8 @@
 //! One output file: rows found from any place in bounded work, however large the file or its lines are.
 //!
 //! A *row* is a line, or a piece of one that is too long. Where long lines are broken depends on the bytes before the break only, never on where reading
-//! began: at a multiple of [`BREAK`] that has no line end in the [`BREAK`] bytes before it. So rows are the same read forwards and backwards, no row is longer than
-//! twice that, and nothing of a long line is out of reach.
+//! began: at a multiple of [`BREAK`] that has no line end in the [`BREAK`] bytes before it, or a little before it where a character or a control sequence would be cut
+//! in two. So rows are the same read forwards and backwards, each is what it says by itself, no row is longer than twice that, and nothing of a long line is out of reach.
 
 use std::fs::File;
 use std::io;
@@ -11,8 +11,13 @@ use std::os::unix::fs::FileExt;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
+use crate::console::text::unfinished;
+
 /// The grid on which lines without an end are broken.
 pub(super) const BREAK: u64 = 16 * 1024;
+
+/// A control sequence that begins no further before a break is not cut in two.
+const LOOK_BACK: u64 = 4 * 1024;
 
 /// Line ends are counted in blocks of this size; eight bytes of memory each.
 const COUNT_BLOCK: u64 = 1024 * 1024;
@@ -103,14 +108,28 @@ impl OutputFile {
         if let Some(at) = memrchr(b'\n', self.bytes(grid..offset - 1)?) {
             return Ok(grid + at as u64 + 1);
         }
+        // The break at the next place of the grid may lie before it, and before `offset`.
+        let next = grid + BREAK;
+        if next <= self.len && next < offset + LOOK_BACK && memchr(b'\n', self.bytes(offset - 1..next)?).is_none() {
+            let at = self.break_before(next)?;
+            if at < offset {
+                return Ok(at);
+            }
+        }
         if grid == 0 {
             return Ok(0);
         }
         let before = grid - BREAK;
         match memrchr(b'\n', self.bytes(before..grid)?) {
             Some(at) => Ok(before + at as u64 + 1),
-            None => Ok(grid),
+            None => self.break_before(grid),
         }
+    }
+
+    /// Where a line is broken for a place of the grid.
+    fn break_before(&mut self, grid: u64) -> io::Result<u64> {
+        let start = grid - LOOK_BACK;
+        Ok(start + unfinished(self.bytes(start..grid)?) as u64)
     }
 
     /// The start of the row that holds the byte at `offset`.
@@ -191,7 +210,14 @@ impl OutputFile {
 pub(super) fn row_len(start: u64, bytes: &[u8]) -> (usize, bool) {
     let limit = (start.next_multiple_of(BREAK) + BREAK - start) as usize;
     let bytes = &bytes[..bytes.len().min(limit)];
-    memchr(b'\n', bytes).map_or((bytes.len(), bytes.len() == limit), |at| (at + 1, true))
+    match memchr(b'\n', bytes) {
+        Some(at) => (at + 1, true),
+        None if bytes.len() < limit => (bytes.len(), false),
+        None => {
+            let start = limit - LOOK_BACK as usize;
+            (start + unfinished(&bytes[start..]), true)
+        }
+    }
 }
 
 fn read_full(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -243,6 +269,33 @@ pub(super) mod tests {
         starts
     }
 
+    /// What is printed: some of it takes several bytes that belong together.
+    fn printed() -> impl Strategy<Value = Vec<u8>> {
+        let one = prop_oneof![
+            Just("ü"),
+            Just("漢"),
+            Just("😀"),
+            Just("\u{1b}[38;5;200m"),
+            Just("\u{1b}[0m"),
+            Just("\u{1b}]8;;http://example.org/a\u{1b}\\"),
+            Just("\u{1b}(B"),
+            Just("\u{1b}"),
+            Just("plain"),
+        ];
+        // Many of it in front of a break, wherever that is then.
+        let run = (prop::collection::vec(one, 1..40), 0usize..800).prop_map(|(some, most)| {
+            let some = some.concat();
+            some.repeat(1 + most * 20 / some.len())
+        });
+        let part = prop_oneof![
+            4 => run.prop_map(String::into_bytes),
+            2 => (BREAK as usize - 100..BREAK as usize).prop_map(|n| vec![b'x'; n]),
+            1 => prop::collection::vec(any::<u8>(), 0..40),
+            1 => Just(b"\n".to_vec()),
+        ];
+        prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
     fn lines_of(lengths: &[usize], end: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
         for length in lengths {
@@ -278,6 +331,25 @@ pub(super) mod tests {
         }
 
         #[test]
+        fn rows_are_the_same_whatever_they_are_broken_before(bytes in printed(), probe in any::<prop::sample::Index>()) {
+            let mut file = file(&bytes);
+            let starts = forwards(&mut file);
+            prop_assert_eq!(&backwards(&mut file), &starts);
+            for pair in starts.windows(2) {
+                prop_assert!(pair[1] - pair[0] <= LONGEST);
+            }
+            if !bytes.is_empty() {
+                let at = probe.index(bytes.len()) as u64;
+                let expected = *starts.iter().rfind(|s| **s <= at).unwrap();
+                prop_assert_eq!(file.row_at(at).unwrap(), expected);
+                // What is read so far of a file that grows stays as it is, but for its last row.
+                let mut shorter = super::tests::file(&bytes[..at as usize]);
+                let known = forwards(&mut shorter);
+                prop_assert_eq!(&known[..], &starts[..known.len()]);
+            }
+        }
+
+        #[test]
         fn lines_are_counted_and_found(lengths in prop::collection::vec(0usize..300_000, 0..20), end: bool) {
             let bytes = lines_of(&lengths, end);
             let mut file = file(&bytes);
@@ -302,6 +374,27 @@ pub(super) mod tests {
         assert!(file.len() - last <= 2 * BREAK);
         assert!(file.continues(last).unwrap());
         assert!(!file.continues(5).unwrap());
+    }
+
+    #[test]
+    fn no_character_and_no_sequence_is_cut_in_two() {
+        let grid = BREAK as usize;
+        for whole in ["ü", "漢", "😀", "\u{1b}[38;5;200m", "\u{1b}]0;title\u{7}", "\u{1b}Pq#1\u{1b}\\", "\u{1b}(B"]
+        {
+            for part in 1..whole.len() {
+                let mut bytes = vec![b'x'; grid - part];
+                bytes.extend_from_slice(whole.as_bytes());
+                bytes.extend(vec![b'x'; grid]);
+                let start = file(&bytes).next_start(0).unwrap();
+                // The end of a string that ends with two bytes is one of its own.
+                let cut = if whole.ends_with('\\') && part == whole.len() - 1 { grid - 1 } else { grid - part };
+                assert_eq!(start, (cut as u64, true), "{whole:?} {part}");
+            }
+            let mut bytes = vec![b'x'; grid - whole.len()];
+            bytes.extend_from_slice(whole.as_bytes());
+            bytes.extend(vec![b'x'; grid]);
+            assert_eq!(file(&bytes).next_start(0).unwrap(), (BREAK, true), "{whole:?}");
+        }
     }
 
     #[test]

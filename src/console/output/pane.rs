@@ -1,6 +1,7 @@
 //! What is shown of an attempt's output, and where: pure state.
 
 mod finding;
+mod folds;
 mod moving;
 mod selecting;
 mod window;
@@ -9,14 +10,13 @@ mod words;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use unicode_segmentation::UnicodeSegmentation;
-
 use super::query::Pattern;
-use super::reader::{Answer, Place, Request, Row, Source, Untold};
+use super::reader::{Answer, Place, Request, Source, Untold};
 use finding::Searching;
+pub(super) use folds::{Kept, graphemes};
 use selecting::Selection;
 
-use crate::console::text::{self, Colors};
+use crate::console::text::Colors;
 
 /// A place in the output: a row, and a line of it where it is wrapped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,11 +36,13 @@ pub struct Pane {
     asks: Vec<Request>,
     /// The rows that are on their way.
     waiting: Option<Place>,
-    pub(super) rows: VecDeque<Row>,
+    pub(super) rows: VecDeque<Kept>,
     /// The part of the file of which these are all the rows that are shown.
     window: Option<Range<u64>>,
     /// Where to read on behind it.
     resume: u64,
+    /// Following, what lies between it and the end is passed over: that is more than goes onto the screen.
+    passes: bool,
     /// The file's length: `None` while it is not there.
     len: Option<u64>,
     known: bool,
@@ -87,6 +89,7 @@ impl Pane {
             rows: VecDeque::new(),
             window: None,
             resume: 0,
+            passes: false,
             len: None,
             known: false,
             lines: 0,
@@ -117,12 +120,10 @@ impl Pane {
         if let (Some(old), Some(new)) = (&mut self.source, &source)
             && old.path == new.path
         {
-            if old.live && !new.live {
-                self.asks.push(Request::Ended { view: self.view });
-                old.live = false;
-            } else if !old.live && new.live {
-                old.live = true;
-                self.opened = false;
+            // Everything else that was asked for holds on.
+            if old.live != new.live {
+                old.live = new.live;
+                self.asks.push(Request::Live { view: self.view, live: new.live });
             }
             return;
         }
@@ -132,7 +133,10 @@ impl Pane {
         let (colors, wrap, times) = (self.colors, self.wrap, self.times);
         let (view, width, height) = (self.view + 1, self.width, self.height);
         let search = self.search.take();
-        *self = Pane { view, wrap, times, width, height, source, opened: false, ..Pane::new(colors) };
+        // What is searched elsewhere is not about what is shown.
+        let mut asks = std::mem::take(&mut self.asks);
+        asks.retain(|ask| matches!(ask, Request::Elsewhere(_)));
+        *self = Pane { view, wrap, times, width, height, source, asks, opened: false, ..Pane::new(colors) };
         self.search_on(search);
     }
 
@@ -264,7 +268,7 @@ impl Pane {
     /// The text that is shown, without what is drawn around it: for copying. Whole lines, also where the pane shows a part of them.
     pub fn visible_text(&self) -> String {
         let mut out = String::new();
-        let mut above: Option<&Row> = None;
+        let mut above: Option<&Kept> = None;
         for (row, _) in self.shown() {
             if above.is_some_and(|above| above.start == row.start) {
                 continue;
@@ -281,7 +285,7 @@ impl Pane {
     }
 
     /// The rows that are on the screen with the part of each, in order.
-    pub(super) fn shown(&self) -> impl Iterator<Item = (&Row, usize)> {
+    pub(super) fn shown(&self) -> impl Iterator<Item = (&Kept, usize)> {
         let top = self.first_shown();
         let first = self.index_of(top.offset).unwrap_or(self.rows.len());
         self.rows
@@ -300,29 +304,9 @@ impl Pane {
     }
 
     /// Into how many lines of the screen a row goes.
-    fn parts(&self, row: &Row) -> usize {
-        if !self.wrap || row.width <= usize::from(self.text_width()) {
-            return 1;
-        }
-        breaks(row, usize::from(self.text_width())).count() + 1
+    fn parts(&self, row: &Kept) -> usize {
+        if self.wrap { row.parts(usize::from(self.text_width())) } else { 1 }
     }
-}
-
-/// Where the lines of the screen begin that a wrapped row goes into, but for the first: byte offsets into its text. A grapheme is never split.
-pub(super) fn breaks(row: &Row, cells: usize) -> impl Iterator<Item = usize> {
-    let mut used = 0;
-    let mut at = 0;
-    row.line.spans.iter().flat_map(|span| span.content.graphemes(true)).filter_map(move |g| {
-        let w = text::width(g);
-        let here = at;
-        at += g.len();
-        if used + w > cells && used > 0 {
-            used = w;
-            return Some(here);
-        }
-        used += w;
-        None
-    })
 }
 
 #[cfg(test)]

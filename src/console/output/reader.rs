@@ -114,10 +114,12 @@ pub enum Request {
         /// How many at the most.
         count: usize,
     },
-    /// The file does not grow any more.
-    Ended {
+    /// The file may grow again, or does not grow any more.
+    Live {
         /// For whom.
         view: u64,
+        /// Whether it may.
+        live: bool,
     },
     /// Give the place of a line, numbered from 1.
     Line {
@@ -377,7 +379,7 @@ impl Worker {
                 return Ok(());
             }
             Request::Rows { view, .. }
-            | Request::Ended { view }
+            | Request::Live { view, .. }
             | Request::Line { view, .. }
             | Request::Text { view, .. }
             | Request::Search { view, .. } => view,
@@ -391,8 +393,10 @@ impl Worker {
             Request::Rows { place, count, .. } => open.rows(place, count, self.stamps, &mut self.sifter).map(Some),
             Request::Line { number, .. } => open.line(number).map(Some),
             Request::Text { from, to, .. } => Ok(Some(open.text(from, to, &mut self.sifter))),
-            Request::Ended { .. } => {
-                open.source.live = false;
+            Request::Live { live, .. } => {
+                open.source.live = live;
+                // Whoever was told that it cannot be read is told when it can.
+                open.said = None;
                 Ok(None)
             }
             Request::Search { pattern, find, .. } => {
@@ -419,7 +423,7 @@ impl Worker {
             Ok(None) => Ok(()),
             Err(error) => {
                 let view = open.view;
-                // Once; a file that cannot be read is not tried again until it is opened again.
+                // Once; a file that cannot be read is not tried again until it is said to be live once more.
                 open.source.live = false;
                 self.say(Answer::Failed { view, error: error.to_string() })
             }
@@ -452,7 +456,7 @@ impl Worker {
             Some(Err(error)) => {
                 let Some(open) = &mut self.open else { return Ok(()) };
                 open.counting = false;
-                open.search = Search::default();
+                open.search.give_up();
                 let view = open.view;
                 self.say(Answer::Failed { view, error: error.to_string() })
             }

@@ -159,8 +159,9 @@ pub(super) fn render(
             _ => file.line_of(start)?.map(|number| number + 1),
         };
         let continued = file.continues(start)?;
+        let last = end >= file.len();
         let bytes = file.bytes(start..end)?;
-        let (_, whole) = row_len(start, bytes);
+        let whole = !last || row_len(start, bytes).1;
         let line = ansi.line(bytes);
         let width = line.spans.iter().map(|s| width(&s.content)).sum();
         let stamp = stamps.as_mut().and_then(|stamps| stamps.at(start));

@@ -263,6 +263,8 @@ pub(super) struct Search {
     find: Option<Find>,
     /// What was found last, and which of all it is, from 1, once that is known.
     current: Option<(Hit, Option<u64>)>,
+    /// What is counted by now has not been said to whoever searches.
+    unsaid: bool,
 }
 
 /// What a step of a search has to say.
@@ -284,7 +286,7 @@ impl Search {
             self.hits = Tally::default();
             self.current = None;
         }
-        self.find = None;
+        (self.find, self.unsaid) = (None, true);
     }
 
     /// Shows other lines.
@@ -306,6 +308,12 @@ impl Search {
         self.lines.grown(truncated);
     }
 
+    /// The file cannot be read: nothing more is counted or found until it has changed. What is looked for, and what is shown, stays the same.
+    pub(super) fn give_up(&mut self) {
+        (self.hits.done, self.lines.done) = (true, true);
+        (self.current, self.find, self.unsaid) = (None, None, false);
+    }
+
     pub(super) fn busy(&self) -> bool {
         self.find.is_some() || self.counts_hits() || self.counts_lines()
     }
@@ -318,7 +326,7 @@ impl Search {
     fn counts_hits(&self) -> bool {
         let counted = |hit: &Hit| self.hits.at > hit.row || (self.hits.done && self.hits.at == hit.row);
         let place = self.current.as_ref().is_some_and(|(hit, place)| place.is_none() && counted(hit));
-        self.sieve.search.is_some() && (!self.hits.done || place)
+        self.sieve.search.is_some() && (!self.hits.done || place || self.unsaid)
     }
 
     fn counts_lines(&self) -> bool {
@@ -351,6 +359,7 @@ impl Search {
                 *place = Some(before + own.max(1));
             }
             let place = self.current.and_then(|(_, place)| place);
+            self.unsaid = false;
             return Ok(Some(Said::Hits(place, self.hits.count(), self.hits.done)));
         }
         if let Some(lead) = sieve.filter.as_ref().filter(|_| !self.lines.done) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 use super::*;
-use crate::console::output::{Answer as Said, NotSaved, Reader, Save, Saved};
+use crate::console::output::{Answer as Said, NotSaved, Reader, Request, Save, Saved};
 use crate::console::popups::Popup;
 use crate::console::run_model::Tab;
 
@@ -222,6 +222,67 @@ fn a_search_goes_on_in_the_next_step_that_has_it_and_comes_round() {
     desk.select("compress");
     desk.quiet();
     assert_eq!(desk.selected(), "compress");
+}
+
+/// Another run of the same plan, whose outputs lie in a folder of their own; the desk's run is still on the screen.
+fn another_run(desk: &mut Desk) -> Sim {
+    let mut other = failed();
+    other.state.run_id = Uuid::from_u128(0xb0b);
+    let (run, root) = (other.state.run_id, desk.dir.path().to_owned());
+    fs::create_dir(root.join("other")).unwrap();
+    fs::write(root.join("other/dump.1"), "an error\n").unwrap();
+    fs::write(root.join("other/report.1"), "an error, and one error more\n").unwrap();
+    desk.app.settings.output_path = Arc::new(move |of, step, attempt| {
+        let folder = if of == run { root.join("other") } else { root.clone() };
+        folder.join(format!("{step}.{attempt}"))
+    });
+    other
+}
+
+fn open_other(desk: &mut Desk, other: &Sim) {
+    let now = desk.app.now;
+    desk.app.open(other.state.run_id, true);
+    let state = Arc::new(other.state.clone());
+    desk.app.update(Event::Subscribed { state, recent: Vec::new(), storage: None, through: None }, now);
+}
+
+#[test]
+fn another_run_is_counted_by_itself_and_a_search_in_the_one_before_moves_nothing_there() {
+    let mut desk = Desk::new((160, 45));
+    let other = another_run(&mut desk);
+    desk.press("/");
+    desk.type_in("error");
+    desk.press("Enter");
+    assert!(desk.app.output.status().starts_with("\"error\" 10 of 10, 13 in 3 steps"), "{}", desk.app.output.status());
+    open_other(&mut desk, &other);
+    assert!(!desk.app.output.status().contains("13 in"), "{}", desk.app.output.status());
+    desk.select("dump");
+    assert!(desk.app.output.status().starts_with("\"error\" 1 match, 3 in 2 steps"), "{}", desk.app.output.status());
+    // Left while the count goes on, and the next match is looked for from a step of the same name.
+    let mut desk = Desk::new((160, 45));
+    let other = another_run(&mut desk);
+    desk.press("/");
+    desk.type_in("error");
+    desk.press("Enter G n");
+    desk.select("verify");
+    desk.app.count_everywhere();
+    desk.app.search_elsewhere(true);
+    open_other(&mut desk, &other);
+    let position = other.state.position("verify").unwrap();
+    desk.app.run.as_mut().unwrap().select(position);
+    desk.quiet();
+    assert_eq!(desk.selected(), "verify");
+    assert!(desk.app.output.status().contains(", 3 in 2 steps"), "{}", desk.app.output.status());
+}
+
+#[test]
+fn the_output_is_closed_with_its_run() {
+    let mut desk = Desk::new((120, 36));
+    assert!(desk.app.output.source().is_some());
+    press(&mut desk.app, "Esc Esc");
+    assert!(desk.app.run.is_none());
+    assert_eq!(desk.app.output_requests(), [Request::Close]);
+    assert!(desk.app.output.source().is_none() && desk.app.output_requests().is_empty());
 }
 
 #[test]

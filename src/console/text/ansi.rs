@@ -64,6 +64,38 @@ fn cut(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len().min(MAX_LINE_BYTES)]
 }
 
+/// Where that begins which is not finished at the end of these bytes: a character, or a control sequence that begins in them. Their length when nothing is.
+pub fn unfinished(bytes: &[u8]) -> usize {
+    if let Some(at) = memchr::memrchr(0x1b, bytes) {
+        let (mut parser, mut printed) = (Parser::new(), Printed(false));
+        parser.advance(&mut printed, &bytes[at..]);
+        // A letter is printed unless a sequence takes it.
+        printed.0 = false;
+        parser.advance(&mut printed, b"m");
+        if !printed.0 {
+            return at;
+        }
+    }
+    let Some(back) = bytes.iter().rev().take(3).position(|byte| byte & 0xc0 != 0x80) else { return bytes.len() };
+    let start = bytes.len() - 1 - back;
+    let length = match bytes[start] {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => 1,
+    };
+    if length > back + 1 { start } else { bytes.len() }
+}
+
+/// Whether something was printed.
+struct Printed(bool);
+
+impl Perform for Printed {
+    fn print(&mut self, _: char) {
+        self.0 = true;
+    }
+}
+
 struct StyleOnly {
     style: Style,
     colors: Colors,

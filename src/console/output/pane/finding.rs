@@ -7,7 +7,7 @@ use super::super::query::{Pattern, Query, Wrong};
 use super::super::reader::{Request, Row, Wanted};
 use super::super::search::{Hit, Spot};
 use super::words::grouped;
-use super::{Pane, Top, breaks};
+use super::{Kept, Pane, Top};
 use crate::console::text;
 
 /// A search, and how far it has come in the output that is shown.
@@ -193,7 +193,7 @@ impl Pane {
         match hit {
             None if !wrap => self.exhausted = Some(forward),
             _ => {
-                search.wrapped = wrapped;
+                search.wrapped = wrapped && hit.is_some();
                 search.current = hit;
                 search.place = None;
                 search.hidden = hit.is_some();
@@ -239,17 +239,14 @@ impl Pane {
     }
 
     /// Whether that match is in this line of the screen, of those into which a row goes.
-    pub(in super::super) fn is_at_match(&self, row: &Row, part: usize) -> bool {
+    pub(in super::super) fn is_at_match(&self, row: &Kept, part: usize) -> bool {
         let hit = self.search.as_ref().and_then(|search| search.current).filter(|hit| hit.row == row.start);
         hit.is_some_and(|hit| self.part_of(row, hit.at) == part)
     }
 
     /// In which of the lines into which a row goes a byte of its text is.
-    fn part_of(&self, row: &Row, byte: usize) -> usize {
-        if !self.wrap {
-            return 0;
-        }
-        breaks(row, usize::from(self.text_width())).take_while(|place| *place <= byte).count()
+    fn part_of(&self, row: &Kept, byte: usize) -> usize {
+        if self.wrap { row.part_of(byte, usize::from(self.text_width())) } else { 0 }
     }
 
     /// Does what may move the text on the screen; the match the search stands on is still seen then, if it was.
@@ -262,7 +259,7 @@ impl Pane {
         }
     }
 
-    /// What stands out in a row's text, and whether it is the match the search stands on.
+    /// What stands out in a row's text, in order, and whether it is the match the search stands on.
     pub(in super::super) fn highlights(&self, row: &Row) -> Vec<(Range<usize>, bool)> {
         let current = self.search.as_ref().and_then(|search| search.current);
         let Some(pattern) = self.searched().or(self.filter.as_ref()) else { return Vec::new() };

@@ -10,6 +10,10 @@ impl Pane {
     }
 
     pub(super) fn roll(&mut self, lines: isize) {
+        // Where nothing is read there is nothing to scroll away from.
+        if self.rows.is_empty() {
+            return;
+        }
         if lines < 0 && self.follow {
             self.stop_following();
         }
@@ -55,13 +59,13 @@ impl Pane {
 
     /// To the end, and follows.
     pub fn end(&mut self) {
-        self.follow = true;
+        self.follow_on();
         self.send_cursor(true);
     }
 
     /// Follows, or stops where it is.
     pub fn toggle_follow(&mut self) {
-        if self.follow { self.stop_following() } else { self.follow = true }
+        if self.follow { self.stop_following() } else { self.follow_on() }
     }
 
     /// Whether new output is shown as it comes.
@@ -129,7 +133,12 @@ impl Pane {
         }
     }
 
+    /// Stops where it is; before that is read it is nowhere, and goes to the end as it was to.
     pub(super) fn stop_following(&mut self) {
+        let to_come = !self.known || self.len.is_some_and(|len| len > 0);
+        if self.rows.is_empty() && to_come {
+            return;
+        }
         self.top = self.first_shown();
         self.follow = false;
     }

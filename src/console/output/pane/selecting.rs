@@ -2,7 +2,7 @@
 
 use super::super::reader::{Request, Row, Untold};
 use super::words::grouped;
-use super::{Pane, Top};
+use super::{Kept, Pane, Top};
 
 /// A row that is selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +47,11 @@ impl Pane {
             return;
         }
         let current = self.search.as_ref().and_then(|search| search.current);
-        let of_match = |row: &&Row| current.is_some_and(|hit| hit.row == row.start);
-        let shown: Vec<&Row> = self.shown().map(|(row, _)| row).collect();
+        let of_match = |row: &&Kept| current.is_some_and(|hit| hit.row == row.start);
+        let shown: Vec<&Kept> = self.shown().map(|(row, _)| row).collect();
         // At the end of the output what is last is wanted, elsewhere what is on top.
         let usual = if self.follow { shown.last() } else { shown.first() };
-        let end = shown.iter().copied().find(of_match).or(usual.copied()).map(End::of);
+        let end = shown.iter().copied().find(of_match).or(usual.copied()).map(|row| End::of(row));
         // Where none is read yet, a key that is pressed quickly counts all the same.
         self.selects_soon = end.is_none();
         let Some(end) = end else { return };
@@ -213,7 +213,7 @@ impl Pane {
         }
         let (first, last) = (selection.anchor.number, selection.cursor.number);
         let (from, to) = selection.range();
-        let shown = |row: &&Row| (from..to).contains(&row.start) && !row.continued;
+        let shown = |row: &&Kept| (from..to).contains(&row.start) && !row.continued;
         let lines = match (first, last, &self.filter) {
             (Some(first), Some(last), None) => Some(first.abs_diff(last) + 1),
             _ if self.window.as_ref().is_some_and(|window| window.start <= from && to <= window.end) => {

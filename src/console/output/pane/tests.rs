@@ -1,5 +1,8 @@
 //! The pane on a made-up reader: what is asked for, and what is drawn.
 
+mod following;
+mod long_lines;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,6 +16,7 @@ use ratatui::layout::Rect;
 use super::super::{MAX_TEXT, Query, Reader, Stamps, Stream};
 use super::window::{MAX_BYTES, MAX_ROWS};
 use super::*;
+use crate::console::text;
 use crate::console::theme::{Depth, Glyphs, Theme, ThemeName};
 
 /// A pane with a real reader on a real file.
@@ -22,6 +26,8 @@ struct Desk {
     pane: Pane,
     reader: Reader,
     answers: Receiver<Answer>,
+    /// How often rows were asked for.
+    asked: usize,
 }
 
 /// Stamps for tests: everything from the 20th byte on is standard error, a second a byte.
@@ -48,7 +54,7 @@ impl Desk {
         let mut pane = Pane::new(Colors::Keep);
         pane.set_size(21, 4);
         pane.open(Some(Source { path: path.clone(), live }));
-        Desk { _dir: dir, path, pane, reader, answers }
+        Desk { _dir: dir, path, pane, reader, answers, asked: 0 }
     }
 
     /// Lets pane and reader talk until the condition holds and nothing is missing.
@@ -57,6 +63,7 @@ impl Desk {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             for request in self.pane.take_requests() {
+                self.asked += usize::from(matches!(request, Request::Rows { .. }));
                 if !self.reader.request(request.clone()) {
                     self.pane.refused(request);
                 }

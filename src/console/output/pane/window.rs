@@ -3,10 +3,13 @@
 use std::ops::Range;
 
 use super::super::reader::{Place, Row};
-use super::{Pane, Top};
+use super::{Kept, Pane, Top};
 
 /// The most rows that are kept.
 pub(super) const MAX_ROWS: usize = 2_000;
+
+/// With a filter, the end is read on to if it is no further away than this, whatever there is in between; else it is jumped to.
+const NEAR: u64 = 256 * 1024;
 
 /// The most bytes of output they may be made from, unless those that are shown need more.
 pub(super) const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -39,7 +42,7 @@ impl Pane {
         };
         let (behind, before) = (window.end < len, window.start > 0);
         if self.follow && behind {
-            return Some(if self.filter.is_none() { Place::End } else { Place::From(self.resume) });
+            return Some(if self.passes || self.filter.is_none() { Place::End } else { Place::From(self.resume) });
         }
         if self.rows.is_empty() {
             // Nothing that is shown yet: on both sides.
@@ -63,13 +66,21 @@ impl Pane {
         None
     }
 
+    /// Follows from now on, wherever it stands.
+    pub(super) fn follow_on(&mut self) {
+        self.follow = true;
+        let read = self.window.as_ref().map_or(0, |window| window.end);
+        self.passes = self.len.is_some_and(|len| len > read.saturating_add(NEAR));
+    }
+
     pub(super) fn take_rows(&mut self, place: Place, rows: Vec<Row>, covered: Range<u64>, resume: u64) {
         match (place, &mut self.window) {
             (Place::End, _) if self.follow => {
-                (self.rows, self.window, self.resume) = (rows.into(), Some(covered), resume);
+                self.passes = false;
+                self.replace_rows(rows, covered, resume);
             }
             (Place::Around(offset), _) if !self.follow && offset == self.top.offset => {
-                (self.rows, self.window, self.resume) = (rows.into(), Some(covered), resume);
+                self.replace_rows(rows, covered, resume);
                 // What was asked for may be inside a row, or in one that is not shown.
                 let row = self.rows.iter().find(|row| row.end > offset).or(self.rows.back());
                 if let Some(start) = row.map(|row| row.start) {
@@ -79,15 +90,17 @@ impl Pane {
             (Place::From(offset), Some(window)) if (window.start..=window.end).contains(&offset) => {
                 window.end = covered.end;
                 self.resume = resume;
+                // Lines that come faster than they are read, a screenful at the least, are not what is followed.
+                self.passes = rows.len() >= usize::from(self.height) && Some(window.end) < self.len;
                 while self.rows.back().is_some_and(|row| row.start >= offset) {
                     self.rows.pop_back();
                 }
-                self.rows.extend(rows);
+                self.rows.extend(rows.into_iter().map(Kept::from));
             }
             (Place::Before(offset), Some(window)) if window.start == offset => {
                 window.start = covered.start;
                 for row in rows.into_iter().rev() {
-                    self.rows.push_front(row);
+                    self.rows.push_front(row.into());
                 }
             }
             _ => {}
@@ -103,6 +116,11 @@ impl Pane {
         self.clamp();
         self.reveal();
         self.settle_cursor();
+    }
+
+    fn replace_rows(&mut self, rows: Vec<Row>, covered: Range<u64>, resume: u64) {
+        self.rows = rows.into_iter().map(Kept::from).collect();
+        (self.window, self.resume) = (Some(covered), resume);
     }
 
     /// Lets go of rows far from the screen.

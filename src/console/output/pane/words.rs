@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::reader::Row;
-use super::Pane;
+use super::{Kept, Pane};
 use crate::console::text;
 
 impl Pane {
@@ -49,7 +48,7 @@ impl Pane {
     /// Where the pane stands: the line with the cursor of the selection, or with the match the search stands on, as long as it is seen; else the lines
     /// that are seen. In full, and shorter.
     fn place_in_words(&self) -> Vec<String> {
-        let number = |row: Option<&Row>| row.and_then(|row| row.number).map(|number| number.min(self.lines.max(1)));
+        let number = |row: Option<&Kept>| row.and_then(|row| row.number).map(|number| number.min(self.lines.max(1)));
         let rows = || self.shown().map(|(row, _)| row);
         let pointed = rows().find(|row| self.has_cursor(row)).or_else(|| rows().find(|row| self.has_match(row)));
         let lines = match (number(pointed), number(rows().next()), number(rows().last())) {
