@@ -327,7 +327,7 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
         "a hold point: yes, or the reason to show",
         "none",
     );
-    if facts.is_graph {
+    if facts.is_graph && !facts.is_generated {
         push(
             "depends on",
             &["depends_on"],
@@ -335,7 +335,7 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
             "steps that must be done before, with commas between",
             "nothing",
         );
-    } else {
+    } else if !facts.is_generated {
         push("parallel", &["parallel_group"], Kind::Text, "neighbours with the same group run side by side", "alone");
     }
     let policies = ["as the plan says", "pause", "fail", "continue"].map(str::to_owned).to_vec();

@@ -165,6 +165,8 @@ pub struct Facts {
     pub agents: Vec<String>,
     /// Whether steps name what they depend on.
     pub is_graph: bool,
+    /// Whether it is one of the steps that a run makes itself, whose place in the order is none of its own.
+    pub is_generated: bool,
     /// The reason of a hold point that the plan does not have and that was set on the step; may be empty.
     pub live_hold: Option<String>,
 }
@@ -202,6 +204,7 @@ impl Form {
         let facts = Facts {
             agents: state.plan.agents.keys().cloned().collect(),
             is_graph: state.order().is_graph(),
+            is_generated: own.is_some_and(|place| state.plan.steps[place].generated.is_some()),
             live_hold: live.map(|place| text::clean(state.hold_reason(place).unwrap_or_default()).into_owned()),
         };
         let mut form = Self {
@@ -327,7 +330,9 @@ impl Form {
         let Of::Step { before, .. } = &self.of else { return None };
         let after: Value = serde_json::from_str(source).ok()?;
         let made = patched(before, &merge_patch(&as_json(before), &after));
-        let same = serde_json::from_value::<Step>(made).is_ok_and(|made| made == *step);
+        let made = serde_json::from_value::<Step>(made);
+        // What a run says of a step that it has made itself stands in no JSON, and stays as it is.
+        let same = made.is_ok_and(|made| Step { generated: step.generated.clone(), ..made } == *step);
         let message = "a null in what is put in cannot be sent: in a change, null takes a field away";
         let place = source.find("null").map_or(0..source.len(), |place| place..place + 4);
         (!same).then(|| Mistake::at(source, place, message, Some("leave it out, or give it another value")))

@@ -316,6 +316,33 @@ fn what_was_typed_comes_back_with_the_same_key_until_it_is_thrown_away() {
 }
 
 #[test]
+fn an_instance_of_a_foreach_step_is_changed_like_any_step() {
+    let sim = screens::foreach();
+    // One that has failed, and one that has not had its turn.
+    for id in ["checksum.12", "checksum.30"] {
+        let mut app = open(&sim, SIZE);
+        select(&mut app, "checksum");
+        press(&mut app, "Enter");
+        select(&mut app, id);
+        press(&mut app, "e");
+        assert_eq!(form(&app).own(), Some(id));
+        let text = screen(&mut app);
+        assert!(
+            text.contains("nothing changed yet") && !text.contains("parallel"),
+            "it has no place of its own: {text}"
+        );
+        fill(&mut app, "command", "md5sum {{ item }}");
+        assert_eq!(form(&app).mistakes, [], "{id}");
+        press(&mut app, "Enter");
+        let text = screen(&mut app);
+        assert!(text.contains(&format!("Change {id}?")) && text.contains("the plan becomes version 2"), "{text}");
+        let effects = press(&mut app, "Enter");
+        assert_eq!(sent(&effects).0, &modify(id, json!({"run": "md5sum {{ item }}"})));
+        assert_eq!(sim.clone().ask(sent(&effects).0.clone()).state.plan_version, 2, "the engine takes it");
+    }
+}
+
+#[test]
 fn a_null_that_cannot_be_sent_is_said() {
     let mut app = editing("prune");
     press(&mut app, "F2 End");
