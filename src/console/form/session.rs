@@ -159,6 +159,7 @@ impl App {
             _ => return Vec::new(),
         };
         form.refresh(state);
+        form.tried = true;
         if !form.mistakes.is_empty() {
             form.go_to_mistake();
             return Vec::new();
@@ -177,19 +178,20 @@ impl App {
         let (title, effect, yes) = match &form.of {
             Of::Step { id, .. } => {
                 let said = "It takes effect with the step's next attempt.".to_owned();
-                (format!("Change {id}?"), said, "change it")
+                (format!("Change {id}?"), vec![said], "change it")
             }
             Of::New(new) => {
                 let id = command.target().unwrap_or_default().to_owned();
                 let place = &new.choices()[new.place as usize];
                 let rewired = matches!(command, Command::Add { rewire: true, .. });
                 let rewired = if rewired { "; what depends on that then depends on it" } else { "" };
-                (format!("Add {id}?"), format!("It is put {place}{rewired}."), "add it")
+                let put = format!("It is put {place}{rewired}.");
+                (format!("Add {id}?"), std::iter::once(put).chain(form.from_defaults()).collect(), "add it")
             }
         };
         let ask = Ask {
             title,
-            effect: vec![effect],
+            effect,
             yes: yes.into(),
             no: "back to the form".into(),
             care: Care::Plain,
@@ -336,7 +338,7 @@ impl Form {
             Some(_) => {}
             None => field.key(event),
         }
-        self.take_choices();
+        self.follow();
     }
 
     fn paste(&mut self, pasted: &str) {
@@ -346,6 +348,7 @@ impl Form {
             Page::Fields => {
                 let Some(field) = self.fields.get_mut(self.selected) else { return };
                 self.notice = field.paste(&pasted).err().map(str::to_owned);
+                self.follow();
             }
         }
     }
