@@ -7,7 +7,7 @@ use serde_json::Map;
 use uuid::Uuid;
 
 use crate::engine::Ack;
-use crate::plan::{FieldSpec, typed};
+use crate::plan::{FieldSpec, FieldType, typed};
 use crate::run::{Answer, Command, Question, Rejection, StepState};
 
 use super::app::{App, Effect};
@@ -72,7 +72,7 @@ pub struct AnswerForm {
 impl Field {
     fn new(name: &str, spec: &FieldSpec) -> Self {
         let shown = spec.default.as_ref().filter(|default| !default.is_null()).map(typed).unwrap_or_default();
-        let input = Input::holding(&shown).unwrap_or_default();
+        let input = Input::of(&shown).with_lines(spec.kind() == FieldType::String);
         Self { name: name.to_owned(), spec: spec.clone(), input, mistake: None }
     }
 
@@ -270,8 +270,8 @@ impl App {
     pub(super) fn answer_paste(&mut self, pasted: &str) {
         let Some(form) = self.answer_form().filter(|form| form.sent.is_none()) else { return };
         match form.focus {
-            Focus::Notes => form.notes.insert(pasted.trim_end_matches(['\n', '\r'])),
-            Focus::Field(place) => form.fields.paste(place, pasted),
+            Focus::Notes => form.notice = form.notes.paste(pasted).err(),
+            Focus::Field(place) => form.notice = form.fields.paste(place, pasted).err(),
             Focus::Yes | Focus::No => {}
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::super::forms;
-use super::super::input::Input;
+use super::super::input::{Input, pasted};
 use super::super::textbox::TextBox;
 use super::{Facts, NewStep, Where};
 use crate::plan::{defaults_for, number_in_words};
@@ -168,25 +168,19 @@ impl Field {
     /// Puts pasted text in.
     ///
     /// # Errors
-    /// It has lines, and the field has one: nothing was put in.
-    pub fn paste(&mut self, pasted: &str) -> Result<(), &'static str> {
+    /// The field cannot hold it, and why: nothing was put in.
+    pub fn paste(&mut self, raw: &str) -> Result<(), String> {
         if self.fixed.is_some() || matches!(self.kind, Kind::Choice(_)) {
             return Ok(());
         }
-        match &mut self.typed {
-            Typed::Text(_) => {}
-            Typed::Line(_) if pasted.trim_end_matches('\n').contains(['\n', '\t']) => {
-                return Err("this field is one line: nothing was pasted; F2 shows all of it as JSON");
-            }
-            Typed::Line(_) => {}
+        // The example gives way to what can stand in its place.
+        let mut put_in = self.clone();
+        put_in.give_way(true);
+        match &mut put_in.typed {
+            Typed::Text(text) => text.insert(&pasted(raw)?),
+            Typed::Line(input) => input.paste(raw)?,
         }
-        self.give_way(true);
-        match &mut self.typed {
-            // What was copied as a line ends with one.
-            Typed::Text(text) if pasted.matches('\n').count() == 1 => text.insert(pasted.trim_end_matches('\n')),
-            Typed::Text(text) => text.insert(pasted),
-            Typed::Line(input) => input.insert(pasted.trim_end_matches('\n')),
-        }
+        *self = put_in;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::super::app::{App, Effect};
 use super::super::foretold::Foretold;
 use super::super::forms::{self, Meant};
 use super::super::popups::{Ask, Care, Deed, Focus, Popup};
-use super::super::{text, views};
+use super::super::{input, text, views};
 use super::fields::{At, Field};
 use super::{Form, Of, Outside, Page, Sent, Where};
 
@@ -342,12 +342,13 @@ impl Form {
     }
 
     fn paste(&mut self, pasted: &str) {
-        let pasted = pasted.replace("\r\n", "\n").replace('\r', "\n");
         match self.page {
-            Page::Json => self.json.insert(&pasted),
+            Page::Json => {
+                self.notice = input::pasted(pasted).map(|pasted| self.json.insert(&pasted)).err();
+            }
             Page::Fields => {
                 let Some(field) = self.fields.get_mut(self.selected) else { return };
-                self.notice = field.paste(&pasted).err().map(str::to_owned);
+                self.notice = field.paste(pasted).err();
                 self.follow();
             }
         }

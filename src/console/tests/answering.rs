@@ -111,6 +111,13 @@ fn a_run_that_asks_says_so_and_which_key_answers() {
         press(&mut app, "Enter");
         app
     });
+    shown("answer_form_lines", |size| {
+        let mut app = opened(size);
+        typed(&mut app, "OPS-1\nOPS-2\nOPS-3");
+        press(&mut app, "Up Up Up");
+        typed(&mut app, "all\nquiet");
+        app
+    });
     shown("answered", |size| {
         let mut app = open(&waiting(), size);
         press(&mut app, "k");
@@ -162,6 +169,25 @@ fn an_answer_is_sent_once_with_values_of_the_fields_types() {
     app.update(Event::Answered { command: expected, result: Ok(ack) }, now);
     assert!(app.layers.is_empty());
     assert_eq!(said(&app), "sign has its answer");
+}
+
+#[test]
+fn an_answer_is_given_as_it_was_pasted_or_not_taken_at_all() {
+    let mut app = opened(SIZE);
+    // A letter and its mark, as keys of their own.
+    press(&mut app, "e \u{301}");
+    typed(&mut app, " one\r\n\ttwo");
+    let text = screen(&mut app);
+    assert!(text.contains("2 lines") && text.contains("e\u{301} one⏎ two"), "{text}");
+    press(&mut app, "Tab Tab");
+    typed(&mut app, "1\n2");
+    assert_eq!(form(&app).notice.as_deref(), Some("this field is one line: nothing was pasted"));
+    press(&mut app, "Tab");
+    typed(&mut app, "all\nquiet");
+    assert_eq!(form(&app).notice.as_deref(), Some("this field is one line: nothing was pasted"));
+    let effects = press(&mut app, "Enter");
+    let Command::Answer { answer: Answer::Accepted(values), .. } = sent(&effects).0 else { panic!("{effects:?}") };
+    assert_eq!(values["ticket"], "e\u{301} one\n\ttwo");
 }
 
 #[test]
