@@ -71,14 +71,15 @@ impl App {
         }
     }
 
-    /// What was typed into forms and not sent: what it is for, and the JSON.
+    /// What was typed into forms and not sent: for which step, and the text, which is JSON where it can be read.
     pub(in crate::console) fn unsent(&self) -> Vec<(String, String)> {
         let open = self.layers.iter().filter_map(|layer| match &layer.popup {
             Popup::Form(form) => Some(form.as_ref()),
             _ => None,
         });
         let forms = open.chain(&self.drafts).filter(|form| form.is_changed());
-        forms.map(|form| (form.own().unwrap_or("new-step").to_owned(), form.text())).collect()
+        let forms = forms.map(|form| (form.own().unwrap_or("new-step").to_owned(), form.text()));
+        forms.chain(self.unsent_answers()).collect()
     }
 
     /// A key in the form.

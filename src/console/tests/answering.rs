@@ -227,6 +227,96 @@ fn what_was_typed_is_kept_while_the_question_is_open() {
     assert_eq!(said(&app), "bob has answered it");
 }
 
+/// Two steps side by side that ask, each something of its own.
+fn asking_twice() -> Sim {
+    let mut plan = change();
+    let signs = |id: &str| Step {
+        parallel_group: Some("signatures".into()),
+        step_id: id.into(),
+        ..plan.steps[1].as_ref().clone()
+    };
+    let both = [Arc::new(signs("sign")), Arc::new(signs("countersign"))];
+    plan.steps.splice(1..2, both);
+    let other = Question { title: "Countersign".into(), ..question() };
+    Sim::new(plan)
+        .ask(Command::Start)
+        .wait(30)
+        .done("verify")
+        .asked("sign", question())
+        .asked("countersign", other)
+        .wait(20)
+}
+
+fn answer(app: &mut App, step: &str) {
+    let position = app.run.as_ref().unwrap().state.position(step).unwrap();
+    app.run.as_mut().unwrap().select(position);
+    screen(app);
+    press(app, "o");
+    assert_eq!(form(app).step, step);
+}
+
+#[test]
+fn each_question_keeps_what_was_typed_for_it_until_it_is_gone() {
+    let sim = asking_twice();
+    let mut app = open(&sim, SIZE);
+    answer(&mut app, "sign");
+    typed(&mut app, "OPS-1");
+    press(&mut app, "Esc");
+    answer(&mut app, "countersign");
+    assert_eq!(form(&app).fields[0].input.text(), "", "another question has another answer");
+    press(&mut app, "Esc");
+    assert_eq!(said(&app), "countersign still waits for an answer");
+    answer(&mut app, "countersign");
+    typed(&mut app, "OPS-2");
+    press(&mut app, "Esc");
+    answer(&mut app, "sign");
+    assert_eq!(form(&app).fields[0].input.text(), "OPS-1");
+    press(&mut app, "Esc");
+    answer(&mut app, "countersign");
+    assert_eq!(form(&app).fields[0].input.text(), "OPS-2");
+    press(&mut app, "Esc");
+    assert_eq!(app.answer_drafts.len(), 2);
+    // One is answered by somebody else: what was typed for it is of no use any more.
+    let mut later = sim.clone();
+    let values = json!({"ticket": "OPS-3"}).as_object().unwrap().clone();
+    let answered = Command::Answer { step: "sign".into(), question: None, answer: Answer::Accepted(values) };
+    later = later.ask(answered);
+    let events = Arc::new(later.events[sim.events.len()..].to_vec());
+    app.update(Event::Batch { run: sim.state.run_id, batch: events.into() }, later.now);
+    screen(&mut app);
+    let kept: Vec<&str> = app.answer_drafts.iter().map(|draft| draft.step.as_str()).collect();
+    assert_eq!(kept, ["countersign"]);
+}
+
+#[test]
+fn an_answer_that_was_not_sent_is_there_when_the_console_ends() {
+    let sim = asking_twice();
+    let mut app = open(&sim, SIZE);
+    answer(&mut app, "sign");
+    press(&mut app, "Esc");
+    assert!(app.unsent().is_empty(), "nothing was typed");
+    answer(&mut app, "sign");
+    typed(&mut app, "OPS-1");
+    press(&mut app, "Esc");
+    // And one that is open.
+    answer(&mut app, "countersign");
+    press(&mut app, "Tab Tab Tab");
+    typed(&mut app, "all quiet");
+    let unsent = app.unsent();
+    let names: Vec<&str> = unsent.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["countersign", "sign"]);
+    let text: Vec<serde_json::Value> = unsent.iter().map(|(_, text)| serde_json::from_str(text).unwrap()).collect();
+    assert_eq!(text[0], json!({"step": "countersign", "question": "Countersign", "notes": "all quiet"}));
+    let values = json!({"ticket": "OPS-1"});
+    assert_eq!(text[1], json!({"step": "sign", "question": "Sign the change off", "values": values}));
+    // What is on its way is not lost.
+    let mut app = open(&sim, SIZE);
+    answer(&mut app, "sign");
+    typed(&mut app, "OPS-1");
+    assert_eq!(press(&mut app, "Enter").len(), 1);
+    assert!(app.unsent().is_empty());
+}
+
 #[test]
 fn a_key_that_answers_nothing_says_so() {
     let mut app = open(&running(), SIZE);
