@@ -7,7 +7,7 @@ use serde_json::Map;
 use uuid::Uuid;
 
 use crate::engine::Ack;
-use crate::plan::{FieldSpec, typed};
+use crate::plan::{FieldSpec, FieldType, typed};
 use crate::run::{Answer, Command, Question, Rejection, StepState};
 
 use super::app::{App, Effect};
@@ -69,16 +69,26 @@ pub struct AnswerForm {
     pub gone: Option<String>,
 }
 
+/// What stands in a field before anything is typed.
+fn shown(spec: &FieldSpec) -> String {
+    spec.default.as_ref().filter(|default| !default.is_null()).map(typed).unwrap_or_default()
+}
+
 impl Field {
     fn new(name: &str, spec: &FieldSpec) -> Self {
-        let shown = spec.default.as_ref().filter(|default| !default.is_null()).map(typed).unwrap_or_default();
-        let input = Input::holding(&shown).unwrap_or_default();
+        let shown = shown(spec);
+        let input = Input::of(&shown).with_lines(spec.kind() == FieldType::String);
         Self { name: name.to_owned(), spec: spec.clone(), input, mistake: None }
     }
 
     /// What it is called.
     pub fn label(&self) -> &str {
         self.spec.title.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether something else stands there than at first.
+    fn is_typed(&self) -> bool {
+        self.input.text() != shown(&self.spec)
     }
 
     /// Its value; `Ok(None)`: nothing was typed, and nothing needs to be.
@@ -132,6 +142,28 @@ impl AnswerForm {
             sent: None,
             gone: None,
         }
+    }
+
+    /// Whether two forms are about the same question.
+    fn is_like(&self, other: &Self) -> bool {
+        (self.run, &self.step, self.asked) == (other.run, &other.step, other.asked)
+    }
+
+    /// Whether anything was typed.
+    fn is_changed(&self) -> bool {
+        !self.notes.is_empty() || self.fields.iter().any(Field::is_typed)
+    }
+
+    /// What was typed, as text that can be kept. None of it is secret: nobody is asked for secrets.
+    fn text(&self) -> String {
+        let values = self.fields.iter().filter(|field| field.is_typed());
+        let values: Map<_, _> = values.map(|field| (field.name.clone(), field.input.text().into())).collect();
+        let mut kept = Map::new();
+        kept.insert("step".into(), self.step.as_str().into());
+        kept.insert("question".into(), self.question.title.as_str().into());
+        kept.extend((!values.is_empty()).then(|| ("values".into(), values.into())));
+        kept.extend((!self.notes.is_empty()).then(|| ("notes".into(), self.notes.text().into())));
+        serde_json::to_string_pretty(&kept).unwrap_or_default()
     }
 
     fn turn(&mut self, back: bool) {
@@ -211,9 +243,9 @@ impl App {
         let (id, step) = (&run.state.plan.steps[position].step_id, &run.state.steps[position]);
         let Some((number, asked)) = step.question() else { return };
         let form = AnswerForm::new(run.id(), id, (step.last_attempt, number), &asked.question);
-        let same = |draft: &AnswerForm| (draft.run, &draft.step, draft.asked) == (form.run, &form.step, form.asked);
-        let draft = self.answer_draft.take().filter(same);
-        self.push(Popup::Answer(Box::new(draft.unwrap_or(form))));
+        let draft = self.answer_drafts.iter().position(|draft| draft.is_like(&form));
+        let form = draft.map_or(form, |place| self.answer_drafts.remove(place));
+        self.push(Popup::Answer(Box::new(form)));
     }
 
     /// A key in the form.
@@ -258,11 +290,12 @@ impl App {
         let Popup::Answer(mut form) = layer.popup else { return };
         match form.gone {
             Some(gone) => self.say(gone),
-            None => {
+            None if form.is_changed() => {
                 self.say(format!("{} still waits for an answer; what you typed is kept", form.step));
                 form.sent = None;
-                self.answer_draft = Some(*form);
+                self.answer_drafts.push(*form);
             }
+            None => self.say(format!("{} still waits for an answer", form.step)),
         }
     }
 
@@ -270,8 +303,8 @@ impl App {
     pub(super) fn answer_paste(&mut self, pasted: &str) {
         let Some(form) = self.answer_form().filter(|form| form.sent.is_none()) else { return };
         match form.focus {
-            Focus::Notes => form.notes.insert(pasted.trim_end_matches(['\n', '\r'])),
-            Focus::Field(place) => form.fields.paste(place, pasted),
+            Focus::Notes => form.notice = form.notes.paste(pasted).err(),
+            Focus::Field(place) => form.notice = form.fields.paste(place, pasted).err(),
             Focus::Yes | Focus::No => {}
         }
     }
@@ -288,8 +321,22 @@ impl App {
         }
     }
 
-    /// Looks whether the question is still open. Done once before a frame.
+    /// What was typed as answers and not sent: for which step, and the text.
+    pub(super) fn unsent_answers(&self) -> impl Iterator<Item = (String, String)> {
+        let open = self.layers.iter().filter_map(|layer| match &layer.popup {
+            Popup::Answer(form) if form.sent.is_none() && form.gone.is_none() => Some(form.as_ref()),
+            _ => None,
+        });
+        let forms = open.chain(&self.answer_drafts).filter(|form| form.is_changed());
+        forms.map(|form| (form.step.clone(), form.text()))
+    }
+
+    /// Looks whether the questions are still open: what was typed for others is of no use. Done once before a frame.
     pub(super) fn refresh_answer(&mut self) {
+        if let Some(run) = &self.run {
+            let asks = |draft: &AnswerForm| draft.gone(run.state.step(&draft.step).map(|(_, step)| step)).is_none();
+            self.answer_drafts.retain(|draft| draft.run != run.id() || asks(draft));
+        }
         let state = self.run.as_ref().map(|run| (run.id(), &run.state));
         let form = self.layers.iter_mut().rev().find_map(|layer| match &mut layer.popup {
             Popup::Answer(form) => Some(form),

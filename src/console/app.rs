@@ -181,8 +181,8 @@ pub struct App {
     pub(super) passing: HashMap<Uuid, PathBuf>,
     /// Forms that were closed with something typed in them.
     pub drafts: Vec<Form>,
-    /// The form for an answer that was closed while its question was open.
-    pub answer_draft: Option<AnswerForm>,
+    /// Forms for answers that were closed with something typed in them, while their questions were open: one for each.
+    pub answer_drafts: Vec<AnswerForm>,
     /// What is to be said when the run has started that was named on the command line.
     pub(super) beside: Option<String>,
     /// What has happened while nobody looked.
@@ -239,7 +239,7 @@ impl App {
             steered: HashSet::new(),
             passing: HashMap::new(),
             drafts: Vec::new(),
-            answer_draft: None,
+            answer_drafts: Vec::new(),
             beside: None,
             away: Away::new(now),
             reminded: HashMap::new(),

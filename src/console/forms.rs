@@ -117,14 +117,17 @@ pub trait Field {
             _ => return,
         };
         let now = self.input().text();
-        *self.input() =
-            turned_choice(&choices, &now, back).and_then(|choice| Input::holding(&choice)).unwrap_or_default();
+        *self.input() = turned_choice(&choices, &now, back).map(|choice| Input::of(&choice)).unwrap_or_default();
     }
 
-    /// Pasted text goes into it, unless it is one of a few.
-    fn paste(&mut self, pasted: &str) {
-        if self.choices().is_none() {
-            self.input().insert(pasted.trim_end_matches(['\n', '\r']));
+    /// Pasted text goes into it as it is, unless it is one of a few.
+    ///
+    /// # Errors
+    /// It cannot hold that, and why: nothing was put in.
+    fn paste(&mut self, pasted: &str) -> Result<(), String> {
+        match self.choices() {
+            Some(_) => Ok(()),
+            None => self.input().paste(pasted),
         }
     }
 }
@@ -164,11 +167,13 @@ impl<F: Field> Fields<F> {
     }
 
     /// Pasted text for one of them.
-    pub fn paste(&mut self, place: usize, pasted: &str) {
-        if let Some(field) = self.all.get_mut(place) {
-            field.paste(pasted);
-        }
+    ///
+    /// # Errors
+    /// The field cannot hold it, and why: nothing was put in.
+    pub fn paste(&mut self, place: usize, pasted: &str) -> Result<(), String> {
+        let put_in = self.all.get_mut(place).map_or(Ok(()), |field| field.paste(pasted));
         self.check();
+        put_in
     }
 
     /// Checks them to be sent.

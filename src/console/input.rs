@@ -1,12 +1,15 @@
-//! A one-line text field: filter, reasons.
+//! A text field: filter, reasons, values. What is typed or pasted is kept as it is; only what is drawn of it is made harmless.
+
+use std::borrow::Cow;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use unicode_segmentation::UnicodeSegmentation;
 
-use super::text;
+use super::{text, words};
 
 /// Longest text a field takes, in characters: a reason is a sentence, not a file.
 const LIMIT: usize = 500;
-/// Longest text of a field that holds a step's.
+/// Longest text of a field that holds a step's, or a value.
 const LONG: usize = 20_000;
 
 /// The text and the place of the cursor.
@@ -15,20 +18,52 @@ pub struct Input {
     characters: Vec<char>,
     cursor: usize,
     limit: usize,
+    /// It may have several lines.
+    lines: bool,
 }
 
 impl Default for Input {
     fn default() -> Self {
-        Self { characters: Vec::new(), cursor: 0, limit: LIMIT }
+        Self { characters: Vec::new(), cursor: 0, limit: LIMIT, lines: false }
     }
 }
 
+/// Text as it was pasted: its line ends are of one kind, and what was copied as a line has none.
+///
+/// # Errors
+/// There is something in it that nobody can type, and that no field would show as it is: it is not taken, rather than changed.
+pub fn pasted(raw: &str) -> Result<Cow<'_, str>, String> {
+    let text = match raw.contains('\r') {
+        true => Cow::Owned(raw.replace("\r\n", "\n").replace('\r', "\n")),
+        false => Cow::Borrowed(raw),
+    };
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err("there are control characters in it: nothing was pasted".into());
+    }
+    let is_a_line = text.matches('\n').count() == 1 && text.ends_with('\n');
+    Ok(match text {
+        text if !is_a_line => text,
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches('\n')),
+        Cow::Owned(text) => Cow::Owned(text.trim_end_matches('\n').to_owned()),
+    })
+}
+
 impl Input {
-    /// A field with a text in it, the cursor behind it, and room for a long command; `None` for a text that one line cannot hold as it is.
+    /// A field with a text in it, whatever that is, the cursor behind it, and room for a long command.
+    pub fn of(held: &str) -> Self {
+        let characters: Vec<char> = held.chars().collect();
+        Self { cursor: characters.len(), limit: LONG.max(characters.len()), characters, lines: false }
+    }
+
+    /// The same for a text of one line that can be typed; `None` for another.
     pub fn holding(held: &str) -> Option<Self> {
-        let mut input = Self { limit: LONG, ..Self::default() };
-        input.insert(held);
-        (input.text() == held).then_some(input)
+        let typed = |c: char| c == '\t' || !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
+        (held.chars().all(typed) && held.chars().nth(LONG).is_none()).then(|| Self::of(held))
+    }
+
+    /// The same field, which takes several lines if it `may`.
+    pub fn with_lines(self, may: bool) -> Self {
+        Self { lines: may, ..self }
     }
 
     /// What was typed.
@@ -41,19 +76,63 @@ impl Input {
         self.characters.is_empty()
     }
 
-    /// Puts text in at the cursor; line breaks and control characters become harmless.
-    pub fn insert(&mut self, pasted: &str) {
-        for character in text::clean(pasted).chars() {
-            if self.characters.len() < self.limit {
-                self.characters.insert(self.cursor, character);
-                self.cursor += 1;
+    /// How many lines it has, where that is more than one: it is drawn in one row.
+    pub fn lines(&self) -> Option<usize> {
+        let ends = self.characters.iter().filter(|c| **c == '\n').count();
+        let lines = ends + usize::from(self.characters.last().is_some_and(|c| *c != '\n'));
+        (ends > 0).then_some(lines)
+    }
+
+    /// Puts text in at the cursor, as it is; what finds no room is left out.
+    pub fn insert(&mut self, text: &str) {
+        let room = self.limit.saturating_sub(self.characters.len());
+        let before = self.characters.len();
+        self.characters.splice(self.cursor..self.cursor, text.chars().take(room));
+        self.cursor += self.characters.len() - before;
+    }
+
+    /// Puts pasted text in at the cursor: all of it as it is, or nothing.
+    ///
+    /// # Errors
+    /// The field cannot hold it, and why: nothing was put in.
+    pub fn paste(&mut self, raw: &str) -> Result<(), String> {
+        let mut text = pasted(raw)?;
+        if !self.lines {
+            text = text.trim_end_matches('\n').to_owned().into();
+            if text.contains('\n') {
+                return Err("this field is one line: nothing was pasted".into());
             }
         }
+        let characters = text.chars().count();
+        if characters > self.limit.saturating_sub(self.characters.len()) {
+            let (has, most) = (words::thousands(characters), words::thousands(self.limit));
+            return Err(format!("it has {has} characters, and the field takes {most}: nothing was pasted"));
+        }
+        self.insert(&text);
+        Ok(())
     }
 
     /// Puts the cursor before a character.
     pub fn go_to(&mut self, place: usize) {
         self.cursor = place.min(self.characters.len());
+    }
+
+    /// The places between what is seen as one character, from 0 to the end: a letter and its marks belong together.
+    fn bounds(&self) -> Vec<usize> {
+        let text = self.text();
+        let ends = text.graphemes(true).scan(0, |place, grapheme| {
+            *place += grapheme.chars().count();
+            Some(*place)
+        });
+        std::iter::once(0).chain(ends).collect()
+    }
+
+    fn before(&self) -> usize {
+        self.bounds().into_iter().rev().find(|place| *place < self.cursor).unwrap_or(0)
+    }
+
+    fn after(&self) -> usize {
+        self.bounds().into_iter().find(|place| *place > self.cursor).unwrap_or(self.cursor)
     }
 
     /// Takes a key; says whether it was one for a text field.
@@ -74,18 +153,20 @@ impl Input {
             KeyCode::Char('a') if control => self.cursor = 0,
             KeyCode::Char('e') if control => self.cursor = self.characters.len(),
             KeyCode::Char(character) if !control && !event.modifiers.contains(KeyModifiers::ALT) => {
-                self.insert(character.encode_utf8(&mut [0; 4]));
+                if !character.is_control() {
+                    self.insert(character.encode_utf8(&mut [0; 4]));
+                }
             }
-            KeyCode::Backspace if self.cursor > 0 => {
-                self.cursor -= 1;
-                self.characters.remove(self.cursor);
+            KeyCode::Backspace => {
+                let start = self.before();
+                self.characters.drain(start..self.cursor);
+                self.cursor = start;
             }
-            KeyCode::Delete if self.cursor < self.characters.len() => {
-                self.characters.remove(self.cursor);
+            KeyCode::Delete => {
+                self.characters.drain(self.cursor..self.after());
             }
-            KeyCode::Backspace | KeyCode::Delete => {}
-            KeyCode::Left => self.cursor = self.cursor.saturating_sub(1),
-            KeyCode::Right => self.cursor = (self.cursor + 1).min(self.characters.len()),
+            KeyCode::Left => self.cursor = self.before(),
+            KeyCode::Right => self.cursor = self.after(),
             KeyCode::Home => self.cursor = 0,
             KeyCode::End => self.cursor = self.characters.len(),
             _ => return false,
@@ -98,20 +179,27 @@ impl Input {
         Self { characters: vec![mask; self.characters.len()], ..*self }
     }
 
-    /// What of the text is to be seen in `width` columns, and the column of the cursor in it.
+    /// What of the text is to be seen in `width` columns, neutralised, and the column of the cursor in it.
     pub fn visible(&self, width: usize) -> (String, usize) {
         let width = width.max(2);
-        let columns = |range: &[char]| range.iter().map(|c| text::width(c.encode_utf8(&mut [0; 4]))).sum::<usize>();
-        let mut start = 0;
-        while columns(&self.characters[start..self.cursor]) >= width {
-            start += 1;
-        }
-        let mut end = start;
-        while end < self.characters.len() && columns(&self.characters[start..=end]) <= width {
-            end += 1;
-        }
-        (self.characters[start..end].iter().collect(), columns(&self.characters[start..self.cursor]))
+        let text = self.text();
+        let drawn: Vec<Cow<'_, str>> = text.graphemes(true).map(drawn).collect();
+        // The columns before each of them, and behind the last one.
+        let mut columns = vec![0];
+        columns.extend(drawn.iter().scan(0, |column, drawn| {
+            *column += text::width(drawn);
+            Some(*column)
+        }));
+        let cursor = self.bounds().into_iter().position(|place| place >= self.cursor).unwrap_or(drawn.len());
+        let start = columns.iter().position(|column| columns[cursor] - column < width).unwrap_or(cursor);
+        let end = columns.iter().rposition(|column| *column <= columns[start] + width).unwrap_or(drawn.len());
+        (drawn[start..end.max(start)].concat(), columns[cursor] - columns[start])
     }
+}
+
+/// What is seen as one character, as it is drawn: the end of a line has a sign of its own.
+fn drawn(grapheme: &str) -> Cow<'_, str> {
+    if grapheme == "\n" { Cow::Borrowed("⏎") } else { text::clean(grapheme) }
 }
 
 #[cfg(test)]
@@ -120,6 +208,12 @@ mod tests {
 
     fn press(input: &mut Input, code: KeyCode, modifiers: KeyModifiers) -> bool {
         input.key(KeyEvent::new(code, modifiers))
+    }
+
+    fn letters(input: &mut Input, letters: &str) {
+        for letter in letters.chars() {
+            press(input, KeyCode::Char(letter), KeyModifiers::NONE);
+        }
     }
 
     #[test]
@@ -138,14 +232,76 @@ mod tests {
     }
 
     #[test]
-    fn pasted_control_characters_are_harmless_and_long_text_scrolls() {
+    fn marks_that_arrive_one_by_one_stay_with_their_letter() {
+        // Decomposed, Thai, Devanagari, and an emoji of several people.
+        for typed in
+            ["e\u{301}te\u{301}", "\u{e19}\u{e49}\u{e33}", "\u{915}\u{94d}\u{937}", "\u{1f468}\u{200d}\u{1f469}"]
+        {
+            let mut input = Input::default();
+            letters(&mut input, typed);
+            assert_eq!(input.text(), typed, "as it was typed");
+            let (shown, cursor) = input.visible(40);
+            assert!(!shown.contains(text::REPLACEMENT) && text::clean(&shown) == shown, "{typed}: {shown:?}");
+            assert_eq!(cursor, text::width(&shown));
+        }
+        // What is seen as one character is gone over and taken away as one.
         let mut input = Input::default();
-        input.insert("a\x1b[2Jb\nc");
-        assert!(!input.text().contains('\x1b') && !input.text().contains('\n'));
+        letters(&mut input, "cafe\u{301}s");
+        press(&mut input, KeyCode::Left, KeyModifiers::NONE);
+        press(&mut input, KeyCode::Left, KeyModifiers::NONE);
+        press(&mut input, KeyCode::Delete, KeyModifiers::NONE);
+        assert_eq!(input.text(), "cafs");
+        letters(&mut input, "e\u{301}");
+        press(&mut input, KeyCode::Backspace, KeyModifiers::NONE);
+        assert_eq!(input.text(), "cafs");
+    }
+
+    #[test]
+    fn what_is_pasted_is_kept_as_it_is_or_refused() {
+        for text in ["a\tb", "\u{1f3fd}\u{200d}\u{fe0f}", "\u{202e}x", "  spaces  "] {
+            let mut input = Input::default();
+            assert_eq!(input.paste(text), Ok(()));
+            assert_eq!(input.text(), text);
+            let (shown, _) = input.visible(40);
+            assert_eq!(text::clean(&shown), shown, "what is drawn is harmless");
+        }
         let mut input = Input::default();
-        input.insert(&"x".repeat(2000));
+        input.insert("x");
+        for (text, why) in [("a\nb", "one line"), ("a\rb\r", "one line"), ("a\u{1b}[2Jb", "control characters")] {
+            assert!(input.paste(text).unwrap_err().contains(why), "{text:?}");
+        }
+        let long = "y".repeat(LIMIT);
+        assert!(input.paste(&long).unwrap_err().contains("it has 500 characters, and the field takes 500"));
+        assert_eq!(input.text(), "x", "nothing was put in");
+        // A line that was copied with its end is one line.
+        assert_eq!(input.paste("yz\r\n"), Ok(()));
+        assert_eq!(input.text(), "xyz");
+    }
+
+    #[test]
+    fn a_field_of_several_lines_keeps_them_and_counts_them() {
+        let mut input = Input::of("").with_lines(true);
+        assert_eq!((input.paste("-----BEGIN\r\n\tab\r\n-----END\r\n"), input.lines()), (Ok(()), Some(3)));
+        assert_eq!(input.text(), "-----BEGIN\n\tab\n-----END\n");
+        assert_eq!(input.visible(40).0, "-----BEGIN⏎ ab⏎-----END⏎");
+        assert_eq!(input.masked('*').text(), "*".repeat(input.text().len()));
+        assert_eq!(
+            (Input::of("one").lines(), Input::of("").lines(), Input::of("a\n\n").lines()),
+            (None, None, Some(2))
+        );
+    }
+
+    #[test]
+    fn a_text_is_held_as_it_is_and_a_long_one_scrolls() {
+        assert_eq!(Input::holding("a\nb"), None);
+        assert_eq!(Input::holding("a\u{1b}b"), None);
+        assert_eq!(Input::holding("\u{1f468}\u{200d}\u{1f469}").map(|input| input.text().len()), Some(11));
+        let mut input = Input::default();
+        letters(&mut input, &"x".repeat(2 * LIMIT));
         assert_eq!(input.text().len(), LIMIT);
         let (shown, cursor) = input.visible(10);
         assert!(shown.len() <= 10 && cursor < 10);
+        press(&mut input, KeyCode::Home, KeyModifiers::NONE);
+        assert_eq!(input.visible(10), ("x".repeat(10), 0));
     }
 }

@@ -115,8 +115,10 @@ impl App {
 
     pub(super) fn palette_paste(&mut self, pasted: &str) {
         if let Some(Layer { popup: Popup::Palette(palette), .. }) = self.layers.last_mut() {
-            palette.input.insert(pasted);
-            self.palette_typed();
+            match palette.input.paste(pasted) {
+                Ok(()) => self.palette_typed(),
+                Err(why) => self.complain(why),
+            }
         }
     }
 

@@ -106,7 +106,7 @@ pub struct ResultField {
 
 impl Default for ResultField {
     fn default() -> Self {
-        Self { input: Input::holding("").unwrap_or_default(), mistake: None }
+        Self { input: Input::of("").with_lines(true), mistake: None }
     }
 }
 
@@ -127,7 +127,9 @@ impl ResultField {
                 let said = error.to_string();
                 let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _)| said).to_owned();
                 // Columns are counted in bytes, from 1; an end that is missing is missed behind the last character.
-                let bytes = if error.is_eof() { typed.len() } else { error.column().saturating_sub(1) };
+                let line =
+                    typed.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
+                let bytes = if error.is_eof() { typed.len() } else { line + error.column().saturating_sub(1) };
                 Err((typed.char_indices().take_while(|(at, _)| *at < bytes).count(), said))
             }
             Err(_) => Ok(Some(Value::String(trimmed.to_owned()))),

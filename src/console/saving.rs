@@ -111,8 +111,10 @@ impl App {
         if let Some(Popup::Save(form)) = self.layers.last_mut().map(|layer| &mut layer.popup)
             && matches!(form.state, Saving::Naming | Saving::Refused(_))
         {
-            form.input.insert(pasted);
-            form.state = Saving::Naming;
+            form.state = match form.input.paste(pasted) {
+                Ok(()) => Saving::Naming,
+                Err(why) => Saving::Refused(why),
+            };
         }
     }
 

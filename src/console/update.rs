@@ -69,13 +69,15 @@ impl App {
                 && layer.drawn
             {
                 let field = if ask.is_in_field() { ask.field() } else { ask.begin_reason() };
-                if let Some(field) = field {
-                    field.insert(pasted);
+                if let Some(Err(why)) = field.map(|field| field.paste(pasted)) {
+                    self.complain(why);
                 }
             }
         } else if let Some((_, input)) = &mut self.typing {
-            input.insert(pasted);
-            self.filter_typed();
+            match input.paste(pasted) {
+                Ok(()) => self.filter_typed(),
+                Err(why) => self.complain(why),
+            }
         }
         Vec::new()
     }

@@ -99,9 +99,10 @@ impl Field {
         let alone = Plan { variables, steps: Vec::new(), ..plan.clone() };
         // What comes from elsewhere goes before the default, and a secret is shown nowhere, not even as what the plan says.
         let shown = variable.default.as_ref().filter(|_| !known && !variable.secret).map(typed).unwrap_or_default();
-        let input = Input::holding(&shown).unwrap_or_default();
-        // A default of several lines stays as it is while nothing is typed.
-        let shown = input.text();
+        // What is a number, or one of a few, has no lines.
+        let like = variable.default.as_ref().or(variable.choices.as_ref().and_then(|choices| choices.first()));
+        let has_lines = !like.is_some_and(|like| like.is_number() || like.is_boolean());
+        let input = Input::of(&shown).with_lines(has_lines);
         let variable = variable.clone();
         Self { name: name.to_owned(), variable, input, known, mistake: None, shown, alone }
     }
@@ -263,6 +264,6 @@ impl App {
     /// Pasted text goes into the field.
     pub(super) fn values_paste(&mut self, pasted: &str) {
         let Some(form) = self.values_form().filter(|form| !form.sent) else { return };
-        form.fields.paste(form.selected, pasted);
+        form.notice = form.fields.paste(form.selected, pasted).err();
     }
 }

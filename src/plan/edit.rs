@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::diagnostic::Diagnostic;
 use super::{Plan, Step, unbound_agents, unsupported};
@@ -238,6 +238,15 @@ pub fn step_json(step: &Step) -> Value {
         fields.remove("generated");
     }
     value
+}
+
+/// A number of a step, as it is read: seconds are fractions in the format, and a plan that says 60 is not told of 60.0. Whole numbers are told to their last
+/// digit.
+pub fn number_in_words(number: &Number) -> String {
+    match number.as_f64() {
+        Some(fraction) if number.is_f64() => fraction.to_string(),
+        _ => number.to_string(),
+    }
 }
 
 /// The JSON merge patch (RFC 7396) that makes one JSON into another: what is only in the first is removed by null. What a patch cannot say is

@@ -233,19 +233,23 @@ fn default_step(defaults: &Map<String, Value>) -> Result<Step, serde_json::Error
     serde_json::from_value(Value::Object(fields))
 }
 
+/// What a plan's `defaults` give to a step with these fields of its own, by the names of the format. What the step says itself, if only `null`, is not
+/// among it.
+pub fn defaults_for(defaults: &Map<String, Value>, own: &Map<String, Value>) -> Map<String, Value> {
+    let given = |name: &str| own.keys().any(|own| canonical("Step", own) == name);
+    let named = defaults.iter().map(|(name, value)| (canonical("Step", name), value));
+    let held = named.filter(|(name, value)| !value.is_null() && default_holds(name, given));
+    held.map(|(name, value)| (name.to_owned(), value.clone())).collect()
+}
+
 /// The step that a JSON object describes in this plan: its own fields, and the plan's `defaults` for those it does not give.
 ///
 /// # Errors
 /// A field that is unknown or of the wrong type.
-pub fn step_from_value(defaults: &Map<String, Value>, step: Value) -> Result<Step, serde_json::Error> {
-    let given: Vec<String> =
-        step.as_object().into_iter().flatten().map(|(name, _)| canonical("Step", name).to_owned()).collect();
-    let mut step: Step = serde_json::from_value(step)?;
-    let default = default_step(defaults)?;
-    for name in defaults.keys().map(|name| canonical("Step", name)) {
-        if default_holds(name, |name| given.iter().any(|given| given == name)) {
-            step.take_field(&default, name);
-        }
+pub fn step_from_value(defaults: &Map<String, Value>, mut step: Value) -> Result<Step, serde_json::Error> {
+    if let Value::Object(own) = &mut step {
+        let held = defaults_for(defaults, own);
+        own.extend(held);
     }
-    Ok(step)
+    serde_json::from_value(step)
 }

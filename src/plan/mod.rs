@@ -44,14 +44,15 @@ pub use asking::{FieldSpec, FieldType, Fields, typed};
 pub use bindings::AgentsFile;
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Related, Severity, visible};
 pub use edit::{
-    Edit, EditError, FieldChange, check_step, difference, field_changes, merge_patch, moved, patched, step_json,
+    Edit, EditError, FieldChange, check_step, difference, field_changes, merge_patch, moved, number_in_words, patched,
+    step_json,
 };
 pub use evaluate::{EvaluationError, Scope, evaluate, is_true, render, render_value};
 pub use expression::{Names, condition_names, items_names, references, step_names, value_names};
 pub use finding::{At, Finding, diagnose};
 pub use foreach::{asks_before_expanding, instance_id, instance_of, items};
 pub use http::{FRAMING_HEADERS, is_pointer};
-pub use load::{Loaded, Terms, check, check_bytes, load, load_bytes, step_from_value};
+pub use load::{Loaded, Terms, check, check_bytes, defaults_for, load, load_bytes, step_from_value};
 pub use mcp::PROTOCOL_HEADERS;
 pub use rare::{Empty, Rare};
 pub use render::render_text;

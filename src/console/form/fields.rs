@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::super::forms;
-use super::super::input::Input;
+use super::super::input::{Input, pasted};
 use super::super::textbox::TextBox;
 use super::{Facts, NewStep, Where};
+use crate::plan::{defaults_for, number_in_words};
 
 /// One field of the form.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Field {
     shown: String,
     /// What the step has had since before the form was opened; `None`: the same as what was shown.
     pub was: Option<String>,
+    /// What the plan's defaults give to a new step that says nothing itself.
+    pub default: Option<String>,
     /// What it is for, and what would be right.
     pub help: String,
     /// What it means to leave it empty.
@@ -115,6 +118,7 @@ impl Field {
             typed,
             shown,
             was: None,
+            default: None,
             help: help.into(),
             empty: Cow::Borrowed(""),
             example: false,
@@ -124,6 +128,16 @@ impl Field {
     /// Whether something else was typed than what stood there.
     pub fn is_typed(&self) -> bool {
         self.fixed.is_none() && self.typed.text() != self.shown
+    }
+
+    /// Shows another value than before, unless something was typed.
+    fn follow(&mut self, value: Option<&Value>) {
+        let shown = shown(&self.kind, value);
+        if !self.is_typed() && shown != self.shown {
+            let example = self.example;
+            self.set(&shown);
+            (self.shown, self.example) = (shown, example);
+        }
     }
 
     /// A key for it. What stands there as an example gives way to the first letter.
@@ -154,25 +168,19 @@ impl Field {
     /// Puts pasted text in.
     ///
     /// # Errors
-    /// It has lines, and the field has one: nothing was put in.
-    pub fn paste(&mut self, pasted: &str) -> Result<(), &'static str> {
+    /// The field cannot hold it, and why: nothing was put in.
+    pub fn paste(&mut self, raw: &str) -> Result<(), String> {
         if self.fixed.is_some() || matches!(self.kind, Kind::Choice(_)) {
             return Ok(());
         }
-        match &mut self.typed {
-            Typed::Text(_) => {}
-            Typed::Line(_) if pasted.trim_end_matches('\n').contains(['\n', '\t']) => {
-                return Err("this field is one line: nothing was pasted; F2 shows all of it as JSON");
-            }
-            Typed::Line(_) => {}
+        // The example gives way to what can stand in its place.
+        let mut put_in = self.clone();
+        put_in.give_way(true);
+        match &mut put_in.typed {
+            Typed::Text(text) => text.insert(&pasted(raw)?),
+            Typed::Line(input) => input.paste(raw)?,
         }
-        self.give_way(true);
-        match &mut self.typed {
-            // What was copied as a line ends with one.
-            Typed::Text(text) if pasted.matches('\n').count() == 1 => text.insert(pasted.trim_end_matches('\n')),
-            Typed::Text(text) => text.insert(pasted),
-            Typed::Line(input) => input.insert(pasted.trim_end_matches('\n')),
-        }
+        *self = put_in;
         Ok(())
     }
 
@@ -268,6 +276,7 @@ fn shown(kind: &Kind, value: Option<&Value>) -> String {
         (Kind::Hold, Some(Value::Bool(false))) | (_, None) => String::new(),
         (Kind::Hold | Kind::Choice(_), Some(Value::Bool(true))) => "yes".to_owned(),
         (Kind::Json, Some(value)) => value.to_string(),
+        (_, Some(Value::Number(number))) => number_in_words(number),
         (Kind::Names, Some(Value::Array(names))) => {
             names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
         }
@@ -276,25 +285,43 @@ fn shown(kind: &Kind, value: Option<&Value>) -> String {
     }
 }
 
-/// The fields of a step's JSON.
+/// The value that some names lead to.
+fn at<'a, S: AsRef<str>>(step: &'a Map<String, Value>, path: &[S]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(step.get(first.as_ref())?, |value, name| value.get(name.as_ref()))
+}
+
+/// A step with what the plan's defaults give it.
+fn effective<'a>(step: &'a Map<String, Value>, defaults: &Map<String, Value>) -> Cow<'a, Map<String, Value>> {
+    let held = defaults_for(defaults, step);
+    if held.is_empty() {
+        return Cow::Borrowed(step);
+    }
+    let mut step = step.clone();
+    step.extend(held);
+    Cow::Owned(step)
+}
+
+/// The fields of a step's JSON. They show what holds for it: what the plan's defaults give to a new step stands in them, and an empty one means the same in
+/// an old step and in a new one.
 pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Vec<Field> {
+    let step = &*effective(step, &facts.defaults);
+    let defaults = defaults_for(&facts.defaults, &Map::new());
     let mut fields = Vec::new();
     let json = |path: &[&str]| At::Json(path.iter().map(|name| (*name).to_owned()).collect());
-    let value = |path: &[&str]| {
-        let (first, rest) = path.split_first()?;
-        rest.iter().try_fold(step.get(*first)?, |value, name| value.get(*name))
-    };
     let mut push = |label: &str, path: &[&str], kind: Kind, help: &str, empty: &'static str| {
         let empty = Cow::Borrowed(empty);
-        fields.push(Field { empty, ..Field::new(label, json(path), kind, value(path), help) });
+        let default = at(&defaults, path).map(|value| shown(&kind, Some(value))).filter(|text| !text.is_empty());
+        fields.push(Field { empty, default, ..Field::new(label, json(path), kind, at(step, path), help) });
     };
     if new.is_some() {
         push("step_id", &["step_id"], Kind::Text, "its id in the plan: letters, digits, - and _", "it needs one");
     }
     push("name", &["name"], Kind::Text, "what people call it", "none");
-    let names_agent = ["agent_type", "agent_name", "action"].iter().any(|name| step.contains_key(*name));
-    if !names_agent {
-        push("command", &["run"], Kind::Lines, "a shell command", "none");
+    let names_agent = AGENT.iter().any(|name| step.contains_key(*name));
+    if !names_agent || new.is_some() {
+        let empty = if new.is_some() { "a shell command, or an agent below" } else { "none" };
+        push("command", &["run"], Kind::Lines, "a shell command", empty);
     }
     if names_agent || new.is_some() {
         let agents = match facts.agents.as_slice() {
@@ -327,7 +354,7 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
         "a hold point: yes, or the reason to show",
         "none",
     );
-    if facts.is_graph {
+    if facts.is_graph && !facts.is_generated {
         push(
             "depends on",
             &["depends_on"],
@@ -335,7 +362,7 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
             "steps that must be done before, with commas between",
             "nothing",
         );
-    } else {
+    } else if !facts.is_generated {
         push("parallel", &["parallel_group"], Kind::Text, "neighbours with the same group run side by side", "alone");
     }
     let policies = ["as the plan says", "pause", "fail", "continue"].map(str::to_owned).to_vec();
@@ -358,8 +385,7 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
     }
     if let Some(new) = new {
         for field in &mut fields {
-            field.example =
-                matches!(field.label.as_str(), "step_id" | "command") && field.text() == new.example(&field.label);
+            field.example = field.label == "step_id" && field.text() == new.id;
         }
         let choices = new.choices();
         let at = choices[new.place as usize].clone();
@@ -378,12 +404,53 @@ pub fn of(step: &Map<String, Value>, new: Option<&NewStep>, facts: &Facts) -> Ve
     fields
 }
 
+/// What a step says of the agent that does its work.
+const AGENT: [&str; 3] = ["agent_type", "agent_name", "action"];
+
 /// Writes what was typed into a step's JSON. A field that cannot be read is written as the text that it is: the check says so at its place.
-pub fn write(fields: &[Field], step: &mut Map<String, Value>) {
+pub fn write(fields: &[Field], step: &mut Map<String, Value>, defaults: &Map<String, Value>) {
     for field in fields.iter().filter(|field| field.is_typed()) {
         let At::Json(path) = &field.at else { continue };
+        let Some(name) = path.first() else { continue };
+        let default = defaults_for(defaults, step).remove(name);
+        // One part of what the plan gives is typed: the others are not lost by it.
+        if let Some(Value::Object(parts)) = default.filter(|_| path.len() > 1) {
+            step.insert(name.clone(), parts.into());
+        }
         let value = field.value().unwrap_or_else(|_| Some(field.typed.text().into()));
         set(step, path, value);
+    }
+}
+
+/// Says in a new step what leaving a field out does not say: that nothing is meant, where the plan's defaults would give it something, and that it is still
+/// to be said what the step does.
+pub fn complete(fields: &[Field], step: &mut Map<String, Value>, defaults: &Map<String, Value>) {
+    let names_agent = AGENT.iter().any(|name| step.get(*name).is_some_and(|value| !value.is_null()));
+    if names_agent && step.get("run").is_some_and(|run| run == "") {
+        step.shift_remove("run");
+    }
+    for field in fields.iter().filter(|field| field.is_typed()) {
+        let At::Json(path) = &field.at else { continue };
+        let Some(name) = path.first().filter(|name| !step.contains_key(*name)) else { continue };
+        if defaults_for(defaults, step).contains_key(name) {
+            step.insert(name.clone(), Value::Null);
+        }
+    }
+    let all = effective(step, defaults);
+    let says = |name: &str| all.get(name).is_some_and(|value| !value.is_null());
+    if !says("run") && !AGENT.into_iter().any(says) {
+        step.insert("run".to_owned(), "".into());
+    }
+}
+
+/// Shows in fields in which nothing was typed what holds for the step as it has become: who does its work is said by it or by the plan's defaults.
+pub fn follow(fields: &mut [Field], step: &Map<String, Value>, defaults: &Map<String, Value>) {
+    let step = effective(step, defaults);
+    for field in fields {
+        if let At::Json(path) = &field.at {
+            let value = at(&step, path).cloned();
+            field.follow(value.as_ref());
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Mistake {
     pub message: String,
     /// What would be right.
     pub help: Option<String>,
+    /// It is only that something has not been said yet: told when it is to be sent.
+    pub is_missing: bool,
 }
 
 impl Mistake {
@@ -34,7 +36,13 @@ impl Mistake {
             span,
             message: text::clean(message.as_ref()).into_owned(),
             help: help.map(|help| text::clean(help).into_owned()),
+            is_missing: false,
         }
+    }
+
+    /// Nothing has been said yet where something is needed.
+    fn missing(source: &str, span: Range<usize>, message: &str, help: &str) -> Self {
+        Self { is_missing: true, ..Self::at(source, span, message, Some(help)) }
     }
 }
 
@@ -53,6 +61,13 @@ pub fn check(plan: &Plan, source: &str, own: Option<&str>, simulate: bool) -> Re
             })
             .collect(),
     };
+    let unsaid = value_of(source, "run");
+    if own.is_none() && source.get(unsaid.clone()) == Some("\"\"") {
+        let help = "give it a command, or an agent and an action";
+        for mistake in mistakes.iter_mut().filter(|mistake| mistake.span == unsaid) {
+            *mistake = Mistake::missing(source, unsaid.clone(), "what is to be done is missing", help);
+        }
+    }
     match (own, id) {
         (Some(own), Some(id)) if own != id => {
             let help = format!("put `{own}` back; another id is another step: add it, and remove this one");

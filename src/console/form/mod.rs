@@ -9,10 +9,10 @@ mod session;
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::plan::{Plan, Step, merge_patch, patched};
+use crate::plan::{Plan, Step, defaults_for, merge_patch, number_in_words, patched};
 use crate::run::{Command, Place, RunState, still_open};
 
 use super::input::Input;
@@ -38,6 +38,8 @@ pub struct Form {
     pub json: TextBox,
     /// What is wrong with it.
     pub mistakes: Vec<Mistake>,
+    /// It was tried to send it: from then on it is told what is missing.
+    tried: bool,
     /// What became of it: why it was refused, what is to be done first. Neutralised.
     pub notice: Option<String>,
     /// What has happened to the step meanwhile. Neutralised.
@@ -97,20 +99,12 @@ pub enum Where {
     End,
 }
 
-/// The command of a new step, until another is typed.
-const EXAMPLE: &str = "true";
-
 const PLACES: [Where; 3] = [Where::After, Where::Before, Where::End];
 
 impl NewStep {
     /// The places in words, in the order of [`Where`].
     pub fn choices(&self) -> Vec<String> {
         vec![format!("after {}", self.neighbour), format!("before {}", self.neighbour), "at the end".to_owned()]
-    }
-
-    /// What stands in a field as an example.
-    pub fn example(&self, label: &str) -> &str {
-        if label == "step_id" { &self.id } else { EXAMPLE }
     }
 
     fn place(&self) -> Place {
@@ -165,8 +159,12 @@ pub struct Facts {
     pub agents: Vec<String>,
     /// Whether steps name what they depend on.
     pub is_graph: bool,
+    /// Whether it is one of the steps that a run makes itself, whose place in the order is none of its own.
+    pub is_generated: bool,
     /// The reason of a hold point that the plan does not have and that was set on the step; may be empty.
     pub live_hold: Option<String>,
+    /// The plan's defaults, where the step is a new one: to the others they have been given.
+    pub defaults: Map<String, Value>,
 }
 
 impl Form {
@@ -187,7 +185,9 @@ impl Form {
             }
             id = format!("new-step-{number}");
         }
-        let text = pretty(&json!({"step_id": id, "run": EXAMPLE, "timeout_seconds": 600}));
+        let mut step = Map::from_iter([("step_id".to_owned(), id.as_str().into())]);
+        fields::complete(&[], &mut step, &state.plan.defaults);
+        let text = pretty(&step.into());
         let new = NewStep { neighbour: neighbour.to_owned(), place: Where::After, rewire: false, id };
         Self::new(state, Of::New(new), text)
     }
@@ -202,7 +202,12 @@ impl Form {
         let facts = Facts {
             agents: state.plan.agents.keys().cloned().collect(),
             is_graph: state.order().is_graph(),
+            is_generated: own.is_some_and(|place| state.plan.steps[place].generated.is_some()),
             live_hold: live.map(|place| text::clean(state.hold_reason(place).unwrap_or_default()).into_owned()),
+            defaults: match &of {
+                Of::Step { .. } => Map::new(),
+                Of::New(_) => state.plan.defaults.clone(),
+            },
         };
         let mut form = Self {
             run: state.run_id,
@@ -212,6 +217,7 @@ impl Form {
             selected: 0,
             json: TextBox::new(""),
             mistakes: Vec::new(),
+            tried: false,
             notice: None,
             standing: None,
             sent: None,
@@ -265,8 +271,26 @@ impl Form {
 
     fn composed(&self) -> Map<String, Value> {
         let mut step = self.base.clone();
-        fields::write(&self.fields, &mut step);
+        fields::write(&self.fields, &mut step, &self.facts.defaults);
+        if let Of::New(_) = self.of {
+            fields::complete(&self.fields, &mut step, &self.facts.defaults);
+        }
         step
+    }
+
+    /// What the plan's defaults give to a new step that does not say it itself, in words.
+    pub fn from_defaults(&self) -> Option<String> {
+        let Ok(Value::Object(step)) = serde_json::from_str(&self.text()) else { return None };
+        let given = defaults_for(&self.facts.defaults, &step);
+        let word = |name: &str, value: &Value| match value {
+            // What has parts finds no room here.
+            Value::Object(_) | Value::Array(_) => name.to_owned(),
+            Value::Number(number) => format!("{name} {}", number_in_words(number)),
+            other => format!("{name} {}", text::fit(&text::clean(&other.to_string()), 24)),
+        };
+        let given: Vec<String> = given.iter().map(|(name, value)| word(&text::clean(name), value)).collect();
+        let given: Vec<&str> = given.iter().map(String::as_str).collect();
+        (!given.is_empty()).then(|| format!("The plan's defaults give it {}.", words::list(&given, 8)))
     }
 
     /// The text whose mistakes are shown: where only fields are seen, they must be found again in it.
@@ -315,6 +339,11 @@ impl Form {
         self.standing = self.look(state);
     }
 
+    /// The mistakes that are told: what is only missing is not one before it is sent.
+    pub fn told(&self) -> impl Iterator<Item = &Mistake> {
+        self.mistakes.iter().filter(|mistake| self.tried || !mistake.is_missing)
+    }
+
     fn find_mistakes(&self, plan: &Plan, source: &str, simulate: bool) -> Vec<Mistake> {
         match check(plan, source, self.own(), simulate) {
             Ok(step) => self.unsaid(source, &step).into_iter().collect(),
@@ -327,7 +356,9 @@ impl Form {
         let Of::Step { before, .. } = &self.of else { return None };
         let after: Value = serde_json::from_str(source).ok()?;
         let made = patched(before, &merge_patch(&as_json(before), &after));
-        let same = serde_json::from_value::<Step>(made).is_ok_and(|made| made == *step);
+        let made = serde_json::from_value::<Step>(made);
+        // What a run says of a step that it has made itself stands in no JSON, and stays as it is.
+        let same = made.is_ok_and(|made| Step { generated: step.generated.clone(), ..made } == *step);
         let message = "a null in what is put in cannot be sent: in a change, null takes a field away";
         let place = source.find("null").map_or(0..source.len(), |place| place..place + 4);
         (!same).then(|| Mistake::at(source, place, message, Some("leave it out, or give it another value")))
@@ -478,6 +509,15 @@ impl Form {
                 let rewire = new.rewire && new.place == Where::After && self.facts.is_graph;
                 Ok(Command::Add { step: after, place: new.place(), rewire })
             }
+        }
+    }
+
+    /// What was typed in one field is seen in those that depend on it: in a form for a new step.
+    fn follow(&mut self) {
+        if let Of::New(_) = self.of {
+            let step = self.composed();
+            fields::follow(&mut self.fields, &step, &self.facts.defaults);
+            self.take_choices();
         }
     }
 

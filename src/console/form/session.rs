@@ -9,7 +9,7 @@ use super::super::app::{App, Effect};
 use super::super::foretold::Foretold;
 use super::super::forms::{self, Meant};
 use super::super::popups::{Ask, Care, Deed, Focus, Popup};
-use super::super::{text, views};
+use super::super::{input, text, views};
 use super::fields::{At, Field};
 use super::{Form, Of, Outside, Page, Sent, Where};
 
@@ -71,14 +71,15 @@ impl App {
         }
     }
 
-    /// What was typed into forms and not sent: what it is for, and the JSON.
+    /// What was typed into forms and not sent: for which step, and the text, which is JSON where it can be read.
     pub(in crate::console) fn unsent(&self) -> Vec<(String, String)> {
         let open = self.layers.iter().filter_map(|layer| match &layer.popup {
             Popup::Form(form) => Some(form.as_ref()),
             _ => None,
         });
         let forms = open.chain(&self.drafts).filter(|form| form.is_changed());
-        forms.map(|form| (form.own().unwrap_or("new-step").to_owned(), form.text())).collect()
+        let forms = forms.map(|form| (form.own().unwrap_or("new-step").to_owned(), form.text()));
+        forms.chain(self.unsent_answers()).collect()
     }
 
     /// A key in the form.
@@ -159,6 +160,7 @@ impl App {
             _ => return Vec::new(),
         };
         form.refresh(state);
+        form.tried = true;
         if !form.mistakes.is_empty() {
             form.go_to_mistake();
             return Vec::new();
@@ -177,19 +179,20 @@ impl App {
         let (title, effect, yes) = match &form.of {
             Of::Step { id, .. } => {
                 let said = "It takes effect with the step's next attempt.".to_owned();
-                (format!("Change {id}?"), said, "change it")
+                (format!("Change {id}?"), vec![said], "change it")
             }
             Of::New(new) => {
                 let id = command.target().unwrap_or_default().to_owned();
                 let place = &new.choices()[new.place as usize];
                 let rewired = matches!(command, Command::Add { rewire: true, .. });
                 let rewired = if rewired { "; what depends on that then depends on it" } else { "" };
-                (format!("Add {id}?"), format!("It is put {place}{rewired}."), "add it")
+                let put = format!("It is put {place}{rewired}.");
+                (format!("Add {id}?"), std::iter::once(put).chain(form.from_defaults()).collect(), "add it")
             }
         };
         let ask = Ask {
             title,
-            effect: vec![effect],
+            effect,
             yes: yes.into(),
             no: "back to the form".into(),
             care: Care::Plain,
@@ -336,16 +339,18 @@ impl Form {
             Some(_) => {}
             None => field.key(event),
         }
-        self.take_choices();
+        self.follow();
     }
 
     fn paste(&mut self, pasted: &str) {
-        let pasted = pasted.replace("\r\n", "\n").replace('\r', "\n");
         match self.page {
-            Page::Json => self.json.insert(&pasted),
+            Page::Json => {
+                self.notice = input::pasted(pasted).map(|pasted| self.json.insert(&pasted)).err();
+            }
             Page::Fields => {
                 let Some(field) = self.fields.get_mut(self.selected) else { return };
-                self.notice = field.paste(&pasted).err().map(str::to_owned);
+                self.notice = field.paste(pasted).err();
+                self.follow();
             }
         }
     }

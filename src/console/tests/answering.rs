@@ -111,6 +111,13 @@ fn a_run_that_asks_says_so_and_which_key_answers() {
         press(&mut app, "Enter");
         app
     });
+    shown("answer_form_lines", |size| {
+        let mut app = opened(size);
+        typed(&mut app, "OPS-1\nOPS-2\nOPS-3");
+        press(&mut app, "Up Up Up");
+        typed(&mut app, "all\nquiet");
+        app
+    });
     shown("answered", |size| {
         let mut app = open(&waiting(), size);
         press(&mut app, "k");
@@ -165,6 +172,25 @@ fn an_answer_is_sent_once_with_values_of_the_fields_types() {
 }
 
 #[test]
+fn an_answer_is_given_as_it_was_pasted_or_not_taken_at_all() {
+    let mut app = opened(SIZE);
+    // A letter and its mark, as keys of their own.
+    press(&mut app, "e \u{301}");
+    typed(&mut app, " one\r\n\ttwo");
+    let text = screen(&mut app);
+    assert!(text.contains("2 lines") && text.contains("e\u{301} one⏎ two"), "{text}");
+    press(&mut app, "Tab Tab");
+    typed(&mut app, "1\n2");
+    assert_eq!(form(&app).notice.as_deref(), Some("this field is one line: nothing was pasted"));
+    press(&mut app, "Tab");
+    typed(&mut app, "all\nquiet");
+    assert_eq!(form(&app).notice.as_deref(), Some("this field is one line: nothing was pasted"));
+    let effects = press(&mut app, "Enter");
+    let Command::Answer { answer: Answer::Accepted(values), .. } = sent(&effects).0 else { panic!("{effects:?}") };
+    assert_eq!(values["ticket"], "e\u{301} one\n\ttwo");
+}
+
+#[test]
 fn the_other_answer_needs_no_field_and_takes_the_notes() {
     let mut app = opened(SIZE);
     press(&mut app, "Up Up Up");
@@ -199,6 +225,96 @@ fn what_was_typed_is_kept_while_the_question_is_open() {
     assert!(text.contains("bob has answered it"), "{text}");
     assert!(press(&mut app, "Enter").is_empty() && app.layers.is_empty());
     assert_eq!(said(&app), "bob has answered it");
+}
+
+/// Two steps side by side that ask, each something of its own.
+fn asking_twice() -> Sim {
+    let mut plan = change();
+    let signs = |id: &str| Step {
+        parallel_group: Some("signatures".into()),
+        step_id: id.into(),
+        ..plan.steps[1].as_ref().clone()
+    };
+    let both = [Arc::new(signs("sign")), Arc::new(signs("countersign"))];
+    plan.steps.splice(1..2, both);
+    let other = Question { title: "Countersign".into(), ..question() };
+    Sim::new(plan)
+        .ask(Command::Start)
+        .wait(30)
+        .done("verify")
+        .asked("sign", question())
+        .asked("countersign", other)
+        .wait(20)
+}
+
+fn answer(app: &mut App, step: &str) {
+    let position = app.run.as_ref().unwrap().state.position(step).unwrap();
+    app.run.as_mut().unwrap().select(position);
+    screen(app);
+    press(app, "o");
+    assert_eq!(form(app).step, step);
+}
+
+#[test]
+fn each_question_keeps_what_was_typed_for_it_until_it_is_gone() {
+    let sim = asking_twice();
+    let mut app = open(&sim, SIZE);
+    answer(&mut app, "sign");
+    typed(&mut app, "OPS-1");
+    press(&mut app, "Esc");
+    answer(&mut app, "countersign");
+    assert_eq!(form(&app).fields[0].input.text(), "", "another question has another answer");
+    press(&mut app, "Esc");
+    assert_eq!(said(&app), "countersign still waits for an answer");
+    answer(&mut app, "countersign");
+    typed(&mut app, "OPS-2");
+    press(&mut app, "Esc");
+    answer(&mut app, "sign");
+    assert_eq!(form(&app).fields[0].input.text(), "OPS-1");
+    press(&mut app, "Esc");
+    answer(&mut app, "countersign");
+    assert_eq!(form(&app).fields[0].input.text(), "OPS-2");
+    press(&mut app, "Esc");
+    assert_eq!(app.answer_drafts.len(), 2);
+    // One is answered by somebody else: what was typed for it is of no use any more.
+    let mut later = sim.clone();
+    let values = json!({"ticket": "OPS-3"}).as_object().unwrap().clone();
+    let answered = Command::Answer { step: "sign".into(), question: None, answer: Answer::Accepted(values) };
+    later = later.ask(answered);
+    let events = Arc::new(later.events[sim.events.len()..].to_vec());
+    app.update(Event::Batch { run: sim.state.run_id, batch: events.into() }, later.now);
+    screen(&mut app);
+    let kept: Vec<&str> = app.answer_drafts.iter().map(|draft| draft.step.as_str()).collect();
+    assert_eq!(kept, ["countersign"]);
+}
+
+#[test]
+fn an_answer_that_was_not_sent_is_there_when_the_console_ends() {
+    let sim = asking_twice();
+    let mut app = open(&sim, SIZE);
+    answer(&mut app, "sign");
+    press(&mut app, "Esc");
+    assert!(app.unsent().is_empty(), "nothing was typed");
+    answer(&mut app, "sign");
+    typed(&mut app, "OPS-1");
+    press(&mut app, "Esc");
+    // And one that is open.
+    answer(&mut app, "countersign");
+    press(&mut app, "Tab Tab Tab");
+    typed(&mut app, "all quiet");
+    let unsent = app.unsent();
+    let names: Vec<&str> = unsent.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["countersign", "sign"]);
+    let text: Vec<serde_json::Value> = unsent.iter().map(|(_, text)| serde_json::from_str(text).unwrap()).collect();
+    assert_eq!(text[0], json!({"step": "countersign", "question": "Countersign", "notes": "all quiet"}));
+    let values = json!({"ticket": "OPS-1"});
+    assert_eq!(text[1], json!({"step": "sign", "question": "Sign the change off", "values": values}));
+    // What is on its way is not lost.
+    let mut app = open(&sim, SIZE);
+    answer(&mut app, "sign");
+    typed(&mut app, "OPS-1");
+    assert_eq!(press(&mut app, "Enter").len(), 1);
+    assert!(app.unsent().is_empty());
 }
 
 #[test]

@@ -316,6 +316,33 @@ fn what_was_typed_comes_back_with_the_same_key_until_it_is_thrown_away() {
 }
 
 #[test]
+fn an_instance_of_a_foreach_step_is_changed_like_any_step() {
+    let sim = screens::foreach();
+    // One that has failed, and one that has not had its turn.
+    for id in ["checksum.12", "checksum.30"] {
+        let mut app = open(&sim, SIZE);
+        select(&mut app, "checksum");
+        press(&mut app, "Enter");
+        select(&mut app, id);
+        press(&mut app, "e");
+        assert_eq!(form(&app).own(), Some(id));
+        let text = screen(&mut app);
+        assert!(
+            text.contains("nothing changed yet") && !text.contains("parallel"),
+            "it has no place of its own: {text}"
+        );
+        fill(&mut app, "command", "md5sum {{ item }}");
+        assert_eq!(form(&app).mistakes, [], "{id}");
+        press(&mut app, "Enter");
+        let text = screen(&mut app);
+        assert!(text.contains(&format!("Change {id}?")) && text.contains("the plan becomes version 2"), "{text}");
+        let effects = press(&mut app, "Enter");
+        assert_eq!(sent(&effects).0, &modify(id, json!({"run": "md5sum {{ item }}"})));
+        assert_eq!(sim.clone().ask(sent(&effects).0.clone()).state.plan_version, 2, "the engine takes it");
+    }
+}
+
+#[test]
 fn a_null_that_cannot_be_sent_is_said() {
     let mut app = editing("prune");
     press(&mut app, "F2 End");
@@ -338,7 +365,7 @@ fn a_step_is_added_where_it_was_said() {
     let text = screen(&mut app);
     assert!(text.contains("Add checksum?") && text.contains("It is put before ship."), "{text}");
     let effects = press(&mut app, "Enter");
-    let step = json!({"step_id": "checksum", "run": "sha256sum dump.sql", "timeout_seconds": 600});
+    let step = json!({"step_id": "checksum", "run": "sha256sum dump.sql"});
     let command = Command::Add { step, place: Place::Before("ship".into()), rewire: false };
     assert_eq!(sent(&effects).0, &command);
     assert_eq!(request(&effects).expected_plan_version, None);
@@ -347,6 +374,148 @@ fn a_step_is_added_where_it_was_said() {
     let sim = running().ask(command);
     batch(&mut app, &sim);
     assert_eq!(app.run.as_ref().unwrap().list.selected.as_deref(), Some("checksum"), "the selection goes to it");
+}
+
+/// A run of a plan whose steps may run twice, are tried again and have a limit, unless they say something else.
+fn with_defaults() -> Sim {
+    let mut plan = backup();
+    let defaults = json!({
+        "idempotent": true,
+        "timeout_seconds": 300.0,
+        "max_retries": 2,
+        "retry": {"delay_seconds": 5, "backoff_factor": 3},
+        "hold": "ask first",
+        "priority": 4
+    });
+    plan.defaults = defaults.as_object().unwrap().clone();
+    Sim::new(plan).ask(Command::Start)
+}
+
+/// A form for a new step after `ship`, with an id and a command.
+fn adding(sim: &Sim) -> App {
+    let mut app = open(sim, SIZE);
+    select(&mut app, "ship");
+    press(&mut app, "a");
+    fill(&mut app, "step_id", "again");
+    fill(&mut app, "command", "./again");
+    app
+}
+
+fn shown_in(app: &App, label: &str) -> String {
+    form(app).fields.iter().find(|one| one.label == label).unwrap().text()
+}
+
+/// Sends what is in the form, and gives the step as the engine adds it.
+fn added(app: &mut App, sim: &Sim) -> Step {
+    press(app, "Ctrl-d");
+    let effects = press(app, "Enter");
+    let sim = sim.clone().ask(sent(&effects).0.clone());
+    sim.state.step("again").expect("the step is added").0.as_ref().clone()
+}
+
+#[test]
+fn a_new_step_shows_what_the_plans_defaults_give_it_and_gets_just_that() {
+    let sim = with_defaults();
+    let mut app = adding(&sim);
+    for (label, value) in [
+        ("idempotent", "yes"),
+        ("timeout", "300"),
+        ("retries", "2"),
+        ("retry after", "5"),
+        ("hold", "ask first"),
+        ("priority", "4"),
+    ] {
+        assert_eq!(shown_in(&app, label), value, "{label}");
+        let text = screen(&mut app);
+        let row = text.lines().find(|row| row.contains(&format!(" {label} "))).expect("its row");
+        assert!(row.contains("the plan's default"), "{row}");
+    }
+    press(&mut app, "F2");
+    let text = screen(&mut app);
+    assert!(text.contains("The plan's defaults give it idempotent true, timeout_seconds 300,"), "{text}");
+    press(&mut app, "F2 Ctrl-d");
+    let text = screen(&mut app);
+    assert!(text.contains("The plan's defaults give it idempotent true, timeout_seconds 300"), "{text}");
+    press(&mut app, "Esc");
+    let step = added(&mut app, &sim);
+    assert_eq!((step.idempotent, step.timeout_seconds, step.max_retries), (true, Some(300.0), Some(2)));
+}
+
+#[test]
+fn what_a_new_step_says_against_the_plans_defaults_holds() {
+    let sim = with_defaults();
+    let mut app = adding(&sim);
+    field(&mut app, "idempotent");
+    press(&mut app, "Left");
+    assert_eq!(shown_in(&app, "idempotent"), "no");
+    for label in ["timeout", "retries", "hold", "priority"] {
+        fill(&mut app, label, "");
+    }
+    fill(&mut app, "retry after", "9");
+    let text = screen(&mut app);
+    let row = |label: &str| text.lines().find(|row| row.contains(&format!(" {label} "))).unwrap().to_owned();
+    assert!(row("idempotent").contains("the plan says yes"), "{text}");
+    assert!(row("timeout").contains("(no limit)") && row("timeout").contains("the plan says 300"), "{text}");
+    // The other page says the same, and so does the way back.
+    press(&mut app, "F2");
+    assert!(form(&app).text().contains("\"idempotent\": null"), "{}", form(&app).text());
+    press(&mut app, "F2");
+    assert_eq!((shown_in(&app, "idempotent"), shown_in(&app, "timeout")), ("no".to_owned(), String::new()));
+    assert_eq!(form(&app).mistakes, []);
+    let step = added(&mut app, &sim);
+    assert_eq!((step.idempotent, step.timeout_seconds, step.max_retries), (false, None, None));
+    assert_eq!((step.hold, step.priority), (None, None));
+    let retry = step.retry.expect("it differs in one part of it");
+    assert_eq!((retry.delay_seconds, retry.backoff_factor), (Some(9.0), Some(3.0)), "the rest is as the plan says");
+}
+
+#[test]
+fn who_does_the_work_of_a_new_step_is_said_by_it_or_by_the_plan_and_once() {
+    let mut plan = backup();
+    plan.defaults = json!({"agent_type": "registry"}).as_object().unwrap().clone();
+    let sim = Sim::new(plan).ask(Command::Start);
+    // A command takes the place of the default agent, also where it is seen.
+    let mut app = adding(&sim);
+    assert_eq!((shown_in(&app, "agent"), form(&app).mistakes.len()), (String::new(), 0));
+    let step = added(&mut app, &sim);
+    assert_eq!((step.run.as_deref(), step.agent_type.as_deref()), (Some("./again"), None));
+    // And without one the agent does it.
+    let mut app = adding(&sim);
+    fill(&mut app, "command", "");
+    assert_eq!((shown_in(&app, "agent"), form(&app).mistakes.len()), ("registry".to_owned(), 0));
+    let step = added(&mut app, &sim);
+    assert_eq!((step.run.as_deref(), step.agent_type.as_deref()), (None, Some("registry")));
+    // An agent that is named where a command would stand.
+    let sim = running();
+    let mut app = adding(&sim);
+    fill(&mut app, "command", "");
+    fill(&mut app, "agent", "shipper");
+    assert_eq!(form(&app).mistakes, []);
+    assert_eq!(added(&mut app, &sim).agent_type.as_deref(), Some("shipper"));
+}
+
+#[test]
+fn a_new_step_does_nothing_until_it_says_what_and_is_told_so_when_it_is_sent() {
+    let mut app = open(&running(), SIZE);
+    select(&mut app, "ship");
+    press(&mut app, "a");
+    assert_eq!((shown_in(&app, "command"), shown_in(&app, "timeout")), (String::new(), String::new()));
+    let text = screen(&mut app);
+    assert!(text.contains("not complete yet") && text.contains("a shell command, or an agent below"), "{text}");
+    assert!(!text.contains("mistake") && !text.contains('↑'), "nobody has sent it yet: {text}");
+    press(&mut app, "F2");
+    assert!(form(&app).text().contains("\"run\": \"\"") && !screen(&mut app).contains('↑'));
+    press(&mut app, "F2");
+    assert!(press(&mut app, "Enter").is_empty() && app.layers.len() == 1, "it is not sent");
+    assert_eq!(form(&app).fields[form(&app).selected].label, "command", "it goes to what is missing");
+    let text = screen(&mut app);
+    assert!(text.contains("1 mistake") && text.contains("what is to be done is missing"), "{text}");
+    typed(&mut app, "./check");
+    assert!(screen(&mut app).contains("no mistakes"));
+    // Closed as it was opened there is nothing to keep.
+    let mut app = open(&running(), SIZE);
+    press(&mut app, "a Esc");
+    assert!(app.drafts.is_empty());
 }
 
 #[test]
@@ -552,6 +721,7 @@ fn in_a_graph_the_form_has_dependencies_and_may_rewire() {
     let mut app = open(&sim, SIZE);
     select(&mut app, "ship");
     press(&mut app, "a");
+    fill(&mut app, "command", "./again");
     field(&mut app, "rewire");
     press(&mut app, "Right Enter");
     let Command::Add { place, rewire, .. } = sent(&press(&mut app, "Enter")).0.clone() else { panic!() };
@@ -597,6 +767,38 @@ fn screens() {
         let mut app = open(&running(), size);
         select(&mut app, "ship");
         press(&mut app, "a");
+        app
+    });
+    shown("form_add_incomplete", |size| {
+        let mut app = open(&running(), size);
+        select(&mut app, "ship");
+        press(&mut app, "a Enter");
+        app
+    });
+    shown("form_add_defaults", |size| {
+        let mut app = open(&with_defaults(), size);
+        select(&mut app, "ship");
+        press(&mut app, "a");
+        fill(&mut app, "command", "./again");
+        fill(&mut app, "timeout", "");
+        field(&mut app, "idempotent");
+        press(&mut app, "Left");
+        app
+    });
+    shown("form_add_defaults_json", |size| {
+        let mut app = open(&with_defaults(), size);
+        select(&mut app, "ship");
+        press(&mut app, "a");
+        fill(&mut app, "command", "./again");
+        press(&mut app, "F2");
+        app
+    });
+    shown("form_add_defaults_question", |size| {
+        let mut app = open(&with_defaults(), size);
+        select(&mut app, "ship");
+        press(&mut app, "a");
+        fill(&mut app, "command", "./again");
+        press(&mut app, "Ctrl-d");
         app
     });
     shown("form_overtaken", |size| {

@@ -601,6 +601,7 @@ fn a_result_given_by_hand_is_json_or_a_text_and_a_mistake_keeps_the_question_ope
         ("all 12 sent", Some(json!("all 12 sent"))),
         ("12", Some(json!(12))),
         ("{\"sent\": [1, 2]}", Some(json!({"sent": [1, 2]}))),
+        ("{\r\n\t\"sent\": [1, 2]\r\n}\r\n", Some(json!({"sent": [1, 2]}))),
         ("null", Some(json!(null))),
         ("\"12\"", Some(json!("12"))),
     ] {
@@ -617,6 +618,18 @@ fn a_result_given_by_hand_is_json_or_a_text_and_a_mistake_keeps_the_question_ope
     assert!(screen(&mut app).contains("^ EOF while parsing a value"), "{}", screen(&mut app));
     let effects = press(&mut app, "2 ] Enter");
     assert_eq!(sent(&effects).0, &Command::Complete { step: "prune".into(), result: Some(json!([1, 2])) });
+    // It stands at its place also in a text of several lines.
+    press(&mut app, "m Tab Tab");
+    let now = app.now;
+    app.update(Event::Paste("[1,\n2,\nx]".into()), now);
+    press(&mut app, "Enter");
+    let text = screen(&mut app);
+    let column = |sign: &str| {
+        let row = text.lines().find(|row| row.contains(sign)).expect("its row");
+        row[..row.find(sign).unwrap()].chars().count()
+    };
+    assert_eq!(column("^ expected value"), column("x]"), "{text}");
+    press(&mut app, "Esc");
     // Saying no needs no correct result.
     press(&mut app, "m Tab Tab [ Esc");
     assert!(app.layers.is_empty());

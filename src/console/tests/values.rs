@@ -70,6 +70,18 @@ fn a_plan_without_values_asks_for_all_of_them_at_once() {
         typed(&mut app, "hunter2");
         app
     });
+    shown("values_form_lines", |size| {
+        let mut app = asked(size);
+        typed(&mut app, "attic\n\tand cellar");
+        press(&mut app, "Up");
+        typed(&mut app, &KEY.repeat(9));
+        app
+    });
+    shown("values_form_not_pasted", |size| {
+        let mut app = asked(size);
+        typed(&mut app, "attic\u{7}");
+        app
+    });
 }
 
 #[test]
@@ -107,6 +119,42 @@ fn only_what_was_typed_is_given_and_the_form_waits_for_the_run() {
         start(),
     );
     assert!(app.layers.is_empty() && matches!(effects[..], [Effect::Subscribe(_)]), "{effects:?}");
+}
+
+const KEY: &str = "-----BEGIN KEY-----\n\tMIIE\n-----END KEY-----\n";
+
+#[test]
+fn a_value_is_given_as_it_was_pasted_or_not_taken_at_all() {
+    let mut app = asked(SIZE);
+    // A family, a skin tone and a variation selector; and what turns the direction of writing.
+    let written = "\u{1f468}\u{200d}\u{1f469} \u{1f44d}\u{1f3fd} \u{2764}\u{fe0f} \u{202e}x";
+    typed(&mut app, written);
+    assert!(!screen(&mut app).contains('\u{202e}'), "what is drawn is harmless");
+    press(&mut app, "Up");
+    // As terminals send the ends of lines.
+    typed(&mut app, &KEY.replace('\n', "\r"));
+    let text = screen(&mut app);
+    assert!(text.contains("3 lines") && !text.contains("BEGIN"), "{text}");
+    let effects = press(&mut app, "Enter");
+    let [Effect::OpenPlan { given, .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((given.0["token"].as_str(), given.0["bucket"].as_str()), (KEY, written));
+    let mut app = asked(SIZE);
+    press(&mut app, "Up");
+    for (pasted, why) in [
+        ("x\u{1b}[2Jy".to_owned(), "control characters"),
+        ("y".repeat(20_001), "it has 20,001 characters, and the field takes 20,000"),
+    ] {
+        typed(&mut app, &pasted);
+        let said = form(&app).notice.clone().unwrap_or_default();
+        assert!(said.contains(why) && said.ends_with("nothing was pasted"), "{said}");
+        assert!(form(&app).fields[form(&app).selected].input.is_empty());
+        assert!(screen(&mut app).contains(why), "{}", screen(&mut app));
+    }
+    // A number has one line.
+    press(&mut app, "Tab Tab Tab Tab Ctrl-u");
+    assert_eq!(form(&app).fields[form(&app).selected].name, "lanes");
+    typed(&mut app, "4\n5");
+    assert_eq!(form(&app).notice.as_deref(), Some("this field is one line: nothing was pasted"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::super::theme::{Glyphs, Role};
 use super::super::{text, words};
 use super::paint::Brush;
 use super::popups::{frame, wrap};
+use super::textbox;
 use crate::plan::FieldType;
 
 /// Widest form.
@@ -203,14 +204,12 @@ fn input(
 ) {
     label(brush, row, names, name, focused);
     let (x, room) = (row.x + names, row.width.saturating_sub(names + 1));
-    let (shown, column) = input.visible(room as usize);
-    if focused {
-        *cursor = Some((x + column as u16, row.y));
-    }
     if input.is_empty() {
         brush.text(x + u16::from(focused), row.y, room, &format!("({empty})"), empty_role);
-    } else {
-        brush.text(x, row.y, room, &shown, role);
+    }
+    let column = textbox::one_row(input, input.lines(), brush, Rect { x, width: room, ..row }, role);
+    if focused {
+        *cursor = Some((column, row.y));
     }
 }
 

@@ -62,8 +62,9 @@ fn tabs(form: &Form, brush: &mut Brush<'_>, area: Rect) {
         let style = if page == form.page { style.add_modifier(Modifier::UNDERLINED) } else { style };
         x = brush.text(x, area.y, area.width, name, style) + 2;
     }
-    let (said, role) = match form.mistakes.len() {
+    let (said, role) = match form.told().count() {
         _ if form.sent.is_some() => ("on its way…".to_owned(), Role::Accent),
+        0 if !form.mistakes.is_empty() => ("not complete yet".to_owned(), Role::Muted),
         0 if form.is_changed() || form.own().is_none() => ("no mistakes".to_owned(), Role::Muted),
         0 => ("nothing changed yet".to_owned(), Role::Faint),
         number => (words::count(number, "mistake"), Role::Error),
@@ -86,9 +87,12 @@ fn below(form: &Form, width: usize) -> Vec<(String, Role)> {
     }
     if form.page == Page::Fields {
         let elsewhere = |mistake: &&Mistake| form.field_of(mistake).is_none();
-        for mistake in form.mistakes.iter().filter(elsewhere).take(2) {
+        for mistake in form.told().filter(elsewhere).take(2) {
             say(&in_words(mistake), Role::Error);
         }
+    } else if let Some(given) = form.from_defaults() {
+        // The fields show it in their places.
+        say(&given, Role::Muted);
     }
     said
 }
@@ -154,7 +158,7 @@ fn fields(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
         let start = rows.len();
         rows.push(Row::Field(place, field));
         rows.extend((1..height_of(field, area)).map(|row| Row::More(field, row as usize)));
-        let mistakes: Vec<&Mistake> = form.mistakes.iter().filter(|one| form.field_of(one) == Some(place)).collect();
+        let mistakes: Vec<&Mistake> = form.told().filter(|one| form.field_of(one) == Some(place)).collect();
         // What the field itself says of its text is nearer than what the check says of the JSON.
         let own = field.value().err().filter(|_| field.is_typed()).map(str::to_owned);
         let said: Vec<String> = match own {
@@ -237,6 +241,19 @@ fn help(field: &Field) -> String {
     said
 }
 
+/// What is said at the right end of a field: what the step has instead, or what the plan's defaults say.
+fn beside(field: &Field) -> Option<String> {
+    let now = field.text();
+    match (&field.was, &field.default) {
+        (Some(_), _) if !field.is_changed() => None,
+        (Some(was), _) if was.is_empty() => Some("was empty".to_owned()),
+        (Some(was), _) => Some(format!("was {}", text::fit(was, 30))),
+        (None, Some(default)) if *default == now => Some("the plan's default".to_owned()),
+        (None, Some(default)) => Some(format!("the plan says {}", text::fit(default, 30))),
+        (None, None) => None,
+    }
+}
+
 fn field(form: &Form, brush: &mut Brush<'_>, area: Rect, place: usize, field: &Field, cursor: &mut Option<(u16, u16)>) {
     let focused = place == form.selected;
     let y = area.y;
@@ -252,15 +269,14 @@ fn field(form: &Form, brush: &mut Brush<'_>, area: Rect, place: usize, field: &F
     let x = area.x + names;
     let mut room = area.width.saturating_sub(names + 1);
     // Of a text of several lines it is said under it.
-    if let Some(was) = field.was.as_ref().filter(|_| field.is_changed() && !field.has_lines()) {
-        let was = if was.is_empty() { "was empty".to_owned() } else { format!("was {}", text::fit(was, 30)) };
-        let taken = text::width(&was) as u16 + 2;
+    if let Some(beside) = beside(field).filter(|_| !field.has_lines()) {
+        let taken = text::width(&beside) as u16 + 2;
         if taken + 12 < room {
-            brush.text_right(x, area.right(), y, &was, Role::Muted);
+            brush.text_right(x, area.right(), y, &beside, Role::Muted);
             room -= taken;
         }
     }
-    let wrong = form.mistakes.iter().any(|one| form.field_of(one) == Some(place)) || field.value().is_err();
+    let wrong = form.told().any(|one| form.field_of(one) == Some(place)) || field.value().is_err();
     let role = match () {
         () if field.fixed.is_some() => Role::Faint,
         () if wrong => Role::Error,
@@ -324,14 +340,14 @@ fn json(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16
     let (row, character) = form.json.cursor();
     let width = area.width.saturating_sub(GUTTER) as usize;
     let shift = textbox::shift(&form.json, width);
-    let mut rows: Vec<Line> = Vec::with_capacity(lines.len() + 2 * form.mistakes.len());
+    let mut rows: Vec<Line> = Vec::with_capacity(lines.len() + 2 * form.told().count());
     let mut at = 0;
     for (number, line) in lines.iter().enumerate() {
         if number == row {
             at = rows.len();
         }
         rows.push(Line::Text(number));
-        for mistake in form.mistakes.iter().filter(|mistake| mistake.line == number + 1) {
+        for mistake in form.told().filter(|mistake| mistake.line == number + 1) {
             // At its place, unless there is no room to read it there.
             let start = column(line, mistake.column - 1).saturating_sub(shift).min(width / 3);
             let room = width.saturating_sub(start + 2);
@@ -353,12 +369,12 @@ fn json(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16
         let x = area.x + GUTTER;
         match line {
             Line::Text(number) => {
-                let wrong = form.mistakes.iter().any(|mistake| mistake.line == number + 1);
+                let wrong = form.told().any(|mistake| mistake.line == number + 1);
                 let role = if wrong { Role::Error } else { Role::Faint };
                 brush.text_right(area.x, area.x + GUTTER - 2, y, &(number + 1).to_string(), role);
                 line_of_json(brush, x, y, width as u16, &lines[*number], shift);
                 textbox::selection(&form.json, *number, shift, brush, Rect { x, y, width: width as u16, height: 1 });
-                for mistake in form.mistakes.iter().filter(|mistake| mistake.line == number + 1) {
+                for mistake in form.told().filter(|mistake| mistake.line == number + 1) {
                     let start = column(&lines[*number], mistake.column - 1);
                     let length = column(&lines[*number], mistake.column - 1 + characters(form, mistake)) - start;
                     let (from, to) =

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::super::input::Input;
 use super::super::textbox::TextBox;
 use super::super::theme::Role;
 use super::super::{text, words};
@@ -42,6 +43,22 @@ pub fn selection(text: &TextBox, number: usize, shift: usize, brush: &mut Brush<
     let (start, end) = (start.saturating_sub(shift), end.saturating_sub(shift).min(row.width as usize));
     let (x, width) = (row.x + start as u16, end.saturating_sub(start) as u16);
     brush.over(Rect { x, width, ..row }, Role::Selection);
+}
+
+/// Draws a field in one row, and at its right end how many lines are in it where it has several; gives back the column of its cursor.
+pub fn one_row(input: &Input, lines: Option<usize>, brush: &mut Brush<'_>, row: Rect, role: Role) -> u16 {
+    let mut room = row.width;
+    if let Some(lines) = lines {
+        let said = words::count(lines, "line");
+        let taken = text::width(&said) as u16 + 2;
+        if taken + 8 < room {
+            brush.text_right(row.x, row.right(), row.y, &said, Role::Muted);
+            room -= taken;
+        }
+    }
+    let (shown, column) = input.visible(room as usize);
+    brush.text(row.x, row.y, room, &shown, role);
+    row.x + column as u16
 }
 
 /// What of a text is seen where there is no room for all of it.

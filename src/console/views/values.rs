@@ -7,6 +7,7 @@ use super::super::values::{Field, ValuesForm};
 use super::super::{text, words};
 use super::paint::Brush;
 use super::popups::{frame, wrap};
+use super::textbox;
 
 /// Widest form.
 const WIDEST: u16 = 90;
@@ -139,15 +140,13 @@ fn field(
         brush.text(x, y, room, &shown, role);
         return;
     }
-    let (shown, column) = input.visible(room as usize);
-    if focused {
-        *cursor = Some((x + column as u16, y));
-    }
     if input.is_empty() {
         let needs = if field.may_be_left() { Role::Faint } else { Role::Warning };
         brush.text(x + u16::from(focused), y, room, &format!("({})", field.when_empty()), needs);
-    } else {
-        brush.text(x, y, room, &shown, role);
+    }
+    let column = textbox::one_row(&input, field.input.lines(), brush, Rect { x, width: room, ..area }, role);
+    if focused {
+        *cursor = Some((column, y));
     }
 }
 
