@@ -376,7 +376,8 @@ pub(super) fn possible(app: &App, state: &RunState, command: Command) -> Result<
 /// The engine's own refusal, in words.
 pub fn allowed(app: &App, run: &OpenRun, command: &Command) -> Result<(), String> {
     match command {
-        Command::Remove { .. }
+        Command::Retry { downstream: true, .. }
+        | Command::Remove { .. }
         | Command::Undo { .. }
         | Command::UndoIntervention { .. }
         | Command::UseVersion { .. }

@@ -1,21 +1,30 @@
 //! One action on everything that is marked: one question that counts, a command for each, one summary of what became of them.
 //!
 //! Nothing is decided here that is not decided for one: whether a step takes a command says the same rule as for a single one, each command
-//! carries the status its step had when it was asked about, and the engine answers each by itself.
+//! carries the status its step had when it was asked about, and the engine answers each by itself. While the question is open, what stands
+//! otherwise than it did leaves it.
+
+mod told;
+
+use std::collections::{BTreeSet, HashSet};
 
 use uuid::Uuid;
 
-use crate::engine::ListedRun;
-use crate::run::{Command, InterventionStatus, PauseReason, Rejection, Request, RunStatus, StepStatus};
+use crate::engine::{Ack, ListedRun};
+use crate::run::{Command, Rejection, Request, RunState, RunStatus, StepStatus};
 
-use super::actions::{Action, Group, Kind};
+use super::actions::{Action, Group, Kind, Target};
 use super::app::{App, Effect, Place};
 use super::availability::{allowed, possible, steerable};
 use super::foretold::{Foretold, Line};
 use super::input::Input;
 use super::popups::{Ask, Care, Deed, Focus};
-use super::run_model::{OpenRun, Ownership};
+use super::questions::signatures_to_come;
+use super::run_model::Ownership;
 use super::{text, words};
+
+use told::{Wording, names, none_can, of_these, reason_lines, told_of_run, wording};
+pub use told::{asked, is_there, told};
 
 /// No more marked steps than this are asked for a frame whether an action is possible.
 const ASKED: usize = 32;
@@ -24,6 +33,15 @@ const WALKED: usize = 200_000;
 /// So many are named.
 const NAMED: usize = 6;
 
+/// How one of those that are marked stood when it was asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stood {
+    /// A step of the open run.
+    Step(StepStatus),
+    /// A run of the list.
+    Run(RunStatus),
+}
+
 /// A command to one of those that are marked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
@@ -31,12 +49,22 @@ pub struct Order {
     pub run: Uuid,
     /// Nobody owns the run: it is taken over first.
     pub take_over: bool,
-    /// What it is called: the step, or the run's plan.
+    /// What it is called: the step, or the run.
     pub name: String,
     /// The command.
     pub command: Command,
+    /// How it stood when it was asked about: one that stands otherwise is left alone.
+    pub stood: Stood,
+}
+
+impl Order {
     /// The step's status when it was asked about.
-    pub seen: Option<StepStatus>,
+    pub fn seen(&self) -> Option<StepStatus> {
+        match self.stood {
+            Stood::Step(status) => Some(status),
+            Stood::Run(_) => None,
+        }
+    }
 }
 
 /// A command that is sent along with others.
@@ -49,134 +77,7 @@ pub struct Sent {
 }
 
 /// What became of one of them.
-pub type Answered = (Order, Result<InterventionStatus, Rejection>);
-
-/// How an action on many is spoken of.
-struct Wording {
-    /// The question, about what is named.
-    title: fn(&str) -> String,
-    /// What it does.
-    effect: &'static str,
-    /// The answer that does it.
-    yes: &'static str,
-    /// What they are then.
-    done: &'static str,
-}
-
-fn wording(command: &Command) -> Wording {
-    let is = |title, effect, yes, done| Wording { title, effect, yes, done };
-    match command {
-        Command::Start => {
-            is(|what| format!("Start {what}?"), "What is not simulated is carried out for real.", "start", "started")
-        }
-        Command::Pause => {
-            is(|what| format!("Pause {what}?"), "Nothing new starts; what runs may finish.", "pause", "paused")
-        }
-        Command::Resume => is(|what| format!("Resume {what}?"), "Work goes on where it stands.", "resume", "resumed"),
-        Command::Cancel => is(
-            |what| format!("Cancel {what}?"),
-            "A run ends as cancelled; a retry or a skip opens it again.",
-            "cancel them",
-            "being cancelled",
-        ),
-        Command::Retry { downstream: true, .. } => is(
-            |what| format!("Run {what} again, with everything after?"),
-            "What has completed of it is done a second time.",
-            "run again",
-            "retried",
-        ),
-        Command::Retry { .. } => {
-            is(|what| format!("Run {what} again?"), "Each gets a new attempt.", "run again", "retried")
-        }
-        Command::Skip { .. } => is(
-            |what| format!("Skip {what}?"),
-            "They are not run. What depends on them goes on without them.",
-            "skip",
-            "skipped",
-        ),
-        Command::Complete { .. } => is(
-            |what| format!("Done by hand: {what}?"),
-            "You did their work: they count as completed and are not run again.",
-            "it is done",
-            "completed by hand",
-        ),
-        Command::Release { .. } => {
-            is(|what| format!("Release {what}?"), "They start as soon as the run lets them.", "release", "released")
-        }
-        Command::Approve { .. } => is(
-            |what| format!("Approve the results of {what}?"),
-            "They count as completed, and what depends on them goes on.",
-            "approve",
-            "approved",
-        ),
-        Command::Reject { .. } => is(
-            |what| format!("Reject the results of {what}?"),
-            "They fail; what depends on them does not go on.",
-            "reject",
-            "rejected",
-        ),
-        Command::Hold { .. } => is(
-            |what| format!("Set a hold point on {what}?"),
-            "The run stops before each, until somebody releases it.",
-            "set it",
-            "given a hold point",
-        ),
-        Command::Unhold { .. } => is(
-            |what| format!("Take the hold point off {what}?"),
-            "The run stops there no more.",
-            "take it off",
-            "freed of their hold point",
-        ),
-        _ => is(
-            |what| format!("Remove {what} from the plan?"),
-            "Each is a change of its own: u brings them back one by one.",
-            "remove",
-            "removed",
-        ),
-    }
-}
-
-/// What is said of an action on many, before what became of it.
-pub fn asked(orders: &[Order]) -> String {
-    match orders {
-        [] => String::new(),
-        [one] if one.command.target().is_some() => words::asked(&one.command),
-        [first, ..] => {
-            let verb = wording(&first.command).yes;
-            format!("{verb}, {}", of_these(orders))
-        }
-    }
-}
-
-fn of_these(orders: &[Order]) -> String {
-    let one = if orders.first().is_some_and(|order| order.command.target().is_some()) { "step" } else { "run" };
-    match orders {
-        [only] => only.name.clone(),
-        _ => words::count(orders.len(), one),
-    }
-}
-
-fn names(orders: &[Order]) -> String {
-    words::list(&orders.iter().map(|order| order.name.as_str()).collect::<Vec<_>>(), NAMED)
-}
-
-/// Refusals by their reason, in the order in which they came: what it is, and of which. A reason names its step, which is left to the list.
-fn by_reason(refused: Vec<(String, String)>) -> Vec<(String, Vec<String>)> {
-    let mut found: Vec<(String, Vec<String>)> = Vec::new();
-    for (name, reason) in refused {
-        let reason = text::clean(&reason).replace(&format!("`{name}`"), "it");
-        match found.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, names)) => names.push(name),
-            None => found.push((reason, vec![name])),
-        }
-    }
-    found
-}
-
-fn reason_line((reason, names): &(String, Vec<String>)) -> String {
-    let of: Vec<&str> = names.iter().map(String::as_str).collect();
-    format!("{reason} ({})", words::list(&of, NAMED))
-}
+pub type Answered = (Order, Result<Ack, Rejection>);
 
 /// What a run's line in the list tells of a command: the engine has the last word.
 fn possible_for(listed: &ListedRun, command: &Command) -> Result<(), String> {
@@ -195,10 +96,43 @@ fn possible_for(listed: &ListedRun, command: &Command) -> Result<(), String> {
 }
 
 /// Those of the marked that take a command, and of the others why they do not.
-#[derive(Debug, Default)]
-struct Sorted {
-    orders: Vec<Order>,
-    cannot: Vec<(String, String)>,
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Marked {
+    /// A command to each that takes it.
+    pub orders: Vec<Order>,
+    /// The others by name, and why they do not.
+    pub cannot: Vec<(String, String)>,
+    /// Instances that go with their steps, which are marked too.
+    along: Vec<String>,
+    /// How many are marked that cannot be seen.
+    unseen: usize,
+    /// It is as careful a question as one that stops something.
+    careful: bool,
+    /// What one step's command would do is asked of the engine: it has a question of its own.
+    is_foreseen: bool,
+    /// The state of the open run that they were asked of.
+    seq: Option<u64>,
+}
+
+impl Marked {
+    /// The one step it is about, if it is no more.
+    fn only_step(&self) -> Option<&Order> {
+        match self.orders.as_slice() {
+            [only] if only.command.target().is_some() => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The one step of which the engine is to say what the command would do, as it does where only that is asked about.
+    pub fn foreseen(&self) -> Option<&Order> {
+        self.only_step().filter(|_| self.is_foreseen)
+    }
+
+    /// The one run it is about, if it is about no other: the steps are those of one.
+    pub fn only_run(&self) -> Option<Uuid> {
+        let first = self.orders.first()?;
+        (first.command.target().is_some() || self.orders.len() == 1).then_some(first.run)
+    }
 }
 
 impl App {
@@ -236,19 +170,20 @@ impl App {
             return self.run.as_ref().map_or(Ok(()), |run| steerable(self, run));
         }
         let sorted = self.sorted(action, false)?;
-        if sorted.orders.is_empty() { Err(none_can(marks, sorted.cannot)) } else { Ok(()) }
+        if sorted.orders.is_empty() { Err(none_can(marks, &sorted.cannot)) } else { Ok(()) }
     }
 
     /// Opens the question whether to do something to all that are marked, or says why none takes it.
     pub(super) fn ask_for_marks(&mut self, action: Action) -> Vec<Effect> {
-        let sorted = match self.sorted(action, true) {
-            Ok(sorted) => sorted,
+        let marked = match self.sorted(action, true) {
+            Ok(marked) => marked,
             Err(why) => {
                 self.complain(format!("{}: {why}", action.entry().label));
                 return Vec::new();
             }
         };
-        match self.question_for(sorted) {
+        let marked = self.weighed(marked);
+        match self.question_for(marked) {
             Ok(ask) => self.ask(ask),
             Err(why) => {
                 self.complain(format!("{}: {why}", action.entry().label));
@@ -258,163 +193,250 @@ impl App {
     }
 
     /// Asks each of the marked; `thoroughly`: also what costs a walk over the plan, where that is not too long.
-    fn sorted(&self, action: Action, thoroughly: bool) -> Result<Sorted, String> {
+    fn sorted(&self, action: Action, thoroughly: bool) -> Result<Marked, String> {
         let Kind::Command(build) = action.entry().kind else { return Err("this is about one at a time".into()) };
-        let mut sorted = Sorted::default();
+        let mut marked = Marked::default();
         if self.place == Place::Runs {
-            let mut marked: Vec<&ListedRun> = self.runs.marked.iter().filter_map(|run| self.runs.run(*run)).collect();
-            marked.sort_by_key(|run| (run.summary.created_at, run.summary.run_id));
-            for listed in marked {
-                let target = super::actions::Target {
-                    step: None,
-                    max_parallel: 0,
-                    checkpoint: None,
-                    version: None,
-                    intervention: None,
-                };
-                let Some(command) = build(target) else { continue };
-                let name = text::clean(&listed.summary.plan_id).into_owned();
+            let target = Target { step: None, max_parallel: 0, checkpoint: None, version: None, intervention: None };
+            let Some(command) = build(target) else { return Ok(marked) };
+            let mut runs: Vec<&ListedRun> = self.runs.marked.iter().filter_map(|run| self.runs.run(*run)).collect();
+            runs.sort_by_key(|run| (run.summary.created_at, run.summary.run_id));
+            for listed in runs {
+                let name = words::run_name(&listed.summary);
                 match possible_for(listed, &command) {
-                    Err(why) => sorted.cannot.push((name, why)),
-                    Ok(()) => {
-                        let run = listed.summary.run_id;
-                        sorted.orders.push(Order { run, take_over: !listed.ours, name, command, seen: None });
-                    }
+                    Err(why) => marked.cannot.push((name, why)),
+                    Ok(()) => marked.orders.push(Order {
+                        run: listed.summary.run_id,
+                        take_over: !listed.ours,
+                        name,
+                        command: command.clone(),
+                        stood: Stood::Run(listed.summary.status),
+                    }),
                 }
             }
-            return Ok(sorted);
+            return Ok(marked);
         }
         let run = self.run.as_ref().ok_or("no run is open")?;
         steerable(self, run)?;
+        marked.seq = Some(run.state.seq);
         let take_over = run.ownership == Ownership::Nobody;
-        let marked = run.marked();
-        let walks = thoroughly && marked.len() * run.state.steps.len() <= WALKED;
-        for position in marked {
+        let positions = run.marked();
+        let walks = thoroughly && positions.len() * run.state.steps.len() <= WALKED;
+        for position in positions {
             let name = run.state.plan.steps[position].step_id.clone();
             let Some(command) = build(self.target(run, Some(&name))) else { continue };
             let found = possible(self, &run.state, command.clone()).map_err(|rejection| rejection.message);
             let found = found.and_then(|()| if walks { allowed(self, run, &command) } else { Ok(()) });
             match found {
-                Err(why) => sorted.cannot.push((name, why)),
+                Err(why) => marked.cannot.push((name, why)),
                 Ok(()) => {
-                    let seen = Some(run.state.steps[position].status);
-                    sorted.orders.push(Order { run: run.id(), take_over, name, command, seen });
+                    let stood = Stood::Step(run.state.steps[position].status);
+                    marked.orders.push(Order { run: run.id(), take_over, name, command, stood });
                 }
             }
         }
-        Ok(sorted)
+        marked.leave_to_their_steps(&run.state);
+        Ok(marked)
     }
 
-    fn question_for(&self, sorted: Sorted) -> Result<Ask, String> {
-        let Sorted { orders, cannot } = sorted;
-        let Some(first) = orders.first() else { return Err(none_can(self.marks(), cannot)) };
-        let about_runs = first.command.target().is_none();
+    /// With what is found out once, when it is asked: how careful the question has to be, going by the one about each alone (what a retry with
+    /// everything after it runs again costs a walk), and how many are not to be seen.
+    fn weighed(&self, marked: Marked) -> Marked {
+        let is_careful = |order: &Order| match order.stood {
+            Stood::Run(_) => order.command == Command::Cancel,
+            Stood::Step(_) => self.question(&order.command, order.seen()).is_some_and(|ask| ask.care == Care::Careful),
+        };
+        Marked { careful: marked.orders.iter().any(is_careful), unseen: self.marks_unseen(), ..marked }
+    }
+
+    /// Whether nothing has happened since that could change what a question about these says.
+    pub(super) fn is_as_asked(&self, marked: &Marked) -> bool {
+        marked.seq.is_some() && marked.seq == self.run.as_ref().map(|run| run.state.seq)
+    }
+
+    /// The question about these as it would be asked now: without those that stand otherwise than they did. `None`: there is none left.
+    pub(super) fn asked_again(&self, mut marked: Marked) -> Option<Ask> {
+        if !self.is_as_asked(&marked) {
+            marked.seq = marked.seq.and(self.run.as_ref().map(|run| run.state.seq));
+            let mut left = Vec::with_capacity(marked.orders.len());
+            for mut order in marked.orders {
+                match self.changed(&order) {
+                    Some(why) => marked.cannot.push((order.name, why)),
+                    None => {
+                        order.take_over = self.is_nobodys(&order);
+                        left.push(order);
+                    }
+                }
+            }
+            marked.orders = left;
+        }
+        self.question_for(marked).ok()
+    }
+
+    /// Why one of the marked is left alone that was asked about: it stands otherwise by now.
+    fn changed(&self, order: &Order) -> Option<String> {
+        match order.stood {
+            Stood::Run(stood) => {
+                let Some(listed) = self.runs.run(order.run) else { return Some("it is gone".into()) };
+                let now = listed.summary.status;
+                let other = (now != stood).then(|| format!("it is {} by now", now.word()));
+                possible_for(listed, &order.command).err().or(other)
+            }
+            Stood::Step(stood) => {
+                let open = self.run.as_ref().filter(|run| run.id() == order.run);
+                let Some((_, step)) = open.and_then(|run| run.state.step(&order.name)) else {
+                    return Some("it is not in the plan any more".into());
+                };
+                (step.status != stood).then(|| format!("it is {} by now", step.status.word()))
+            }
+        }
+    }
+
+    /// Whether nobody owns the run of one of the marked.
+    fn is_nobodys(&self, order: &Order) -> bool {
+        match order.stood {
+            Stood::Run(_) => !self.runs.is_ours(order.run),
+            Stood::Step(_) => self.run.as_ref().is_some_and(|run| run.ownership == Ownership::Nobody),
+        }
+    }
+
+    fn question_for(&self, mut marked: Marked) -> Result<Ask, String> {
+        let orders = &marked.orders;
+        let Some(first) = orders.first() else { return Err(none_can(self.marks(), &marked.cannot)) };
+        let (about_runs, run) = (first.command.target().is_none(), first.run);
         let Wording { title, effect, yes, .. } = wording(&first.command);
         // Of one alone it is said as of one alone.
-        let single = (orders.len() == 1).then(|| self.question(&first.command, first.seen)).flatten();
-        let single = single.filter(|_| !about_runs);
+        let single = marked.only_step().and_then(|only| self.question(&only.command, only.seen()));
         let mut lines = Vec::new();
-        if orders.len() > 1 {
-            lines.push(format!("{}.", names(&orders)));
+        match orders.len() {
+            1 => {}
+            _ if about_runs => lines.extend(orders.iter().take(NAMED).filter_map(|order| self.run_line(order))),
+            _ => lines.push(format!("{}.", names(orders.iter().map(|order| &*order.name)))),
         }
-        let stopped = self.stopped_by(&orders);
+        if about_runs && orders.len() > NAMED {
+            lines.push(format!("  and {} more, named below", words::thousands(orders.len() - NAMED)));
+        }
+        let stopped = self.stopped_by(orders);
         if stopped > 0 {
             let are = if stopped == 1 { "attempt is" } else { "attempts are" };
             let grace = self.run.as_ref().filter(|_| !about_runs).map(|run| run.state.options.grace_seconds);
-            let after = grace.map_or_else(|| "their grace period".into(), words::span);
+            let whose = if orders.len() == 1 { "its" } else { "their" };
+            let after = grace.map_or_else(|| format!("{whose} grace period"), words::span);
             lines.push(format!("{} {are} stopped first: TERM, and KILL after {after}.", words::thousands(stopped)));
         }
-        lines.push(effect.into());
+        match first.command {
+            Command::Release { .. } => lines.extend(self.released(orders, effect)),
+            _ => lines.push(effect.into()),
+        }
         let others = match first.command {
-            Command::Start => self.others_of(&orders),
+            Command::Start => self.others_of(orders),
             _ => Vec::new(),
         };
-        lines.extend(others.iter().cloned());
-        let careful = match about_runs {
-            true => matches!(first.command, Command::Cancel) || !others.is_empty(),
-            false => {
-                let is_careful = |order: &Order| {
-                    self.question(&order.command, order.seen).is_some_and(|ask| ask.care == Care::Careful)
-                };
-                stopped > 0 || orders.iter().any(is_careful)
-            }
+        let careful = marked.careful || stopped > 0 || !others.is_empty();
+        lines.extend(others);
+        let mut notes = marked.notes();
+        if about_runs {
+            let rest = orders.iter().skip(NAMED).filter_map(|order| self.run_line(order));
+            notes.extend(rest.map(|text| Line { text, loud: false }));
+        }
+        if notes.is_empty() && single.is_none() {
+            notes.push(Line { text: "What changes before you answer is left alone.".into(), loud: false });
+        }
+        let title = title(&of_these(orders));
+        let (yes, no) = match orders.len() {
+            1 => (yes.replace("them", "it"), "let it be"),
+            _ => (yes.to_owned(), "let them be"),
         };
-        let care = if careful { Care::Careful } else { Care::Plain };
-        let mut told = Vec::new();
-        let mut tell = |text: String, loud: bool| told.push(Line { text, loud });
-        if !cannot.is_empty() {
-            let marked = orders.len() + cannot.len();
-            let number = words::thousands(cannot.len());
-            tell(format!("Of the {} marked {number} cannot:", words::thousands(marked)), true);
-            for group in by_reason(cannot) {
-                tell(format!("  {}", reason_line(&group)), true);
-            }
-        }
-        let unseen = self.marks_unseen();
-        if unseen > 0 {
-            let (number, are) = (words::thousands(unseen), if unseen == 1 { "is" } else { "are" });
-            tell(format!("{number} of the marked {are} not to be seen now: filtered out or folded away."), true);
-        }
-        if told.is_empty() {
-            let text = "Each by itself: one that has changed meanwhile is left alone.".into();
-            told.push(Line { text, loud: false });
-        }
+        marked.is_foreseen = single.is_some();
         let ask = Ask {
-            title: title(&of_these(&orders)),
+            title,
             effect: lines,
-            yes: yes.into(),
-            no: "let them be".into(),
-            care,
+            yes,
+            no: no.into(),
+            care: if careful { Care::Careful } else { Care::Plain },
             focus: Focus::Answers,
             reason: Some(Input::default()),
-            run: first.run,
+            run,
             result: None,
             instead: None,
-            foretold: Foretold::known(told),
+            foretold: Foretold::beside(notes, single.is_some()),
             seen: None,
-            deed: Deed::Many(orders),
+            deed: Deed::Many(Box::new(marked)),
         };
         Ok(match single {
-            Some(Ask { title, effect, yes, no, care, focus, .. }) => Ask { title, effect, yes, no, care, focus, ..ask },
+            Some(Ask { title, effect, yes, no, .. }) => Ask { title, effect, yes, no, ..ask },
             None => ask,
         })
     }
 
-    /// For each plan of runs that are to be started, which other runs of it are under way.
+    /// A run of the list, how it stands, and how many attempts it has.
+    fn run_line(&self, order: &Order) -> Option<String> {
+        let summary = &self.runs.run(order.run)?.summary;
+        let live = summary.counts.live() as usize;
+        let attempts = if live == 0 { String::new() } else { format!(", {}", words::count(live, "attempt")) };
+        Some(format!("  {}: {}{attempts}", order.name, summary.status.word()))
+    }
+
+    /// What a release leads to: some of the steps may want another person's word as well.
+    fn released(&self, orders: &[Order], effect: &str) -> Vec<String> {
+        let state = self.run.as_ref().map(|run| &run.state);
+        let to_come = |order: &Order| state.map_or(0, |state| signatures_to_come(state, &order.name));
+        let all = orders.iter().map(|order| (to_come(order), &*order.name));
+        let mut held: Vec<(u32, &str)> = all.filter(|(more, _)| *more > 0).collect();
+        held.sort_by_key(|(more, _)| *more);
+        let start = (held.len() < orders.len()).then(|| match held.len() {
+            0 => effect.to_owned(),
+            _ => effect.replacen("They start", "The others start", 1),
+        });
+        let stay = held.chunk_by(|one, other| one.0 == other.0).map(|of| {
+            let stay = if of.len() == 1 { "stays" } else { "stay" };
+            let more = words::count(of[0].0 as usize, "more signature");
+            format!("{} {stay} held: {more} to come.", names(of.iter().map(|(_, name)| *name)))
+        });
+        stay.chain(start).collect()
+    }
+
+    /// For each plan of runs that are to be started, which other runs of it are under way, and how many of it start together.
     fn others_of(&self, orders: &[Order]) -> Vec<String> {
-        let mut told: Vec<String> = Vec::new();
-        for order in orders {
-            let Some(run) = self.runs.run(order.run) else { continue };
-            let others = self.runs.under_way(&run.summary.plan_id, order.run, run.summary.parent);
+        let mut plans: Vec<(&str, Vec<&ListedRun>)> = Vec::new();
+        for run in orders.iter().filter_map(|order| self.runs.run(order.run)) {
+            match plans.iter_mut().find(|(plan, _)| *plan == run.summary.plan_id) {
+                Some((_, runs)) => runs.push(run),
+                None => plans.push((&run.summary.plan_id, vec![run])),
+            }
+        }
+        let mut told = Vec::new();
+        for (plan, runs) in plans {
+            if runs.len() > 1 {
+                let runs = words::thousands(runs.len());
+                told.push(format!("{runs} runs of {} work side by side then.", text::clean(plan)));
+            }
+            let others = runs.iter().flat_map(|run| self.runs.under_way(plan, run.summary.run_id, run.summary.parent));
+            let mut seen = HashSet::new();
+            let others: Vec<&ListedRun> = others.filter(|other| seen.insert(other.summary.run_id)).collect();
             if !others.is_empty() {
-                let line = format!("{}: {}", order.name, self.others_of_plan(&others));
-                if !told.contains(&line) {
-                    told.push(line);
-                }
+                told.push(format!("{}: {}", text::clean(plan), self.others_of_plan(&others)));
             }
         }
         told
     }
 
-    /// How many attempts some commands stop.
+    /// How many attempts some commands stop, each counted once.
     fn stopped_by(&self, orders: &[Order]) -> usize {
-        let stops = |order: &Order| match &order.command {
-            Command::Cancel => self.runs.run(order.run).map_or(0, |run| run.summary.counts.live() as usize),
-            Command::Retry { step, .. } | Command::Skip { step } | Command::Complete { step, .. } => {
-                let instances = self.run.as_ref().and_then(|run| {
-                    run.state.instance_counts(run.state.position(step)?).map(|counts| counts.live() as usize)
-                });
-                instances.unwrap_or_default() + usize::from(order.seen.is_some_and(StepStatus::is_live))
-            }
-            _ => 0,
+        let of_runs = orders.iter().filter(|order| order.command == Command::Cancel);
+        let of_runs = of_runs.filter_map(|order| self.runs.run(order.run));
+        let of_runs: usize = of_runs.map(|run| run.summary.counts.live() as usize).sum();
+        let stops = |order: &Order| {
+            let state = &self.run.as_ref().filter(|run| run.id() == order.run)?.state;
+            Some(state.stops(state.position(order.command.target()?)?, &order.command))
         };
-        orders.iter().map(stops).sum()
+        of_runs + orders.iter().filter_map(stops).flatten().collect::<BTreeSet<usize>>().len()
     }
 
     /// The question was answered with yes.
     pub(super) fn send_to_marks(&mut self, orders: Vec<Order>, reason: Option<&Input>) -> Vec<Effect> {
         let sent = orders.into_iter().map(|order| {
-            let request = self.request_of(order.command.clone(), order.seen, reason);
+            let request = self.request_of(order.command.clone(), order.seen(), reason);
             Sent { order, request }
         });
         let sent = sent.collect();
@@ -422,48 +444,58 @@ impl App {
         vec![Effect::SendAll(sent)]
     }
 
-    /// What became of all of them, in a line.
+    /// What became of all of them, in a line; of one alone it is said as of one alone.
     pub(super) fn told_by_all(&mut self, answers: Vec<Answered>) {
-        let Some((first, _)) = answers.first() else { return };
-        let done = wording(&first.command).done;
-        let of =
-            |wanted| answers.iter().filter(|(_, answer)| answer.as_ref().is_ok_and(|status| *status == wanted)).count();
-        let pending = of(InterventionStatus::Pending);
-        let refused: Vec<(String, String)> = answers
-            .iter()
-            .filter_map(|(order, answer)| Some((order.name.clone(), answer.as_ref().err()?.message.clone())))
-            .collect();
-        let applied = answers.len() - pending - refused.len();
-        let mut said = Vec::new();
-        if applied > 0 {
-            // A pause by a person is not over with the retry of a step, or its release.
-            let waits = matches!(first.command, Command::Retry { .. } | Command::Release { .. });
-            let by_person = |run: &OpenRun| run.id() == first.run && run.state.paused.contains(&PauseReason::Operator);
-            let waits = waits && self.run.as_ref().is_some_and(by_person);
-            let when =
-                if waits { self.keys.fill("; they run when the run is resumed: {resume}") } else { String::new() };
-            said.push(format!("{} {done}{when}", words::thousands(applied)));
+        match answers.as_slice() {
+            [(order, Ok(ack))] if order.command.target().is_some() => self.done(&order.command, ack),
+            [(order, Err(rejection))] if order.command.target().is_some() => {
+                self.refused(&order.command, &rejection.to_string());
+            }
+            [(order, Ok(_))] => self.say(told_of_run(order)),
+            [(order, Err(rejection))] => {
+                self.complain(format!("{}: not done, {rejection}", asked(std::slice::from_ref(order))));
+            }
+            _ => self.say_of_all(answers),
         }
-        if pending > 0 {
-            said.push(format!("{} accepted, as soon as the attempts have stopped", words::thousands(pending)));
-        }
-        if refused.is_empty() {
-            self.say(said.join(", "));
-            return;
-        }
-        let number = words::thousands(refused.len());
-        let reasons: Vec<String> = by_reason(refused).iter().map(reason_line).collect();
-        said.push(format!("{number} refused: {}", reasons.join("; ")));
-        self.complain(said.join(", "));
     }
 }
 
-fn none_can(marks: usize, cannot: Vec<(String, String)>) -> String {
-    let reasons: Vec<String> = by_reason(cannot).iter().map(reason_line).collect();
-    let none = if marks == 1 {
-        "what is marked does not take it".into()
-    } else {
-        format!("none of the {marks} marked takes it")
-    };
-    format!("{none}: {}", reasons.join("; "))
+impl Marked {
+    /// An instance that its step's command deals with is left to that: it would be found as it does not stand any more.
+    fn leave_to_their_steps(&mut self, state: &RunState) {
+        let ordered: HashSet<usize> = self.orders.iter().filter_map(|order| state.position(&order.name)).collect();
+        let goes_along = |order: &Order| {
+            let position = state.position(&order.name)?;
+            state.parent(position).filter(|parent| ordered.contains(parent))?;
+            state.along(position, &order.command)
+        };
+        let (along, own): (Vec<Order>, Vec<Order>) =
+            std::mem::take(&mut self.orders).into_iter().partition(|order| goes_along(order).is_some());
+        self.orders = own;
+        self.along = along.into_iter().map(|order| order.name).collect();
+    }
+
+    /// What of the marked the question is not about, or not by itself, and why.
+    fn notes(&self) -> Vec<Line> {
+        let mut notes = Vec::new();
+        let mut tell = |text: String, loud: bool| notes.push(Line { text, loud });
+        if !self.cannot.is_empty() {
+            let marked = self.orders.len() + self.cannot.len() + self.along.len();
+            let number = words::thousands(self.cannot.len());
+            tell(format!("Of the {} marked {number} cannot:", words::thousands(marked)), true);
+            for line in reason_lines(&self.cannot) {
+                tell(format!("  {line}"), true);
+            }
+        }
+        if !self.along.is_empty() {
+            let (go, steps) = if self.along.len() == 1 { ("goes", "its step") } else { ("go", "their step") };
+            let along = names(self.along.iter().map(String::as_str));
+            tell(format!("{along} {go} with {steps}, marked as well."), false);
+        }
+        if self.unseen > 0 {
+            let (number, are) = (words::thousands(self.unseen), if self.unseen == 1 { "is" } else { "are" });
+            tell(format!("{number} of the marked {are} not to be seen now: filtered out or folded away."), true);
+        }
+        notes
+    }
 }

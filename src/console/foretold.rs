@@ -20,6 +20,8 @@ const PAUSE: TimeDelta = TimeDelta::milliseconds(500);
 pub struct Foretold {
     /// What is known.
     pub told: Told,
+    /// What is said before it, whatever the engine says.
+    pub notes: Vec<Line>,
     /// Whether work would be lost by it, done twice or stopped.
     pub loses: bool,
     /// First line that is seen.
@@ -54,9 +56,19 @@ pub struct Line {
 }
 
 impl Foretold {
-    /// What is known without asking the engine.
-    pub fn known(lines: Vec<Line>) -> Self {
-        Self { told: Told::Does(lines), ..Self::default() }
+    /// What is known without the engine, and whether that is asked as well.
+    pub fn beside(notes: Vec<Line>, asks: bool) -> Self {
+        let told = if asks { Told::Asking } else { Told::Does(Vec::new()) };
+        Self { told, notes, ..Self::default() }
+    }
+
+    /// What is known of the question now; `other`: it is another command.
+    pub fn renew(&mut self, fresh: Foretold, other: bool) {
+        let offset = self.offset;
+        match other {
+            true => *self = Foretold { offset, ..fresh },
+            false => self.notes = fresh.notes,
+        }
     }
 }
 
@@ -112,8 +124,8 @@ impl App {
     /// Whether the open question tells of a state that is no longer the run's.
     pub(super) fn foretold_is_old(&self) -> bool {
         match (self.layers.last().map(|layer| &layer.popup), &self.run) {
-            // What is asked of many at once was found out when it was asked.
-            (Some(Popup::Ask(ask)), _) if matches!(ask.deed, Deed::Many(_)) => false,
+            // Of many commands the engine says nothing.
+            (Some(Popup::Ask(ask)), _) if matches!(ask.deed, Deed::Many(_)) && ask.foreseen().is_none() => false,
             (Some(Popup::Ask(ask)), Some(run)) => ask.foretold.seq != run.state.seq && ask.foretold.asked.is_none(),
             _ => false,
         }
@@ -132,17 +144,17 @@ impl App {
         let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return None };
         ask.foretold.asked_at = now;
         ask.foretold.seq = seq;
-        let (id, effect) = match &ask.deed {
-            Deed::Send(command) => {
+        let (id, effect) = match (&ask.deed, ask.foreseen()) {
+            (_, Some((command, seen))) => {
                 let mut request = request(command.clone(), user);
-                request.seen = ask.seen;
+                request.seen = seen;
                 (request.id, Effect::Preview { run: ask.run, request: Box::new(request) })
             }
-            Deed::Fork { checkpoint } => {
+            (Deed::Fork { checkpoint }, None) => {
                 let id = Uuid::now_v7();
                 (id, Effect::PreviewFork { run: ask.run, checkpoint: *checkpoint, request: id })
             }
-            Deed::Many(_) => return None,
+            _ => return None,
         };
         ask.foretold.asked = Some(id);
         Some(effect)

@@ -11,6 +11,7 @@ use crate::run::{Command, InterventionStatus, RunState, RunStatus, StepStatus};
 use super::actions::Action;
 use super::app::App;
 use super::availability::availability;
+use super::bulk::{self, Answered};
 use super::{text, words};
 
 /// So long good news is shown.
@@ -39,6 +40,8 @@ enum About {
     State(Subject),
     /// A command that was carried out: its words follow from the state that it led to.
     Done(Command, Subject),
+    /// Commands to many that were answered: how they stand is told once, as soon as the open run has got there.
+    All(Vec<Answered>),
     /// Why an action is not possible: said as long as it is not.
     Refused(Action),
 }
@@ -129,6 +132,12 @@ impl App {
         }
     }
 
+    /// Says what became of commands to many.
+    pub(super) fn say_of_all(&mut self, answers: Vec<Answered>) {
+        let (said, bad) = bulk::told(&answers, None, &self.keys);
+        self.tell(&said, bad, About::All(answers));
+    }
+
     fn tell(&mut self, said: &str, bad: bool, about: About) {
         self.message = Some(Message { text: one_line(said), bad, since: self.now, about });
     }
@@ -160,6 +169,12 @@ impl App {
                 }
                 if subject.stood.is_some() {
                     message.text = one_line(&self.keys.fill(&words::done(command, state)));
+                }
+            }
+            About::All(answers) => {
+                if let Some(state) = state.filter(|state| bulk::is_there(answers, state)) {
+                    message.text = one_line(&bulk::told(answers, Some(state), &self.keys).0);
+                    message.about = About::Past;
                 }
             }
             About::Refused(action) => match availability(self, *action) {

@@ -70,6 +70,12 @@ impl App {
         match movable(self, run, from, by) {
             Ok(command) => {
                 if let Some(question) = self.question(&command, None) {
+                    // The keys are another's by now, and so would be the answer.
+                    if !self.layers.is_empty() {
+                        let to = if by < 0 { "up" } else { "down" };
+                        self.complain(format!("move {to}: {step} is not moved past the hold point: that asks first"));
+                        return Vec::new();
+                    }
                     return self.ask(question);
                 }
                 let id = run.id();

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::answering::AnswerForm;
 use super::away::Recap;
-use super::bulk::{self, Order};
+use super::bulk::{self, Marked};
 use super::foretold::Foretold;
 use super::form::Form;
 use super::input::Input;
@@ -92,7 +92,7 @@ pub enum Deed {
         checkpoint: u64,
     },
     /// A command is sent to each of those that are marked.
-    Many(Vec<Order>),
+    Many(Box<Marked>),
 }
 
 /// A result that can be given with the answer.
@@ -243,12 +243,43 @@ impl Ask {
         }
     }
 
+    /// The command of which the engine says what it would do, and the status its step had when it was asked about; a fork is none, and of many
+    /// commands nothing is said.
+    pub fn foreseen(&self) -> Option<(&Command, Option<StepStatus>)> {
+        match &self.deed {
+            Deed::Send(command) => Some((command, self.seen)),
+            Deed::Many(marked) => marked.foreseen().map(|only| (&only.command, only.seen())),
+            Deed::Fork { .. } => None,
+        }
+    }
+
+    /// Takes over what it would say if it was asked now; what was typed stays. Whether it has become another question than the one that was
+    /// drawn, which was about so many: it is about less, or more careful.
+    pub fn renew(&mut self, fresh: Ask, about: usize) -> bool {
+        let was = self.care();
+        self.title = fresh.title;
+        self.effect = fresh.effect;
+        self.yes = fresh.yes;
+        self.no = fresh.no;
+        self.care = fresh.care;
+        self.deed = fresh.deed;
+        self.run = fresh.run;
+        let less = self.about() < about;
+        self.foretold.renew(fresh.foretold, less);
+        less || (self.care() == Care::Careful && was == Care::Plain)
+    }
+
+    /// How many it is about.
+    pub fn about(&self) -> usize {
+        if let Deed::Many(marked) = &self.deed { marked.orders.len() } else { 1 }
+    }
+
     /// What is asked, before what becomes of it.
     pub fn asked(&self) -> String {
         match &self.deed {
             Deed::Send(command) => words::asked(command),
             Deed::Fork { .. } => "fork".into(),
-            Deed::Many(orders) => bulk::asked(orders),
+            Deed::Many(marked) => bulk::asked(&marked.orders),
         }
     }
 }

@@ -170,7 +170,7 @@ impl App {
                 Some(ask(format!("Stop {step} and skip it?"), effect, "stop and skip", "let it run", Care::Careful))
             }
             Command::Skip { step } if instances(step).is_some_and(|counts| counts.live() > 0) => {
-                let running = instances(step).map_or(0, |counts| counts.live() as usize);
+                let running = state.position(step).map_or(0, |position| state.stops(position, command).len());
                 let effect = vec![
                     format!("{} stopped: TERM, and KILL after {grace}.", is_are(running, "running instance")),
                     "What is not done of it is skipped. What depends on it goes on.".into(),
@@ -209,7 +209,10 @@ impl App {
                 let why = state.position(step).and_then(|position| state.hold_reason(position));
                 let mut effect: Vec<String> =
                     why.map(|why| format!("Held for: {}", text::clean(why))).into_iter().collect();
-                effect.push("It starts as soon as the run lets it.".into());
+                effect.push(match signatures_to_come(state, step) {
+                    0 => "It starts as soon as the run lets it.".into(),
+                    more => format!("It stays held: {} to come.", words::count(more as usize, "more signature")),
+                });
                 Some(ask(format!("Release {step}?"), effect, "release", "keep it held", Care::Plain))
             }
             Command::Remove { step } => {
@@ -381,16 +384,27 @@ impl App {
         format!("{} did it at {when}{why}", text::clean(&record.user))
     }
 
-    /// Attempts start and end while the question whether to cancel is open: it says what would be stopped now.
+    /// Attempts start and end while the question whether to cancel is open, and what is marked changes: it says what would be done now. Done before
+    /// each frame, and before it is answered; one that has become another question takes no answer before it was drawn.
     pub(super) fn refresh_question(&mut self) {
         let Some(Popup::Ask(ask)) = self.layers.last().map(|layer| &layer.popup) else { return };
-        if ask.command() != Some(&Command::Cancel) {
+        if matches!(&ask.deed, Deed::Many(marked) if self.is_as_asked(marked)) {
             return;
         }
-        let fresh = self.question(&Command::Cancel, None);
         let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return };
-        match fresh {
-            Some(fresh) if fresh.title == ask.title => ask.effect = fresh.effect,
+        let (about, title) = (ask.about(), ask.title.clone());
+        let marked = match &mut ask.deed {
+            Deed::Send(Command::Cancel) => None,
+            Deed::Many(marked) => Some(std::mem::take(&mut **marked)),
+            _ => return,
+        };
+        let fresh = match marked {
+            Some(marked) => self.asked_again(marked),
+            None => self.question(&Command::Cancel, None).filter(|fresh| fresh.title == title),
+        };
+        let Some(layer) = self.layers.last_mut() else { return };
+        match (fresh, &mut layer.popup) {
+            (Some(fresh), Popup::Ask(ask)) => layer.drawn &= !ask.renew(fresh, about),
             // Somebody else has cancelled it, or it is gone: the same answer would now do something else.
             _ => {
                 self.layers.pop();
@@ -398,6 +412,14 @@ impl App {
             }
         }
     }
+}
+
+/// How many more signatures a step wants that is released once more.
+pub(super) fn signatures_to_come(state: &RunState, step: &str) -> u32 {
+    state.position(step).map_or(0, |position| {
+        let (signed, needed) = state.signatures(position);
+        needed.saturating_sub(u32::try_from(signed.len()).unwrap_or(u32::MAX).saturating_add(1))
+    })
 }
 
 fn is_are(number: usize, one: &str) -> String {

@@ -17,14 +17,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::engine::hooks::Report;
-use crate::engine::{EngineHandle, NewRun, request};
+use crate::engine::{Ack, EngineHandle, NewRun, request};
 use crate::plan::{Plan, Terms};
 use crate::run::{
     AlertRules, Command, Input, InterventionStatus, Moment, Rejection, RejectionCode, Request, RunStatus, decide,
 };
 
 use super::app::{App, CommandLine, Effect, Event, Settings};
-use super::bulk::{Order, Sent};
+use super::bulk::{Answered, Sent};
 use super::clipboard::Clipboard;
 use super::editor;
 use super::feed::{self, Links};
@@ -809,11 +809,7 @@ async fn take_over(
 }
 
 /// Sends a command to each of many, in their order; what is answered comes in that order as well. A run that nobody owns is taken over first, once.
-async fn send_all(
-    handle: &EngineHandle,
-    all: Vec<Sent>,
-    sender: &mpsc::Sender<Event>,
-) -> Vec<(Order, Result<InterventionStatus, Rejection>)> {
+async fn send_all(handle: &EngineHandle, all: Vec<Sent>, sender: &mpsc::Sender<Event>) -> Vec<Answered> {
     let mut opened: HashMap<Uuid, Result<(), Rejection>> = HashMap::new();
     for Sent { order, .. } in all.iter().filter(|one| one.order.take_over && one.order.command != Command::Resume) {
         if opened.contains_key(&order.run) {
@@ -833,11 +829,11 @@ async fn send_all(
                 Err(rejection) => Err(rejection),
                 // With nothing left to ask for it goes on by itself.
                 Ok(()) if order.take_over && order.command == Command::Resume => {
-                    take_over(handle, order.run, true, request, sender)
-                        .await
-                        .map(|ack| ack.map_or(InterventionStatus::Applied, |ack| ack.status))
+                    let (run_id, status) = (order.run, InterventionStatus::Applied);
+                    let by_itself = Ack { run_id, seq: 0, status, duplicate: false };
+                    take_over(handle, order.run, true, request, sender).await.map(|ack| ack.unwrap_or(by_itself))
                 }
-                Ok(()) => handle.send(order.run, request).await.map(|ack| ack.status),
+                Ok(()) => handle.send(order.run, request).await,
             };
             (order, result)
         }

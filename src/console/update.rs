@@ -340,7 +340,8 @@ impl App {
 
     /// A question is answered with yes.
     fn answer(&mut self) -> Vec<Effect> {
-        let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return Vec::new() };
+        self.refresh_question();
+        let Some(Layer { popup: Popup::Ask(ask), drawn: true }) = self.layers.last_mut() else { return Vec::new() };
         if !ask.take_result() {
             return Vec::new();
         }
@@ -361,7 +362,7 @@ impl App {
                 let reason = ask.reason.as_ref().and_then(reason_of);
                 Effect::Fork { run: ask.run, checkpoint, reason }
             }
-            Deed::Many(orders) => return self.send_to_marks(orders, ask.reason.as_ref()),
+            Deed::Many(marked) => return self.send_to_marks(marked.orders, ask.reason.as_ref()),
         };
         if let Effect::Send { request, .. } | Effect::TakeOver { then: request, .. } = &mut effect {
             request.expected_plan_version = version;

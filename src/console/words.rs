@@ -208,6 +208,11 @@ pub fn list(names: &[&str], limit: usize) -> String {
     }
 }
 
+/// What a run is called in a sentence: `nightly 9c41aa07`. There may be another one of its plan, whatever is known now.
+pub fn run_name(run: &RunSummary) -> String {
+    format!("{} {}", text::clean(&run.plan_id), run.short_id())
+}
+
 /// A run that is under way, in a few words: `9c41aa07, paused, started 12 min ago, in process 4711`.
 pub fn under_way(run: &RunSummary, place: &str, now: DateTime<Utc>) -> String {
     let state = if run.cancelling { "being cancelled" } else { run.status.word() };

@@ -16,7 +16,9 @@ use crate::plan::{Generated, Plan, Step, instance_id, instance_of};
 
 use super::intervene::{Asker, Decision, Target, applied, refuse, reset_downstream, reset_sign_offs};
 use super::places::Places;
-use super::{Counts, Event, Rejection, RemovedStep, RunState, SkipReason, StepState, StepStatus, Steps, StopReason};
+use super::{
+    Command, Counts, Event, Rejection, RemovedStep, RunState, SkipReason, StepState, StepStatus, Steps, StopReason,
+};
 
 /// So many instances are named one by one.
 const NAMED: usize = 4;
@@ -28,6 +30,19 @@ pub struct Expansion {
     pub seq: u64,
     /// One for each instance.
     pub items: Vec<Value>,
+}
+
+/// What becomes of an instance with a command on the `foreach` step that it is an instance of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Along {
+    /// It runs again.
+    RunsAgain,
+    /// It is skipped.
+    IsSkipped,
+    /// Its attempt is stopped, and then it is skipped.
+    IsStopped,
+    /// It is taken out: the step is expanded anew.
+    Goes,
 }
 
 /// Which steps are instances of which, and how those stand.
@@ -113,6 +128,45 @@ impl RunState {
     /// The position of the `foreach` step that a step is an instance of.
     pub fn parent(&self, position: usize) -> Option<usize> {
         self.index.families.parent(position)
+    }
+
+    /// What a command on a `foreach` step does with one of its instances; `None`: nothing, it stays as it is. For a command that is taken.
+    pub fn along(&self, instance: usize, command: &Command) -> Option<Along> {
+        let of = self.steps.get(self.parent(instance)?)?;
+        let step = self.steps.get(instance)?;
+        match command {
+            Command::Retry { downstream: true, .. } => Some(Along::Goes),
+            Command::Retry { .. } => match step.status {
+                StepStatus::Failed | StepStatus::Interrupted | StepStatus::Cancelled => Some(Along::RunsAgain),
+                // What somebody skipped as well, when the whole was skipped.
+                StepStatus::Skipped if of.status == StepStatus::Skipped => {
+                    let why = step.skip.as_ref().map(|skip| skip.why);
+                    (why == Some(SkipReason::Operator)).then_some(Along::RunsAgain)
+                }
+                _ => None,
+            },
+            Command::Skip { .. } | Command::Complete { .. } => {
+                let why = step.stop.as_ref().map(|stop| stop.why);
+                let goes_anyway = matches!(why, Some(StopReason::Skip | StopReason::Complete));
+                let along = if step.status.is_live() { Along::IsStopped } else { Along::IsSkipped };
+                (!step.status.is_satisfied() && !goes_anyway).then_some(along)
+            }
+            _ => None,
+        }
+    }
+
+    /// Of which steps a retry, a skip or a completion by hand of the step at a place stops the attempt: its own, or that of instances. For a command
+    /// that is taken.
+    pub fn stops(&self, position: usize, command: &Command) -> Vec<usize> {
+        if self.steps.get(position).is_none_or(|step| step.status.is_live()) {
+            let stops = matches!(command, Command::Retry { .. } | Command::Skip { .. } | Command::Complete { .. });
+            return if stops { vec![position] } else { Vec::new() };
+        }
+        if self.instance_counts(position).is_none_or(|counts| counts.live() == 0) {
+            return Vec::new();
+        }
+        let stopped = |instance: &usize| self.along(*instance, command) == Some(Along::IsStopped);
+        self.instances(position).into_iter().flatten().filter(stopped).collect()
     }
 
     /// The positions of all steps in the order in which people read them: instances behind the step they are instances of.
@@ -291,14 +345,7 @@ impl Asker<'_> {
     pub(super) fn retry_instances(&self, target: &Target<'_>) -> Decision {
         let state = self.state;
         let skipped = target.step.status == StepStatus::Skipped;
-        let again = |instance: &usize| match state.steps[*instance].status {
-            StepStatus::Failed | StepStatus::Interrupted | StepStatus::Cancelled => true,
-            StepStatus::Skipped => {
-                let why = state.steps[*instance].skip.as_ref().map(|skip| skip.why);
-                skipped && why == Some(SkipReason::Operator)
-            }
-            _ => false,
-        };
+        let again = |instance: &usize| state.along(*instance, &self.request.command) == Some(Along::RunsAgain);
         let again: Vec<usize> = state.instances(target.position).into_iter().flatten().filter(again).collect();
         if again.is_empty() && target.step.status == StepStatus::Pending {
             return Err(refuse(format!("no instance of `{}` has failed", target.id))
@@ -320,20 +367,17 @@ impl Asker<'_> {
         let state = self.state;
         let mut events = Vec::new();
         for instance in state.instances(position).into_iter().flatten() {
-            let step = &state.steps[instance];
-            let why = step.stop.as_ref().map(|stop| stop.why);
-            if step.status.is_satisfied() || matches!(why, Some(StopReason::Skip | StopReason::Complete)) {
-                continue;
-            }
-            if step.status.is_live() {
-                events.extend(self.stop(instance, StopReason::Skip, false, Some(self.request.id)));
-            } else {
-                events.push(Event::StepSkipped {
+            match state.along(instance, &self.request.command) {
+                Some(Along::IsStopped) => {
+                    events.extend(self.stop(instance, StopReason::Skip, false, Some(self.request.id)));
+                }
+                Some(_) => events.push(Event::StepSkipped {
                     step: self.id(instance).to_owned(),
                     why: SkipReason::Operator,
                     user: Some(self.request.user.clone()),
                     reason: self.request.reason.clone(),
-                });
+                }),
+                None => {}
             }
         }
         events

@@ -211,7 +211,7 @@ impl App {
     /// The question over the form was answered. Gives the version of the plan for which it is sent; `Err`: it is not sent after all.
     pub(in crate::console) fn form_answer(&mut self, ask: &Ask, refused: Option<&str>) -> Result<Option<u64>, ()> {
         let form = self.layers.iter_mut().rev().find_map(|layer| match &mut layer.popup {
-            Popup::Form(form) => Some(form),
+            Popup::Form(form) => Some(form).filter(|form| form.is_asked_by(ask)),
             _ => None,
         });
         let Some((run, form)) = self.run.as_ref().zip(form) else { return Ok(None) };
@@ -234,9 +234,10 @@ impl App {
         Ok(form.own().is_some().then_some(version))
     }
 
-    /// The question over the form was answered with no: its reason stays with what was typed. Whether there is a form.
+    /// The question over the form was answered with no: its reason stays with what was typed. Whether it was the form's.
     pub(in crate::console) fn back_to_form(&mut self, ask: &Ask) -> bool {
-        let Some((form, reason)) = self.form().zip(ask.reason.as_ref()) else { return false };
+        let form = self.form().filter(|form| form.is_asked_by(ask));
+        let Some((form, reason)) = form.zip(ask.reason.as_ref()) else { return false };
         form.reason = reason.clone();
         true
     }
@@ -298,6 +299,15 @@ impl App {
 }
 
 impl Form {
+    /// Whether a question is about what this form sends.
+    fn is_asked_by(&self, ask: &Ask) -> bool {
+        match ask.command() {
+            Some(Command::Modify { step, .. }) => self.own() == Some(step.as_str()),
+            Some(Command::Add { .. }) => self.own().is_none(),
+            _ => false,
+        }
+    }
+
     /// Whether Enter begins a line: in JSON, and in a text that has several.
     pub fn enter_begins_a_line(&self) -> bool {
         self.page == Page::Json || self.fields.get(self.selected).is_some_and(Field::has_lines)

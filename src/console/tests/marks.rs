@@ -4,8 +4,9 @@ use super::keys::{catch_up, select};
 use super::screens::shown;
 use super::*;
 use crate::console::app::Place;
-use crate::console::bulk::{Order, Sent};
+use crate::console::bulk::{Answered, Order, Sent};
 use crate::console::rows::View;
+use crate::engine::Ack;
 use crate::run::{InterventionStatus, Rejection, RejectionCode, RunStatus};
 
 const SIZE: (u16, u16) = (100, 30);
@@ -16,12 +17,12 @@ fn all(effects: &[Effect]) -> Vec<(&Command, Option<StepStatus>, Option<&str>)> 
     let told = |one: &'_ Sent| (one.order.command.clone(), one.request.seen, one.request.reason.clone());
     for one in sent {
         assert_eq!(told(one).0, one.request.command);
-        assert_eq!(told(one).1, one.order.seen);
+        assert_eq!(told(one).1, one.order.seen());
     }
     sent.iter().map(|one| (&one.request.command, one.request.seen, one.request.reason.as_deref())).collect()
 }
 
-fn mark(app: &mut App, ids: &[&str]) {
+pub(super) fn mark(app: &mut App, ids: &[&str]) {
     for id in ids {
         select(app, id);
         press(app, "Space");
@@ -33,7 +34,13 @@ fn marked(app: &App) -> Vec<String> {
     run.marked().into_iter().map(|position| run.state.plan.steps[position].step_id.clone()).collect()
 }
 
-fn orders(effects: &[Effect]) -> Vec<Order> {
+/// The answers to some commands.
+pub(super) fn answered(orders: Vec<Order>, status: InterventionStatus, seq: u64) -> Vec<Answered> {
+    let ack = |order: &Order| Ack { run_id: order.run, seq, status, duplicate: false };
+    orders.into_iter().map(|order| (order.clone(), Ok(ack(&order)))).collect()
+}
+
+pub(super) fn orders(effects: &[Effect]) -> Vec<Order> {
     let [Effect::SendAll(sent)] = effects else { panic!("{effects:?}") };
     sent.iter().map(|one| one.order.clone()).collect()
 }
@@ -151,8 +158,7 @@ fn an_action_asks_once_and_goes_to_all_that_take_it() {
     }
     assert!(marked(&app).is_empty(), "what was sent is not sent again by the next key");
     // What became of each is told, and what was refused is not swallowed.
-    let mut answers: Vec<_> =
-        orders(&effects).into_iter().map(|order| (order, Ok(InterventionStatus::Applied))).collect();
+    let mut answers = answered(orders(&effects), InterventionStatus::Applied, 0);
     answers[0].1 = Err(Rejection::new(RejectionCode::Stale, "`verify` is running by now").possible("look again"));
     let now = app.now;
     app.update(Event::AnsweredAll(answers), now);
@@ -172,9 +178,8 @@ fn what_waits_for_its_attempt_to_stop_is_told_apart() {
     assert_eq!(marked(&app).len(), 2, "nothing was done: the marks stay");
     let effects = press(&mut app, "s y");
     assert_eq!(all(&effects)[0].1, Some(StepStatus::Running));
-    let mut answers: Vec<_> =
-        orders(&effects).into_iter().map(|order| (order, Ok(InterventionStatus::Applied))).collect();
-    answers[0].1 = Ok(InterventionStatus::Pending);
+    let mut answers = answered(orders(&effects), InterventionStatus::Applied, 0);
+    answers[0].1.as_mut().unwrap().status = InterventionStatus::Pending;
     let now = app.now;
     app.update(Event::AnsweredAll(answers), now);
     assert_eq!(said(&app), "1 skipped, 1 accepted, as soon as the attempts have stopped");
@@ -243,7 +248,10 @@ fn runs_are_marked_and_asked_together() {
     assert!(screen(&mut app).contains("Holdpoint · 3 marked"));
     press(&mut app, "p");
     let text = screen(&mut app);
-    assert!(text.contains("Pause 2 runs?") && text.contains("it is paused already (nightly-backup)"), "{text}");
+    assert!(
+        text.contains("Pause 2 runs?") && text.contains("it is paused already (nightly-backup 00000002)"),
+        "{text}"
+    );
     let effects = press(&mut app, "Enter");
     let paused: Vec<_> = orders(&effects).iter().map(|order| (order.run, order.command.clone())).collect();
     assert_eq!(paused, [(sims[0].state.run_id, Command::Pause), (sims[2].state.run_id, Command::Pause)]);
@@ -255,7 +263,7 @@ fn runs_are_marked_and_asked_together() {
     assert_eq!(orders(&press(&mut app, "y")).len(), 3);
     // What is paused goes on when nothing that runs is among the marked.
     press(&mut app, "g Space p");
-    assert!(screen(&mut app).contains("Resume nightly-backup?"), "{}", screen(&mut app));
+    assert!(screen(&mut app).contains("Resume nightly-backup 00000002?"), "{}", screen(&mut app));
     press(&mut app, "Esc Esc");
     assert!(app.runs.marked.is_empty());
 }
@@ -269,7 +277,7 @@ fn marked_runs_of_others_are_left_alone_and_those_of_nobody_taken_over() {
     screen(&mut app);
     press(&mut app, "g Space Space Space c");
     let text = screen(&mut app);
-    assert!(text.contains("another process runs it (deploy)"), "{text}");
+    assert!(text.contains("another process runs it (deploy 00000003)"), "{text}");
     let sent = orders(&press(&mut app, "y"));
     let takes_over: Vec<(Uuid, bool)> = sent.iter().map(|order| (order.run, order.take_over)).collect();
     assert_eq!(takes_over, [(sims[0].state.run_id, false), (sims[1].state.run_id, true)]);

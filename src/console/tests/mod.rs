@@ -10,6 +10,7 @@ mod graph;
 mod history;
 mod keys;
 mod marks;
+mod marks_meant;
 mod messages;
 mod metrics;
 mod palette;

@@ -106,6 +106,47 @@ fn a_key_that_is_held_moves_on_as_one_move_when_the_first_is_done() {
 }
 
 #[test]
+fn a_move_that_was_asked_for_before_asks_nothing_over_a_form() {
+    let mut sim = running();
+    let mut app = open(&sim, SIZE);
+    select(&mut app, "prune");
+    // The second one would pass the hold point.
+    let effects = press(&mut app, "K K");
+    let first = reorder(&["prune", "notify"]);
+    assert_eq!(sent(&effects).0, &first);
+    press(&mut app, "e x");
+    assert!(carried_out(&mut app, &mut sim, &first).is_empty());
+    assert!(matches!(app.layers.last().map(|layer| &layer.popup), Some(Popup::Form(_))), "the form has the keys");
+    assert!(said(&app).starts_with("move up: prune is not moved past the hold point"), "{}", said(&app));
+    assert!(app.moving.is_none());
+    assert!(press(&mut app, "y").is_empty(), "a letter is text");
+    assert!(app.form().unwrap().text().contains("xy"), "{}", app.form().unwrap().text());
+    // Where nothing has to be asked, it goes on under the form.
+    let mut sim = Sim::new(many(9));
+    let mut app = open(&sim, SIZE);
+    select(&mut app, "host-000001");
+    let effects = press(&mut app, "J J");
+    let first = sent(&effects).0.clone();
+    press(&mut app, "e x");
+    assert_eq!(sent(&carried_out(&mut app, &mut sim, &first)).0, &reorder(&["host-000003", "host-000001"]));
+}
+
+#[test]
+fn only_its_own_command_is_taken_for_the_forms() {
+    let mut app = open(&running(), SIZE);
+    select(&mut app, "prune");
+    press(&mut app, "e x");
+    let ask = app.question(&reorder(&["notify", "ship"]), None).unwrap();
+    app.ask(ask);
+    screen(&mut app);
+    let command = sent(&press(&mut app, "y")).0.clone();
+    let ack = Ack { run_id: Uuid::nil(), seq: 0, status: InterventionStatus::Applied, duplicate: false };
+    let now = app.now;
+    app.update(Event::Answered { command, result: Ok(ack) }, now);
+    assert!(app.form().is_some_and(|form| form.text().contains('x')), "what was typed is there");
+}
+
+#[test]
 fn a_move_that_cannot_be_says_why() {
     let mut app = open(&running(), SIZE);
     for (step, key, why) in [

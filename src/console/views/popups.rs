@@ -143,8 +143,7 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
     let attempts: u32 = active.iter().map(|run| run.bound_to_engine()).sum();
     let running = words::count(attempts as usize, "attempt");
     let runs = words::count(active.len(), "run");
-    let named: Vec<String> =
-        active.iter().take(4).map(|run| format!("{} {}", run.plan_id, short_id(run.run_id))).collect();
+    let named: Vec<String> = active.iter().take(4).map(|run| words::run_name(run)).collect();
     let more = if active.len() > named.len() { ", …" } else { "" };
     let named = format!("{}{more}", named.join(", "));
     let width = WIDEST.min(area.width.saturating_sub(4));

@@ -26,23 +26,25 @@ fn parts(ask: &Ask, area: Rect) -> Parts {
     let width = WIDEST.min(area.width.saturating_sub(4));
     let columns = width.saturating_sub(6) as usize;
     let effect: Vec<String> = ask.effect.iter().flat_map(|line| wrap(line, columns)).collect();
-    let told = match &ask.foretold.told {
+    let role = |line: &Line| match () {
+        () if line.loud => Role::Warning,
+        // Of a long text, the lines that go and those that come.
+        () if line.text.starts_with("  - ") => Role::Failed,
+        () if line.text.starts_with("  + ") => Role::Done,
+        () => Role::Muted,
+    };
+    let lines = |lines: &[Line]| -> Vec<(String, Role)> {
+        lines.iter().flat_map(|line| wrap(&line.text, columns).into_iter().map(|one| (one, role(line)))).collect()
+    };
+    let mut told = lines(&ask.foretold.notes);
+    told.extend(match &ask.foretold.told {
         Told::Asking => vec![("asking what it would do…".to_owned(), Role::Muted)],
         Told::Refused(why) => {
             let why = format!("Not possible now: {why}");
             wrap(&why, columns).into_iter().map(|line| (line, Role::Error)).collect()
         }
-        Told::Does(lines) => {
-            let role = |line: &Line| match () {
-                () if line.loud => Role::Warning,
-                // Of a long text, the lines that go and those that come.
-                () if line.text.starts_with("  - ") => Role::Failed,
-                () if line.text.starts_with("  + ") => Role::Done,
-                () => Role::Muted,
-            };
-            lines.iter().flat_map(|line| wrap(&line.text, columns).into_iter().map(|one| (one, role(line)))).collect()
-        }
-    };
+        Told::Does(does) => lines(does),
+    });
     // The frame, the effect, the blanks between, the reason and the answers.
     let fixed = effect.len() + 8 + field_rows(ask);
     let rows = told.len().min((area.height as usize).saturating_sub(fixed).max(1));
@@ -65,9 +67,13 @@ pub fn longest_offset(ask: &Ask, area: Rect) -> usize {
 pub fn draw(ask: &Ask, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16, u16)>) {
     let Parts { width, effect, told, rows } = parts(ask, area);
     let inner = frame(brush, area, width, (effect.len() + rows + field_rows(ask)) as u16 + 4, &ask.title);
-    if !matches!(ask.deed, Deed::Many(_)) {
+    let run = match &ask.deed {
+        Deed::Many(marked) => marked.only_run(),
+        _ => Some(ask.run),
+    };
+    if let Some(run) = run {
         // Of two runs of one plan, the title says the same.
-        let run = format!(" run {} ", short_id(ask.run));
+        let run = format!(" run {} ", short_id(run));
         brush.text_right(inner.x, inner.right(), inner.bottom(), &run, Role::Muted);
     }
     let mut y = inner.y + 1;
