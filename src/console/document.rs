@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::plan::{ALIASES, Edit, Step, field_changes, step_json};
+use crate::plan::{ALIASES, Edit, Step, field_changes, number_in_words, step_json};
 use crate::run::RunState;
 
 use super::fields::{self, Note};
@@ -159,15 +159,17 @@ fn was(value: &Value) -> String {
             format!("a text of {}", super::words::count(text.lines().count(), "line"))
         }
         Value::String(said) => text::fit(&text::clean(said), WAS).into_owned(),
-        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
+        Value::Number(number) => number_in_words(number),
         other => text::fit(&text::clean(&other.to_string()), WAS).into_owned(),
     }
 }
 
 /// Whether a field has what the plan's defaults say: a whole number is the same however it is written.
 fn is_same(value: Option<&Value>, default: &Value) -> bool {
-    let Some(value) = value else { return false };
-    value == default || value.as_f64().is_some_and(|number| default.as_f64() == Some(number))
+    match (value, default) {
+        (Some(Value::Number(value)), Value::Number(default)) => number_in_words(value) == number_in_words(default),
+        (value, default) => value == Some(default),
+    }
 }
 
 fn by_hand(run: &OpenRun) -> Option<String> {

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::plan::number_in_words;
+
 use super::markdown::Line;
 use super::theme::Role;
 use super::{text, words};
@@ -162,10 +164,7 @@ fn beside(value: &Value) -> Option<String> {
         // What is not seen as it is stands in quotes.
         Value::String(text) if text.trim() != text || text.is_empty() => Some(value.to_string()),
         Value::String(text) => Some(text.clone()),
-        // Seconds are fractions in the format; a plan that says 60 is not told of 60.0.
-        Value::Number(number) => Some(
-            number.as_f64().filter(|_| number.is_f64()).map_or_else(|| number.to_string(), |number| number.to_string()),
-        ),
+        Value::Number(number) => Some(number_in_words(number)),
         Value::Array(items) => {
             let names: Option<Vec<String>> = items.iter().map(|item| beside(item).filter(|_| is_plain(item))).collect();
             let names = names.filter(|names| names.iter().all(|name| !name.contains(',')))?;

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::plan::order::{Order, OrderError, stages};
 use crate::plan::{
-    Diagnostic, Edit, FieldChange, Generated, Plan, Step, check_step, difference, field_changes, moved, patched,
+    Diagnostic, Edit, FieldChange, Generated, Plan, Step, check_step, difference, field_changes, moved,
+    number_in_words, patched,
 };
 
 use super::instances::Definitions;
@@ -665,9 +666,8 @@ fn told_field(change: &FieldChange) -> (String, Vec<String>) {
     }
     let word = |value: &Value| match value {
         Value::Null => "none".to_owned(),
-        Value::String(text) => text.clone(),
-        // Seconds are fractions in the format; a plan that says 60 is not told of 60.0.
-        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
+        Value::Number(number) => number_in_words(number),
+        // A text is in quotes: one that says `none` is not taken for nothing.
         other => other.to_string(),
     };
     (format!("{} {} → {}", change.field, word(&change.before), word(&change.after)), Vec::new())

@@ -256,9 +256,10 @@ impl Field {
                 let names = text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
                 Some(names.map(Value::from).collect())
             }
-            Kind::Hold => match trimmed {
-                "" | "no" => None,
-                "yes" => Some(true.into()),
+            Kind::Hold => match trimmed.to_lowercase().as_str() {
+                // What an empty field and a question call it is not meant as a reason.
+                "" | "no" | "none" | "false" => None,
+                "yes" | "true" => Some(true.into()),
                 _ => Some(text.into()),
             },
             Kind::Choice(choices) if choices.first() == Some(&text) => None,

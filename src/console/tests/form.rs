@@ -94,7 +94,7 @@ fn what_is_sent_is_the_difference_and_only_after_the_question() {
     assert!(press(&mut app, "Enter").is_empty(), "it asks first");
     let text = screen(&mut app);
     assert!(text.contains("Change ship?") && text.contains("the plan becomes version 2"), "{text}");
-    assert!(text.contains("hold second pair of eyes → none"), "{text}");
+    assert!(text.contains("hold \"second pair of eyes\" → none"), "{text}");
     let effects = press(&mut app, "s l o w Enter");
     let patch = json!({"hold": null, "timeout_seconds": 90, "max_retries": 2, "idempotent": true});
     assert_eq!(sent(&effects), (&modify("ship", patch.clone()), None, Some("slow")));
@@ -830,6 +830,56 @@ fn what_stands_in_a_new_step_as_an_example_gives_way_to_what_is_typed() {
     select(&mut app, "ship");
     press(&mut app, "a End 2");
     assert_eq!(text(&app, "step_id"), "new-step2");
+}
+
+#[test]
+fn taking_a_hold_point_off_and_a_reason_are_told_apart() {
+    // However it is said that there is to be none.
+    for no in ["", "none", "No", "FALSE", " none "] {
+        let mut app = editing("ship");
+        fill(&mut app, "hold", no);
+        press(&mut app, "Enter");
+        let text = screen(&mut app);
+        assert!(text.contains("hold \"second pair of eyes\" → none"), "{no}: {text}");
+        assert_eq!(sent(&press(&mut app, "Enter")).0, &modify("ship", json!({"hold": null})), "{no}");
+    }
+    for yes in ["yes", "True"] {
+        let mut app = editing("ship");
+        fill(&mut app, "hold", yes);
+        press(&mut app, "Enter");
+        assert_eq!(sent(&press(&mut app, "Enter")).0, &modify("ship", json!({"hold": true})), "{yes}");
+    }
+    // A reason may begin with any of these words, and is told as a text.
+    let mut app = editing("ship");
+    fill(&mut app, "hold", "none of us is sure");
+    press(&mut app, "Enter");
+    assert!(screen(&mut app).contains("→ \"none of us is sure\""), "{}", screen(&mut app));
+}
+
+#[test]
+fn a_large_whole_number_is_told_to_its_last_digit() {
+    let mut plan = backup();
+    let parameters = json!({"id": 9_007_199_254_740_992_u64, "share": 1.0}).as_object().unwrap().clone();
+    plan.steps[7] = Arc::new(Step { parameters: parameters.into(), timeout_seconds: Some(60.0), ..step("prune") });
+    let sim = Sim::new(plan);
+    let mut app = open(&sim, (160, 45));
+    select(&mut app, "prune");
+    press(&mut app, "e");
+    fill(&mut app, "parameters.id", "9007199254740993");
+    fill(&mut app, "timeout", "90");
+    press(&mut app, "Enter");
+    let text = screen(&mut app);
+    assert!(text.contains("timeout_seconds 60 → 90"), "{text}");
+    let told = ["parameters.id 9007199254740992", "→ 9007199254740993"];
+    assert!(told.iter().all(|told| text.contains(told)), "{text}");
+    let effects = press(&mut app, "Enter");
+    let command = sent(&effects).0.clone();
+    answered(&mut app, &command, Ok(()));
+    batch(&mut app, &sim.clone().ask(command));
+    // Where it is read later: what it is, and what it was.
+    press(&mut app, "] ]");
+    let text = screen(&mut app);
+    assert!(text.contains("9007199254740993") && text.contains("id was 9007199254740992"), "{text}");
 }
 
 #[test]
