@@ -1,10 +1,10 @@
 //! What is possible now, and why the rest is not: for the footer, the help and for every key.
 //!
-//! For commands the answer comes from the same `decide` that the engine asks, not applied: there is no second list of rules.
+//! For commands the answer comes from the rules that decide them in the engine: there is no second list.
 
 use crate::run::{
-    Command, Input, Moment, Rejection, RejectionCode, Request, RunState, RunStatus, StepState, StepStatus, decide,
-    newest_undoable, restorable, short_id, still_open,
+    Command, Rejection, RejectionCode, Request, RunState, RunStatus, StepState, StepStatus, newest_undoable, permits,
+    restorable, short_id, still_open,
 };
 
 use super::actions::{ANSWERS, Action, Kind, Need, Scope, Target};
@@ -411,7 +411,5 @@ fn retry_downstream(app: &App, state: &RunState, step: String) -> Result<(), Rej
 }
 
 fn ask(app: &App, state: &RunState, command: Command) -> Result<(), Rejection> {
-    let request = Request::new(uuid::Uuid::nil(), command, &app.settings.user);
-    let moment = Moment { now: app.now, entropy: 0 };
-    decide(state, &Input::Request(request), &moment).map(|_| ())
+    permits(state, &Request::new(uuid::Uuid::nil(), command, &app.settings.user))
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::plan::order::families;
 use crate::plan::{Generated, Plan, Step, instance_id, instance_of};
 
-use super::intervene::{Asker, Decision, Target, applied, refuse, reset_downstream, reset_sign_offs};
+use super::intervene::{Asker, Target, refuse, reset_downstream, reset_sign_offs};
 use super::places::Places;
 use super::{
     Command, Counts, Event, Rejection, RemovedStep, RunState, SkipReason, StepState, StepStatus, Steps, StopReason,
@@ -332,34 +332,42 @@ pub(super) fn redefined(state: &RunState) -> Vec<Arc<Step>> {
 
 impl Asker<'_> {
     /// What was found of a `foreach` step is forgotten: it is expanded anew when its turn comes, and everything after it runs again.
-    pub(super) fn expand_anew(&self, target: &Target<'_>) -> Decision {
+    pub(super) fn expand_anew(&self, target: &Target<'_>) -> Vec<Event> {
         let mut events = self.reopened();
         let step = target.id.to_owned();
         events.push(Event::InstancesRemoved { steps: vec![step.clone()] });
         events.push(Event::StepQueued { step });
         events.extend(reset_downstream(self.state, target.position, None));
-        applied(events)
+        events
+    }
+
+    /// Of a `foreach` step that still goes on, something has to have come to nothing to be run again.
+    pub(super) fn refuse_without_failed_instance(&self, target: &Target<'_>) -> Result<(), Rejection> {
+        let nothing = [StepStatus::Failed, StepStatus::Interrupted, StepStatus::Cancelled];
+        let counts = self.state.instance_counts(target.position);
+        let any = counts.is_some_and(|counts| nothing.iter().any(|status| counts.of(*status) > 0));
+        if any || target.step.status != StepStatus::Pending {
+            return Ok(());
+        }
+        Err(refuse(format!("no instance of `{}` has failed", target.id))
+            .possible("retry it with everything after it, which expands it anew"))
     }
 
     /// The instances of a `foreach` step that have come to nothing run again, those that somebody skipped as well when the whole was skipped.
-    pub(super) fn retry_instances(&self, target: &Target<'_>) -> Decision {
+    pub(super) fn retry_instances(&self, target: &Target<'_>) -> Vec<Event> {
         let state = self.state;
         let skipped = target.step.status == StepStatus::Skipped;
         let again = |instance: &usize| state.along(*instance, &self.request.command) == Some(Along::RunsAgain);
-        let again: Vec<usize> = state.instances(target.position).into_iter().flatten().filter(again).collect();
-        if again.is_empty() && target.step.status == StepStatus::Pending {
-            return Err(refuse(format!("no instance of `{}` has failed", target.id))
-                .possible("retry it with everything after it, which expands it anew"));
-        }
+        let again = state.instances(target.position).into_iter().flatten().filter(again);
         let mut events = self.reopened();
-        events.extend(again.iter().map(|instance| Event::StepQueued { step: self.id(*instance).to_owned() }));
+        events.extend(again.map(|instance| Event::StepQueued { step: self.id(instance).to_owned() }));
         if target.step.status != StepStatus::Pending {
             events.push(Event::StepsReset { steps: vec![target.id.to_owned()] });
         }
         if skipped {
             events.extend(reset_sign_offs(state, target.position));
         }
-        applied(events)
+        events
     }
 
     /// What is not done of a `foreach` step that is skipped, or that a person has done, is skipped with it; what runs is stopped for that.

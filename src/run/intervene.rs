@@ -3,6 +3,7 @@
 //! Each function answers for one command: the events that carry it out, or the rule that refuses it and what would be possible instead.
 //! Every request leaves a record in the intervention log, refused ones as well (see [`super::log_refusal`]).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -35,6 +36,38 @@ pub(super) fn request(
     if request.command_id.as_deref().is_some_and(|id| state.has_command(id)) {
         return Ok(Vec::new());
     }
+    let request = &*admitted(state, request)?;
+    let asker = Asker { state, request };
+    let (status, mut events) = asker.decided(target)?;
+    let inverse = inverse_of(state, &events);
+    if request.stay_paused && asker.would_go_on() {
+        events.insert(0, paused(PauseReason::Operator));
+    }
+    events.insert(0, record(request, status, None, inverse, moment));
+    Ok(events)
+}
+
+/// Whether a request would be taken, without what it leads to: neither its events are made nor what undoes it is noted, of which there may be as many
+/// as a plan has steps. A screen asks this for each of its frames. A retry with everything after it, an undo and what changes the plan cost a walk all
+/// the same.
+///
+/// # Errors
+/// The same refusal as that of [`decide`](super::decide).
+pub fn permits(state: &RunState, request: &Request) -> Result<(), Rejection> {
+    if request.command_id.as_deref().is_some_and(|id| state.has_command(id)) {
+        return Ok(());
+    }
+    let request = &*admitted(state, request)?;
+    let asker = Asker { state, request };
+    match &request.command {
+        Command::Retry { step, downstream } => asker.may_retry(step, *downstream).map(|_| ()),
+        Command::Skip { step } | Command::Complete { step, .. } => asker.may_settle(step).map(|_| ()),
+        _ => asker.decided(None).map(|_| ()),
+    }
+}
+
+/// A request as it is decided, unless it is refused whatever it is about in the end.
+fn admitted<'a>(state: &RunState, request: &'a Request) -> Result<Cow<'a, Request>, Rejection> {
     if let Some(expected) = request.expected_plan_version
         && expected != state.plan_version
     {
@@ -45,51 +78,16 @@ pub(super) fn request(
         .possible("look at what changed and send it again"));
     }
     // Which intervention it was that an undo without a name has taken is part of the record.
-    let named = match request.command {
+    let request = match request.command {
         Command::Undo { version: None } => {
-            Some(Request { command: newest_undoable(state)?.command(), ..request.clone() })
+            Cow::Owned(Request { command: newest_undoable(state)?.command(), ..request.clone() })
         }
-        _ => None,
+        _ => Cow::Borrowed(request),
     };
-    let request = named.as_ref().unwrap_or(request);
-    let asker = Asker { state, request };
     if request.command.changes_plan() {
-        asker.refuse_while_rolling_back("its plan is not changed now")?;
+        Asker { state, request: &request }.refuse_while_rolling_back("its plan is not changed now")?;
     }
-    let (status, mut events) = match &request.command {
-        Command::Start => asker.start(),
-        Command::Pause => asker.pause(),
-        Command::Resume => asker.resume(),
-        Command::Cancel => asker.cancel(),
-        Command::Rollback => asker.rollback(),
-        Command::Interrupt => asker.interrupt(),
-        Command::Retry { step, downstream } => asker.retry(step, *downstream),
-        Command::Skip { step } => asker.skip(step),
-        Command::Complete { step, result } => asker.complete(step, result.as_ref()),
-        Command::Hold { step } => asker.hold(step),
-        Command::Unhold { step } => asker.unhold(step),
-        Command::Release { step } => asker.release(step),
-        Command::Approve { step } => asker.review(step, ReviewStatus::Approved),
-        Command::Reject { step } => asker.review(step, ReviewStatus::Rejected),
-        Command::Escalate { step } => asker.review(step, ReviewStatus::Escalated),
-        Command::Answer { step, question, answer } => asker.answer(step, *question, answer),
-        Command::SetParallel { value } => asker.set_parallel(*value),
-        Command::Modify { step, patch } => asker.modify(step, patch),
-        Command::Add { step, place, rewire } => asker.add(step, place, *rewire),
-        Command::Remove { step } => asker.remove(step),
-        Command::Reorder { steps } => asker.reorder(steps),
-        Command::Undo { version: Some(version) } => asker.undo_version(*version),
-        Command::Undo { version: None } => Err(refuse("no intervention is left to undo")),
-        Command::UndoIntervention { intervention } => asker.undo_intervention(*intervention),
-        Command::UseVersion { version } => asker.use_version(*version),
-        Command::Restore { checkpoint } => asker.restore(*checkpoint, target),
-    }?;
-    let inverse = inverse_of(state, &events);
-    if request.stay_paused && asker.would_go_on() {
-        events.insert(0, paused(PauseReason::Operator));
-    }
-    events.insert(0, record(request, status, None, inverse, moment));
-    Ok(events)
+    Ok(request)
 }
 
 /// The record of a request in the intervention log.
@@ -226,7 +224,51 @@ pub(super) struct Target<'a> {
     pub step: &'a StepState,
 }
 
+/// What a retry comes to.
+enum Retried {
+    /// A `foreach` step is expanded anew.
+    Anew,
+    /// The instances of a `foreach` step that have come to nothing run again.
+    Instances,
+    /// Its attempt is stopped first.
+    WhenStopped,
+    /// It gets a new attempt.
+    Queued,
+}
+
 impl Asker<'_> {
+    /// What the command leads to; `target` is the state at the checkpoint a restore goes back to.
+    fn decided(&self, target: Option<&Arc<RunState>>) -> Decision {
+        match &self.request.command {
+            Command::Start => self.start(),
+            Command::Pause => self.pause(),
+            Command::Resume => self.resume(),
+            Command::Cancel => self.cancel(),
+            Command::Rollback => self.rollback(),
+            Command::Interrupt => self.interrupt(),
+            Command::Retry { step, downstream } => self.retry(step, *downstream),
+            Command::Skip { step } => self.skip(step),
+            Command::Complete { step, result } => self.complete(step, result.as_ref()),
+            Command::Hold { step } => self.hold(step),
+            Command::Unhold { step } => self.unhold(step),
+            Command::Release { step } => self.release(step),
+            Command::Approve { step } => self.review(step, ReviewStatus::Approved),
+            Command::Reject { step } => self.review(step, ReviewStatus::Rejected),
+            Command::Escalate { step } => self.review(step, ReviewStatus::Escalated),
+            Command::Answer { step, question, answer } => self.answer(step, *question, answer),
+            Command::SetParallel { value } => self.set_parallel(*value),
+            Command::Modify { step, patch } => self.modify(step, patch),
+            Command::Add { step, place, rewire } => self.add(step, place, *rewire),
+            Command::Remove { step } => self.remove(step),
+            Command::Reorder { steps } => self.reorder(steps),
+            Command::Undo { version: Some(version) } => self.undo_version(*version),
+            Command::Undo { version: None } => Err(refuse("no intervention is left to undo")),
+            Command::UndoIntervention { intervention } => self.undo_intervention(*intervention),
+            Command::UseVersion { version } => self.use_version(*version),
+            Command::Restore { checkpoint } => self.restore(*checkpoint, target),
+        }
+    }
+
     /// Whether the run may go on without a word of `resume`.
     fn would_go_on(&self) -> bool {
         let state = self.state;
@@ -329,7 +371,8 @@ impl Asker<'_> {
         applied(events)
     }
 
-    fn retry(&self, step: &str, downstream: bool) -> Decision {
+    /// Whether a step may be retried, and what that comes to. The cost does not follow the number of steps, unless everything after it is to run again.
+    fn may_retry<'b>(&'b self, step: &'b str, downstream: bool) -> Result<(Target<'b>, Retried), Rejection> {
         let target = self.target(step)?;
         self.refuse_while_cancelling()?;
         let run = self.state.status;
@@ -342,10 +385,17 @@ impl Asker<'_> {
             self.refuse_live_downstream(&target)?;
         }
         if target.step.expansion.is_some() && (downstream || target.step.status != StepStatus::Completed) {
-            return if downstream { self.expand_anew(&target) } else { self.retry_instances(&target) };
+            if downstream {
+                return Ok((target, Retried::Anew));
+            }
+            self.refuse_without_failed_instance(&target)?;
+            return Ok((target, Retried::Instances));
         }
         match target.step.status {
-            StepStatus::Running | StepStatus::Stopping => return self.stop_first(&target, StopReason::Retry),
+            StepStatus::Running | StepStatus::Stopping => {
+                self.refuse_stopping(&target)?;
+                return Ok((target, Retried::WhenStopped));
+            }
             StepStatus::Completed if !downstream => {
                 return Err(refuse(format!("`{step}` is completed")).possible("retry it with everything after it"));
             }
@@ -367,6 +417,17 @@ impl Asker<'_> {
             }
             _ => {}
         }
+        Ok((target, Retried::Queued))
+    }
+
+    fn retry(&self, step: &str, downstream: bool) -> Decision {
+        let (target, retried) = self.may_retry(step, downstream)?;
+        match retried {
+            Retried::Anew => return applied(self.expand_anew(&target)),
+            Retried::Instances => return applied(self.retry_instances(&target)),
+            Retried::WhenStopped => return Ok(self.stop_first(&target, StopReason::Retry)),
+            Retried::Queued => {}
+        }
         let mut events = self.reopened();
         events.push(Event::StepQueued { step: step.to_owned() });
         events.extend(self.parent_again(target.position));
@@ -378,12 +439,21 @@ impl Asker<'_> {
         applied(events)
     }
 
-    fn skip(&self, step: &str) -> Decision {
+    /// Whether a step may be skipped, or counted as done by hand.
+    fn may_settle<'b>(&'b self, step: &'b str) -> Result<Target<'b>, Rejection> {
         let target = self.target(step)?;
         self.refuse_while_cancelling()?;
         self.refuse_done(&target)?;
         if target.step.status.is_live() {
-            return self.stop_first(&target, StopReason::Skip);
+            self.refuse_stopping(&target)?;
+        }
+        Ok(target)
+    }
+
+    fn skip(&self, step: &str) -> Decision {
+        let target = self.may_settle(step)?;
+        if target.step.status.is_live() {
+            return Ok(self.stop_first(&target, StopReason::Skip));
         }
         let mut events = self.reopened();
         events.extend(self.skip_instances(target.position));
@@ -405,11 +475,9 @@ impl Asker<'_> {
     }
 
     fn complete(&self, step: &str, result: Option<&serde_json::Value>) -> Decision {
-        let target = self.target(step)?;
-        self.refuse_while_cancelling()?;
-        self.refuse_done(&target)?;
+        let target = self.may_settle(step)?;
         if target.step.status.is_live() {
-            return self.stop_first(&target, StopReason::Complete);
+            return Ok(self.stop_first(&target, StopReason::Complete));
         }
         let mut events = self.reopened();
         events.extend(self.skip_instances(target.position));
@@ -721,16 +789,19 @@ impl Asker<'_> {
         if self.state.status.is_ended() { vec![Event::RunReopened] } else { Vec::new() }
     }
 
-    /// The attempt has to stop first; the intervention is pending until it has.
-    fn stop_first(&self, target: &Target<'_>, why: StopReason) -> Decision {
-        if let Some(stop) = &target.step.stop
-            && stop.why != StopReason::Timeout
-        {
-            return Err(
-                refuse(format!("`{}` is being stopped already", target.id)).possible("wait until it has stopped")
-            );
+    /// What was decided to follow when an attempt has stopped stays decided.
+    fn refuse_stopping(&self, target: &Target<'_>) -> Result<(), Rejection> {
+        match &target.step.stop {
+            Some(stop) if stop.why != StopReason::Timeout => {
+                Err(refuse(format!("`{}` is being stopped already", target.id)).possible("wait until it has stopped"))
+            }
+            _ => Ok(()),
         }
-        Ok((InterventionStatus::Pending, self.stop(target.position, why, false, Some(self.request.id))))
+    }
+
+    /// The attempt has to stop first; the intervention is pending until it has.
+    fn stop_first(&self, target: &Target<'_>, why: StopReason) -> (InterventionStatus, Vec<Event>) {
+        (InterventionStatus::Pending, self.stop(target.position, why, false, Some(self.request.id)))
     }
 
     /// Asks an attempt to stop. An intervention that waited for it is overtaken.

@@ -57,7 +57,7 @@ pub use health::{
 pub use history::*;
 pub use inputs::{InputError, Secrets, condition, items, rendered_step, rendered_value};
 pub use instances::{Along, Expansion};
-pub use intervene::{MAX_PARALLEL_LIMIT, can_resume, no_checkpoint, open_questions, restorable};
+pub use intervene::{MAX_PARALLEL_LIMIT, can_resume, no_checkpoint, open_questions, permits, restorable};
 pub use outcome::*;
 pub use preview::*;
 pub use question::*;

@@ -10,8 +10,8 @@ use chrono::TimeDelta;
 use holdpoint::plan::{FailurePolicy, Plan};
 use holdpoint::run::{
     self, Attempt, ChangeCause, Command, Event, Input, Intervention, InterventionStatus, Metrics, Outcome,
-    OutcomeStatus, PauseReason, Place, Recorded, RunState, RunStatus, STEP_STATUSES, StepState, StepStatus, StopReason,
-    Touched,
+    OutcomeStatus, PauseReason, Place, Recorded, Request, RunState, RunStatus, STEP_STATUSES, StepState, StepStatus,
+    StopReason, Touched,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -349,7 +349,46 @@ impl Case {
     }
 
     /// One input: refused without a trace, or applied; then everything that must hold. Says whether it was accepted.
+    /// What only asks whether a request is taken says what decides it, and what it says of attempts that stop is what happens.
+    fn permitted(&self, request: &Request) {
+        let state = &self.driver.state;
+        let decided = run::decide(state, &Input::Request(request.clone()), &self.driver.moment());
+        assert_eq!(run::permits(state, request), decided.as_ref().map(|_| ()).map_err(Clone::clone), "{request:?}");
+        let of_step =
+            matches!(request.command, Command::Retry { .. } | Command::Skip { .. } | Command::Complete { .. });
+        let (Ok(events), Some(step), true) = (decided, request.command.target(), of_step) else { return };
+        // A request that was taken before decides nothing any more.
+        if events.is_empty() {
+            return;
+        }
+        let position = state.position(step).expect("it was taken");
+        let stops = |event: &Event| match event {
+            Event::StopRequested { step, .. } => state.position(step),
+            _ => None,
+        };
+        let stopped: Vec<usize> = events.iter().filter_map(stops).collect();
+        assert_eq!(state.stops(position, &request.command), stopped, "{request:?}");
+    }
+
+    /// The same for each step, whatever is asked just now.
+    fn permitted_of_steps(&self) {
+        for step in self.driver.state.plan.steps.iter().map(|step| &step.step_id) {
+            for command in [
+                Command::Retry { step: step.clone(), downstream: false },
+                Command::Retry { step: step.clone(), downstream: true },
+                Command::Skip { step: step.clone() },
+                Command::Complete { step: step.clone(), result: None },
+            ] {
+                self.permitted(&Request::new(uuid::Uuid::nil(), command, "ann"));
+            }
+        }
+    }
+
     fn input(&mut self, input: &Input) -> bool {
+        if let Input::Request(request) = input {
+            self.permitted(request);
+            self.permitted_of_steps();
+        }
         let before = self.driver.state.clone();
         let moment = self.driver.moment();
         let decided = run::decide(&before, input, &moment);

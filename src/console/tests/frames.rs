@@ -23,11 +23,16 @@ fn chains(number: usize) -> Sim {
 
 /// The least that ten frames took, each after some steps have ended, others have started, and time for another estimate has passed.
 fn cost(number: usize, keys: &str) -> u64 {
-    let mut sim = chains(number);
+    cost_of(chains(number), |app| {
+        if !keys.is_empty() {
+            press(app, keys);
+        }
+    })
+}
+
+fn cost_of(mut sim: Sim, before: impl Fn(&mut App)) -> u64 {
     let mut app = open(&sim, (160, 45));
-    if !keys.is_empty() {
-        press(&mut app, keys);
-    }
+    before(&mut app);
     let mut best = u64::MAX;
     for _ in 0..6 {
         let mut spent = 0;
@@ -62,6 +67,37 @@ fn cost(number: usize, keys: &str) -> u64 {
 fn a_frame_under_load_costs_the_same_however_many_steps_there_are() {
     let (few, lots) = (cost(200, ""), cost(10_000, ""));
     assert!(lots < few * 3, "10 frames of 200 steps took {few} ns, of 10,000 {lots} ns");
+}
+
+/// Whether a skipped step may run after all, or a step with many instances be skipped, is said without what that would lead to.
+#[test]
+fn what_could_be_done_with_much_behind_it_costs_a_frame_nothing() {
+    // One after the other: all the rest is behind it.
+    let ids: Vec<String> = (1..9).map(|place| format!("host-{place:06}")).collect();
+    let skipped = |number| {
+        let sim = Sim::new(many(number)).ask(Command::Start).wait(2);
+        ids.iter().fold(sim, |sim, id| sim.ask(skip(id)))
+    };
+    let select_skipped = |app: &mut App| super::keys::select(app, "host-000001");
+    let mark_skipped = |app: &mut App| {
+        super::marks::mark(app, &ids.iter().map(String::as_str).collect::<Vec<_>>());
+        super::keys::select(app, "host-000009");
+    };
+    let each = |number: usize| {
+        let mut each = step("each");
+        each.foreach = Some(Box::new((0..number).map(|n| format!("part-{n}")).collect()));
+        let mut plan = plan("parts", "Part by part", vec![each, step("report")]);
+        plan.max_parallel = Some(16);
+        Sim::new(plan).ask(Command::Start).wait(2)
+    };
+    let select_each = |app: &mut App| super::keys::select(app, "each");
+    for (what, few, lots) in [
+        ("selected", cost_of(skipped(200), select_skipped), cost_of(skipped(10_000), select_skipped)),
+        ("marked", cost_of(skipped(200), mark_skipped), cost_of(skipped(10_000), mark_skipped)),
+        ("foreach", cost_of(each(200), select_each), cost_of(each(8000), select_each)),
+    ] {
+        assert!(lots < few * 3, "{what}: 10 frames of few steps took {few} ns, of many {lots} ns");
+    }
 }
 
 /// What has to look at all steps looks at a byte of each.
