@@ -243,7 +243,11 @@ impl App {
         let Some(form) = self.values_form() else { return Vec::new() };
         let meant = forms::meant(event);
         if meant == Some(Meant::Close) {
-            let said = format!("{} is not opened", form.plan_id);
+            // What is on its way cannot be called back.
+            let said = match form.sent {
+                true => format!("{} is being opened already", form.plan_id),
+                false => format!("{} is not opened", form.plan_id),
+            };
             self.layers.pop();
             self.say(said);
             return Vec::new();

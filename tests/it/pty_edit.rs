@@ -134,7 +134,7 @@ fn a_pending_step_is_edited_and_runs_as_edited() {
     fill(&mut console, "retries", "1");
     console.wait_for_text("no mistakes");
     until(&mut console, "<Enter>", "Change say?", true);
-    console.wait_for_text("env.WORD before → after");
+    console.wait_for_text("env.WORD \"before\" → \"after\"");
     console.press("typo");
     until(&mut console, "<Enter>", "Change say", false);
     console.wait_for_text("plan v2");

@@ -182,6 +182,17 @@ fn a_mistake_stands_at_its_field_and_goes_when_it_is_mended() {
 }
 
 #[test]
+fn leaving_the_form_while_its_values_are_on_their_way_promises_nothing() {
+    let mut app = asked(SIZE);
+    typed(&mut app, "attic");
+    press(&mut app, "Up");
+    typed(&mut app, "hunter2");
+    assert_eq!(press(&mut app, "Enter").len(), 1);
+    assert!(press(&mut app, "Esc").is_empty() && app.layers.is_empty());
+    assert_eq!(said(&app), "ship is being opened already");
+}
+
+#[test]
 fn leaving_the_form_opens_nothing_and_whoever_went_on_is_not_interrupted() {
     let mut app = asked(SIZE);
     typed(&mut app, "attic");
