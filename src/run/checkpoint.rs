@@ -93,7 +93,7 @@ pub struct CheckpointMark {
     pub step_index: u32,
     /// What made it.
     pub cause: CheckpointCause,
-    /// Which step came to an end (cause `step`): its number in the run, see [`RunState::step_name`].
+    /// Which step came to an end (cause `step`): its number in the run, see [`RunState::step_name`](super::RunState::step_name).
     pub step: Option<u32>,
     /// How the step (cause `step`) or the run (cause `ended`) ended; not known of a mark that an older version has written.
     pub ending: Option<Ending>,

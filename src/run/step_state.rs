@@ -218,7 +218,7 @@ impl StepState {
         matches!(self.status, StepStatus::Completed | StepStatus::Failed | StepStatus::InReview)
     }
 
-    /// What expressions see as the result of a step that is no `foreach` (see [`RunState::result_data`]): what a person gave, else the `data` of
+    /// What expressions see as the result of a step that is no `foreach` (see [`RunState::result_data`](super::RunState::result_data)): what a person gave, else the `data` of
     /// the newest attempt's result, else that result.
     pub fn result_data(&self) -> Option<Value> {
         if let Some(by_hand) = &self.by_hand {
@@ -233,7 +233,7 @@ impl StepState {
         self.attempt().filter(|_| self.has_result())?.outcome.as_ref()?.result.as_ref()?.quality_score
     }
 
-    /// The result that dependents of a step that is no `foreach` see (see [`RunState::result`]): the one given by hand, else the newest successful attempt's.
+    /// The result that dependents of a step that is no `foreach` see (see [`RunState::result`](super::RunState::result)): the one given by hand, else the newest successful attempt's.
     pub fn result(&self) -> Option<Value> {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.result.as_deref().cloned();
