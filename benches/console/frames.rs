@@ -194,6 +194,7 @@ impl Field {
         }
         for _ in 0..40 {
             self.draw();
+            self.ask();
             std::thread::sleep(Duration::from_millis(5));
             self.take_in();
         }
@@ -203,6 +204,7 @@ impl Field {
         let code = if key == '\n' { KeyCode::Enter } else { KeyCode::Char(key) };
         self.app.update(Event::Key(KeyEvent::new(code, KeyModifiers::NONE)), Utc::now());
         self.draw();
+        self.ask();
     }
 
     fn take_in(&mut self) {
@@ -222,12 +224,25 @@ impl Field {
         self.take_in();
         self.draw();
         let (time, processor) = (started.elapsed().as_secs_f64() * 1e3, processor_ms() - on_processor);
+        self.ask();
         Cost { time, processor, bytes: self.bytes.get() as f64 }
     }
 
     /// As the runtime draws a frame.
     fn draw(&mut self) {
         self.app.prepare();
+        let app = &self.app;
+        let drawn = self.terminal.draw(|frame| {
+            views::draw(app, frame);
+            text::guard_buffer(frame.buffer_mut(), Charset::Unicode);
+        });
+        drawn.expect("a sink takes everything");
+        self.app.mark_drawn();
+        self.app.title();
+    }
+
+    /// As the runtime asks for what the frame is without.
+    fn ask(&mut self) {
         for request in self.app.output_requests() {
             if !self.reader.request(request.clone()) {
                 self.app.output.refused(request);
@@ -242,14 +257,6 @@ impl Field {
                 }
             });
         }
-        let app = &self.app;
-        let drawn = self.terminal.draw(|frame| {
-            views::draw(app, frame);
-            text::guard_buffer(frame.buffer_mut(), Charset::Unicode);
-        });
-        drawn.expect("a sink takes everything");
-        self.app.mark_drawn();
-        self.app.title();
     }
 
     /// What happens between two frames.

@@ -323,6 +323,7 @@ impl Loop {
             if dirty && (urgent || drawn_at.elapsed() >= FRAME) {
                 let new_layer = self.app.has_new_layer();
                 self.draw()?;
+                self.ask();
                 (dirty, urgent, drawn_at) = (false, false, Instant::now());
                 if new_layer {
                     self.answers_from = std::time::Instant::now();
@@ -428,6 +429,19 @@ impl Loop {
 
     fn draw(&mut self) -> Result<(), ConsoleError> {
         self.app.prepare();
+        let app = &self.app;
+        self.guard.draw(|frame| super::views::draw(app, frame))?;
+        self.app.mark_drawn();
+        let title = self.app.title();
+        if title != self.title {
+            self.guard.set_title(&title)?;
+            self.title = title;
+        }
+        Ok(())
+    }
+
+    /// Asks for what the frame is still without. Once it is on the screen: who answers would take the processor from who draws.
+    fn ask(&mut self) {
         let mut room = true;
         for request in self.app.output_requests() {
             // What is behind one that found no room waits with it: their order says what they are about.
@@ -471,15 +485,6 @@ impl Loop {
                 }
             });
         }
-        let app = &self.app;
-        self.guard.draw(|frame| super::views::draw(app, frame))?;
-        self.app.mark_drawn();
-        let title = self.app.title();
-        if title != self.title {
-            self.guard.set_title(&title)?;
-            self.title = title;
-        }
-        Ok(())
     }
 
     /// Says whether something may have changed.

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 
 use ratatui::buffer::{Buffer, CellWidth};
+use ratatui::style::Style;
 use unicode_general_category::{GeneralCategory as Cat, get_general_category};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -67,9 +68,11 @@ impl Charset {
 /// One line of text that is safe to draw: no controls, no invisible or unassigned characters, no towers of combining marks.
 /// Line ends become `⏎`, tabs a space, control characters their pictures (`␛`, `␇`), everything else without a cell `�`.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if is_plain(text.as_bytes()) {
-        return Cow::Borrowed(text);
-    }
+    if is_simple(text) { Cow::Borrowed(text) } else { Cow::Owned(cleaned(text)) }
+}
+
+/// [`clean`], the long way.
+fn cleaned(text: &str) -> String {
     let text = text.strip_suffix('\n').map_or(text, |rest| rest.strip_suffix('\r').unwrap_or(rest));
     let mut mapped = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -80,7 +83,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
             _ => push_mapped(&mut mapped, c),
         }
     }
-    Cow::Owned(clamp_clusters(&mapped))
+    clamp_clusters(&mapped)
 }
 
 /// Like [`clean`], for bytes that may not be UTF-8; every broken sequence becomes `�`.
@@ -116,7 +119,7 @@ pub fn width(text: &str) -> usize {
     if is_plain(text.as_bytes()) {
         return text.len();
     }
-    text.graphemes(true).map(grapheme_width).sum()
+    graphemes(text).map(grapheme_width).sum()
 }
 
 /// The text, clean and cut to at most `cells` cells, with `…` where something was cut. A grapheme is never split, so that the result
@@ -130,7 +133,7 @@ pub fn fit(text: &str, cells: usize) -> Cow<'_, str> {
     let Some(room) = cells.checked_sub(1) else { return Cow::Borrowed("") };
     let mut out = String::with_capacity(head.len().min(cells * 4) + 4);
     let mut used = 0;
-    for g in head.graphemes(true) {
+    for g in graphemes(&head) {
         let w = grapheme_width(g);
         if used + w > room {
             break;
@@ -178,6 +181,45 @@ pub fn fit_end(text: &str, cells: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{ELLIPSIS}{}", &text[start..]))
 }
 
+/// The graphemes of a text: where a character and the one after it stand alone, it is one, and nothing is looked up.
+pub fn graphemes(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut chars = rest.chars();
+        let first = chars.next()?;
+        let alone = stands_alone(first) && chars.next().is_none_or(stands_alone);
+        let len = if alone { first.len_utf8() } else { rest.graphemes(true).next()?.len() };
+        let (grapheme, behind) = rest.split_at(len);
+        rest = behind;
+        Some(grapheme)
+    })
+}
+
+/// Draws clean text from a cell on to the right, into at most `cells` cells of its line, and gives back the column after it. As ratatui's own
+/// `set_stringn` does it, with [`graphemes`].
+///
+/// # Panics
+/// Where the cell is not in the buffer.
+pub fn put(buffer: &mut Buffer, (x, y): (u16, u16), text: &str, cells: u16, style: impl Into<Style>) -> u16 {
+    let style = style.into();
+    let right = buffer.area.right().min(x.saturating_add(cells));
+    let mut at = x;
+    for g in graphemes(text) {
+        let width = grapheme_width(g) as u16;
+        if width > right.saturating_sub(at) {
+            break;
+        }
+        if width == 0 {
+            continue;
+        }
+        buffer[(at, y)].set_symbol(g).set_style(style);
+        // What the second half of a wide character would hide.
+        (at + 1..at + width).for_each(|hidden| buffer[(hidden, y)].reset());
+        at += width;
+    }
+    at
+}
+
 /// The text in printable ASCII, in the same number of cells: known glyphs by a likeness, everything else by `?`.
 pub fn to_ascii(text: &str) -> Cow<'_, str> {
     if is_plain(text.as_bytes()) {
@@ -185,7 +227,7 @@ pub fn to_ascii(text: &str) -> Cow<'_, str> {
     }
     let text = clean(text);
     let mut out = String::with_capacity(text.len());
-    for g in text.graphemes(true) {
+    for g in graphemes(&text) {
         let c = ascii_of(g);
         out.push(c);
         out.extend(std::iter::repeat_n(if c == '?' { '?' } else { ' ' }, grapheme_width(g).saturating_sub(1)));
@@ -209,7 +251,9 @@ pub fn guard_buffer(buffer: &mut Buffer, charset: Charset) {
         if symbol.len() == 1 && is_plain(symbol.as_bytes()) {
             continue;
         }
-        let fine = is_drawing(symbol) || clean(symbol) == symbol;
+        let mut chars = symbol.chars();
+        let single = matches!((chars.next(), chars.next()), (Some(c), None) if stands_alone(c));
+        let fine = single || clean(symbol) == symbol;
         match charset {
             Charset::Unicode if fine => {}
             Charset::Unicode => {
@@ -228,10 +272,16 @@ pub(super) fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|b| matches!(b, b' '..=b'~'))
 }
 
-/// One of the box, block and geometric characters that the console itself draws with; spares them the long way.
-fn is_drawing(symbol: &str) -> bool {
-    let mut chars = symbol.chars();
-    matches!((chars.next(), chars.next()), (Some('\u{2500}'..='\u{25ff}'), None))
+/// Nothing but characters that stand alone: as clean as it is, and a character for each cell.
+fn is_simple(text: &str) -> bool {
+    is_plain(text.as_bytes()) || text.chars().all(stands_alone)
+}
+
+/// Whether a character is shown as it is, fills one cell and is a grapheme by itself beside others of which this holds: ASCII, Latin letters, and the
+/// marks, boxes and blocks that the console itself draws with. They are nearly everything there is on a screen, and need not be looked up.
+fn stands_alone(c: char) -> bool {
+    matches!(c, ' '..='~' | '\u{a1}'..='\u{ac}' | '\u{ae}'..='\u{17f}' | '–' | '—' | '‘'..='”' | '•' | '…' | '←'..='↓')
+        || matches!(c, '─'..='◼' | '✓'..='✘' | '⏎')
 }
 
 /// What a character becomes, before graphemes are looked at.
@@ -271,7 +321,7 @@ fn is_mark(c: char) -> bool {
 /// Bounds every grapheme: a base, few marks, few characters, at least one cell.
 fn clamp_clusters(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for g in text.graphemes(true) {
+    for g in graphemes(text) {
         if g.len() == 1 {
             out.push_str(g);
             continue;

@@ -8,7 +8,7 @@ use ratatui::style::Style;
 
 use super::pane::{Kept, Pane, graphemes};
 use super::reader::Stream;
-use crate::console::text::{fit, width};
+use crate::console::text::{fit, put, width};
 use crate::console::theme::{Glyphs, Role, Theme};
 
 impl Pane {
@@ -104,7 +104,7 @@ impl Pane {
                     Some((_, false)) => theme.style(Role::Match),
                     None => base,
                 };
-                buffer.set_stringn(area.x + (at - first_cell) as u16, area.y, g, w, style);
+                put(buffer, (area.x + (at - first_cell) as u16, area.y), g, w as u16, style);
             }
         }
         let faint = theme.style(Role::Faint);

@@ -33,8 +33,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::{Frame, Terminal};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -50,7 +50,7 @@ use super::estimate::{Answer, Question};
 use super::keys::Key;
 use super::run_model::Ownership;
 use super::runs_model::PlanEntry;
-use super::text::Charset;
+use super::text::{self, Charset};
 use super::theme::{Depth, Glyphs, Role, Theme, ThemeName};
 use super::views;
 use super::words::Zone;
@@ -296,12 +296,18 @@ fn update_of(sim: &Sim) -> Event {
     Event::Summary(Arc::new(RunUpdate { summary: sim.state.summary(), storage: None, open: true }))
 }
 
+/// Draws what goes to the terminal, which guards it.
+fn draw(app: &App, frame: &mut Frame<'_>) {
+    views::draw(app, frame);
+    text::guard_buffer(frame.buffer_mut(), app.glyphs.charset());
+}
+
 /// Draws the next frame as the runtime does and gives it as text.
 fn screen(app: &mut App) -> String {
     let mut terminal = Terminal::new(TestBackend::new(app.size.0, app.size.1)).unwrap();
     app.prepare();
     find_out(app, &Past::default());
-    terminal.draw(|frame| views::draw(app, frame)).unwrap();
+    terminal.draw(|frame| draw(app, frame)).unwrap();
     app.mark_drawn();
     let buffer = terminal.backend().buffer();
     let mut text = String::new();

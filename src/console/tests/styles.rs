@@ -41,7 +41,7 @@ fn places(theme: Theme) -> Vec<(&'static str, Buffer)> {
 fn buffer(app: &mut App) -> Buffer {
     screen(app);
     let mut terminal = Terminal::new(TestBackend::new(app.size.0, app.size.1)).unwrap();
-    terminal.draw(|frame| views::draw(app, frame)).unwrap();
+    terminal.draw(|frame| draw(app, frame)).unwrap();
     terminal.backend().buffer().clone()
 }
 

@@ -297,3 +297,39 @@ fn styles_go_on_from_line_to_line_and_unfinished_sequences_do_not() {
     let mut plain = Ansi::new(Colors::Strip);
     assert_eq!(plain.line(b"\x1b[1;31mx").spans, [Span::styled("x", Style::new().bold())]);
 }
+
+/// What spares characters the long way has to come to the same.
+#[test]
+fn characters_that_stand_alone_are_shown_as_they_are_in_one_cell_each() {
+    let alone: Vec<char> = ('\0'..=char::MAX).filter(|c| stands_alone(*c)).collect();
+    assert!(alone.len() > 500, "{}", alone.len());
+    for c in &alone {
+        let text = format!("a{c}{c}b{c}─{c}é{c}");
+        let found: Vec<&str> = text.graphemes(true).collect();
+        assert_eq!(found.len(), text.chars().count(), "{c:?}");
+        assert_eq!(cleaned(&text), text, "{c:?}");
+        assert!(text.graphemes(true).all(|g| grapheme_width(g) == 1), "{c:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn graphemes_are_those_of_unicode(text in hostile()) {
+        prop_assert_eq!(graphemes(&text).collect::<Vec<_>>(), text.graphemes(true).collect::<Vec<_>>());
+    }
+
+    /// Drawn as ratatui draws it, in every place.
+    #[test]
+    fn text_is_put_where_ratatui_puts_it(
+        text in "[ -~é─✔…漢]{0,12}", x in 0u16..12, cells in 0u16..14, bold in any::<bool>(),
+    ) {
+        let area = Rect::new(0, 0, 10, 2);
+        let (mut ours, mut theirs) = (Buffer::filled(area, ratatui::buffer::Cell::new("x")), Buffer::empty(area));
+        theirs.clone_from(&ours);
+        let style = if bold { Style::new().fg(Color::Red).add_modifier(Modifier::BOLD) } else { Style::new() };
+        let at = put(&mut ours, (x, 1), &text, cells, style);
+        let expected = theirs.set_stringn(x, 1, &text, usize::from(cells), style).0;
+        prop_assert_eq!(at, expected);
+        prop_assert_eq!(ours, theirs);
+    }
+}

@@ -131,11 +131,10 @@ impl Canvas {
         if width <= 0 || !(i32::from(self.area.y)..i32::from(self.area.bottom())).contains(&row) {
             return;
         }
-        let clean = text::clean(line);
-        let fitted = text::fit(&clean, width as usize);
+        let fitted = text::fit(line, width as usize);
         let mut at = x;
         // What hangs over the left edge goes away cell by cell.
-        for symbol in unicode_segmentation::UnicodeSegmentation::graphemes(&*fitted, true) {
+        for symbol in text::graphemes(&fitted) {
             let cells = text::width(symbol) as i32;
             if at - x >= left
                 && let Some((column, row)) = self.place(at, y)

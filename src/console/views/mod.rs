@@ -35,7 +35,7 @@ use paint::Brush;
 /// The smallest terminal on which everything can be reached.
 pub const SMALLEST: (u16, u16) = (60, 16);
 
-/// Draws the whole screen.
+/// Draws the whole screen. Every cell of it is still to be checked, by [`super::text::guard_buffer`]: the terminal does that with all that goes out.
 pub fn draw(app: &App, frame: &mut Frame<'_>) {
     let area = frame.area();
     let mut cursor = None;
@@ -64,7 +64,6 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
             }
         }
     }
-    text::guard_buffer(frame.buffer_mut(), app.glyphs.charset());
     if let Some((x, y)) = cursor {
         frame.set_cursor_position(Position::new(x, y));
     }

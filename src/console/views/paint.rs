@@ -44,21 +44,19 @@ impl Brush<'_> {
             return x;
         }
         let width = width.min(area.right() - x);
-        let clean = text::clean(line);
-        let fitted = text::fit(&clean, width as usize);
+        let fitted = text::fit(line, width as usize);
         // What was drawn here before leaves its background (the selected row) and nothing else.
         let base = self.theme.base().fg.unwrap_or(ratatui::style::Color::Reset);
         let mut style = ink.style(&self.theme);
         style.fg = style.fg.or(Some(base));
         style.sub_modifier |= (Modifier::BOLD | Modifier::DIM) & !style.add_modifier;
-        self.buffer.set_stringn(x, y, &fitted, width as usize, style).0
+        text::put(self.buffer, (x, y), &fitted, width, style)
     }
 
     /// Draws a line so that it ends before column `right`; gives back the column where it begins.
     pub fn text_right(&mut self, left: u16, right: u16, y: u16, line: &str, ink: impl Ink) -> u16 {
         let width = right.saturating_sub(left);
-        let clean = text::clean(line);
-        let fitted = text::fit(&clean, width as usize);
+        let fitted = text::fit(line, width as usize);
         let x = right.saturating_sub(text::width(&fitted) as u16);
         self.text(x, y, width, &fitted, ink);
         x
@@ -90,12 +88,11 @@ impl Brush<'_> {
     pub fn fade(&mut self, area: Rect) {
         let faint = self.theme.style(Role::Faint);
         let base = self.theme.base();
+        let style = base.patch(faint).remove_modifier(Modifier::BOLD | Modifier::REVERSED | Modifier::UNDERLINED);
         for y in area.top()..area.bottom() {
             for x in area.left()..area.right() {
                 if let Some(cell) = self.buffer.cell_mut((x, y)) {
-                    cell.set_style(
-                        base.patch(faint).remove_modifier(Modifier::BOLD | Modifier::REVERSED | Modifier::UNDERLINED),
-                    );
+                    cell.set_style(style);
                     if faint.bg.is_none() && base.bg.is_none() {
                         cell.bg = ratatui::style::Color::Reset;
                     }

@@ -96,13 +96,16 @@ fn action(app: &App, row: &Row, selected: bool, brush: &mut Brush<'_>, area: Rec
 
 /// Marks the characters that were typed, as far as they are seen.
 fn matched(brush: &mut Brush<'_>, (x, y, width): (u16, u16, u16), line: &str, places: &[usize], role: Role) {
+    if places.is_empty() {
+        return;
+    }
     let right = x + width;
+    // The last column may hold the mark of a cut.
+    let is_cut = text::width(line) > width as usize;
     let mut at = x;
     for (place, character) in line.chars().enumerate() {
         let columns = text::width(character.encode_utf8(&mut [0; 4])) as u16;
-        // The last column may hold the mark of a cut.
-        let cut = text::width(line) > width as usize && at + columns >= right;
-        if cut || at + columns > right {
+        if at + columns > right || (is_cut && at + columns >= right) {
             break;
         }
         if places.contains(&place) {

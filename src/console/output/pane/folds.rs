@@ -3,8 +3,6 @@
 use std::cell::{Ref, RefCell};
 use std::ops::Deref;
 
-use unicode_segmentation::UnicodeSegmentation;
-
 use super::super::reader::Row;
 use crate::console::text;
 
@@ -80,7 +78,7 @@ fn folds(row: &Row, cells: usize) -> Vec<usize> {
 
 /// The graphemes of a text. What folding and drawing cost is how many of them are looked at.
 pub(in super::super) fn graphemes(text: &str) -> impl Iterator<Item = &str> {
-    let all = text.graphemes(true);
+    let all = text::graphemes(text);
     #[cfg(test)]
     let all = all.inspect(|_| LOOKED_AT.set(LOOKED_AT.get() + 1));
     all
