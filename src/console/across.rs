@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::app::{App, OutputPath};
 use super::output::{Elsewhere, Pattern, Told};
 use super::run_model::{OpenRun, Tab};
+use crate::plan::Step;
 
 /// So many outputs are searched before it is looked again which come next.
-const AT_ONCE: usize = 2_000;
+const AT_ONCE: usize = if cfg!(test) { 2 } else { 2_000 };
 
 /// What is searched besides the output that is shown.
 #[derive(Debug, Default)]
@@ -29,14 +30,14 @@ pub struct Across {
 #[derive(Debug)]
 struct Way {
     forward: bool,
-    /// Positions in the plan, the next one last.
-    left: Vec<usize>,
+    /// By name, since their places change with the plan; the next one last.
+    left: Vec<Arc<Step>>,
     /// So many of them are beyond the end of the list, at its other end.
     round: usize,
     /// The step it began at: one that is not selected any more is not left for another.
     from: Option<String>,
     /// The steps that are being searched, in the order in which their outputs are.
-    asked: Vec<String>,
+    asked: Vec<Arc<Step>>,
 }
 
 impl Way {
@@ -45,25 +46,24 @@ impl Way {
         let mut files = Vec::new();
         self.asked.clear();
         while files.len() < AT_ONCE
-            && let Some(position) = self.left.pop()
+            && let Some(step) = self.left.pop()
         {
-            let steps = run.state.plan.steps.get(position).zip(run.state.steps.get(position));
-            let Some((definition, attempt)) = steps.and_then(|(plan, step)| Some((plan, step.attempts.last()?))) else {
-                continue;
-            };
-            files.push(output_path(run.state.home_of(attempt), &definition.step_id, attempt.number));
-            self.asked.push(definition.step_id.clone());
+            let attempt = run.state.step(&step.step_id).and_then(|(_, state)| state.attempts.last());
+            let Some(attempt) = attempt else { continue };
+            files.push(output_path(run.state.home_of(attempt), &step.step_id, attempt.number));
+            self.asked.push(step);
         }
         files
     }
 }
 
 /// The steps as they are read from top to bottom; with a filter, those it lets through.
-fn order(run: &OpenRun) -> Vec<usize> {
+fn order(run: &OpenRun) -> Vec<Arc<Step>> {
+    let named = |position: usize| Arc::clone(&run.state.plan.steps[position]);
     if run.list.filter.is_empty() {
-        return run.state.reading_order();
+        return run.state.reading_order().into_iter().map(named).collect();
     }
-    run.rows(0..run.row_count()).map(|(_, position)| position).collect()
+    run.rows(0..run.row_count()).map(|(_, position)| named(position)).collect()
 }
 
 impl App {
@@ -71,7 +71,8 @@ impl App {
     pub(super) fn search_elsewhere(&mut self, forward: bool) {
         let Some(run) = &self.run else { return };
         let mut order = order(run);
-        let here = run.position().and_then(|position| order.iter().position(|one| *one == position));
+        let here = run.list.selected.as_deref();
+        let here = here.and_then(|selected| order.iter().position(|step| step.step_id == selected));
         if !forward {
             order.reverse();
         }
@@ -116,8 +117,7 @@ impl App {
         let first = self.across.finding.is_some();
         let Some(way) = self.across.finding.as_mut().or(self.across.counting.as_mut()) else { return };
         // What was asked for and not answered is asked for again.
-        let again: Vec<usize> = way.asked.iter().rev().filter_map(|step| run.state.position(step)).collect();
-        way.left.extend(again);
+        way.left.extend(way.asked.drain(..).rev());
         let files = way.next(run, &Arc::clone(&self.settings.output_path));
         if files.is_empty() {
             return if first { self.nowhere_else(&pattern) } else { self.counted_everywhere() };
@@ -137,7 +137,7 @@ impl App {
                 self.across.finding = Some(way);
                 return self.go_on_elsewhere();
             };
-            self.go_to_match(&step, &way);
+            self.go_to_match(&step.step_id, &way);
         } else if self.across.finding.take().is_some() {
             // The operator has gone on to something else meanwhile.
         } else if let Some(way) = &mut self.across.counting {
@@ -157,7 +157,8 @@ impl App {
         run.attempt = None;
         run.tab = Tab::Output;
         // Those beyond the end are the last ones of the way.
-        let passed = way.asked.iter().position(|one| one == step).map_or(0, |place| way.asked.len() - 1 - place);
+        let passed =
+            way.asked.iter().position(|one| one.step_id == step).map_or(0, |place| way.asked.len() - 1 - place);
         let round = way.left.len() + passed < way.round;
         let from = match (round, way.forward) {
             (false, _) => "",

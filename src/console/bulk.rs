@@ -361,6 +361,7 @@ impl App {
             instead: None,
             foretold: Foretold::beside(notes, single.is_some()),
             seen: None,
+            kills: false,
             deed: Deed::Many(Box::new(marked)),
         };
         Ok(match single {

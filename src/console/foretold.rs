@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::engine::request;
-use crate::run::{ForkPreview, Preview, Rejection};
+use crate::run::{Command, ForkPreview, Preview, Rejection};
 
 use super::app::{App, Effect};
 use super::popups::{Ask, Deed, Popup};
@@ -148,6 +148,7 @@ impl App {
             (_, Some((command, seen))) => {
                 let mut request = request(command.clone(), user);
                 request.seen = seen;
+                request.no_kill = *command == Command::Cancel && !ask.kills;
                 (request.id, Effect::Preview { run: ask.run, request: Box::new(request) })
             }
             (Deed::Fork { checkpoint }, None) => {

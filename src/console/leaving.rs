@@ -94,9 +94,11 @@ impl App {
         if active.is_empty() {
             return vec![Effect::Quit];
         }
-        let send = |run: Uuid, command: Command| Effect::Send {
-            run,
-            request: Box::new(request(command, &self.settings.user).because("leaving the console")),
+        let send = |run: Uuid, command: Command| {
+            let mut request = request(command, &self.settings.user).because("leaving the console");
+            // Only who presses it again, on a screen that says so, wants to kill.
+            request.no_kill = request.command == Command::Cancel && !again;
+            Effect::Send { run, request: Box::new(request) }
         };
         active
             .iter()

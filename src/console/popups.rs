@@ -166,6 +166,8 @@ pub struct Ask {
     pub foretold: Foretold,
     /// The target's status as it was drawn when the key was pressed.
     pub seen: Option<StepStatus>,
+    /// The question is whether to kill, of a run that is being cancelled.
+    pub kills: bool,
 }
 
 impl Ask {

@@ -60,6 +60,7 @@ impl App {
             instead: None,
             foretold: Foretold::default(),
             seen,
+            kills: false,
         };
         let live = seen.is_some_and(StepStatus::is_live);
         let grace = words::span(state.options.grace_seconds);
@@ -99,13 +100,9 @@ impl App {
                 let mut effect = Vec::new();
                 if state.cancelling {
                     effect.push(format!("{} killed at once (KILL).", is_are(running, "attempt")));
-                    return Some(ask(
-                        format!("Kill what still runs of {plan}?"),
-                        effect,
-                        "kill now",
-                        "wait",
-                        Care::Careful,
-                    ));
+                    let title = format!("Kill what still runs of {plan}?");
+                    let question = ask(title, effect, "kill now", "wait", Care::Careful);
+                    return Some(Ask { kills: true, ..question });
                 }
                 if running > 0 {
                     effect.push(format!("{} stopped: TERM, and KILL after {grace}.", is_are(running, "attempt")));
@@ -330,6 +327,7 @@ impl App {
             instead: None,
             foretold: Foretold::default(),
             seen: None,
+            kills: false,
         })
     }
 

@@ -240,6 +240,8 @@ impl App {
             request = request.because(reason_of(reason).unwrap_or_default());
         }
         request.seen = seen;
+        // Whoever was asked whether to cancel did not say yes to a kill.
+        request.no_kill = request.command == Command::Cancel;
         request
     }
 
@@ -356,6 +358,7 @@ impl App {
             self.complain(format!("{}: not done, {why}", ask.asked()));
             return Vec::new();
         }
+        let kills = ask.kills;
         let mut effect = match ask.deed {
             Deed::Send(command) => self.request(ask.run, command, ask.seen, ask.reason.as_ref()),
             Deed::Fork { checkpoint } => {
@@ -366,6 +369,7 @@ impl App {
         };
         if let Effect::Send { request, .. } | Effect::TakeOver { then: request, .. } = &mut effect {
             request.expected_plan_version = version;
+            request.no_kill &= !kills;
         }
         vec![effect]
     }

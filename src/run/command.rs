@@ -36,6 +36,9 @@ pub struct Request {
     /// A run that this would let go on stays paused instead, until somebody resumes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stay_paused: bool,
+    /// A cancel that knows of none before it: refused where the run is being cancelled already, since a second one kills.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_kill: bool,
 }
 
 impl Request {
@@ -51,6 +54,7 @@ impl Request {
             expected_plan_version: None,
             seen: None,
             stay_paused: false,
+            no_kill: false,
         }
     }
 

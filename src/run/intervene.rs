@@ -327,6 +327,13 @@ impl Asker<'_> {
             _ => return Err(self.refuse_run("only a run that has not ended can be cancelled")),
         }
         let kill = state.cancelling;
+        if kill && self.request.no_kill {
+            return Err(Rejection::new(
+                RejectionCode::Stale,
+                "the run has been cancelled meanwhile, and is being cancelled now",
+            )
+            .possible("cancel again to kill what still runs"));
+        }
         let stops: Vec<usize> = state
             .index
             .live

@@ -132,6 +132,7 @@ impl Driver {
             expected_plan_version: None,
             seen: None,
             stay_paused: false,
+            no_kill: false,
         }
     }
 

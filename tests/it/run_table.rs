@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use holdpoint::plan::FailurePolicy;
-use holdpoint::run::{Answer, Command, Outcome, Place, Rejection, RejectionCode, RunStatus, StepStatus};
+use holdpoint::run::{Answer, Command, Input, Outcome, Place, Rejection, RejectionCode, RunStatus, StepStatus};
 use serde_json::json;
 
 use crate::run_rules::{UNREACHABLE, unreachable};
@@ -178,6 +178,11 @@ fn cancel_stops_what_runs_and_ends_as_cancelled() {
         ] {
             driver.refused(command);
         }
+        let mut knew_of_none = driver.request(Command::Cancel, "bob");
+        knew_of_none.no_kill = true;
+        let refusal = driver.feed(&Input::Request(knew_of_none)).expect_err("bob meant the first cancel");
+        assert_eq!(refusal.code, RejectionCode::Stale);
+        assert_eq!(driver.words(), "stopping waiting pending");
         let killed = driver.ask(Command::Cancel);
         assert!(format!("{killed:?}").contains("kill: true"), "the second cancel kills");
         let refusal = driver.refused(Command::Cancel);

@@ -204,6 +204,7 @@ impl App {
             instead: None,
             foretold: Foretold::default(),
             seen: None,
+            kills: false,
         };
         self.ask(ask)
     }

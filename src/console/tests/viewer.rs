@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
+use super::keys::catch_up;
 use super::*;
 use crate::console::output::{Answer as Said, NotSaved, Reader, Request, Save, Saved};
 use crate::console::popups::Popup;
@@ -273,6 +274,31 @@ fn another_run_is_counted_by_itself_and_a_search_in_the_one_before_moves_nothing
     desk.quiet();
     assert_eq!(desk.selected(), "verify");
     assert!(desk.app.output.status().contains(", 3 in 2 steps"), "{}", desk.app.output.status());
+}
+
+#[test]
+fn a_count_goes_on_where_it_was_though_a_step_before_it_goes() {
+    let mut desk = Desk::new((160, 45));
+    let after = |id: &str, before: &[&str]| {
+        let before = before.iter().map(|id| (*id).into());
+        Step { depends_on: Some(before.collect()), ..step(id) }
+    };
+    let steps =
+        vec![after("tell", &["report"]), after("dump", &[]), after("compress", &[]), after("report", &["dump"])];
+    let sim = Sim::new(plan("fan", "A report, of which somebody is told", steps)).ask(Command::Start).done("dump");
+    open_other(&mut desk, &sim);
+    desk.select("dump");
+    desk.press("/");
+    desk.type_in("error");
+    desk.press("Enter");
+    let counted = ", 3 in 2 steps";
+    assert!(desk.app.output.status().contains(counted), "{}", desk.app.output.status());
+    desk.app.output.set_everywhere(None);
+    desk.app.count_everywhere();
+    // While the first two are searched, the report comes to stand a place further up.
+    catch_up(&mut desk.app, &sim.ask(Command::Remove { step: "tell".into() }));
+    desk.quiet();
+    assert!(desk.app.output.status().contains(counted), "{}", desk.app.output.status());
 }
 
 #[test]
