@@ -247,7 +247,7 @@ pub const TABLE: &[Entry] = &[
         }))),
     entry(Action::Checkpoints, "checkpoints", "the places to go back to, and what changed between them", "checkpoints", &["C"], Scope::OfRun, Group::History, 14, Kind::Local),
     entry(Action::Versions, "versions", "the versions of the plan, and what changed between them", "versions", &["V"], Scope::OfRun, Group::History, 15, Kind::Local),
-    entry(Action::Interventions, "interventions", "who did what, when and why, and what was refused", "interventions", &["I"], Scope::OfRun, Group::History, 16, Kind::Local),
+    entry(Action::Interventions, "interventions", "who did what, when and why, and what the engine refused", "interventions", &["I"], Scope::OfRun, Group::History, 16, Kind::Local),
     entry(Action::Timeline, "timeline", "the attempts against time, the critical path, and what is expected", "timeline", &["T"], Scope::OfRun, Group::Look, 28, Kind::Local),
     entry(Action::ZoomIn, "zoom-in", "timeline: less time on the screen, in more detail", "closer", &[">"], Scope::Timeline, Group::Look, 1, Kind::Local),
     entry(Action::ZoomOut, "zoom-out", "timeline: more time on the screen", "wider", &["<"], Scope::Timeline, Group::Look, 2, Kind::Local),

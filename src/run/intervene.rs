@@ -1,7 +1,13 @@
 //! What operators may ask, and when: the rules of every command.
 //!
 //! Each function answers for one command: the events that carry it out, or the rule that refuses it and what would be possible instead.
+//! Here is what all commands share; what is common to some stands with them: the run as a whole, a step's work, what waits for a person. What changes the
+//! plan is in [`super::change`], what undoes in [`super::undo`] and [`super::rollback`].
 //! Every request leaves a record in the intervention log, refused ones as well (see [`super::log_refusal`]).
+
+mod of_run;
+mod sign_off;
+mod work;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,14 +15,17 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::plan::{FailurePolicy, Plan, Step, difference};
+use crate::plan::Step;
 
-use super::decide::{asks_for_failure, waits_for};
+use super::decide::waits_for;
 use super::undo::{inverse_of, newest_undoable};
 use super::{
-    Answer, ChangeCause, Command, Event, Intervention, InterventionStatus, Inverse, Moment, PauseReason, Rejection,
-    RejectionCode, Request, ReviewStatus, RunState, RunStatus, SkipReason, StepState, StepStatus, StopReason,
+    Command, Event, Intervention, InterventionStatus, Inverse, Moment, PauseReason, Rejection, RejectionCode, Request,
+    ReviewStatus, RunState, RunStatus, SkipReason, StepState, StepStatus, StopReason,
 };
+
+use of_run::paused;
+pub(super) use of_run::restored;
 
 /// The largest `max_parallel`.
 pub const MAX_PARALLEL_LIMIT: u32 = 4096;
@@ -224,18 +233,6 @@ pub(super) struct Target<'a> {
     pub step: &'a StepState,
 }
 
-/// What a retry comes to.
-enum Retried {
-    /// A `foreach` step is expanded anew.
-    Anew,
-    /// The instances of a `foreach` step that have come to nothing run again.
-    Instances,
-    /// Its attempt is stopped first.
-    WhenStopped,
-    /// It gets a new attempt.
-    Queued,
-}
-
 impl Asker<'_> {
     /// What the command leads to; `target` is the state at the checkpoint a restore goes back to.
     fn decided(&self, target: Option<&Arc<RunState>>) -> Decision {
@@ -275,404 +272,6 @@ impl Asker<'_> {
         let by_word = [PauseReason::Operator, PauseReason::Recovered].iter().any(|why| state.paused.contains(why));
         let active = matches!(state.status, RunStatus::Running | RunStatus::Paused) && !state.cancelling;
         active && !by_word && self.request.command != Command::Cancel
-    }
-
-    fn start(&self) -> Decision {
-        match self.state.status {
-            RunStatus::Idle => applied(vec![Event::RunStarted]),
-            _ => Err(self.refuse_run("only an idle run can be started")),
-        }
-    }
-
-    fn pause(&self) -> Decision {
-        self.refuse_while_cancelling()?;
-        match self.state.status {
-            RunStatus::Running => applied(vec![paused(PauseReason::Operator)]),
-            RunStatus::Paused => Err(refuse(format!("the run is already paused ({})", self.reasons()))
-                .possible("resume it when it may go on, or cancel it")),
-            _ => Err(self.refuse_run("only a running run can be paused")),
-        }
-    }
-
-    fn resume(&self) -> Decision {
-        self.refuse_while_cancelling()?;
-        let state = self.state;
-        let index = &state.index;
-        match state.status {
-            RunStatus::Paused => {}
-            _ => return Err(self.refuse_run("only a paused run can be resumed")),
-        }
-        if !index.fatal.is_empty() {
-            let ids = state.step_ids(&index.fatal).join(", ");
-            let rolls_back = |place: &usize| state.steps[*place].failed_with == Some(FailurePolicy::Rollback);
-            let what = if index.fatal.iter().any(rolls_back) { "is rolled back" } else { "ends" };
-            return Err(refuse(format!("the run {what} because of {ids} when what still runs has ended"))
-                .possible("retry or skip the failed step to let it go on"));
-        }
-        if !could_go_on(state) {
-            let mut questions = open_questions(state);
-            let more = questions.len().saturating_sub(QUESTIONS_TOLD);
-            questions.truncate(QUESTIONS_TOLD);
-            questions.extend((more > 0).then(|| format!("and {more} more")));
-            return Err(refuse("nothing could run").possible(questions.join("; ")));
-        }
-        applied(vec![Event::RunResumed])
-    }
-
-    fn cancel(&self) -> Decision {
-        let state = self.state;
-        match state.status {
-            RunStatus::Idle => return applied(vec![Event::RunCancelled]),
-            RunStatus::Running | RunStatus::Paused => {}
-            _ => return Err(self.refuse_run("only a run that has not ended can be cancelled")),
-        }
-        let kill = state.cancelling;
-        if kill && self.request.no_kill {
-            return Err(Rejection::new(
-                RejectionCode::Stale,
-                "the run has been cancelled meanwhile, and is being cancelled now",
-            )
-            .possible("cancel again to kill what still runs"));
-        }
-        let stops: Vec<usize> = state
-            .index
-            .live
-            .iter()
-            .copied()
-            .filter(|position| !kill || state.steps[*position].stop.as_ref().is_none_or(|stop| !stop.kill))
-            .collect();
-        if kill && stops.is_empty() {
-            return Err(refuse("the run is being cancelled and its attempts are being killed already")
-                .possible("wait until they have ended"));
-        }
-        let mut events = vec![Event::CancelRequested { kill }];
-        let mut settled = BTreeSet::new();
-        for position in stops {
-            let stops = self.stop(position, StopReason::Cancel, kill, None);
-            events.extend(stops.into_iter().filter(|event| match event {
-                Event::InterventionSettled { intervention_id, .. } => settled.insert(*intervention_id),
-                _ => true,
-            }));
-        }
-        applied(events)
-    }
-
-    fn interrupt(&self) -> Decision {
-        let state = self.state;
-        match state.status {
-            RunStatus::Running | RunStatus::Paused => {}
-            _ => return Err(self.refuse_run("only a run that is running or paused can be interrupted")),
-        }
-        let mut events = Vec::new();
-        if !state.cancelling && !state.paused.contains(&PauseReason::Operator) {
-            events.push(paused(PauseReason::Operator));
-        }
-        // What is being stopped already, by whomever and for whatever, keeps what was decided to follow, and its grace period. What outlives
-        // the engine is left alone: whoever opens the run next takes it up again.
-        let running = |position: &&usize| {
-            state.steps[**position].status == StepStatus::Running && !state.outlives_engine(**position)
-        };
-        for position in state.index.live.iter().filter(running) {
-            events.extend(self.stop(*position, StopReason::Interrupt, false, None));
-        }
-        applied(events)
-    }
-
-    /// Whether a step may be retried, and what that comes to. The cost does not follow the number of steps, unless everything after it is to run again.
-    fn may_retry<'b>(&'b self, step: &'b str, downstream: bool) -> Result<(Target<'b>, Retried), Rejection> {
-        let target = self.target(step)?;
-        self.refuse_while_cancelling()?;
-        let run = self.state.status;
-        if run == RunStatus::Completed && !downstream {
-            return Err(
-                refuse("the run is completed").possible("retry with everything after it, or restore a checkpoint")
-            );
-        }
-        if downstream {
-            self.refuse_live_downstream(&target)?;
-        }
-        if target.step.expansion.is_some() && (downstream || target.step.status != StepStatus::Completed) {
-            if downstream {
-                return Ok((target, Retried::Anew));
-            }
-            self.refuse_without_failed_instance(&target)?;
-            return Ok((target, Retried::Instances));
-        }
-        match target.step.status {
-            StepStatus::Running | StepStatus::Stopping => {
-                self.refuse_stopping(&target)?;
-                return Ok((target, Retried::WhenStopped));
-            }
-            StepStatus::Completed if !downstream => {
-                return Err(refuse(format!("`{step}` is completed")).possible("retry it with everything after it"));
-            }
-            // What a run has undone and ended with is what takes it up again.
-            StepStatus::Pending if target.step.rolled_back && run.is_ended() => {}
-            StepStatus::Pending if !target.step.attempts.is_empty() => {
-                return Err(refuse(format!("`{step}` is queued already")).possible("it runs when its turn comes"));
-            }
-            StepStatus::Pending => {
-                let possible = match run {
-                    RunStatus::Idle => "start the run",
-                    _ if run.is_ended() => self.answers(&target),
-                    _ => "it runs when its turn comes",
-                };
-                return Err(refuse(format!("`{step}` has not run yet")).possible(possible));
-            }
-            StepStatus::Held => {
-                return Err(refuse(format!("`{step}` is held and has not run yet")).possible(self.answers(&target)));
-            }
-            _ => {}
-        }
-        Ok((target, Retried::Queued))
-    }
-
-    fn retry(&self, step: &str, downstream: bool) -> Decision {
-        let (target, retried) = self.may_retry(step, downstream)?;
-        match retried {
-            Retried::Anew => return applied(self.expand_anew(&target)),
-            Retried::Instances => return applied(self.retry_instances(&target)),
-            Retried::WhenStopped => return Ok(self.stop_first(&target, StopReason::Retry)),
-            Retried::Queued => {}
-        }
-        let mut events = self.reopened();
-        events.push(Event::StepQueued { step: step.to_owned() });
-        events.extend(self.parent_again(target.position));
-        if downstream {
-            events.extend(reset_downstream(self.state, target.position, None));
-        } else if target.step.status == StepStatus::Skipped {
-            events.extend(reset_sign_offs(self.state, target.position));
-        }
-        applied(events)
-    }
-
-    /// Whether a step may be skipped, or counted as done by hand.
-    fn may_settle<'b>(&'b self, step: &'b str) -> Result<Target<'b>, Rejection> {
-        let target = self.target(step)?;
-        self.refuse_while_cancelling()?;
-        self.refuse_done(&target)?;
-        if target.step.status.is_live() {
-            self.refuse_stopping(&target)?;
-        }
-        Ok(target)
-    }
-
-    fn skip(&self, step: &str) -> Decision {
-        let target = self.may_settle(step)?;
-        if target.step.status.is_live() {
-            return Ok(self.stop_first(&target, StopReason::Skip));
-        }
-        let mut events = self.reopened();
-        events.extend(self.skip_instances(target.position));
-        events.push(Event::StepSkipped {
-            step: step.to_owned(),
-            why: SkipReason::Operator,
-            user: Some(self.request.user.clone()),
-            reason: self.request.reason.clone(),
-        });
-        events.extend(self.parent_again(target.position));
-        Ok((self.when_stopped(&events), events))
-    }
-
-    /// What stops attempts is done when they have ended.
-    fn when_stopped(&self, events: &[Event]) -> InterventionStatus {
-        let own = Some(self.request.id);
-        let waits = |event: &Event| matches!(event, Event::StopRequested { intervention, .. } if *intervention == own);
-        if events.iter().any(waits) { InterventionStatus::Pending } else { InterventionStatus::Applied }
-    }
-
-    fn complete(&self, step: &str, result: Option<&serde_json::Value>) -> Decision {
-        let target = self.may_settle(step)?;
-        if target.step.status.is_live() {
-            return Ok(self.stop_first(&target, StopReason::Complete));
-        }
-        let mut events = self.reopened();
-        events.extend(self.skip_instances(target.position));
-        events.push(Event::StepCompletedByHand {
-            step: step.to_owned(),
-            user: self.request.user.clone(),
-            result: result.cloned().map(Arc::new),
-        });
-        events.extend(self.parent_again(target.position));
-        Ok((self.when_stopped(&events), events))
-    }
-
-    fn hold(&self, step: &str) -> Decision {
-        let target = self.target(step)?;
-        self.refuse_ended()?;
-        if target.step.status == StepStatus::Held {
-            return Err(refuse(format!("`{step}` is at its hold point now")).possible(self.answers(&target)));
-        }
-        let begun = !target.step.attempts.is_empty() || target.step.expansion.is_some();
-        if target.step.status != StepStatus::Pending || begun {
-            let word = target.step.status.word();
-            let now = match target.step.status {
-                StepStatus::Pending if target.step.expansion.is_some() => "has its instances already",
-                StepStatus::Pending => "has run before",
-                _ => &format!("is {word}"),
-            };
-            return Err(refuse(format!("`{step}` {now}; a hold point can be set only on a step that has not started"))
-                .possible(self.answers(&target)));
-        }
-        if self.state.is_hold_point(target.position) {
-            return Err(refuse(format!("`{step}` already has a hold point")).possible("clear it"));
-        }
-        applied(vec![Event::HoldSet { step: step.to_owned(), reason: self.request.reason.clone() }])
-    }
-
-    fn unhold(&self, step: &str) -> Decision {
-        let target = self.target(step)?;
-        self.refuse_ended()?;
-        if target.step.status == StepStatus::Held {
-            return Err(refuse(format!("`{step}` is held now")).possible("release it, which signs it off"));
-        }
-        if target.step.status != StepStatus::Pending || !self.state.is_hold_point(target.position) {
-            return Err(
-                refuse(format!("`{step}` has no hold point that could be cleared")).possible(self.answers(&target))
-            );
-        }
-        applied(vec![Event::HoldCleared { step: step.to_owned() }])
-    }
-
-    fn release(&self, step: &str) -> Decision {
-        let target = self.target(step)?;
-        self.refuse_ended()?;
-        if target.step.status != StepStatus::Held {
-            let word = target.step.status.word();
-            let ahead = self.state.is_hold_point(target.position) && target.step.status == StepStatus::Pending;
-            let possible =
-                if ahead { "wait until the run gets there, or clear the hold point" } else { self.answers(&target) };
-            return Err(refuse(format!("`{step}` is {word}, not held")).possible(possible));
-        }
-        let user = &self.request.user;
-        let (signed, needed) = self.state.signatures(target.position);
-        if signed.iter().any(|signature| signature.user == *user) {
-            return Err(
-                refuse(format!("{user} has signed `{step}` off already")).possible("another person must sign as well")
-            );
-        }
-        let released = signed.len() + 1 >= needed as usize;
-        let (user, uid) = (user.clone(), self.request.uid);
-        applied(vec![Event::HoldReleased { step: step.to_owned(), user, uid, released }])
-    }
-
-    fn review(&self, step: &str, status: ReviewStatus) -> Decision {
-        let target = self.target(step)?;
-        self.refuse_while_cancelling()?;
-        if target.step.status != StepStatus::InReview {
-            let word = target.step.status.word();
-            return Err(refuse(format!("`{step}` is {word}, not in review")).possible(self.answers(&target)));
-        }
-        let policy = target.definition.on_failure.unwrap_or(self.state.options.on_failure);
-        let rejected = status == ReviewStatus::Rejected;
-        // Passed on, it still waits: that takes up no run that has ended.
-        let mut events = if status == ReviewStatus::Escalated { Vec::new() } else { self.reopened() };
-        events.push(Event::ReviewAnswered {
-            step: step.to_owned(),
-            user: self.request.user.clone(),
-            uid: self.request.uid,
-            status,
-            notes: self.request.reason.clone(),
-            policy: rejected.then_some(policy),
-        });
-        events.extend(asks_for_failure(self.state, policy).filter(|_| rejected));
-        applied(events)
-    }
-
-    fn answer(&self, step: &str, question: Option<u32>, answer: &Answer) -> Decision {
-        let target = self.target(step)?;
-        self.refuse_while_cancelling()?;
-        let Some((number, asked)) = target.step.question() else {
-            let now = match target.step.status {
-                StepStatus::Running => "is running",
-                status => &format!("is {}", status.word()),
-            };
-            return Err(refuse(format!("`{step}` {now} and asks nothing")).possible(self.answers(&target)));
-        };
-        if question.is_some_and(|seen| seen != number) {
-            return Err(Rejection::new(RejectionCode::Stale, format!("`{step}` asks something else by now"))
-                .possible("look at what it asks and answer that"));
-        }
-        let answer = match answer {
-            Answer::Declined => Answer::Declined,
-            Answer::Accepted(given) => {
-                let values = asked.question.fields.complete(given);
-                Answer::Accepted(values.map_err(|wrong| Rejection::new(RejectionCode::Invalid, wrong))?)
-            }
-        };
-        applied(vec![Event::QuestionAnswered {
-            step: step.to_owned(),
-            attempt: target.step.last_attempt,
-            user: self.request.user.clone(),
-            answer,
-            notes: self.request.reason.clone(),
-        }])
-    }
-
-    fn set_parallel(&self, value: u32) -> Decision {
-        self.refuse_ended()?;
-        if !(1..=MAX_PARALLEL_LIMIT).contains(&value) {
-            return Err(Rejection::new(
-                RejectionCode::Invalid,
-                format!("{value} attempts at the same time cannot be set; 1 to {MAX_PARALLEL_LIMIT} can"),
-            ));
-        }
-        applied(vec![Event::MaxParallelSet { value }])
-    }
-
-    /// What a restore needs, wherever it goes, and a rollback: a run that has begun and of which nothing works or waits.
-    pub(super) fn refuse_unless_at_rest(&self) -> Result<(), Rejection> {
-        let state = self.state;
-        self.refuse_while_cancelling()?;
-        match state.status {
-            RunStatus::Running => return Err(refuse("the run is running").possible("pause it first")),
-            RunStatus::Idle => return Err(refuse("nothing has run yet").possible("start the run")),
-            _ => {}
-        }
-        if !state.index.live.is_empty() {
-            let ids = state.step_ids(&state.index.live).join(", ");
-            let possible = match state.bound_to_engine().next() {
-                Some(_) => "wait until they have ended",
-                None => "they only wait, for a person or for a time: skip them, or complete them by hand",
-            };
-            return Err(refuse(format!("attempts are still running ({ids})")).possible(possible));
-        }
-        Ok(())
-    }
-
-    fn restore(&self, checkpoint: u64, target: Option<&Arc<RunState>>) -> Decision {
-        let state = self.state;
-        self.refuse_unless_at_rest()?;
-        let Some(target) = target.filter(|target| state.has_checkpoint(checkpoint) && target.seq == checkpoint) else {
-            return Err(no_checkpoint(checkpoint));
-        };
-        let mut events = Vec::new();
-        // A rollback that was over there is not taken up again: its steps only told of it.
-        let plan = if target.rolling_back { Arc::clone(&target.plan) } else { target.own_plan() };
-        // A version's number is never used again: the same number is the same plan, but for what a run makes itself.
-        let made = |plan: &Plan| plan.written() < plan.steps.len();
-        let same = target.plan_version == state.plan_version && !made(&plan) && !made(&state.plan);
-        let edits = if same { Vec::new() } else { difference(&state.plan, &plan) };
-        if !edits.is_empty() {
-            let (_, change) = self.changed(ChangeCause::Restore { checkpoint }, edits)?;
-            events.push(Event::PlanChanged(Box::new(change)));
-        }
-        let none = StepState::default();
-        let steps = (plan.steps.iter().zip(&target.steps))
-            .zip(self.places_before(&plan))
-            .filter_map(|((definition, then), place)| {
-                let id = &definition.step_id;
-                let here = place.map(|place| &state.steps[place]);
-                let now = here.or_else(|| state.removed.get(id).map(|removed| removed.state.as_ref())).unwrap_or(&none);
-                let restored = restored(then, now);
-                let differs = here.is_none_or(|here| restored != *here);
-                differs.then(|| (id.clone(), restored))
-            })
-            .collect();
-        let rollback = target.rollback.clone().filter(|_| target.rolling_back);
-        let instances = super::instances::redefined(target);
-        events.push(Event::Restored { to: checkpoint, steps, rollback, instances });
-        applied(events)
     }
 
     pub(super) fn target<'b>(&'b self, id: &'b str) -> Result<Target<'b>, Rejection> {
@@ -868,27 +467,4 @@ pub fn restorable(state: &RunState, checkpoint: u64) -> Result<(), Rejection> {
 pub fn no_checkpoint(checkpoint: u64) -> Rejection {
     Rejection::new(RejectionCode::NotFound, format!("there is no checkpoint {}", super::checkpoint_id(checkpoint)))
         .possible("the list of checkpoints has their ids")
-}
-
-fn paused(reason: PauseReason) -> Event {
-    Event::RunPaused { reasons: [reason].into() }
-}
-
-/// A step as it was at a checkpoint, brought into the present: nothing of it can be running, and its counter is not undone.
-pub(super) fn restored(then: &StepState, now: &StepState) -> StepState {
-    let mut step = then.clone();
-    if step.status.is_live() {
-        step.status = StepStatus::Pending;
-    }
-    step.stop = None;
-    step.last_attempt = now.last_attempt.max(then.last_attempt);
-    for attempt in &mut step.attempts {
-        // An attempt that was running at the checkpoint has ended since.
-        if let Some(ended) = now.attempts.iter().find(|known| known.number == attempt.number) {
-            *attempt = Arc::clone(ended);
-        }
-    }
-    // Where the end was on a branch that has been left, only the journal knows it: an attempt that seems to go on for ever would be a lie.
-    step.attempts.retain(|attempt| attempt.ended_at.is_some());
-    step
 }
