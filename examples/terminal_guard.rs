@@ -42,7 +42,7 @@ async fn run(guard: &mut Guard, signals: &mut Signals) -> Result<(), Box<dyn Err
         })?;
         tokio::select! {
             signal = signals.next() => match signal {
-                Signal::Stop => guard.stop().await?,
+                Signal::Stop => guard.stop(None).await?,
                 Signal::Continued => guard.continued()?,
                 Signal::Terminate | Signal::Hangup | Signal::Interrupt => return Ok(()),
             },
@@ -50,7 +50,7 @@ async fn run(guard: &mut Guard, signals: &mut Signals) -> Result<(), Box<dyn Err
                 Some(Ok(Event::Key(key))) if key.kind == KeyEventKind::Press => match key.code {
                     KeyCode::Char('z') if key.modifiers.contains(KeyModifiers::CONTROL) => {
                         last = "stopped".to_owned();
-                        guard.stop().await?;
+                        guard.stop(None).await?;
                     }
                     KeyCode::Char('q') => return Ok(()),
                     KeyCode::Char('w') => {

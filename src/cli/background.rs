@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, getpgrp, getsid, kill_current_process_group, kill_process_group};
 use rustix::termios::tcgetpgrp;
 use tokio::signal::unix::{Signal as Stream, SignalKind};
+use tokio::time::MissedTickBehavior;
 
 /// The word by which the program knows that it is to let a process group go on.
 pub const ARGUMENT: &str = "__continue";
@@ -23,6 +24,8 @@ const TERMINAL: &str = "/dev/tty";
 const BETWEEN: Duration = Duration::from_millis(20);
 /// A shell that has not taken its terminal back by then does not do so at all.
 const TAKEN_BACK: Duration = Duration::from_secs(2);
+/// Between two looks at whether the shell has fetched the process.
+const LOOK: Duration = Duration::from_millis(500);
 /// The helper's exit code where nobody had taken the terminal back by then.
 const UNTAKEN: u8 = 3;
 /// By then whoever was to go on does, or never will.
@@ -64,7 +67,7 @@ pub fn say(said: &str) {
 }
 
 /// Whether what is typed at the terminal is typed for this process.
-fn is_in_foreground() -> bool {
+pub fn is_in_foreground() -> bool {
     let terminal = std::fs::File::open(TERMINAL);
     terminal.is_ok_and(|terminal| tcgetpgrp(&terminal).is_ok_and(|has| has == getpgrp()))
 }
@@ -87,8 +90,12 @@ async fn give_back() -> std::io::Result<bool> {
     Ok(!(untaken && is_in_foreground()))
 }
 
-/// `fg` gives the terminal to a process that has nothing to show there: says so, and gives it back with Ctrl-Z, which is not to stop the engine.
+/// `fg` gives the terminal to a process that has nothing to show there: says so, and gives it back with Ctrl-Z, which is not to stop the engine. Some
+/// shells let the process go on then, which it hears; others, bash among them, know that it does already, and it has to look.
 async fn when_fetched((mut stop, mut going_on): (Stream, Stream), said: String) {
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = is_in_foreground();
     loop {
         tokio::select! {
             Some(()) = stop.recv() => {
@@ -96,9 +103,14 @@ async fn when_fetched((mut stop, mut going_on): (Stream, Stream), said: String) 
                     tracing::warn!("the terminal cannot be given back: {error}");
                 }
             }
-            Some(()) = going_on.recv() => say(&said),
-            else => return,
+            Some(()) = going_on.recv() => told = false,
+            _ = look.tick() => {}
         }
+        let here = is_in_foreground();
+        if here && !told {
+            say(&said);
+        }
+        told = here;
     }
 }
 

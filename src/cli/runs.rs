@@ -100,7 +100,7 @@ fn row(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Vec<Cell> {
     marks.extend(trouble.map(trouble::in_words));
     match &run.owner {
         Some(owner) => marks.push(owner.pid.map_or("open elsewhere".into(), |pid| format!("open in process {pid}"))),
-        None if summary.status == RunStatus::Running => marks.push("its engine ended: resume it".into()),
+        None if summary.is_halted(false) => marks.push("its engine ended: resume it".into()),
         None => {}
     }
     if summary.simulate {
@@ -108,7 +108,7 @@ fn row(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Vec<Cell> {
     }
     vec![
         cell(summary.short_id()).ink(Ink::Dim),
-        cell(word(summary)).ink(Ink::of_run(summary.status)),
+        cell(word(summary, run.owner.is_some())).ink(Ink::of_run(summary.status)),
         cell(format!("{}/{}", counts.done(), counts.total())).right(),
         cell(Zone::Local.moment(summary.created_at, Utc::now())).ink(Ink::Dim),
         cell(ran(summary, run.owner.is_some())).right(),
@@ -118,8 +118,9 @@ fn row(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Vec<Cell> {
     ]
 }
 
-fn word(summary: &RunSummary) -> &'static str {
+fn word(summary: &RunSummary, owned: bool) -> &'static str {
     match summary.status {
+        _ if summary.is_halted(owned) => "halted",
         _ if summary.cancelling => "cancelling",
         RunStatus::Running if summary.rolling_back => "rolling back",
         status => status.word(),
@@ -140,7 +141,7 @@ pub fn with_candidates(store: &Store, error: ResolveError) -> Failure {
             Ok(run) => format!(
                 "{}  {}  {}",
                 run.summary.plan_id,
-                word(&run.summary),
+                word(&run.summary, run.owner.is_some()),
                 Zone::Local.moment(run.summary.created_at, Utc::now())
             ),
             Err(_) => "cannot be read".into(),

@@ -124,8 +124,8 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
     Ok(Exit::of(ended.map_or(run.status, |ended| ended.state.status)))
 }
 
-/// Says what goes on and how it is seen again, which is by `attach`, and gives the terminal back. Where nobody takes it, what is typed there stops
-/// nothing.
+/// Says what goes on and how it is seen again, which is by `attach`, and gives the terminal back. What is typed there later, where
+/// nobody has taken it or the shell has fetched the process, stops nothing.
 async fn leave_running(summary: &str, attach: &str, signals: &mut Signals) {
     let process = std::process::id();
     let told = match background::has_shell() {
@@ -135,19 +135,20 @@ async fn leave_running(summary: &str, attach: &str, signals: &mut Signals) {
     // The terminal may have gone; what is said there is not worth a run.
     let _ = writeln!(std::io::stdout().lock(), "{summary}{told}");
     let fetched = format!(
-        "left running, with nothing to show here: Ctrl-Z gives the terminal back, Ctrl-C stops what runs, and\n{attach} shows it"
+        "left running, with nothing to show here: Ctrl-Z gives the terminal back;\n{attach} shows and steers it"
     );
     let stuck = format!(
         "the run goes on in process {process}, and no key stops it here: close this terminal;\n{attach} shows it"
     );
-    match background::let_go(fetched, stuck.clone()).await {
-        Ok(true) => return,
-        Ok(false) => {}
+    let answer = match background::let_go(fetched.clone(), stuck.clone()).await {
+        Ok(true) => fetched,
+        Ok(false) => stuck,
         Err(error) => {
             let _ = writeln!(std::io::stderr().lock(), "the terminal cannot be given back ({error}): it can be closed");
+            stuck
         }
-    }
-    if let Err(error) = signals.leave_terminal(stuck) {
+    };
+    if let Err(error) = signals.leave_terminal(answer) {
         tracing::warn!("a key at the terminal may stop the run: {error}");
     }
 }

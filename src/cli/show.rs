@@ -15,7 +15,7 @@ use crate::engine::{EngineHandle, output_path, past};
 use crate::journal::{Loaded, Store};
 use crate::run::{
     Forecast, Grounds, Metrics, Outlook, PauseReason, RunState, RunStatus, STEP_STATUSES, Standstill, StepStatus,
-    checkpoint_id, open_questions, short_id, signed_by, snapshot,
+    checkpoint_id, leave_alone, open_questions, short_id, signed_by, snapshot,
 };
 
 use super::Context;
@@ -57,7 +57,11 @@ pub fn show(context: &Context, name: &str, format: Format) -> Result<Exit, Failu
             serde_json::to_writer_pretty(&mut out, &shown).map_err(std::io::Error::from)?;
             writeln!(out)?;
         }
-        Format::Text => text(&mut out, context, &loaded, &store, now)?,
+        Format::Text => {
+            let mut loaded = loaded;
+            let halted = loaded.owner.is_none() && leave_alone(&mut loaded.state);
+            text(&mut out, context, &loaded, halted, &store, now)?;
+        }
     }
     out.flush()?;
     Ok(Exit::Fine)
@@ -78,6 +82,7 @@ fn text(
     out: &mut impl Write,
     context: &Context,
     loaded: &Loaded,
+    halted: bool,
     store: &Store,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
@@ -87,7 +92,7 @@ fn text(
     let headline =
         if plan.headline() == plan.plan_id { String::new() } else { format!("  {}", clean(plan.headline())) };
     writeln!(out, "{}{headline}", paint.ink(Ink::Strong, &clean(&plan.plan_id)))?;
-    writeln!(out, "{}", paint.ink(Ink::of_run(state.status), &headline_of_state(state)))?;
+    writeln!(out, "{}", paint.ink(Ink::of_run(state.status), &headline_of_state(state, halted)))?;
     if let Some(trouble) = trouble::storage(store, &loaded.owner).get(&state.run_id) {
         let since = Zone::Local.moment(trouble.since, now);
         let line = format!("{} (since {since}); nothing starts until it does", trouble::in_words(trouble));
@@ -107,7 +112,7 @@ fn text(
         marks.push("relaxed durability".into());
     }
     writeln!(out, "{}", paint.ink(Ink::Dim, &marks.join(" · ")))?;
-    writeln!(out, "{}", paint.ink(Ink::Dim, &owner_line(loaded)))?;
+    writeln!(out, "{}", paint.ink(Ink::Dim, &owner_line(loaded, halted)))?;
     if let Some(forecast) = forecast(loaded, store, now) {
         writeln!(out, "{}", clean(&estimate_line(&forecast, state)))?;
     }
@@ -215,10 +220,10 @@ fn as_json(forecast: &Forecast, state: &RunState) -> Value {
 }
 
 /// The state, and why it is so.
-fn headline_of_state(state: &RunState) -> String {
+fn headline_of_state(state: &RunState, halted: bool) -> String {
     let counts = state.counts();
     let own = state.own_counts();
-    let mut said = vec![words::run_word(state).to_owned()];
+    let mut said = vec![if halted { "NOT RUNNING" } else { words::run_word(state) }.to_owned()];
     said.push(clean(&words::run_reason(state)).into_owned());
     said.push(format!(
         "{} of {} steps done",
@@ -239,16 +244,14 @@ fn headline_of_state(state: &RunState) -> String {
     said.join(" · ")
 }
 
-fn owner_line(loaded: &Loaded) -> String {
+fn owner_line(loaded: &Loaded, halted: bool) -> String {
     let dir = clean(&loaded.dir.to_string_lossy()).into_owned();
     match &loaded.owner {
         Some(owner) => match owner.pid {
             Some(pid) => format!("open in process {pid} · {dir}"),
             None => format!("open in another process · {dir}"),
         },
-        None if loaded.state.status == RunStatus::Running => {
-            format!("nobody has it open: its engine ended while it was running · {dir}")
-        }
+        None if halted => format!("nobody has it open: its engine ended while it was running · {dir}"),
         None => dir,
     }
 }

@@ -47,8 +47,8 @@ impl Signals {
         })
     }
 
-    /// From now on the keys of the terminal stop nothing (Ctrl-C and Ctrl-\\): this process was left there, with nobody to take the terminal
-    /// over. They are answered there with `said`.
+    /// From now on the keys of the terminal stop nothing (Ctrl-C and Ctrl-\\): this process was left there to go on. They are answered there with
+    /// `said`. A SIGINT that is no key of the terminal stops as ever.
     ///
     /// # Errors
     /// The system refuses.
@@ -74,8 +74,8 @@ impl Signals {
                 _ = hang_up.recv() => return Asked::HangUp,
             }
             match &self.left {
-                Some((_, said)) => background::say(said),
-                None => return Asked::Stop("SIGINT"),
+                Some((_, said)) if background::is_in_foreground() => background::say(said),
+                _ => return Asked::Stop("SIGINT"),
             }
         }
     }

@@ -25,6 +25,7 @@ use super::glimpse::Glimpses;
 use super::history::{History, Subject};
 use super::input::Input;
 use super::keymap::Keymap;
+use super::keys::Key;
 use super::left_behind::Missing;
 use super::marks::Marks;
 use super::message::Message;
@@ -201,6 +202,8 @@ pub struct App {
     /// What has to be found out for the estimate.
     pub question: Option<Question>,
     drawn: Drawn,
+    /// The key that was pressed last, and when.
+    pub(super) pressed: Option<(Key, DateTime<Utc>)>,
 }
 
 impl App {
@@ -223,6 +226,7 @@ impl App {
             agents: Agents::default(),
             opening: None,
             making: false,
+            pressed: None,
             layers: Vec::new(),
             typing: None,
             message: None,

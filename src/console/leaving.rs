@@ -1,5 +1,6 @@
 //! Leaving the console while runs are active: let them go on, pause and drain, stop, cancel, or stay.
 
+use chrono::TimeDelta;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use uuid::Uuid;
 
@@ -10,6 +11,7 @@ use super::app::{App, Effect};
 use super::keys::Key;
 use super::popups::{Leaving, Popup};
 use super::runs_model::is_active;
+use super::{text, words};
 
 impl App {
     /// Runs that would be left alone: those that are active, by the newest that is known of each. What is on the screen may be newer than the
@@ -21,6 +23,29 @@ impl App {
             })
         };
         self.runs.active().filter(|run| !ended(run)).cloned().collect()
+    }
+
+    /// What is to be known before Ctrl-Z stops this process, and with it the engine of the runs that are active.
+    pub fn stands_still(&self) -> Option<String> {
+        if self.settings.attached.is_some() {
+            return None;
+        }
+        let active = self.still_active();
+        let first = active.first()?;
+        let what = match active.len() {
+            1 => format!("{} {} stands", text::clean(&first.plan_id), first.short_id()),
+            more => format!("{more} runs stand"),
+        };
+        let instead = if self.settings.reachable { "; q l in the console would leave it running" } else { "" };
+        Some(format!(
+            "{what} still until `fg`: what runs goes on, but nothing new starts, and no time limit is kept{instead}"
+        ))
+    }
+
+    /// The process goes on after that.
+    pub fn stood_still(&mut self, lasted: TimeDelta) {
+        let lasted = words::duration(lasted.as_seconds_f64());
+        self.say(format!("stopped for {lasted} by Ctrl-Z: nothing new was started, and no time limit kept"));
     }
 
     /// The last run may have ended while the question was open: then there is nothing to ask any more, or the console may go.
@@ -56,13 +81,16 @@ impl App {
                 self.leaving = Some(Leaving::GoingOn);
                 return vec![Effect::Quit];
             }
-            // Nothing that is not on the screen: whoever presses it again wants to leave, not to stop what may finish.
-            KeyCode::Char('q') => (state != Leaving::Draining).then(|| pause_further(state)),
+            // Nothing that is not on the screen: whoever presses them again, in a hurry, wants to leave, not to stop what may finish.
+            _ if control_c || event.code == KeyCode::Char('q') => match state {
+                Leaving::Asking | Leaving::ToCancel => Some(Leaving::Draining),
+                Leaving::Stopping => Some(Leaving::Stopping),
+                Leaving::Draining | Leaving::Cancelling | Leaving::GoingOn => None,
+            },
             // The same key twice must not stop attempts: who taps it again means what it meant before.
             KeyCode::Char('p') if state == Leaving::Asking => Some(Leaving::Draining),
             KeyCode::Char('k') if state == Leaving::Draining => Some(Leaving::Stopping),
             KeyCode::Char('e') if state == Leaving::Stopping && self.disk_fails() => Some(Leaving::Stopping),
-            _ if control_c => Some(pause_further(state)),
             KeyCode::Char('c') if state == Leaving::Cancelling => Some(Leaving::Cancelling),
             // It loses work, of runs that are perhaps not on the screen: as everywhere, one key does not do that.
             KeyCode::Char('c') => Some(Leaving::ToCancel),
@@ -126,14 +154,5 @@ impl App {
     /// Whether the disk does not take what is decided about the open run.
     pub(super) fn disk_fails(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.storage.is_some())
-    }
-}
-
-fn pause_further(state: Leaving) -> Leaving {
-    match state {
-        Leaving::Asking | Leaving::ToCancel => Leaving::Draining,
-        Leaving::Draining | Leaving::Stopping => Leaving::Stopping,
-        Leaving::Cancelling => Leaving::Cancelling,
-        Leaving::GoingOn => Leaving::GoingOn,
     }
 }

@@ -61,6 +61,9 @@ impl Drag {
 impl App {
     /// Something was done with the mouse.
     pub(super) fn mouse(&mut self, event: MouseEvent) -> Vec<Effect> {
+        if views::is_too_small(self.size) {
+            return Vec::new();
+        }
         let at = Position::new(event.column, event.row);
         match event.kind {
             MouseEventKind::ScrollDown => return self.wheel(at, WHEEL),

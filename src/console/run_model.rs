@@ -9,9 +9,7 @@ use uuid::Uuid;
 
 use crate::engine::{Batch, Owner};
 use crate::plan::order::Order;
-use crate::run::{
-    Alert, AlertRules, Event, Input as RunInput, Moment, Recorded, RunState, RunStatus, StepState, Times, advance,
-};
+use crate::run::{Alert, AlertRules, Event, Recorded, RunState, RunStatus, StepState, Times, leave_alone};
 
 use super::document::Document;
 use super::estimate::Estimate;
@@ -221,14 +219,7 @@ impl OpenRun {
         self.numbers = Numbers::default();
         self.statuses.forget();
         self.log = Log::of(self.rules, recent, &self.state);
-        let unfinished = self.state.status == RunStatus::Running || self.state.bound_to_engine().next().is_some();
-        self.halted = self.ownership == Ownership::Nobody && unfinished;
-        if self.halted {
-            // Nothing of it runs any more. The core says what an engine that takes it over will find; nothing is written.
-            let opened = RunInput::Opened { version: String::new(), pid: 0, go_on: false };
-            let moment = Moment { now: self.state.updated_at, entropy: 0 };
-            let _ = advance(&mut self.state, &opened, &moment);
-        }
+        self.halted = self.ownership == Ownership::Nobody && leave_alone(&mut self.state);
     }
 
     /// Takes a batch in: event by event, since its followers see the state after each; from then on the state is the published one.

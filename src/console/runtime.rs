@@ -519,9 +519,13 @@ impl Loop {
     /// Ctrl-Z: the terminal goes back to the shell, and comes again.
     async fn suspend(&mut self, keys: &mut Keys) -> Result<(), ConsoleError> {
         keys.rest().await;
-        let stopped = self.guard.stop().await;
+        let (said, since) = (self.app.stands_still(), Utc::now());
+        let stopped = self.guard.stop(said.as_deref()).await;
         keys.go_on();
         stopped?;
+        if said.is_some() {
+            self.app.stood_still(Utc::now() - since);
+        }
         self.resized()
     }
 

@@ -220,12 +220,16 @@ impl Guard {
         self.send()
     }
 
-    /// Ctrl-Z: gives the terminal back, stops the whole process group, and takes the terminal again when it goes on. The caller draws the
-    /// next frame, which paints everything.
-    pub async fn stop(&mut self) -> io::Result<()> {
+    /// Ctrl-Z: gives the terminal back, with a word about what stands still now, stops the whole process group, and takes the terminal again when it
+    /// goes on. The caller draws the next frame, which paints everything.
+    pub async fn stop(&mut self, said: Option<&str>) -> io::Result<()> {
         // Registered before the stop: the signal to go on may come before this task does.
         let mut cont = signals::stream(Sig::CONT)?;
         leave();
+        if let Some(said) = said {
+            // Who has the terminal now may have closed it; that is no reason not to stop.
+            let _ = writeln!(io::stdout(), "{said}");
+        }
         rustix::process::kill_current_process_group(Sig::STOP)?;
         // Other threads may run on for a moment before the stop reaches all of them; the terminal must not be taken in that moment.
         cont.recv().await;

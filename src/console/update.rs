@@ -1,11 +1,12 @@
 //! Keys: what each does to the console, and which command it sends. What is asked first is in `questions`, leaving in `leaving`, the filter in
 //! `filter`, the places for looking back in `looking_back`.
 
+use chrono::TimeDelta;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use uuid::Uuid;
 
 use crate::engine::request;
-use crate::run::{Command, Request, StepStatus, short_id};
+use crate::run::{Command, Request, RunStatus, StepStatus, short_id};
 
 use super::actions::{Action, Entry, Group, Kind, Target};
 use super::app::{App, Effect, Place};
@@ -23,6 +24,9 @@ use super::timeline::Timeline;
 use super::values::Given;
 use super::{document, text, views, why, words};
 
+/// A key that comes again within this time is held down, or bounced: keyboards repeat ten times a second and more, and nobody has read a question by then.
+const HELD: TimeDelta = TimeDelta::milliseconds(150);
+
 impl App {
     /// A key was pressed.
     pub(super) fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
@@ -32,7 +36,16 @@ impl App {
         if self.leave_drag() {
             return Vec::new();
         }
+        if views::is_too_small(self.size) {
+            let pressed: Vec<Action> = self.keys.actions(Key::from(event)).map(|entry| entry.action).collect();
+            let action = pressed.into_iter().find(|action| self.works_unseen(*action));
+            return action.map(|action| self.take(action)).unwrap_or_default();
+        }
+        let held = self.is_held(Key::from(event));
         if let Some(layer) = self.layers.last() {
+            if held && event.code == KeyCode::Enter && matches!(layer.popup, Popup::Ask(_)) {
+                return Vec::new();
+            }
             return if layer.drawn { self.popup_key(event) } else { Vec::new() };
         }
         if self.typing.is_some() {
@@ -52,8 +65,31 @@ impl App {
         }
     }
 
+    /// Whether a key is only held down: Enter opens a run, and asks whether to start it; held, it must not say yes as well. Terminals do not tell a key
+    /// that is held from one that is pressed again, but in how soon it comes.
+    fn is_held(&mut self, key: Key) -> bool {
+        let before = self.pressed.replace((key, self.now));
+        before.is_some_and(|(pressed, at)| pressed == key && self.now - at < HELD)
+    }
+
+    /// Whether the key of an action works in a terminal too small to show what it does: what can be taken back and loses nothing.
+    pub fn works_unseen(&self, action: Action) -> bool {
+        let run = self.run.as_ref().filter(|_| self.place == Place::Run && self.layers.is_empty());
+        match action {
+            Action::Pause => {
+                run.is_some_and(|run| run.state.status == RunStatus::Running) && availability(self, action).is_ok()
+            }
+            // It would ask.
+            Action::Quit => self.settings.attached.is_some() || self.still_active().is_empty(),
+            _ => false,
+        }
+    }
+
     /// Text was pasted: into a field, or nowhere. It is never taken for keys.
     pub(super) fn paste(&mut self, pasted: &str) -> Vec<Effect> {
+        if views::is_too_small(self.size) {
+            return Vec::new();
+        }
         if matches!(self.layers.last(), Some(Layer { popup: Popup::Form(_), drawn: true })) {
             self.form_paste(pasted);
         } else if matches!(self.layers.last(), Some(Layer { popup: Popup::Values(_), drawn: true })) {

@@ -388,7 +388,7 @@ pub fn standing(listed: &ListedRun) -> Option<String> {
     let summary: &RunSummary = &listed.summary;
     let of = |status| summary.counts.of(status) as usize;
     match summary.status {
-        RunStatus::Running if !listed.owned => Some("its engine ended".into()),
+        _ if summary.is_halted(listed.owned) => Some("its engine ended".into()),
         RunStatus::Paused => {
             let mut reasons: Vec<String> = summary
                 .paused

@@ -53,6 +53,19 @@ pub struct Preview {
     pub ends_again: bool,
 }
 
+/// Makes the state of a run that nobody runs what an engine that takes it over will find: what seems to run is interrupted. Nothing is written. Gives back
+/// whether its engine has ended before the run did.
+pub fn leave_alone(state: &mut RunState) -> bool {
+    let halted = state.status == RunStatus::Running || state.bound_to_engine().next().is_some();
+    if halted {
+        let opened = Input::Opened { version: String::new(), pid: 0, go_on: false };
+        let moment = Moment { now: state.updated_at, entropy: 0 };
+        // That somebody opens it is never refused.
+        let _ = advance(state, &opened, &moment);
+    }
+    halted
+}
+
 /// A step whose status would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepChange {

@@ -79,6 +79,11 @@ impl RunSummary {
         self.counts.live().saturating_sub(self.outliving)
     }
 
+    /// Whether nothing of it runs though it looks so: its engine has ended before it did, as [`super::leave_alone`] has it.
+    pub fn is_halted(&self, owned: bool) -> bool {
+        !owned && (self.status == RunStatus::Running || self.bound_to_engine() > 0)
+    }
+
     /// The random tail of the run id, by which runs are shown.
     pub fn short_id(&self) -> String {
         short_id(self.run_id)

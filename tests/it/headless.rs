@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::cli_support::{Sandbox, wait_for_end};
+use crate::cli_support::{Sandbox, wait_for_end, wait_until};
 
 fn status(snapshot: &Value, step: &str) -> String {
     let steps = snapshot["steps"].as_array().unwrap();
@@ -210,6 +210,31 @@ fn a_killed_engine_loses_nothing() {
     sandbox.ok(0, &["resume", "latest"]);
     assert_eq!(sandbox.read("ran"), "first\n");
     assert!(sandbox.ok(0, &["verify", "latest"]).contains("whole"));
+}
+
+/// What ran under a dead engine does not run, whether the run was paused or not, and everywhere it is said so.
+#[test]
+fn nothing_runs_under_an_engine_that_was_killed() {
+    for paused in [false, true] {
+        let sandbox = Sandbox::new();
+        let plan = sandbox.plan("killed", json!([{"step_id": "slow", "run": "exec sleep 600"}]));
+        let mut running = sandbox.start(&["run", &plan, "--headless"]);
+        running.wait_for("slow started");
+        if paused {
+            sandbox.ok(0, &["ctl", "latest", "pause"]);
+        }
+        running.signal(Signal::KILL);
+        assert_eq!(running.wait().code, None);
+        // What the dead engine was just starting may hold the lock for a moment longer.
+        wait_until("nobody has it open", || !sandbox.ok(0, &["runs"]).contains("open in process"));
+        let listed = sandbox.ok(0, &["runs"]);
+        assert!(listed.contains("halted") && listed.contains("its engine ended: resume it"), "{listed}");
+        let shown = sandbox.ok(0, &["show", "latest"]);
+        for told in ["NOT RUNNING", "1 interrupted", "its engine ended while it was running", "--retry slow"] {
+            assert!(shown.contains(told), "{told}: {shown}");
+        }
+        assert!(!shown.contains("running one") && !shown.contains("1 running"), "{shown}");
+    }
 }
 
 #[test]

@@ -80,8 +80,19 @@ fn goes_on_and_is_steered(dir: &Path) {
 
 #[test]
 fn the_shell_has_its_prompt_again_and_the_run_goes_on() {
+    back_at_the_prompt("/bin/sh", &["-i"]);
+}
+
+/// It does not tell a process that it is fetched, which it knows to go on.
+#[test]
+fn bash_has_its_prompt_again_and_the_run_goes_on() {
+    back_at_the_prompt("bash", &["--norc", "--noprofile", "-i"]);
+}
+
+fn back_at_the_prompt(shell: &str, arguments: &[&str]) {
     let field = plan();
-    let mut shell = start(field.path(), "/bin/sh", &["-i"], (100, 30));
+    let mut shell = start(field.path(), shell, arguments, (100, 30));
+    shell.press("PS1='> '\r");
     shell.wait_for_text("> ");
     shell.press(&format!("{PROGRAM} plans/trial.json\r"));
     leave_running(&mut shell, BEHIND);
@@ -92,6 +103,10 @@ fn the_shell_has_its_prompt_again_and_the_run_goes_on() {
     // Fetched into the foreground it says what it is, and Ctrl-Z gives the terminal back without stopping it.
     shell.press("fg\r");
     shell.wait_for_text("Ctrl-Z gives the terminal back");
+    // The reflex of whoever sees nothing stops nothing.
+    shell.keys("<C-c>");
+    shell
+        .wait_for("a second answer", |screen| screen.contents().matches("Ctrl-Z gives the terminal back").count() == 2);
     shell.keys("<C-z>");
     shell.press("echo fifty-$((40 + 12))\r");
     shell.wait_for_text("fifty-52");

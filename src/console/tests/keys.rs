@@ -264,16 +264,59 @@ fn quit_pressed_again_pauses_and_only_what_says_so_stops_more() {
         let sim = sim.ask(Command::Pause);
         app.update(update_of(&sim), sim.now);
         screen(&mut app);
-        if keys == "q" {
-            // Whoever taps it once more wants to leave, not to stop what may finish: the box says which key does.
-            assert!(press(&mut app, "q").is_empty() && press(&mut app, "q").is_empty());
-            let seen = screen(&mut app);
-            assert!(seen.contains("k    stop them now"), "{seen}");
-            assert_eq!(sent(&press(&mut app, "k")).0, &Command::Interrupt);
-        } else {
-            assert_eq!(sent(&press(&mut app, keys)).0, &Command::Interrupt);
-        }
+        // Whoever taps it once more wants to leave, not to stop what may finish: the box says which key does.
+        assert!(press(&mut app, keys).is_empty() && press(&mut app, keys).is_empty());
+        let seen = screen(&mut app);
+        assert!(seen.contains("k    stop them now"), "{seen}");
+        assert_eq!(sent(&press(&mut app, "k")).0, &Command::Interrupt);
     }
+}
+
+/// A terminal that is too small to show what a key does says how the run stands, and takes no key but those it names.
+#[test]
+fn too_small_a_terminal_tells_the_state_and_takes_only_the_keys_it_names() {
+    let mut app = open(&running(), (40, 10));
+    let seen = screen(&mut app);
+    for told in
+        ["RUNNING  2 of 8", "nightly-backup", "40 × 10 is too small", "60 × 16 is needed", "p pauses, no other key"]
+    {
+        assert!(seen.contains(told), "{seen}");
+    }
+    assert!(press(&mut app, "c y Esc s d y q Ctrl-c Enter").is_empty());
+    assert_eq!(app.place, Place::Run);
+    assert!(app.layers.is_empty());
+    assert_eq!(sent(&press(&mut app, "p")).0, &Command::Pause);
+    // It goes on only where one sees what then runs.
+    let paused = running().ask(Command::Pause);
+    catch_up(&mut app, &paused);
+    assert!(screen(&mut app).contains("no key does anything"), "{}", screen(&mut app));
+    assert!(press(&mut app, "p").is_empty());
+    // A question that was open waits, unseen and unanswered.
+    let mut app = open(&running(), SIZE);
+    press(&mut app, "c");
+    app.update(Event::Resize(40, 10), app.now);
+    assert!(press(&mut app, "y Enter Esc").is_empty());
+    app.update(Event::Resize(SIZE.0, SIZE.1), app.now);
+    assert!(screen(&mut app).contains("Cancel nightly-backup?"));
+}
+
+#[test]
+fn a_key_that_is_held_down_starts_nothing() {
+    let mut app = open(&Sim::new(backup()), SIZE);
+    let began = app.now;
+    let mut held = |milliseconds: i64| {
+        app.now = began + TimeDelta::milliseconds(milliseconds);
+        let event = Event::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
+        let effects = app.update(event, app.now);
+        screen(&mut app);
+        (effects, app.layers.len())
+    };
+    assert!(matches!(held(0), (effects, 1) if effects.iter().all(|effect| !matches!(effect, Effect::Send { .. }))));
+    for at in [33, 66, 99, 132, 200] {
+        assert!(matches!(held(at), (effects, 1) if effects.is_empty()), "{at}");
+    }
+    // Let go of, and pressed.
+    assert_eq!(sent(&held(1300).0).0, &Command::Start);
 }
 
 /// Whether what is sent is a cancel that does not become a kill.
@@ -293,6 +336,7 @@ fn cancel_and_quit_waits_for_the_end_and_again_kills() {
     let sim = sim.ask(Command::Cancel);
     assert!(app.update(update_of(&sim), sim.now).is_empty());
     screen(&mut app);
+    assert!(press(&mut app, "q Ctrl-c").is_empty(), "only what the box says kills");
     assert!(!is_no_kill(&press(&mut app, "c")));
     // Staying is possible at any time.
     assert!(press(&mut app, "Esc").is_empty());

@@ -345,6 +345,8 @@ fn find_out(app: &mut App, past: &Past) {
 fn press(app: &mut App, keys: &str) -> Vec<Effect> {
     let mut effects = Vec::new();
     for name in keys.split(' ') {
+        // The clock stands still, but no key is held.
+        app.pressed = None;
         effects.extend(press_unseen(app, name));
         screen(app);
     }

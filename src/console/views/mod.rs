@@ -28,8 +28,10 @@ mod values;
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
+use super::actions::Action;
 use super::app::{App, Place};
-use super::text;
+use super::theme::{Role, run_role};
+use super::{text, words};
 use paint::Brush;
 
 /// The smallest terminal on which everything can be reached.
@@ -42,8 +44,8 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     let buffer = frame.buffer_mut();
     buffer.set_style(area, app.theme.base());
     let mut brush = Brush { buffer, theme: app.theme, glyphs: app.glyphs };
-    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        too_small(&mut brush, area);
+    if is_too_small((area.width, area.height)) {
+        too_small(app, &mut brush, area);
     } else {
         match (app.place, &app.run) {
             (Place::Run, Some(run)) => run::draw(app, run, &mut brush, area, &mut cursor),
@@ -69,18 +71,39 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     }
 }
 
-fn too_small(brush: &mut Brush<'_>, area: Rect) {
-    use super::theme::Role;
-    let lines = [
-        format!("{} × {} is too small", area.width, area.height),
-        format!("at least {} × {} is needed", SMALLEST.0, SMALLEST.1),
-    ];
-    let top = area.height.saturating_sub(2) / 2;
-    for (place, line) in lines.iter().enumerate() {
-        let y = area.y + top + place as u16;
-        if y < area.bottom() {
-            let x = area.x + area.width.saturating_sub(text::width(line) as u16) / 2;
-            brush.text(x, y, area.right().saturating_sub(x), line, if place == 0 { Role::Strong } else { Role::Muted });
+/// Whether the terminal is smaller than that.
+pub fn is_too_small(size: (u16, u16)) -> bool {
+    size.0 < SMALLEST.0 || size.1 < SMALLEST.1
+}
+
+/// How the run stands, and which keys there are: see [`App::works_unseen`].
+fn too_small(app: &App, brush: &mut Brush<'_>, area: Rect) {
+    let run = app.run.as_ref().filter(|_| app.place != Place::Runs);
+    let mut lines = Vec::new();
+    match run {
+        Some(run) => {
+            let counts = run.state.own_counts();
+            let stands = format!("{}  {} of {}", header::word(run), counts.done(), counts.total());
+            lines.push((stands, run_role(run.state.status)));
+            lines.push((run.state.plan.plan_id.clone(), Role::Strong));
         }
+        None => lines.push((words::count(app.runs.active().count(), "active run"), Role::Strong)),
+    }
+    let waiting = app.runs.waiting_count();
+    if waiting > 0 {
+        lines.push((format!("{waiting} for you"), Role::Held));
+    }
+    lines.push((format!("{} × {} is too small", area.width, area.height), Role::Warning));
+    lines.push((format!("{} × {} is needed", SMALLEST.0, SMALLEST.1), Role::Muted));
+    let keys = [(Action::Pause, "pauses"), (Action::Quit, "leaves")];
+    let keys = keys.into_iter().filter(|(action, _)| app.works_unseen(*action));
+    let keys: Vec<String> = keys.map(|(action, does)| format!("{} {does}", app.key_of(action))).collect();
+    let said =
+        if keys.is_empty() { "no key does anything".into() } else { format!("{}, no other key", keys.join(", ")) };
+    lines.push((said, Role::Muted));
+    let top = area.height.saturating_sub(lines.len() as u16) / 2;
+    for (y, (line, role)) in (area.y + top..area.bottom()).zip(&lines) {
+        let x = area.x + area.width.saturating_sub(text::width(line) as u16) / 2;
+        brush.text(x, y, area.right().saturating_sub(x), line, *role);
     }
 }

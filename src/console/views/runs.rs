@@ -364,7 +364,7 @@ fn state(listed: &ListedRun) -> (&'static str, Role) {
     let summary = &listed.summary;
     match summary.status {
         _ if summary.cancelling && listed.owned => ("cancelling", Role::Warning),
-        RunStatus::Running if !listed.owned => ("halted", Role::Held),
+        _ if summary.is_halted(listed.owned) => ("halted", Role::Held),
         RunStatus::Running if summary.rolling_back => ("undoing", Role::Warning),
         status => (status.word(), run_role(status)),
     }
