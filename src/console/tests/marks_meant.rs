@@ -283,6 +283,22 @@ fn a_release_that_wants_another_signature_says_so() {
     assert_eq!(said(&app), "1 released, 1 has this release, and waits for another (swap)");
 }
 
+/// Whoever has signed is not offered to sign again.
+#[test]
+fn a_hold_that_one_has_signed_waits_for_another() {
+    let call = |app: &mut App| {
+        select(app, "swap");
+        screen(app).lines().nth(2).unwrap_or_default().to_owned()
+    };
+    let sim = signed();
+    let line = call(&mut open(&sim, SIZE));
+    assert!(line.contains("swap is held: read it") && line.contains("o release"), "{line}");
+    let sim = sim.ask(Command::Release { step: "swap".into() });
+    let line = call(&mut open(&sim, SIZE));
+    assert!(line.contains("swap is held, 1 of 2 have signed: read it"), "{line}");
+    assert!(!line.contains("o release") && line.contains("s skip"), "{line}");
+}
+
 #[test]
 fn the_engine_is_asked_about_one_marked_step_as_about_the_selected_one() {
     let mut app = open(&signed(), SIZE);

@@ -8,6 +8,7 @@ use crate::run::{Durability, RunStatus, StepStatus, short_id};
 use super::super::actions::Action;
 use super::super::app::{App, Place};
 use super::super::attaching::{process, unreached};
+use super::super::availability::availability;
 use super::super::run_model::{OpenRun, Ownership};
 use super::super::theme::{Role, run_role};
 use super::super::{text, words};
@@ -76,7 +77,15 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
         let (what, mut keys, role) = match step.status {
             StepStatus::Held => {
                 let why = state.hold_reason(place).map(|why| format!(": {why}")).unwrap_or_default();
-                (format!("{id} is held{why}"), vec![key(Action::Release), key(Action::Skip)], Role::Held)
+                let (signed, needed) = state.signatures(place);
+                let signed = match signed.len() {
+                    0 => String::new(),
+                    some => format!(", {some} of {needed} have signed"),
+                };
+                // Who has signed it cannot sign it again.
+                let releases = selected != Some(place) || availability(app, Action::Release).is_ok();
+                let keys = releases.then(|| key(Action::Release)).into_iter().chain([key(Action::Skip)]);
+                (format!("{id} is held{signed}{why}"), keys.collect(), Role::Held)
             }
             StepStatus::InReview => {
                 let why =
