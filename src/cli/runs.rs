@@ -9,7 +9,7 @@ use crate::console::text::clean;
 use crate::console::words::{self, Zone};
 use crate::engine::StorageTrouble;
 use crate::journal::{ListedRun, ResolveError, Space, Store, size};
-use crate::run::{RunStatus, RunSummary, short_id};
+use crate::run::{RunStatus, RunSummary, StepStatus, short_id};
 
 use super::Context;
 use super::args::Format;
@@ -93,6 +93,8 @@ fn row(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Vec<Cell> {
     let summary = &run.summary;
     let counts = summary.own_counts();
     let mut marks: Vec<String> = summary.paused.iter().map(|reason| reason.word().replace('_', " ")).collect();
+    let interrupted = summary.counts.of(StepStatus::Interrupted);
+    marks.extend((interrupted > 0).then(|| format!("{interrupted} interrupted")));
     marks.extend(summary.parent.map(|parent| format!("fork of {}", short_id(parent))));
     if run.damaged {
         marks.push("damaged: `holdpoint verify` says where".into());
