@@ -15,7 +15,7 @@ pub fn survive_file_size_limit() {
 /// What arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// SIGINT or SIGTERM: stop.
+    /// SIGINT or SIGTERM, or SIGQUIT where that is listened for: stop.
     Stop(&'static str),
     /// SIGHUP: the terminal is gone. The run goes on without it.
     HangUp,
@@ -67,15 +67,15 @@ impl Signals {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = quit => {}
+            let signal = tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = quit => "SIGQUIT",
                 _ = terminate.recv() => return Asked::Stop("SIGTERM"),
                 _ = hang_up.recv() => return Asked::HangUp,
-            }
+            };
             match &self.left {
                 Some((_, said)) if background::is_in_foreground() => background::say(said),
-                _ => return Asked::Stop("SIGINT"),
+                _ => return Asked::Stop(signal),
             }
         }
     }
