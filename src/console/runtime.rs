@@ -491,7 +491,9 @@ impl Loop {
         }
         match typed.event {
             // What was typed before the question was on the screen is no answer to it.
-            TerminalEvent::Key(_) | TerminalEvent::Paste(_) if typed.at < self.answers_from => return Ok(false),
+            TerminalEvent::Key(_) | TerminalEvent::Paste(_) if typed.at < self.answers_from => {
+                self.app.typed_too_early();
+            }
             TerminalEvent::Key(key) => {
                 let stop = crossterm::event::KeyEvent::new(
                     crossterm::event::KeyCode::Char('z'),

@@ -46,7 +46,11 @@ impl App {
             if held && event.code == KeyCode::Enter && matches!(layer.popup, Popup::Ask(_)) {
                 return Vec::new();
             }
-            return if layer.drawn { self.popup_key(event) } else { Vec::new() };
+            if layer.drawn {
+                return self.popup_key(event);
+            }
+            self.typed_too_early();
+            return Vec::new();
         }
         if self.typing.is_some() {
             return self.filter_key(event);
@@ -63,6 +67,11 @@ impl App {
             Some(action) => self.take(action),
             None => Vec::new(),
         }
+    }
+
+    /// Something was typed before what it would have been for was on the screen.
+    pub(super) fn typed_too_early(&mut self) {
+        self.say("what was typed before this was on the screen does not count");
     }
 
     /// Whether a key is only held down: Enter opens a run, and asks whether to start it; held, it must not say yes as well. Terminals do not tell a key

@@ -105,6 +105,7 @@ fn a_question_takes_no_key_before_it_was_drawn() {
     let mut app = open(&running(), SIZE);
     press_unseen(&mut app, "c");
     assert!(press_unseen(&mut app, "y").is_empty(), "typed before the question was there");
+    assert_eq!(said(&app), "what was typed before this was on the screen does not count");
     assert!(app.has_new_layer());
     screen(&mut app);
     assert!(!app.has_new_layer());

@@ -63,7 +63,8 @@ impl Remote {
             )
         };
         let greeted = tokio::time::timeout(PATIENCE, greet(address)).await;
-        let greeted = greeted.unwrap_or_else(|_| Err("it does not answer; where Ctrl-Z has stopped it, `fg` lets it go on".into()));
+        let greeted = greeted
+            .unwrap_or_else(|_| Err("it does not answer; where Ctrl-Z has stopped it, `fg` lets it go on".into()));
         let (lines, output, hello) = greeted.map_err(failed)?;
         let (calls, asked) = mpsc::channel(QUEUE);
         let (notices, _) = broadcast::channel(UPDATES_BEHIND);
