@@ -115,6 +115,8 @@ pub struct RunsList {
     stale: bool,
     /// What is selected.
     pub selected: Option<RowId>,
+    /// It is to be chosen again what is selected because nothing else was.
+    chooses: bool,
     /// What was selected because nothing else was.
     by_itself: Option<RowId>,
     /// The marked runs.
@@ -150,11 +152,15 @@ impl RunsList {
         self.stale = true;
     }
 
-    /// The list is not whole before both parts of it have been read once: what nobody has selected is no reason to stay there.
+    /// The list is not whole before both parts of it have been read once: what nobody has selected is no reason to stay there, in the next frame. Until
+    /// that is drawn, keys are about what is marked on the screen.
     fn choose_again(&mut self, was_read: bool) {
-        if !was_read && self.selected == self.by_itself {
-            self.selected = None;
-        }
+        self.chooses |= !was_read;
+    }
+
+    /// A key was pressed: what is selected is meant.
+    pub fn stay(&mut self) {
+        (self.chooses, self.by_itself) = (false, None);
     }
 
     /// The plans were read.
@@ -344,6 +350,9 @@ impl RunsList {
                 self.lines.push(Line::Heading(section, sizes.get(&section).copied().unwrap_or(0)));
             }
             self.lines.push(Line::Row(id));
+        }
+        if std::mem::take(&mut self.chooses) && self.selected == self.by_itself {
+            self.selected = None;
         }
         if self.selected_line().is_none() {
             self.selected = self.lines.iter().find_map(row_id);

@@ -42,6 +42,7 @@ impl App {
             return action.map(|action| self.take(action)).unwrap_or_default();
         }
         let held = self.is_held(Key::from(event));
+        self.runs.stay();
         if let Some(layer) = self.layers.last() {
             if held && event.code == KeyCode::Enter && matches!(layer.popup, Popup::Ask(_)) {
                 return Vec::new();

@@ -435,6 +435,18 @@ fn attempts_are_chosen_and_their_output_is_shown() {
     assert!(shown(&app).ends_with("output/stats.1.log"));
 }
 
+/// The second half of the list may come between a frame and the key that is pressed at it.
+#[test]
+fn a_key_is_about_the_row_that_was_drawn_though_the_list_grows() {
+    let sim = running();
+    let mut app = console(SIZE);
+    app.update(Event::RunsListed(Ok((vec![sim.listed()], vec![]))), start());
+    screen(&mut app);
+    app.update(Event::PlansListed(vec![plan_entry(backup())]), start());
+    let effects = press_unseen(&mut app, "Enter");
+    assert!(matches!(effects[..], [Effect::Subscribe(run)] if run == sim.state.run_id), "{effects:?}");
+}
+
 #[test]
 fn opening_a_plan_registers_it_once_and_one_with_problems_shows_them() {
     let mut app = console(SIZE);
