@@ -56,7 +56,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
             None if run.state.instance_counts(position).is_some() => {
                 empty(brush, body, &app.keys.fill("its instances do the work: {open} shows them"));
             }
-            None => empty(brush, body, &not_run(app, run, position, ", so there is no output")),
+            None => empty(brush, body, &not_run(app, run, ", so there is no output")),
         },
         Tab::Result if run.document.lines.is_empty() => {
             let ended = run.shown_attempt().is_some_and(|attempt| attempt.ended_at.is_some());
@@ -67,12 +67,13 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
     }
 }
 
-/// Why there is no attempt of a step to be seen. What a restore has left behind is on disk still.
-fn not_run(app: &App, run: &OpenRun, position: usize, so: &str) -> String {
-    match run.state.steps[position].last_attempt {
-        0 => format!("it has not run yet{so}"),
-        _ if run.tab == Tab::Attempts => "it has not run since the run went back".into(),
-        _ => app.keys.fill("not run since going back; what ran before: {next-tab} to Attempts"),
+/// Why there is no attempt of the selected step to be seen. What a restore has left behind is on disk still; what only the run had that this one
+/// was forked from is no part of it.
+fn not_run(app: &App, run: &OpenRun, so: &str) -> String {
+    match run.missing_attempts() {
+        None => format!("it has not run yet{so}"),
+        Some(_) if run.tab == Tab::Attempts => "it has not run since the run went back".into(),
+        Some(_) => app.keys.fill("not run since going back; what ran before: {next-tab} to Attempts"),
     }
 }
 
@@ -463,8 +464,7 @@ fn attempts(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
         area.height -= 1;
     }
     if all.is_empty() {
-        let position = run.position().unwrap_or_default();
-        empty(brush, area, &not_run(app, run, position, ""));
+        empty(brush, area, &not_run(app, run, ""));
         return;
     }
     if area.height > 2 {
