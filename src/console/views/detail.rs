@@ -379,9 +379,8 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
     let started = zone.clock(attempt.started_at);
     match (&attempt.outcome, attempt.ended_at) {
         (Some(outcome), Some(ended)) => {
-            let words = outcome.in_words();
-            let words = if attempt.timed_out { format!("its time limit was over: {words}") } else { words };
-            let role = match outcome.status {
+            let words = attempt.in_words();
+            let role = match attempt.ending().unwrap_or(outcome.status) {
                 OutcomeStatus::Failed => Role::Failed,
                 OutcomeStatus::Succeeded => Role::Muted,
                 OutcomeStatus::Stopped | OutcomeStatus::Lost => Role::Held,
@@ -516,9 +515,9 @@ fn in_its_line(words: &str, left: Option<u64>) -> String {
 
 /// An attempt's state as if it were a step's, and in words.
 fn verdict(attempt: &Attempt) -> (StepStatus, String) {
-    let Some(outcome) = &attempt.outcome else { return (StepStatus::Running, "running".into()) };
-    let words = outcome.in_words();
-    match outcome.status {
+    let Some(ending) = attempt.ending() else { return (StepStatus::Running, "running".into()) };
+    let words = attempt.in_words();
+    match ending {
         OutcomeStatus::Succeeded => (StepStatus::Completed, if words.is_empty() { "succeeded".into() } else { words }),
         OutcomeStatus::Failed => (StepStatus::Failed, words),
         OutcomeStatus::Stopped => (StepStatus::Cancelled, words),
@@ -528,8 +527,9 @@ fn verdict(attempt: &Attempt) -> (StepStatus, String) {
 
 /// How an attempt ended, in a word.
 fn ended_as(attempt: &Attempt) -> &'static str {
-    match attempt.outcome.as_ref().map(|outcome| outcome.status) {
+    match attempt.ending() {
         None => "running",
+        Some(OutcomeStatus::Failed) if attempt.timed_out => "timed out",
         Some(OutcomeStatus::Succeeded) => "succeeded",
         Some(OutcomeStatus::Failed) => "failed",
         Some(OutcomeStatus::Stopped) => "stopped",
