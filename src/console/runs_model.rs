@@ -9,6 +9,7 @@ use crate::engine::{ListedRun, Owner, RunUpdate};
 use crate::plan::Plan;
 use crate::run::{RunStatus, RunSummary, StepStatus};
 
+use super::attaching::process;
 use super::marks::Marks;
 use super::run_model::contains;
 use super::strip::calls;
@@ -102,6 +103,7 @@ pub struct RunsList {
     /// The lines, in order.
     lines: Vec<Line>,
     waiting: usize,
+    active: usize,
     /// The runs that are active or wait for a person, as the strip shows them.
     pub strip: Vec<Uuid>,
     /// Those of them that have another one of the same plan beside them.
@@ -288,6 +290,11 @@ impl RunsList {
         self.waiting
     }
 
+    /// How many runs go on by themselves, here or in another process; one that waits for a person is none of them, whatever still runs in it.
+    pub fn active_count(&self) -> usize {
+        self.active
+    }
+
     /// Runs that wait for a person, the newest first.
     pub fn waiting(&self) -> Vec<Uuid> {
         let mut found: Vec<&RunSummary> =
@@ -301,21 +308,14 @@ impl RunsList {
         if !std::mem::take(&mut self.stale) {
             return;
         }
-        self.waiting = self.runs.values().filter(|run| section(run) == Section::Waiting).count();
+        let of = |wanted: Section| self.runs.values().filter(|run| section(run) == wanted).count();
+        (self.waiting, self.active) = (of(Section::Waiting), of(Section::Active));
         self.line_up();
         let wanted: Vec<&str> = self.filter.split_whitespace().collect();
         let mut rows: Vec<(Section, std::cmp::Reverse<i64>, String, RowId)> = Vec::new();
         for run in self.runs.values() {
             let summary = &run.summary;
-            let shown = wanted.iter().all(|word| {
-                contains(&summary.plan_id, word)
-                    || contains(&summary.headline, word)
-                    || contains(&summary.user, word)
-                    || contains(summary.status.word(), word)
-                    || words::standing(run).is_some_and(|why| contains(&why, word))
-                    || contains(&summary.short_id(), word)
-            });
-            if shown {
+            if wanted.is_empty() || says(run, &wanted) {
                 let newest = summary.started_at.unwrap_or(summary.created_at).timestamp_micros();
                 let id = summary.run_id;
                 rows.push((section(run), std::cmp::Reverse(newest), String::new(), RowId::Run(id)));
@@ -378,6 +378,29 @@ impl RunsList {
             self.selected.as_ref().and_then(|selected| rows.iter().position(|id| *id == selected)).unwrap_or(0);
         let next = current.saturating_add_signed(by).min(rows.len() - 1);
         self.selected = Some(rows[next].clone());
+    }
+}
+
+/// Whether each of these words stands in a run's row, or would if there were room.
+fn says(run: &ListedRun, wanted: &[&str]) -> bool {
+    let summary = &run.summary;
+    let (id, standing, fork) = (summary.short_id(), words::standing(run), words::fork_of(summary));
+    let place = run.elsewhere().map(|owner| process(owner.pid));
+    let mut said =
+        vec![&summary.plan_id, &summary.headline, &summary.user, summary.status.word(), state_word(run), &id];
+    let finishing = words::finishing(run);
+    said.extend([&standing, &fork, &place, &finishing].into_iter().filter_map(|one| one.as_deref()));
+    wanted.iter().all(|word| said.iter().any(|said| contains(said, word)))
+}
+
+/// A run's state in a word, as its row says it.
+pub fn state_word(listed: &ListedRun) -> &'static str {
+    let summary = &listed.summary;
+    match summary.status {
+        _ if summary.cancelling && listed.owned => "cancelling",
+        RunStatus::Running if !listed.owned => "halted",
+        RunStatus::Running if summary.rolling_back => "undoing",
+        status => status.word(),
     }
 }
 
