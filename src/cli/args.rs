@@ -17,7 +17,8 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 completed or fine · 1 failed or refused · 2 wrong usage or invalid plan · 3 cancelled · 4 paused and waiting for a person ·
 5 no such live run (ctl, attach)
 
-RUN is a run id, a part of one that only one run has, a plan id (its newest run), or `latest`.
+RUN is a run id, the beginning of one or of the short one that is shown (where only one run has it), a plan id (its newest run),
+or `latest`.
 PLAN is a file, or the name of one in the folder of plans.";
 
 /// The whole command line.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::console::text::{Ansi, Colors, clean};
-use crate::console::words::Zone;
+use crate::console::words::{self, Zone};
 use crate::engine::{open_output, output_path};
 use crate::journal::{JOURNAL, LineHash, Store};
 use crate::run::{Branches, PlanSizes, checkpoint_id, checkpoint_list, parse_checkpoint_id, short_id};
@@ -307,10 +307,10 @@ pub fn verify(context: &Context, name: &str, head: Option<&str>) -> Result<Exit,
     let compared = if head.is_some() { ", and the journal has the head you gave" } else { "" };
     writeln!(
         out,
-        "run {run_id} is {}: {} events, {} full checkpoints{compared}",
+        "run {run_id} is {}: {}, {}{compared}",
         paint.ink(Ink::Good, "whole"),
-        verified.events,
-        verified.checkpoints
+        words::count(verified.events as usize, "event"),
+        words::count(verified.checkpoints, "full checkpoint")
     )?;
     if let Some(place) = verified.head {
         writeln!(out, "head {}", place.hash)?;

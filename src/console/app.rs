@@ -38,6 +38,7 @@ use super::run_model::{OpenRun, Ownership, Pane, Tab};
 use super::runs_model::RunsList;
 use super::theme::{Glyphs, Theme};
 use super::timeline::Timeline;
+use super::why::Explained;
 use super::words::Zone;
 use super::{document, text, views};
 
@@ -181,6 +182,8 @@ pub struct App {
     pub drafts: Vec<Form>,
     /// Forms for answers that were closed with something typed in them, while their questions were open: one for each.
     pub answer_drafts: Vec<AnswerForm>,
+    /// Of what the answer is that was opened last to why a step does not run.
+    pub(super) explained: Option<Explained>,
     /// What is to be said when the run has started that was named on the command line.
     pub(super) beside: Option<String>,
     /// What has happened while nobody looked.
@@ -241,6 +244,7 @@ impl App {
             passing: HashMap::new(),
             drafts: Vec::new(),
             answer_drafts: Vec::new(),
+            explained: None,
             beside: None,
             away: Away::new(now),
             reminded: HashMap::new(),
@@ -307,7 +311,7 @@ impl App {
     /// Whether a clock on the screen moves: then, and only then, a tick a second is needed.
     pub fn ticks(&self) -> bool {
         let old = |history: &History| self.run.as_ref().is_some_and(|run| history.is_old(&run.state));
-        if self.foretold_is_old() || self.history.as_ref().is_some_and(old) {
+        if self.foretold_is_old() || self.answer_is_old() || self.history.as_ref().is_some_and(old) {
             return true;
         }
         if self.settings.alerts && self.runs.remind() {

@@ -142,13 +142,18 @@ impl Matching {
 /// How much room the names and agents of a plan's steps want, in columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Widths {
-    /// The longest id with its name behind it.
+    /// The longest id with its name behind it, and the mark of a hold point before it: any step can get one at any time.
     pub name: u16,
     /// The longest agent.
     pub agent: u16,
     /// All steps have the same agent.
     pub same_agent: bool,
 }
+
+/// Columns of the mark before a step that has a hold point.
+const HOLD_MARK: usize = 2;
+/// Columns of what an instance's id has more than its step's: it stands further to the right, and has a number behind a dot.
+const INSTANCE: usize = 2 + 4;
 
 impl Widths {
     /// So many steps are looked at: a plan may have a hundred thousand.
@@ -162,8 +167,8 @@ impl Widths {
         for step in own {
             let title =
                 step.name.as_deref().filter(|name| *name != step.step_id).map_or(0, |name| text::width(name) + 2);
-            let mark = if step.hold.is_some() { 2 } else { 0 };
-            widths.name = widths.name.max((text::width(&step.step_id) + title + mark) as u16);
+            let instances = if step.foreach.is_some() { INSTANCE } else { 0 };
+            widths.name = widths.name.max((text::width(&step.step_id) + (title + HOLD_MARK).max(instances)) as u16);
             widths.agent = widths.agent.max(text::width(step.agent_label()) as u16);
             widths.same_agent &= step.agent_label() == first;
         }

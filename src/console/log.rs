@@ -159,13 +159,14 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
             Some((format!("{step} asks a person{title}"), Weight::Attention))
         }
         Event::AttemptEnded { step, attempt, outcome, then } => {
-            let why = outcome.in_words();
+            // On a branch that was left, nobody but the journal knows of it.
+            let known = state.step(step);
+            let known = known.and_then(|(_, step)| step.attempts.iter().rev().find(|one| one.number == *attempt));
+            let why = known.filter(|known| known.outcome.is_some());
+            let why = why.map_or_else(|| outcome.in_words(), |known| known.in_words());
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
             let number = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
-            let took = state
-                .step(step)
-                .and_then(|(_, step)| step.attempts.iter().rev().find(|one| one.number == *attempt))
-                // On a branch that was left, nobody but the journal knows when it began.
+            let took = known
                 .map(|attempt| format!(" in {}", words::duration(attempt.seconds(attempt.started_at))))
                 .unwrap_or_default();
             match then {

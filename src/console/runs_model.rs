@@ -9,6 +9,7 @@ use crate::engine::{ListedRun, Owner, RunUpdate};
 use crate::plan::Plan;
 use crate::run::{RunStatus, RunSummary, StepStatus};
 
+use super::attaching::process;
 use super::marks::Marks;
 use super::run_model::contains;
 use super::strip::calls;
@@ -102,6 +103,7 @@ pub struct RunsList {
     /// The lines, in order.
     lines: Vec<Line>,
     waiting: usize,
+    active: usize,
     /// The runs that are active or wait for a person, as the strip shows them.
     pub strip: Vec<Uuid>,
     /// Those of them that have another one of the same plan beside them.
@@ -294,6 +296,11 @@ impl RunsList {
         self.waiting
     }
 
+    /// How many runs go on by themselves, here or in another process; one that waits for a person is none of them, whatever still runs in it.
+    pub fn active_count(&self) -> usize {
+        self.active
+    }
+
     /// Runs that wait for a person, the newest first.
     pub fn waiting(&self) -> Vec<Uuid> {
         let mut found: Vec<&RunSummary> =
@@ -307,21 +314,14 @@ impl RunsList {
         if !std::mem::take(&mut self.stale) {
             return;
         }
-        self.waiting = self.runs.values().filter(|run| section(run) == Section::Waiting).count();
+        let of = |wanted: Section| self.runs.values().filter(|run| section(run) == wanted).count();
+        (self.waiting, self.active) = (of(Section::Waiting), of(Section::Active));
         self.line_up();
         let wanted: Vec<&str> = self.filter.split_whitespace().collect();
         let mut rows: Vec<(Section, std::cmp::Reverse<i64>, String, RowId)> = Vec::new();
         for run in self.runs.values() {
             let summary = &run.summary;
-            let shown = wanted.iter().all(|word| {
-                contains(&summary.plan_id, word)
-                    || contains(&summary.headline, word)
-                    || contains(&summary.user, word)
-                    || contains(summary.status.word(), word)
-                    || words::standing(run).is_some_and(|why| contains(&why, word))
-                    || contains(&summary.short_id(), word)
-            });
-            if shown {
+            if wanted.is_empty() || says(run, &wanted) {
                 let newest = summary.started_at.unwrap_or(summary.created_at).timestamp_micros();
                 let id = summary.run_id;
                 rows.push((section(run), std::cmp::Reverse(newest), String::new(), RowId::Run(id)));
@@ -390,6 +390,29 @@ impl RunsList {
     }
 }
 
+/// Whether each of these words stands in a run's row, or would if there were room.
+fn says(run: &ListedRun, wanted: &[&str]) -> bool {
+    let summary = &run.summary;
+    let (id, standing, fork) = (summary.short_id(), words::standing(run), words::fork_of(summary));
+    let place = run.elsewhere().map(|owner| process(owner.pid));
+    let mut said =
+        vec![&summary.plan_id, &summary.headline, &summary.user, summary.status.word(), state_word(run), &id];
+    let finishing = words::finishing(run);
+    said.extend([&standing, &fork, &place, &finishing].into_iter().filter_map(|one| one.as_deref()));
+    wanted.iter().all(|word| said.iter().any(|said| contains(said, word)))
+}
+
+/// A run's state in a word, as its row says it.
+pub fn state_word(listed: &ListedRun) -> &'static str {
+    let summary = &listed.summary;
+    match summary.status {
+        _ if summary.cancelling && listed.owned => "cancelling",
+        _ if listed.summary.is_halted(listed.owned) => "halted",
+        RunStatus::Running if summary.rolling_back => "undoing",
+        status => status.word(),
+    }
+}
+
 fn row_id(line: &Line) -> Option<RowId> {
     if let Line::Row(id) = line { Some(id.clone()) } else { None }
 }
@@ -413,7 +436,7 @@ pub fn section(listed: &ListedRun) -> Section {
     let run = &listed.summary;
     match run.status {
         // On disk it says it runs, and no engine runs it: somebody must take it over.
-        RunStatus::Running if !listed.owned => Section::Waiting,
+        _ if run.is_halted(listed.owned) => Section::Waiting,
         _ if run.cancelling => Section::Active,
         RunStatus::Paused => Section::Waiting,
         RunStatus::Running

@@ -5,7 +5,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::{Position, Rect};
 
-use crate::run::{Attempt, RunState, StepStatus};
+use crate::plan::FailurePolicy;
+use crate::run::{
+    Attempt, GateDecision, Intervention, InterventionStatus, OutcomeStatus, Review, RunState, StepState, StepStatus,
+};
 
 use super::actions::Action;
 use super::app::{App, Effect, Place};
@@ -338,11 +341,62 @@ fn spread(run: &OpenRun, position: usize, now: DateTime<Utc>) -> Option<(f64, f6
     }
 }
 
+/// What a step waited for from one attempt to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Between {
+    /// The time that its plan's retries let pass.
+    BackOff,
+    /// A person's decision.
+    Person,
+    /// Its turn, or nothing that is known.
+    Nothing,
+}
+
+/// So many interventions are looked at for what came between two attempts.
+const LOOKED_AT: usize = 64;
+
+/// What a step waited for between two attempts of it that follow each other.
+pub fn between(state: &RunState, position: usize, before: &Attempt, after: &Attempt) -> Between {
+    let (Some(ended), Some(ending)) = (before.ended_at, before.ending()) else { return Between::Nothing };
+    let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
+    let failed = ending == OutcomeStatus::Failed;
+    let first = state.interventions.binary_search_by_key(&ended, |record| record.timestamp);
+    let records = state.interventions.iter().skip(first.unwrap_or_else(|place| place)).take(LOOKED_AT);
+    let retried = |record: &Intervention| {
+        let own = record.target_step_id.as_deref() == Some(&definition.step_id);
+        record.intervention_type == "retry_step"
+            && record.status == InterventionStatus::Applied
+            && (own || failed && record.parameters["downstream"] == true)
+    };
+    let asked = records.take_while(|record| record.timestamp <= after.started_at).any(|record| retried(record));
+    let suggested =
+        |review: &Review| review.attempt == before.number && review.judgement.decision == GateDecision::RetrySuggested;
+    match ending {
+        OutcomeStatus::Stopped => Between::Nothing,
+        _ if asked => Between::Person,
+        OutcomeStatus::Failed if definition.max_retries.unwrap_or(0) > 0 => Between::BackOff,
+        OutcomeStatus::Succeeded if step.reviews.iter().any(suggested) => Between::BackOff,
+        _ => Between::Nothing,
+    }
+}
+
+/// Whether a step stands until a person has said something.
+pub fn waits_for_a_person(state: &RunState, step: &StepState) -> bool {
+    match step.status {
+        StepStatus::Held | StepStatus::InReview => true,
+        StepStatus::Failed => {
+            step.unanswered && step.failed_with == Some(FailurePolicy::Pause) && !state.status.is_ended()
+        }
+        StepStatus::Interrupted => !state.status.is_ended(),
+        _ => false,
+    }
+}
+
 /// When an attempt ran, for how long, and how it ended.
 pub fn told(attempt: &Attempt, zone: words::Zone, now: DateTime<Utc>) -> String {
     let (from, took) = (zone.clock(attempt.started_at), words::duration(attempt.seconds(now)));
     let Some(ended) = attempt.ended_at else { return format!("since {from} · {took} so far") };
-    let how = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).unwrap_or_default();
+    let how = attempt.in_words();
     let how = if how.is_empty() { String::new() } else { format!(" · {how}") };
     format!("{from} to {} · {took}{how}", zone.clock(ended))
 }

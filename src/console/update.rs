@@ -22,7 +22,7 @@ use super::run_model::{OpenRun, Ownership, Pane, TABS, Tab};
 use super::runs_model::RowId;
 use super::timeline::Timeline;
 use super::values::Given;
-use super::{document, text, views, why, words};
+use super::{document, text, views, words};
 
 /// A key that comes again within this time is held down, or bounced: keyboards repeat ten times a second and more, and nobody has read a question by then.
 const HELD: TimeDelta = TimeDelta::milliseconds(150);
@@ -698,27 +698,6 @@ impl App {
         let Some(run) = &mut self.run else { return };
         run.next_view();
         run.focus = Pane::Steps;
-    }
-
-    fn explain(&mut self) -> Vec<Effect> {
-        let Some(run) = &self.run else { return Vec::new() };
-        let Some(position) = run.position() else { return Vec::new() };
-        let title = format!("Why is {} not running?", run.state.plan.steps[position].step_id);
-        let mut said = why::why(run, position, &self.keys, self.settings.zone, self.now, &self.settings.output_path);
-        said.lines.iter_mut().for_each(|line| *line = text::clean(line).into_owned());
-        self.push(Popup::Text { title: title.clone(), lines: said.lines.clone(), offset: 0 });
-        if said.outputs.is_empty() { Vec::new() } else { vec![Effect::Quote { title, said }] }
-    }
-
-    /// What was quoted of outputs is there: it is put into the answer, if that is still read.
-    pub(super) fn take_quoted(&mut self, title: &str, quoting: Vec<String>) {
-        for layer in &mut self.layers {
-            if let Popup::Text { title: open, lines, .. } = &mut layer.popup
-                && open == title
-            {
-                *lines = quoting.clone();
-            }
-        }
     }
 
     fn copy(&mut self) -> Vec<Effect> {

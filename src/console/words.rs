@@ -375,6 +375,11 @@ pub fn forked_from(state: &RunState) -> Option<String> {
     Some(format!("forked from {} at {}{why}", short_id(run), checkpoint_id(checkpoint)))
 }
 
+/// Which run a listed one was forked from.
+pub fn fork_of(summary: &RunSummary) -> Option<String> {
+    summary.parent.map(|parent| format!("fork of {}", short_id(parent)))
+}
+
 /// How many steps ask a person.
 fn ask_a_person(summary: &RunSummary) -> String {
     match summary.asking {
@@ -418,6 +423,14 @@ pub fn standing(listed: &ListedRun) -> Option<String> {
         RunStatus::Failed => Some(format!("{} failed", count(of(StepStatus::Failed).max(1), "step"))),
         _ => None,
     }
+}
+
+/// That something runs in a paused run still.
+pub fn finishing(listed: &ListedRun) -> Option<String> {
+    let (summary, runs) = (&listed.summary, listed.summary.bound_to_engine());
+    // Without an engine nothing finishes.
+    let finishes = listed.owned && summary.status == RunStatus::Paused && runs > 0;
+    finishes.then(|| format!("{} finishing", thousands(runs as usize)))
 }
 
 /// What a command has done, as the message line says it; `state`: the one that it has led to, as soon as it is there. What waits for something else says

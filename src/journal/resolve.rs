@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use crate::run::short_id;
+
 use super::error::JournalError;
 use super::store::Store;
 
@@ -11,7 +13,7 @@ use super::store::Store;
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// There is none.
-    #[error("no run in {} is called `{name}`: give a run id, the beginning or end of one, a plan id, or `latest`{}", root.display(), hint(*known))]
+    #[error("no run in {} is called `{name}`: give a run id, the beginning of one or of the short one that is shown, a plan id, or `latest`{}", root.display(), hint(*known))]
     NotFound {
         /// What was given.
         name: String,
@@ -50,8 +52,8 @@ fn list(found: &[Uuid]) -> String {
 }
 
 impl Store {
-    /// The folder of the run that is meant: a run id, `latest`, a plan id (its newest run), or the beginning or end of a run id that
-    /// only one run has.
+    /// The folder of the run that is meant: a run id, `latest`, a plan id (its newest run), or what only one run has: the beginning
+    /// or end of its id, or the beginning of its short id.
     ///
     /// # Errors
     /// None or several are meant, or the folder cannot be read.
@@ -71,7 +73,8 @@ impl Store {
         let is_part = !digits.is_empty() && digits.len() <= 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         let fits = |run_id: &&Uuid| {
             let own = run_id.simple().to_string();
-            own.starts_with(&digits) || own.ends_with(&digits)
+            // The short one that is shown is its end: whoever types its first letters means it as well.
+            own.starts_with(&digits) || own.ends_with(&digits) || short_id(**run_id).starts_with(&digits)
         };
         let fitting: Vec<Uuid> = if is_part { run_ids.iter().filter(fits).copied().collect() } else { Vec::new() };
         // A plan's id is a name somebody chose, so it goes before a part of an id. Newest first: the first that has it is the one.

@@ -56,10 +56,9 @@ impl Execution {
     /// What an attempt says of its agent; `None` when it has not ended, or was ended from outside.
     pub fn of(attempt: &Attempt) -> Option<Self> {
         let (ended, outcome) = (attempt.ended_at?, attempt.outcome.as_ref()?);
-        let succeeded = match outcome.status {
+        let succeeded = match attempt.ending()? {
             OutcomeStatus::Succeeded => true,
             OutcomeStatus::Failed => false,
-            OutcomeStatus::Stopped if attempt.timed_out => false,
             OutcomeStatus::Stopped | OutcomeStatus::Lost => return None,
         };
         let quality = outcome.result.as_ref().and_then(|result| result.quality_score);

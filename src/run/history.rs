@@ -73,7 +73,7 @@ fn step_change(was: &StepState, is: &StepState) -> Option<String> {
     };
     let attempt = is.attempt().filter(|_| newer || was.attempt().is_some_and(|old| old.ended_at.is_none()));
     if let Some(attempt) = attempt {
-        let why = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).filter(|why| !why.is_empty());
+        let why = Some(attempt.in_words()).filter(|why| !why.is_empty());
         match (attempt.number, why) {
             (1, None) => {}
             (number, None) => line.push_str(&format!(" (attempt {number})")),

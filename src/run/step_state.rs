@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use crate::plan::{FailurePolicy, Rare};
 
-use super::{Asked, Expansion, InputDigest, Outcome, Review, Signature, SkipReason, StepStatus, StopReason};
+use super::{
+    Asked, Expansion, InputDigest, Outcome, OutcomeStatus, Review, Signature, SkipReason, StepStatus, StopReason,
+};
 
 /// One attempt of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -190,7 +192,7 @@ impl StepState {
     /// Whether the attempt that was interrupted was stopped by this program, as it is when it ends; otherwise the program was gone before it.
     pub fn was_stopped(&self) -> bool {
         let outcome = self.attempt().and_then(|attempt| attempt.outcome.as_ref());
-        outcome.is_some_and(|outcome| outcome.status == super::OutcomeStatus::Stopped)
+        outcome.is_some_and(|outcome| outcome.status == OutcomeStatus::Stopped)
     }
 
     /// Why its newest attempt did not do: what the attempt says, else what the quality gate or a reviewer said of its result.
@@ -199,7 +201,7 @@ impl StepState {
             return Some(error.to_string());
         }
         let attempt = self.attempt()?;
-        let own = attempt.outcome.as_ref().map(|outcome| outcome.in_words()).filter(|why| !why.is_empty());
+        let own = Some(attempt.in_words()).filter(|why| !why.is_empty());
         own.or_else(|| {
             let review = self.reviews.last().filter(|review| review.attempt == attempt.number)?;
             Some(match review.answers.last() {
@@ -248,5 +250,68 @@ impl Attempt {
     pub fn seconds(&self, now: DateTime<Utc>) -> f64 {
         let span = self.ended_at.unwrap_or(now) - self.started_at;
         span.as_seconds_f64().max(0.0)
+    }
+
+    /// How it ended, if it has: one that its time limit ended has failed, and was stopped by nobody.
+    pub fn ending(&self) -> Option<OutcomeStatus> {
+        let status = self.outcome.as_ref()?.status;
+        Some(if self.timed_out && status == OutcomeStatus::Stopped { OutcomeStatus::Failed } else { status })
+    }
+
+    /// The same on one line: that its time was over, and what the outcome says; empty while it runs, and for a plain success.
+    pub fn in_words(&self) -> String {
+        let Some(outcome) = &self.outcome else { return String::new() };
+        if !self.timed_out || outcome.status == OutcomeStatus::Succeeded {
+            return outcome.in_words();
+        }
+        // How long it ran, and not the limit: that may be another one by now.
+        let said = format!("timed out after {}", span(self.seconds(self.started_at)));
+        // That it was stopped is what a time limit does.
+        if outcome.status == OutcomeStatus::Stopped && outcome.error.is_none() {
+            return said;
+        }
+        format!("{said}: {}", outcome.in_words())
+    }
+}
+
+/// `0.5 s`, `8 s`, `90 s`, `10 min`
+fn span(seconds: f64) -> String {
+    match seconds {
+        s if s < 10.0 => format!("{} s", (s * 10.0).round() / 10.0),
+        s if s < 600.0 => format!("{} s", s.round()),
+        s => format!("{} min", (s / 60.0).round()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_its_time_limit_ended_says_so_and_was_stopped_by_nobody() {
+        let attempt = |timed_out, ms, outcome: Outcome| Attempt {
+            number: 1,
+            digest: InputDigest::default(),
+            input: None,
+            started_at: DateTime::default(),
+            due: None,
+            questions: Rare::default(),
+            ended_at: Some(DateTime::default() + chrono::TimeDelta::milliseconds(ms)),
+            outcome: Some(Arc::new(outcome)),
+            timed_out,
+        };
+        let stopped_in = |error: &str| Outcome { error: Some(error.into()), ..Outcome::stopped() };
+        let exited = Outcome { error: None, exit_code: Some(3), ..Outcome::failed("") };
+        for (timed_out, ms, outcome, said, ending) in [
+            (false, 3000, Outcome::stopped(), "stopped", OutcomeStatus::Stopped),
+            (true, 3020, Outcome::stopped(), "timed out after 3 s", OutcomeStatus::Failed),
+            (true, 520, Outcome::stopped(), "timed out after 0.5 s", OutcomeStatus::Failed),
+            (true, 90_400, exited, "timed out after 90 s: exit status 3", OutcomeStatus::Failed),
+            (true, 602_000, stopped_in("it may go on"), "timed out after 10 min: it may go on", OutcomeStatus::Failed),
+            (true, 3000, Outcome::succeeded(), "", OutcomeStatus::Succeeded),
+        ] {
+            let attempt = attempt(timed_out, ms, outcome);
+            assert_eq!((attempt.in_words().as_str(), attempt.ending()), (said, Some(ending)));
+        }
     }
 }

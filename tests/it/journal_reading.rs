@@ -7,7 +7,7 @@ use std::sync::Arc;
 use holdpoint::journal::disk::Disk;
 use holdpoint::journal::sim::SimDisk;
 use holdpoint::journal::{JournalError, LineHash, ResolveError, Store};
-use holdpoint::run::{Command, Durability, RunState, RunStatus};
+use holdpoint::run::{Command, Durability, RunState, RunStatus, short_id};
 use uuid::Uuid;
 
 use crate::journal_support::{Batch, Bench, Driver, fold, text};
@@ -301,6 +301,9 @@ fn a_run_is_found_by_id_part_plan_or_latest() {
     assert_eq!(resolve(&ids[0].to_string()).unwrap(), ids[0]);
     assert_eq!(resolve("22bb").unwrap(), ids[1]);
     assert_eq!(resolve("22BB").unwrap(), ids[1]);
+    // The first letters of the short id that is shown, and of the whole one.
+    assert_eq!(resolve(&short_id(ids[1])[..5]).unwrap(), ids[1], "{}", short_id(ids[1]));
+    assert_eq!(resolve(&ids[2].to_string()[..35]).unwrap(), ids[2]);
     assert_eq!(resolve("latest").unwrap(), ids[2]);
     assert_eq!(resolve("chain").unwrap(), ids[2]);
     let ambiguous = resolve("aa").unwrap_err();

@@ -277,6 +277,7 @@ impl App {
     fn followed(&mut self) -> Vec<Effect> {
         let mut effects = self.move_on();
         effects.extend(self.foresee_again());
+        effects.extend(self.explain_again());
         effects.extend(self.form_follow());
         effects
     }

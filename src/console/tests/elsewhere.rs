@@ -303,6 +303,54 @@ fn the_filter_of_the_list_finds_what_a_row_says() {
     let mut app = console(SIZE);
     list(&mut app, vec![paused.listed(), other.listed()]);
     press(&mut app, "/ f a i l e d Enter");
-    let rows: Vec<_> = app.runs.lines().iter().filter(|line| matches!(line, Line::Row(_))).collect();
-    assert_eq!(rows, [&Line::Row(RowId::Run(paused.state.run_id))]);
+    let rows = |app: &App| -> Vec<Line> {
+        app.runs.lines().iter().filter(|line| matches!(line, Line::Row(_))).cloned().collect()
+    };
+    assert_eq!(rows(&app), [Line::Row(RowId::Run(paused.state.run_id))]);
+    // Where it comes from, where it is, and the word for its state.
+    let mut fork = Sim::numbered(backup(), 0x5e10).listed();
+    fork.summary.parent = Some(paused.state.run_id);
+    let mut far = other.listed();
+    (far.ours, far.owner) = (false, Owner { pid: Some(4711), address: None });
+    let mut halted = Sim::numbered(backup(), 0xdead).ask(Command::Start).listed();
+    (halted.ours, halted.owned) = (false, false);
+    let mut app = console(SIZE);
+    list(&mut app, vec![paused.listed(), fork.clone(), far.clone(), halted.clone()]);
+    for (keys, found) in [("/ f o r k Enter", &fork), ("/ 4 7 1 1 Enter", &far), ("/ h a l t e d Enter", &halted)] {
+        press(&mut app, keys);
+        assert_eq!(rows(&app), [Line::Row(RowId::Run(found.summary.run_id))], "{keys}");
+        press(&mut app, "Esc");
+    }
+}
+
+#[test]
+fn the_heading_counts_what_the_sections_show() {
+    let paused = running().ask(Command::Pause);
+    assert!(paused.state.summary().bound_to_engine() > 0, "what runs may finish");
+    let mut far = Sim::numbered(backup(), 0xb0b).ask(Command::Start).listed();
+    (far.ours, far.owner) = (false, Owner { pid: Some(4711), address: None });
+    let held = held();
+    for (runs, said) in [
+        (vec![paused.listed()], "1 waits for you"),
+        (vec![paused.listed(), held.listed(), far.clone()], "1 active · 2 wait for you"),
+        (vec![far.clone()], "1 active"),
+    ] {
+        let mut app = console(SIZE);
+        let mut runs = runs;
+        for (number, run) in runs.iter_mut().enumerate() {
+            run.summary.run_id = uuid::Uuid::from_u128(number as u128);
+        }
+        list(&mut app, runs);
+        let text = screen(&mut app);
+        let heading = text.lines().next().unwrap();
+        assert!(heading.ends_with(&format!("  {said}")), "{text}");
+        let number = |section: &str| {
+            text.lines().find_map(|line| line.strip_prefix(&format!(" {section}  "))?.parse::<usize>().ok())
+        };
+        let counted = |word: &str| {
+            let before = heading.split(word).next().filter(|before| before.len() < heading.len())?;
+            before.split_whitespace().last()?.parse::<usize>().ok()
+        };
+        assert_eq!((number("Active"), number("Waiting for you")), (counted(" active"), counted(" wait")), "{text}");
+    }
 }

@@ -504,6 +504,19 @@ fn a_fork_is_opened_named_and_seen_to_be_one() {
     let id = crate::run::checkpoint_id(checkpoint);
     assert!(text.contains(&format!("ann opened the plan, forked from 00009c41 at {id}: try a new dump")), "{text}");
     shown("fork_opened", |size| open(&child, size));
+    // What ran in the run that it comes from did not run in this one, and it never went back.
+    let mut own = open(&child, SIZE);
+    let verify = own.run.as_ref().unwrap().state.position("verify").unwrap();
+    assert!(child.state.steps[verify].last_attempt > 0);
+    own.run.as_mut().unwrap().select(verify);
+    for keys in ["", "]", "]", "]"] {
+        if !keys.is_empty() {
+            press(&mut own, keys);
+        }
+        let text = screen(&mut own);
+        assert!(!text.contains("going back") && !text.contains("went back"), "{text}");
+    }
+    assert!(screen(&mut own).contains("it has not run yet"));
     shown("runs_fork", |size| {
         let mut other = console(size);
         other.now = now;

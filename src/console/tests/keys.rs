@@ -725,3 +725,53 @@ fn why_quotes_the_last_words_of_the_attempt_that_failed() {
     let effects = press(&mut app, "W");
     assert!(effects.iter().all(|effect| matches!(effect, Effect::Quote { .. })), "{effects:?}");
 }
+
+#[test]
+fn why_goes_on_with_the_run_while_it_is_read() {
+    let steps = vec![Step { max_retries: Some(1), ..step("flaky") }, step("after")];
+    let sim = Sim::new(plan("night", "Through the night", steps)).ask(Command::Start).wait(5).failed("flaky", 1);
+    let mut app = open(&sim, SIZE);
+    let opened = app.now;
+    let effects = press(&mut app, "W");
+    let text = screen(&mut app);
+    assert!(text.contains("Why is flaky not running?") && text.contains("in 1 s at 14:00:06"), "{text}");
+    let [Effect::Quote { title, said }] = &effects[..] else { panic!("{effects:?}") };
+    let late = Event::Quoted { title: title.clone(), lines: said.clone().quoting() };
+    // It runs again: within the same second that changes nothing yet, and a clock has to come.
+    let sim = sim.wait(1);
+    assert_eq!(sim.state.step("flaky").unwrap().1.status, StepStatus::Running);
+    let batch = Event::Batch { run: sim.state.run_id, batch: Arc::new(sim.events.clone()).into() };
+    app.update(batch, opened);
+    assert!(screen(&mut app).contains("Why is flaky not running?") && app.ticks());
+    app.update(Event::Tick, opened + TimeDelta::seconds(1));
+    let text = screen(&mut app);
+    assert!(text.contains("What is flaky doing?") && text.contains("flaky is running"), "{text}");
+    assert!(!text.contains("tried again by itself"), "{text}");
+    // What was read for the answer before does not come back.
+    app.update(late, opened + TimeDelta::seconds(1));
+    assert!(!screen(&mut app).contains("tried again by itself"));
+    press(&mut app, "Esc");
+    assert!(app.layers.is_empty());
+}
+
+#[test]
+fn the_help_says_of_a_key_what_it_does_where_one_is() {
+    let line = |app: &mut App| {
+        press(app, "?");
+        let text = screen(app);
+        press(app, "Esc");
+        let found = text.lines().find(|line| line.contains(" a page down")).map(str::to_owned);
+        found.unwrap_or_else(|| panic!("{text}"))
+    };
+    let sim = running();
+    let mut app = open(&sim, (160, 160));
+    // Among the steps it marks; in what a step has printed it goes a page down.
+    assert!(!line(&mut app).contains("Space"));
+    output(&mut app, &["one"; 400]);
+    press(&mut app, "Tab");
+    assert!(line(&mut app).contains("PgDn Space"));
+    let mut list = console((160, 160));
+    list.update(Event::RunsListed(Ok((vec![sim.listed()], vec![]))), sim.now);
+    screen(&mut list);
+    assert!(!line(&mut list).contains("Space"));
+}

@@ -174,3 +174,32 @@ fn what_runs_out_of_sight_is_marked() {
     app.glyphs = Glyphs::new(Charset::Ascii);
     assert!(screen(&mut app).contains("^1 running"), "{}", screen(&mut app));
 }
+
+#[test]
+fn a_time_limit_that_was_over_is_called_so_everywhere() {
+    let steps = vec![Step { timeout_seconds: Some(3.0), max_retries: Some(1), ..step("slow") }, step("after")];
+    let mut sim = Sim::new(plan("limits", "Limits", steps)).ask(Command::Start);
+    for _ in 0..2 {
+        sim = sim.wait(3);
+        let attempt = sim.state.step("slow").unwrap().1.last_attempt;
+        sim.input(&Input::TimedOut { step: "slow".into(), attempt });
+        sim = sim.end("slow", Outcome::stopped());
+        while sim.state.step("slow").unwrap().1.status == StepStatus::Waiting {
+            sim = sim.wait(1);
+        }
+    }
+    let mut app = open(&sim, (160, 45));
+    let text = screen(&mut app);
+    let times = |text: &str| text.matches("timed out after 3 s").count();
+    // The banner, the row, the line over the output, and the log twice.
+    assert!(times(&text) >= 5 && !text.contains("stopped"), "{text}");
+    press(&mut app, "W");
+    let text = screen(&mut app);
+    assert!(text.contains("slow failed: timed out after 3 s (its one retry is used up)"), "{text}");
+    press(&mut app, "Esc ] ] ]");
+    let text = screen(&mut app);
+    assert!(times(&text) >= 6 && !text.contains("stopped") && !text.contains('⊘'), "{text}");
+    let text = summary::describe(&sim.state, Path::new("c6"), false, &settings().command_line);
+    assert!(text.contains("slow failed: timed out after 3 s"), "{text}");
+    shown("run_timed_out", |size| open(&sim, size));
+}

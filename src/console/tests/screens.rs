@@ -49,6 +49,27 @@ fn the_gauge_says_without_colour_what_is_done_what_has_failed_and_what_runs() {
 }
 
 #[test]
+fn a_hold_point_and_its_reason_leave_a_step_its_name() {
+    let one = Step { name: Some("Stage one".into()), ..step("a-first") };
+    for steps in [vec![step("a"), step("b")], vec![step("flaky"), step("after"), step("b")], vec![one, step("b")]] {
+        let ids: Vec<String> = steps.iter().map(|step| step.step_id.clone()).collect();
+        let mut sim = Sim::new(plan("short", "Short names", steps));
+        for id in &ids {
+            sim = sim.because(Command::Hold { step: id.clone() }, "wait for the night");
+        }
+        for width in [60, 80, 100, 160] {
+            let text = screen(&mut open(&sim, (width, 24)));
+            for id in &ids {
+                assert!(text.contains(&format!("◆ {id} ")), "{id} in {width} columns:\n{text}");
+            }
+        }
+    }
+    let sim = Sim::new(plan("short", "Short names", vec![step("a"), step("b")]));
+    let sim = sim.because(Command::Hold { step: "b".into() }, "wait for the night");
+    shown("steps_short_held", |size| open(&sim, size));
+}
+
+#[test]
 fn titles_have_room_before_agents() {
     let titled = |id: &str, name: &str| Step { name: Some(name.into()), ..step(id) };
     let steps = vec![titled("welcome", "Read this first"), titled("hopeless", "Never works: s skips it"), step("end")];

@@ -288,3 +288,32 @@ fn what_is_copied_says_every_attempt() {
     assert!(text.contains("test-linux  attempt 2  14:00:"), "{text}");
     assert!(text.contains("exit status 1"), "{text}");
 }
+
+/// The bars of a step in the timeline.
+fn bars(text: &str, step: &str) -> String {
+    let mut rows = text.lines().skip_while(|line| !line.contains("Timeline"));
+    rows.find(|line| line.contains(&format!("{step} "))).unwrap().chars().skip(30).collect()
+}
+
+#[test]
+fn the_time_until_a_person_decides_is_no_back_off() {
+    let retry = |step: &str| Command::Retry { step: step.into(), downstream: false };
+    let policy = crate::plan::RetryPolicy { delay_seconds: Some(20.0), ..Default::default() };
+    let again = Step { max_retries: Some(2), retry: Some(Box::new(policy)), ..step("again") };
+    let steps = vec![step("flaky"), again, step("end")];
+    let sim = Sim::new(plan("night", "Through the night", steps)).ask(Command::Start).wait(10).failed("flaky", 1);
+    let waits = sim.clone().wait(60);
+    let sim = sim.wait(60).ask(retry("flaky")).wait(10).done("flaky");
+    let sim = sim.wait(20).failed("again", 1).wait(30);
+    assert_eq!(sim.state.step("again").unwrap().1.last_attempt, 2, "its policy has retried it");
+    let mut app = look(&waits, SIZE, &Past::default(), "T");
+    let text = screen(&mut app);
+    assert!(bars(&text, "flaky").contains("✘░░░") && text.contains("waits for you"), "{text}");
+    let sim = sim.wait(10).ask(Command::Interrupt).end("again", Outcome::stopped()).wait(5);
+    let mut app = look(&sim, SIZE, &Past::default(), "T");
+    let text = screen(&mut app);
+    assert!(bars(&text, "flaky").contains("✘░░░") && !bars(&text, "flaky").contains('·'), "{text}");
+    assert!(bars(&text, "again").contains('·'), "{text}");
+    assert!(text.contains("⊘ stopped"), "{text}");
+    shown("timeline_person", |size| look(&sim, size, &Past::default(), "T"));
+}

@@ -340,7 +340,7 @@ fn esc_takes_back_one_thing_after_the_other() {
     desk.press("Enter /");
     desk.type_in("row");
     desk.press("Enter v");
-    assert!(desk.app.output.status().contains("only \"orders\": 10 lines"), "{}", desk.app.output.status());
+    assert!(desk.app.output.status().contains("only \"orders\": 10 of 400 lines"), "{}", desk.app.output.status());
     assert!(desk.app.output.status().contains("\"row\" "), "{}", desk.app.output.status());
     desk.press("Esc");
     assert!(!desk.app.output.is_selecting() && desk.app.output.shown_only().is_some());
@@ -488,4 +488,43 @@ fn the_mouse_is_left_to_the_terminal_and_taken_back() {
     assert!(screen(&mut app).lines().last().unwrap().contains("Ctrl-t mouse"), "in every place");
     assert!(matches!(press(&mut app, "Ctrl-t").as_slice(), [Effect::Mouse(true)]));
     assert!(!screen(&mut app).contains("Ctrl-t"));
+}
+
+#[test]
+fn a_search_in_some_of_the_lines_says_where_else_it_is_found() {
+    for size in SIZES {
+        let mut desk = Desk::new(size);
+        desk.press("/");
+        desk.type_in("warning: row 47 ");
+        desk.press("Enter");
+        assert!(desk.app.output.status().starts_with("\"warning: row 47 \" 1 of 1"), "{}", desk.app.output.status());
+        desk.press("&");
+        desk.type_in("differs");
+        desk.press("Enter");
+        let status = desk.app.output.status();
+        assert!(status.contains("not in these lines, 1 in those not shown"), "{status}");
+        assert!(!status.contains("another step") && status.contains("10 of 400 lines"), "{status}");
+        assert!(desk.screen().contains("not in these lines, 1 in those not shown"), "{}", desk.screen());
+        // Looked for while only some lines are shown, it is not known in which step it is.
+        desk.press("/");
+        desk.type_in("row 80 ");
+        desk.press("Enter");
+        assert!(desk.app.output.status().starts_with("\"row 80 \" 1 of 1"), "{}", desk.app.output.status());
+        assert!(desk.screen().contains("10 of 400 lines"), "{}", desk.screen());
+        desk.press("/");
+        desk.type_in("row 81 ");
+        desk.press("Enter");
+        let status = desk.app.output.status();
+        assert!(status.contains("not in these lines, 1 in all lines of one step"), "{status}");
+        // With all lines again it is simply there.
+        desk.press("& Ctrl-u Enter");
+        assert!(desk.app.output.status().contains("\"row 81 \" 1"), "{}", desk.app.output.status());
+    }
+    shown("output_search_in_some_lines", |desk| {
+        desk.press("/");
+        desk.type_in("warning: row 47 ");
+        desk.press("Enter &");
+        desk.type_in("differs");
+        desk.press("Enter");
+    });
 }

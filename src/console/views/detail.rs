@@ -56,7 +56,7 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
             None if run.state.instance_counts(position).is_some() => {
                 empty(brush, body, &app.keys.fill("its instances do the work: {open} shows them"));
             }
-            None => empty(brush, body, &not_run(app, run, position, ", so there is no output")),
+            None => empty(brush, body, &not_run(app, run, ", so there is no output")),
         },
         Tab::Result if run.document.lines.is_empty() => {
             let ended = run.shown_attempt().is_some_and(|attempt| attempt.ended_at.is_some());
@@ -67,12 +67,13 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, area: 
     }
 }
 
-/// Why there is no attempt of a step to be seen. What a restore has left behind is on disk still.
-fn not_run(app: &App, run: &OpenRun, position: usize, so: &str) -> String {
-    match run.state.steps[position].last_attempt {
-        0 => format!("it has not run yet{so}"),
-        _ if run.tab == Tab::Attempts => "it has not run since the run went back".into(),
-        _ => app.keys.fill("not run since going back; what ran before: {next-tab} to Attempts"),
+/// Why there is no attempt of the selected step to be seen. What a restore has left behind is on disk still; what only the run had that this one
+/// was forked from is no part of it.
+fn not_run(app: &App, run: &OpenRun, so: &str) -> String {
+    match run.missing_attempts() {
+        None => format!("it has not run yet{so}"),
+        Some(_) if run.tab == Tab::Attempts => "it has not run since the run went back".into(),
+        Some(_) => app.keys.fill("not run since going back; what ran before: {next-tab} to Attempts"),
     }
 }
 
@@ -378,9 +379,8 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
     let started = zone.clock(attempt.started_at);
     match (&attempt.outcome, attempt.ended_at) {
         (Some(outcome), Some(ended)) => {
-            let words = outcome.in_words();
-            let words = if attempt.timed_out { format!("its time limit was over: {words}") } else { words };
-            let role = match outcome.status {
+            let words = attempt.in_words();
+            let role = match attempt.ending().unwrap_or(outcome.status) {
                 OutcomeStatus::Failed => Role::Failed,
                 OutcomeStatus::Succeeded => Role::Muted,
                 OutcomeStatus::Stopped | OutcomeStatus::Lost => Role::Held,
@@ -463,8 +463,7 @@ fn attempts(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
         area.height -= 1;
     }
     if all.is_empty() {
-        let position = run.position().unwrap_or_default();
-        empty(brush, area, &not_run(app, run, position, ""));
+        empty(brush, area, &not_run(app, run, ""));
         return;
     }
     if area.height > 2 {
@@ -516,9 +515,9 @@ fn in_its_line(words: &str, left: Option<u64>) -> String {
 
 /// An attempt's state as if it were a step's, and in words.
 fn verdict(attempt: &Attempt) -> (StepStatus, String) {
-    let Some(outcome) = &attempt.outcome else { return (StepStatus::Running, "running".into()) };
-    let words = outcome.in_words();
-    match outcome.status {
+    let Some(ending) = attempt.ending() else { return (StepStatus::Running, "running".into()) };
+    let words = attempt.in_words();
+    match ending {
         OutcomeStatus::Succeeded => (StepStatus::Completed, if words.is_empty() { "succeeded".into() } else { words }),
         OutcomeStatus::Failed => (StepStatus::Failed, words),
         OutcomeStatus::Stopped => (StepStatus::Cancelled, words),
@@ -528,8 +527,9 @@ fn verdict(attempt: &Attempt) -> (StepStatus, String) {
 
 /// How an attempt ended, in a word.
 fn ended_as(attempt: &Attempt) -> &'static str {
-    match attempt.outcome.as_ref().map(|outcome| outcome.status) {
+    match attempt.ending() {
         None => "running",
+        Some(OutcomeStatus::Failed) if attempt.timed_out => "timed out",
         Some(OutcomeStatus::Succeeded) => "succeeded",
         Some(OutcomeStatus::Failed) => "failed",
         Some(OutcomeStatus::Stopped) => "stopped",

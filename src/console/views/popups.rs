@@ -285,7 +285,18 @@ fn help_lines(app: &App, width: u16) -> Vec<HelpLine> {
                 continue;
             }
             let possible = availability(app, entry.action).is_ok();
-            lines.extend(key_lines(app.keys.names(entry.action).join(" "), entry.doc, possible, room));
+            // A further key that does something else here is not said to do this: Space marks in a list, and is a page down in a text.
+            let first = app.key_of(entry.action);
+            let does_this = |name: &&str| {
+                *name == first
+                    || name.parse().is_ok_and(|key| {
+                        let sharing = app.keys.actions(key).filter(|other| other.scope.covers(scope));
+                        let sharing: Vec<Action> = sharing.map(|other| other.action).collect();
+                        meant_by_key(app, &seen, &sharing) == Some(entry.action)
+                    })
+            };
+            let keys: Vec<&str> = app.keys.names(entry.action).into_iter().filter(does_this).collect();
+            lines.extend(key_lines(keys.join(" "), entry.doc, possible, room));
         }
     }
     lines.extend([HelpLine::Gap, HelpLine::Heading("The mouse")]);

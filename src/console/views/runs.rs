@@ -3,11 +3,11 @@
 use ratatui::layout::Rect;
 
 use crate::engine::ListedRun;
-use crate::run::{Counts, RunStatus, StepStatus, short_id};
+use crate::run::{Counts, RunStatus, StepStatus};
 
 use super::super::app::{App, FilterOf};
 use super::super::attaching::process;
-use super::super::runs_model::{Line, PlanEntry, RowId, Section};
+use super::super::runs_model::{Line, PlanEntry, RowId, Section, state_word};
 use super::super::theme::{Role, run_role};
 use super::super::{text, tour, words};
 use super::paint::Brush;
@@ -171,7 +171,7 @@ fn heading(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u1
     let right = area.right().saturating_sub(1);
     let at = brush.text(area.x + 1, area.y, area.width, "Holdpoint", Role::Strong);
     let waiting = app.runs.waiting_count();
-    let active = app.runs.active().count();
+    let active = app.runs.active_count();
     let mut said = Vec::new();
     if active > 0 {
         said.push(format!("{} active", words::thousands(active)));
@@ -273,7 +273,7 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
     let reason = words::standing(listed);
     let room = columns.text.saturating_sub(2) as usize;
     let place = listed.elsewhere().map(|owner| process(owner.pid));
-    let fork = summary.parent.map(|parent| format!("fork of {}", short_id(parent)));
+    let fork = words::fork_of(summary);
     let (said, said_role) = match (reason, fork) {
         (Some(reason), Some(fork)) => {
             let whole = format!("{reason} · {fork}");
@@ -285,6 +285,10 @@ fn run(app: &App, brush: &mut Brush<'_>, area: Rect, columns: &Columns, listed: 
         (None, None) => (summary.headline.clone(), Role::Muted),
     };
     // Why it stands still goes before where that is.
+    let said = match words::finishing(listed) {
+        Some(more) if text::width(&said) + 3 + text::width(&more) <= room => format!("{said} · {more}"),
+        _ => said,
+    };
     let said = match place {
         Some(place) if said_role == Role::Muted => format!("{place} · {said}"),
         Some(place) if text::width(&said) + 3 + text::width(&place) <= room => format!("{said} · {place}"),
@@ -362,10 +366,11 @@ fn progress(counts: &Counts, room: u16) -> String {
 /// A run's state in a word, and its role.
 fn state(listed: &ListedRun) -> (&'static str, Role) {
     let summary = &listed.summary;
-    match summary.status {
-        _ if summary.cancelling && listed.owned => ("cancelling", Role::Warning),
-        _ if summary.is_halted(listed.owned) => ("halted", Role::Held),
-        RunStatus::Running if summary.rolling_back => ("undoing", Role::Warning),
-        status => (status.word(), run_role(status)),
-    }
+    let role = match summary.status {
+        _ if summary.cancelling && listed.owned => Role::Warning,
+        _ if summary.is_halted(listed.owned) => Role::Held,
+        RunStatus::Running if summary.rolling_back => Role::Warning,
+        status => run_role(status),
+    };
+    (state_word(listed), role)
 }

@@ -8,7 +8,7 @@ use crate::run::{Attempt, Expected, OutcomeStatus, RunStatus, StepState, StepSta
 use super::super::app::{App, FilterOf};
 use super::super::run_model::OpenRun;
 use super::super::theme::{Role, step_role};
-use super::super::timeline::{self, Stretch, Timeline};
+use super::super::timeline::{self, Between, Stretch, Timeline};
 use super::super::{text, words};
 use super::paint::Brush;
 use super::{footer, header, layout};
@@ -112,7 +112,9 @@ pub fn draw(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, cursor:
         // Where the legend has no line of its own, it has one of those that are free.
         let spare = Rect { y: areas.rows.bottom().saturating_sub(1), height: 1, ..areas.rows };
         let is_free = timeline.rows().len() < usize::from(areas.rows.height);
-        legend(brush, if areas.legend.height == 0 && is_free { spare } else { areas.legend });
+        let seen = timeline.rows().iter().skip(timeline.offset).take(areas.rows.height as usize);
+        let seen = seen.filter_map(|position| run.state.steps.get(*position as usize));
+        legend(brush, if areas.legend.height == 0 && is_free { spare } else { areas.legend }, seen);
     }
     footer::draw(
         app,
@@ -330,8 +332,12 @@ fn bars(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, position: u
         }
     }
     for pair in step.attempts.windows(2) {
-        let end = pair[0].ended_at.map_or(now, seconds);
-        row.span(end, seconds(pair[1].started_at), glyphs.backoff, Role::Waiting);
+        let (glyph, role) = match timeline::between(&run.state, position, &pair[0], &pair[1]) {
+            Between::BackOff => (glyphs.backoff, Role::Waiting),
+            Between::Person => (glyphs.standing, Role::Held),
+            Between::Nothing => continue,
+        };
+        row.span(pair[0].ended_at.map_or(now, seconds), seconds(pair[1].started_at), glyph, role);
     }
     let since = step.since.map(seconds);
     let ended = step.attempts.last().and_then(|attempt| attempt.ended_at).map(seconds);
@@ -344,6 +350,9 @@ fn bars(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, position: u
             let role = step_role(step.status);
             row.span(since, now.max(since), glyphs.standing, role);
             row.sign_at(since, glyphs.step(step.status), role);
+        }
+        (_, Some(since)) if timeline::waits_for_a_person(&run.state, step) => {
+            row.span(since, now.max(since), glyphs.standing, Role::Held);
         }
         _ => {}
     }
@@ -368,7 +377,7 @@ fn bars(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect, position: u
 
 /// The role of an attempt's bar, and the sign at its end: what did not go well has one, so that it is not told by its colour alone.
 fn look(step: &StepState, attempt: &Attempt) -> (Role, Option<StepStatus>) {
-    let status = match attempt.outcome.as_ref().map(|outcome| outcome.status) {
+    let status = match attempt.ending() {
         None if step.status == StepStatus::Stopping => StepStatus::Stopping,
         None => StepStatus::Running,
         Some(OutcomeStatus::Succeeded) => StepStatus::Completed,
@@ -449,7 +458,7 @@ fn facts(app: &App, run: &OpenRun, timeline: &Timeline, brush: &mut Brush<'_>, a
     if let Some(due) = step.due.filter(|_| step.status == StepStatus::Waiting) {
         said.push(format!("again at {}", zone.clock(due)));
     }
-    if matches!(step.status, StepStatus::Held | StepStatus::InReview) {
+    if timeline::waits_for_a_person(&run.state, step) {
         said.push("waits for you".into());
     }
     let mut x = brush.text(area.x + 1, area.y, area.width / 3, &definition.step_id, Role::Strong) + 2;
@@ -460,23 +469,42 @@ fn facts(app: &App, run: &OpenRun, timeline: &Timeline, brush: &mut Brush<'_>, a
     brush.text(x, area.y, area.right().saturating_sub(x + 1), &said.join(" · "), Role::Muted);
 }
 
-/// What the bars mean.
-fn legend(brush: &mut Brush<'_>, area: Rect) {
+/// What the bars mean; `seen`: the steps whose rows are drawn. What is rare is explained where it is seen.
+fn legend<'a>(brush: &mut Brush<'_>, area: Rect, seen: impl Iterator<Item = &'a StepState>) {
     if area.height == 0 {
         return;
     }
     let glyphs = brush.glyphs;
-    let parts = [
+    let mut parts = vec![
         (glyphs.span.repeat(2), "ran", Role::Done),
         (glyphs.span_critical.repeat(2), "critical path", Role::Done),
         (glyphs.step(StepStatus::Failed).to_owned(), "failed", Role::Failed),
-        (glyphs.backoff.repeat(2), "back-off", Role::Waiting),
-        (glyphs.standing.repeat(2), "held", Role::Held),
-        (glyphs.ahead.repeat(2), "expected", Role::Faint),
     ];
+    let (mut stopped, mut lost) = (false, false);
+    for ending in seen.flat_map(|step| step.attempts.iter().filter_map(|attempt| attempt.ending())) {
+        stopped |= ending == OutcomeStatus::Stopped;
+        lost |= ending == OutcomeStatus::Lost;
+    }
+    let rare = [(stopped, StepStatus::Cancelled, "stopped"), (lost, StepStatus::Interrupted, "interrupted")];
+    for (_, status, said) in rare.into_iter().filter(|(is_seen, ..)| *is_seen) {
+        parts.push((glyphs.step(status).to_owned(), said, step_role(status)));
+    }
+    parts.extend([
+        (glyphs.backoff.repeat(2), "back-off", Role::Waiting),
+        (glyphs.standing.repeat(2), "waits for you", Role::Held),
+        (glyphs.ahead.repeat(2), "expected", Role::Faint),
+    ]);
+    let room = usize::from(area.width.saturating_sub(1));
+    let wants = |part: &(String, &str, Role)| text::width(&part.0) + 1 + text::width(part.1);
+    let all: usize = parts.iter().map(wants).sum();
+    let apart = if all + 3 * (parts.len() - 1) <= room { 3 } else { 2 };
     let mut x = area.x + 1;
-    for (sign, said, role) in parts {
-        x = brush.text(x, area.y, area.right().saturating_sub(x), &sign, role);
-        x = brush.text(x + 1, area.y, area.right().saturating_sub(x + 1), said, Role::Faint) + 3;
+    for part in &parts {
+        // What does not fit is left out whole.
+        if usize::from(area.right().saturating_sub(x)) < wants(part) {
+            break;
+        }
+        x = brush.text(x, area.y, area.width, &part.0, part.2);
+        x = brush.text(x + 1, area.y, area.width, part.1, Role::Faint) + apart;
     }
 }

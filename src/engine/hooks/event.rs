@@ -122,11 +122,11 @@ fn step_state(event: &Event, state: &RunState) -> Option<Fields> {
     let fields = match event {
         Event::AttemptStarted { step, attempt, .. } => json!({"step": step, "status": "running", "attempt": attempt}),
         Event::AttemptEnded { step, attempt, outcome, .. } => {
-            let mut fields = outcome_fields(outcome);
-            let seconds = state.step(step).and_then(|(_, found)| {
-                let attempt = found.attempts.iter().rev().find(|one| one.number == *attempt)?;
-                Some(attempt.seconds(attempt.ended_at?))
-            });
+            let known = state.step(step);
+            let known = known.and_then(|(_, found)| found.attempts.iter().rev().find(|one| one.number == *attempt));
+            let why = known.map_or_else(|| outcome.in_words(), |attempt| attempt.in_words());
+            let mut fields = outcome_fields(outcome, why);
+            let seconds = known.and_then(|attempt| Some(attempt.seconds(attempt.ended_at?)));
             fields.insert("step".into(), step.clone().into());
             fields.insert("status".into(), status(step).into());
             fields.insert("attempt".into(), (*attempt).into());
@@ -153,11 +153,10 @@ fn with_agent(mut fields: Fields, step: &str, state: &RunState) -> Fields {
     fields
 }
 
-fn outcome_fields(outcome: &Outcome) -> Fields {
+fn outcome_fields(outcome: &Outcome, why: String) -> Fields {
     let mut fields = Fields::new();
     fields.insert("outcome".into(), serde_json::to_value(outcome.status).unwrap_or_default());
     fields.extend(outcome.exit_code.map(|code| ("exit_code".into(), code.into())));
-    let why = outcome.in_words();
     if !why.is_empty() {
         fields.insert("error".into(), why.into());
     }

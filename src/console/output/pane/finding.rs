@@ -28,6 +28,8 @@ pub(super) struct Searching {
     pub(super) hidden: bool,
     /// What there is in all steps, once it is counted: matches, and steps that have some.
     pub(super) everywhere: Option<(u64, u64)>,
+    /// Where only some lines are shown: how many matches all lines of this output have, if they were counted before.
+    pub(super) unfiltered: Option<u64>,
 }
 
 impl Searching {
@@ -42,6 +44,7 @@ impl Searching {
             wrapped: false,
             hidden: false,
             everywhere: None,
+            unfiltered: None,
         }
     }
 }
@@ -130,7 +133,7 @@ impl Pane {
             return Ok(());
         }
         let top = self.origin.filter(|_| !self.follow).unwrap_or_else(|| self.first_shown().offset);
-        self.filter = filter.clone();
+        let had_filter = std::mem::replace(&mut self.filter, filter.clone()).is_some();
         self.view += 1;
         self.showing = (0, false);
         self.selection = None;
@@ -138,7 +141,9 @@ impl Pane {
         self.top = Top { offset: top, part: 0 };
         self.asks.push(Request::Show { view: self.view, filter });
         if let Some(search) = &mut self.search {
-            *search = Searching { everywhere: search.everywhere, ..Searching::new(search.pattern.clone()) };
+            let unfiltered = if had_filter { search.unfiltered } else { Some(search.count).filter(|_| search.counted) };
+            let everywhere = search.everywhere;
+            *search = Searching { everywhere, unfiltered, ..Searching::new(search.pattern.clone()) };
             let pattern = Some(search.pattern.clone());
             self.asks.push(Request::Search { view: self.view, pattern, find: None });
         }
@@ -277,6 +282,9 @@ impl Pane {
         match (search.place, search.current) {
             _ if search.waiting.is_some() && search.current.is_none() => "searching".to_owned(),
             (Some(place), Some(_)) => format!("{} of {count}{more}", grouped(place)),
+            (_, None) if search.count == 0 && search.counted && self.filter.is_some() => {
+                "not in these lines".to_owned()
+            }
             (_, None) if search.count == 0 && search.counted => "not there".to_owned(),
             _ => format!("{count}{more} {}", if one { "match" } else { "matches" }),
         }
@@ -286,12 +294,23 @@ impl Pane {
     pub(super) fn search_in_words(&self) -> Option<[String; 3]> {
         let search = self.search.as_ref()?;
         let round = if search.wrapped { ", from the other end" } else { "" };
+        // What was counted in all steps was counted in all lines of theirs.
+        let all_lines = if self.filter.is_some() { "all lines of " } else { "" };
+        let not_shown = search.unfiltered.filter(|all| self.filter.is_some() && search.count == 0 && *all > 0);
+        let not_shown = not_shown.map(|all| format!(", {} in those not shown", grouped(all)));
         let everywhere = match search.everywhere {
-            Some((matches, steps)) if steps > 1 => format!(", {} in {} steps", grouped(matches), grouped(steps)),
-            Some((matches, 1)) if search.count == 0 => format!(", {} in another step", grouped(matches)),
+            Some((matches, steps)) if steps > 1 => {
+                format!(", {} in {all_lines}{} steps", grouped(matches), grouped(steps))
+            }
+            Some(_) if not_shown.is_some() || search.count > 0 => String::new(),
+            // That it has none is known of this one.
+            Some((matches, 1)) if self.filter.is_none() || search.unfiltered == Some(0) => {
+                format!(", {} in another step", grouped(matches))
+            }
+            Some((matches, 1)) => format!(", {} in {all_lines}one step", grouped(matches)),
             _ => String::new(),
         };
-        let here = format!("{} {}", search.pattern, self.found_in_words());
+        let here = format!("{} {}{}", search.pattern, self.found_in_words(), not_shown.unwrap_or_default());
         Some([format!("{here}{round}{everywhere}"), format!("{here}{everywhere}"), here])
     }
 
@@ -306,8 +325,19 @@ impl Pane {
         }
     }
 
-    pub(super) fn filter_in_words(&self) -> Option<String> {
-        self.filter.as_ref().map(|filter| format!("only {filter}: {}", self.lines_in_words()))
+    /// Which lines are shown, and how many of how many: in full, and shorter.
+    pub(super) fn filter_in_words(&self) -> Option<[String; 2]> {
+        let filter = self.filter.as_ref()?;
+        Some(match self.showing {
+            (count, true) if count > 0 && self.counted => {
+                let said = format!("{} of {} lines", grouped(count), grouped(self.lines));
+                [format!("only {filter}: {said}"), said]
+            }
+            _ => {
+                let said = self.lines_in_words();
+                [format!("only {filter}: {said}"), format!("only {said}")]
+            }
+        })
     }
 }
 

@@ -504,7 +504,7 @@ fn only_some_lines_are_shown_wherever_they_are() {
     desk.until(|pane| pane.showing == (6, true));
     desk.ready();
     assert_eq!(desk.screen(), "▎ERROR at 30000\n▎ERROR at 40000\n▎ERROR at 50000\n▎ERROR at 60000");
-    assert_eq!(desk.pane.status(), "only \"error at\": 6 lines · lines 30,003–60,006 of 60,006 · follow");
+    assert_eq!(desk.pane.status(), "only \"error at\": 6 of 60,006 lines · lines 30,003–60,006 of 60,006 · follow");
     desk.pane.home();
     desk.ready();
     assert_eq!(desk.screen(), "▎ERROR at 10000\n▎ERROR at 20000\n▎ERROR at 30000\n▎ERROR at 40000");

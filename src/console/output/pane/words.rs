@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use super::{Kept, Pane};
 use crate::console::text;
 
+/// What matters no less than this is left out only when it is as short as it gets, and everything else is.
+const KEPT: u8 = 3;
+
 impl Pane {
     /// A few words about where the pane stands, for the line below it: what is selected, search, filter, follow, place.
     pub fn status(&self) -> String {
@@ -21,7 +24,7 @@ impl Pane {
         let parts: [(u8, VecDeque<String>); 6] = [
             (5, self.selected_in_words().into_iter().collect()),
             (4, self.search_in_words().into_iter().flatten().collect()),
-            (3, self.filter_in_words().into_iter().collect()),
+            (3, self.filter_in_words().into_iter().flatten().collect()),
             (1, has_place.then(|| self.place_in_words()).into_iter().flatten().collect()),
             (0, column.into_iter().collect()),
             (2, follows.into_iter().map(str::to_owned).collect()),
@@ -33,7 +36,11 @@ impl Pane {
         };
         while width(&parts) > cells.saturating_add(3) {
             let several = parts.len() > 1;
-            let Some(least) = (0..parts.len()).min_by_key(|place| parts[*place].0) else { break };
+            // That not all is shown, and what is looked for in it, is said as long as it can be.
+            let gives_way = |place: &usize| parts[*place].0 < KEPT || parts[*place].1.len() > 1;
+            let least = (0..parts.len()).filter(gives_way).min_by_key(|place| parts[*place].0);
+            let least = least.or_else(|| (0..parts.len()).min_by_key(|place| parts[*place].0));
+            let Some(least) = least else { break };
             if parts[least].1.len() > 1 {
                 parts[least].1.pop_front();
             } else if several {

@@ -81,7 +81,11 @@ fn an_output_that_becomes_live_again_shows_only_what_it_was_said_to() {
     desk.until(|pane| searched(pane) && pane.showing == (2, true));
     desk.until(|pane| pane.visible_text().contains("two"));
     assert_eq!(desk.pane.visible_text(), "an error\nerror two");
-    assert!(desk.pane.status().starts_with("\"error\" 1 of 2 · only \"error\": 2 lines · "), "{}", desk.pane.status());
+    assert!(
+        desk.pane.status().starts_with("\"error\" 1 of 2 · only \"error\": 2 of 4 lines · "),
+        "{}",
+        desk.pane.status()
+    );
     desk.pane.select();
     desk.pane.select();
     desk.pane.end();
