@@ -90,7 +90,7 @@ pub fn output(context: &Context, name: &str, step: &str, attempt: Option<u32>, f
         )));
     }
     // What a fork brought along lies where it was printed.
-    let made = found.attempts.iter().find(|attempt| attempt.number == number);
+    let made = found.numbered(number);
     let home = made.map_or(run_id, |attempt| state.home_of(attempt));
     if home != run_id && !store.dir(home).is_dir() {
         return Err(Failure::failed(format!(
@@ -148,7 +148,7 @@ fn is_live(store: &Store, dir: &Path, step: &str, number: u32) -> Result<bool, F
         return Ok(false);
     }
     let state = store.load(dir)?.state;
-    let found = state.step(step).and_then(|(_, step)| step.attempts.iter().find(|one| one.number == number));
+    let found = state.step(step).and_then(|(_, step)| step.numbered(number));
     Ok(found.is_some_and(|attempt| attempt.ended_at.is_none()))
 }
 

@@ -26,7 +26,7 @@ impl App {
     }
 
     /// What is to be known before Ctrl-Z stops this process, and with it the engine of the runs that are active.
-    pub fn stands_still(&self) -> Option<String> {
+    pub(super) fn stands_still(&self) -> Option<String> {
         if self.settings.attached.is_some() {
             return None;
         }
@@ -43,7 +43,7 @@ impl App {
     }
 
     /// The process goes on after that.
-    pub fn stood_still(&mut self, lasted: TimeDelta) {
+    pub(super) fn stood_still(&mut self, lasted: TimeDelta) {
         let lasted = words::duration(lasted.as_seconds_f64());
         self.say(format!("stopped for {lasted} by Ctrl-Z: nothing new was started, and no time limit kept"));
     }

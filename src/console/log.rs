@@ -160,8 +160,7 @@ fn sentence(recorded: &Recorded, state: &RunState) -> Option<(String, Weight)> {
         }
         Event::AttemptEnded { step, attempt, outcome, then } => {
             // On a branch that was left, nobody but the journal knows of it.
-            let known = state.step(step);
-            let known = known.and_then(|(_, step)| step.attempts.iter().rev().find(|one| one.number == *attempt));
+            let known = state.step(step).and_then(|(_, step)| step.numbered(*attempt));
             let why = known.filter(|known| known.outcome.is_some());
             let why = why.map_or_else(|| outcome.in_words(), |known| known.in_words());
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };

@@ -84,13 +84,15 @@ impl App {
 
     /// Whether the key of an action works in a terminal too small to show what it does: what can be taken back and loses nothing.
     pub fn works_unseen(&self, action: Action) -> bool {
-        let run = self.run.as_ref().filter(|_| self.place == Place::Run && self.layers.is_empty());
+        // A letter of what is typed somewhere is none of a command.
+        let is_free = self.layers.is_empty() && self.typing.is_none();
+        let run = self.run.as_ref().filter(|_| self.place == Place::Run && is_free);
         match action {
             Action::Pause => {
                 run.is_some_and(|run| run.state.status == RunStatus::Running) && availability(self, action).is_ok()
             }
             // It would ask.
-            Action::Quit => self.settings.attached.is_some() || self.still_active().is_empty(),
+            Action::Quit => is_free && (self.settings.attached.is_some() || self.still_active().is_empty()),
             _ => false,
         }
     }

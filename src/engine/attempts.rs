@@ -108,7 +108,7 @@ impl Launcher {
     fn begin(&self, run: &LiveRun, step_id: &str, number: u32, taken_up: Option<Vec<Asked>>) -> Option<Running> {
         let state = &run.state;
         let (planned, step_state) = state.step(step_id)?;
-        let attempt = step_state.attempts.iter().find(|attempt| attempt.number == number)?;
+        let attempt = step_state.numbered(number)?;
         let run_id = state.run_id;
         let (start_handle, start) = agents::start_channel();
         let (stop_handle, stop) = agents::stop_channel();

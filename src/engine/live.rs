@@ -266,10 +266,7 @@ impl LiveRun {
                     Effect::Start { step: step.clone(), attempt: *attempt, taken_up: None }
                 }
                 Event::QuestionAnswered { step, attempt, .. } => {
-                    let found = self
-                        .state
-                        .step(step)
-                        .and_then(|(_, found)| found.attempts.iter().rev().find(|one| one.number == *attempt));
+                    let found = self.state.step(step).and_then(|(_, found)| found.numbered(*attempt));
                     let asked = found.map(|attempt| attempt.questions.as_slice()).unwrap_or_default();
                     // One question is open at a time, and the next one comes after this answer.
                     let Some(answered) = asked.last().and_then(|asked| asked.answered.clone()) else { continue };

@@ -370,7 +370,7 @@ impl Metrics {
 /// What an attempt that has just ended says of its agent, and which that is.
 pub fn execution<'a>(state: &'a RunState, step: &str, attempt: u32) -> Option<(&'a str, Execution)> {
     let (definition, step) = state.step(step)?;
-    let attempt = step.attempts.iter().rev().find(|one| one.number == attempt)?;
+    let attempt = step.numbered(attempt)?;
     Some((definition.agent_label(), Execution::of(attempt)?))
 }
 

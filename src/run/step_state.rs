@@ -172,6 +172,11 @@ impl StepState {
         self.attempts.last()
     }
 
+    /// The attempt of this number, if the state has it: what a restore left behind is not in it.
+    pub fn numbered(&self, number: u32) -> Option<&Arc<Attempt>> {
+        self.attempts.iter().rev().find(|attempt| attempt.number == number)
+    }
+
     /// The question that its running attempt waits to have answered, and its number within the attempt, from 1.
     pub fn question(&self) -> Option<(u32, &Asked)> {
         let attempt = self.attempt().filter(|_| self.status == StepStatus::Running)?;

@@ -292,6 +292,11 @@ fn too_small_a_terminal_tells_the_state_and_takes_only_the_keys_it_names() {
     catch_up(&mut app, &paused);
     assert!(screen(&mut app).contains("no key does anything"), "{}", screen(&mut app));
     assert!(press(&mut app, "p").is_empty());
+    // What is typed into a filter is no command, and neither leaves.
+    let mut app = open(&running(), SIZE);
+    press(&mut app, "/");
+    app.update(Event::Resize(40, 10), app.now);
+    assert!(press(&mut app, "p q").is_empty());
     // A question that was open waits, unseen and unanswered.
     let mut app = open(&running(), SIZE);
     press(&mut app, "c");

@@ -87,7 +87,7 @@ fn too_small(app: &App, brush: &mut Brush<'_>, area: Rect) {
             lines.push((stands, run_role(run.state.status)));
             lines.push((run.state.plan.plan_id.clone(), Role::Strong));
         }
-        None => lines.push((words::count(app.runs.active().count(), "active run"), Role::Strong)),
+        None => lines.push((words::count(app.runs.active_count(), "active run"), Role::Strong)),
     }
     let waiting = app.runs.waiting_count();
     if waiting > 0 {

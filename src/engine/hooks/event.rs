@@ -122,8 +122,7 @@ fn step_state(event: &Event, state: &RunState) -> Option<Fields> {
     let fields = match event {
         Event::AttemptStarted { step, attempt, .. } => json!({"step": step, "status": "running", "attempt": attempt}),
         Event::AttemptEnded { step, attempt, outcome, .. } => {
-            let known = state.step(step);
-            let known = known.and_then(|(_, found)| found.attempts.iter().rev().find(|one| one.number == *attempt));
+            let known = state.step(step).and_then(|(_, found)| found.numbered(*attempt));
             let why = known.map_or_else(|| outcome.in_words(), |attempt| attempt.in_words());
             let mut fields = outcome_fields(outcome, why);
             let seconds = known.and_then(|attempt| Some(attempt.seconds(attempt.ended_at?)));

@@ -195,7 +195,7 @@ pub(in super::super) fn restored(then: &StepState, now: &StepState) -> StepState
     step.last_attempt = now.last_attempt.max(then.last_attempt);
     for attempt in &mut step.attempts {
         // An attempt that was running at the checkpoint has ended since.
-        if let Some(ended) = now.attempts.iter().find(|known| known.number == attempt.number) {
+        if let Some(ended) = now.numbered(attempt.number) {
             *attempt = Arc::clone(ended);
         }
     }
