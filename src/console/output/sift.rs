@@ -5,7 +5,7 @@ use std::io;
 
 use memchr::{memchr, memrchr};
 
-use super::file::{LONGEST, OutputFile, row_len};
+use super::file::{BREAK, LONGEST, OutputFile, row_len};
 use super::query::{Pattern, text_of};
 use crate::console::text::is_plain;
 
@@ -79,15 +79,19 @@ impl Sifter {
         file.read(at..at + self.piece + LONGEST + OVERLAP as u64, &mut self.bytes)?;
         let bytes = self.bytes.as_slice();
         let own = bytes.len().min(self.piece as usize).min(end.saturating_sub(at) as usize);
-        // Plain rows are looked at together, as they are; every other one by itself, as it is shown.
+        // Plain lines are looked at together, as they are; every other one by itself, as it is shown, and row by row where it is broken: what stands over
+        // a break, or is anchored to a row's beginning, is not to be seen among many.
         let mut plain = 0;
         let mut place = 0;
         while place < own {
-            if place >= plain {
+            let goes_on = place == 0 || bytes[place - 1] != b'\n';
+            if place >= plain && !goes_on {
                 let odd = |byte: &u8| !matches!(byte, b' '..=b'~' | b'\n');
-                plain = bytes[place..].iter().position(odd).map_or(bytes.len(), |odd| place + odd);
+                let odd = bytes[place..].iter().position(odd).map_or(bytes.len(), |odd| place + odd);
+                plain = broken_line(bytes, at, place, odd).unwrap_or(odd);
             }
-            let found = pattern.may_be_at(&bytes[place..plain]).map(|found| place + found);
+            let found =
+                if goes_on { Some(place) } else { pattern.may_be_at(&bytes[place..plain]).map(|found| place + found) };
             let next = found.unwrap_or(plain);
             if found.is_none() && plain == bytes.len() {
                 break;
@@ -111,6 +115,15 @@ impl Sifter {
         }
         Ok(at + place as u64)
     }
+}
+
+/// The start of the first line that is broken before `to`; `from` is the start of a line. All count in `bytes`, which start at `base` of the file.
+fn broken_line(bytes: &[u8], base: u64, from: usize, to: usize) -> Option<usize> {
+    let first = ((base + from as u64).next_multiple_of(BREAK) - base) as usize;
+    // A line is broken at the end of a cell of the grid in which no line ends.
+    let cells = bytes.get(first..)?.chunks_exact(BREAK as usize).zip((first..to).step_by(BREAK as usize));
+    let whole = cells.map(|(cell, start)| (memrchr(b'\n', cell), start)).find(|(end, _)| end.is_none());
+    whole.map(|(_, start)| memrchr(b'\n', &bytes[from..start]).map_or(from, |end| from + end + 1))
 }
 
 /// The start of the row that holds a byte; `from` is the start of a row before it. All count in `bytes`, which start at `base` of the file.
@@ -171,14 +184,19 @@ mod tests {
         found
     }
 
-    /// The same, row by row.
+    /// The same, row by row, each with what of its line is behind it.
     fn slowly(bytes: &[u8], pattern: &Pattern) -> Vec<(u64, usize)> {
         let mut file = file(bytes);
         let (mut at, mut found) = (0, Vec::new());
         while at < file.len() {
             let (next, _) = file.next_start(at).unwrap();
-            let text = text_of(&bytes[at as usize..next as usize]).into_owned();
-            found.extend(pattern.matches(&text).map(|range| (at, range.start)));
+            let (row, rest) = bytes[at as usize..].split_at((next - at) as usize);
+            let goes_on = !row.ends_with(b"\n");
+            let more = rest.iter().take(OVERLAP).take_while(|byte| goes_on && **byte != b'\n').count();
+            let own = if more == 0 { usize::MAX } else { text_of(row).len() };
+            let text = text_of(&bytes[at as usize..next as usize + more]).into_owned();
+            let own = pattern.matches(&text).map(|range| range.start).take_while(|start| *start < own);
+            found.extend(own.map(|start| (at, start)));
             at = next;
         }
         found
@@ -213,6 +231,24 @@ mod tests {
                 prop_assert_eq!(&all, &slowly(text.as_bytes(), sieve.search.as_ref().unwrap()), "{}", wanted);
             }
         }
+    }
+
+    #[test]
+    fn what_goes_on_behind_a_control_sequence_at_a_break_is_found_once() {
+        for before in ["", "plain\n", "a needle\nplain words\n"] {
+            let grid = if before.is_empty() { 16 * 1024 } else { 2 * 16 * 1024 };
+            let row = before.len();
+            let text = format!("{before}{}need\u{1b}[0mle and on", "x".repeat(grid - 5 - row));
+            let found = hits(text.as_bytes(), &sieve("needle", false), row as u64..u64::MAX);
+            assert_eq!(found, [(row as u64, grid - 5 - row)], "{before}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_a_broken_line_has_a_beginning_of_its_own() {
+        let text = format!("plain\n{}yes{}\nplain\nyes\n", "x".repeat(2 * 16 * 1024 - 6), "x".repeat(20_000));
+        let last = text.len() as u64 - 4;
+        assert_eq!(hits(text.as_bytes(), &sieve("^yes", true), 0..u64::MAX), [(2 * 16 * 1024, 0), (last, 0)]);
     }
 
     #[test]

@@ -129,13 +129,13 @@ impl Desk {
     }
 }
 
-/// Nothing of a search is still to come.
+/// Nothing of a search is still to come, and the lines that its words speak of are counted too.
 fn searched(pane: &Pane) -> bool {
     let over = |search: &Searching| {
         let placed = search.current.is_none() || search.place.is_some();
         search.counted && search.waiting.is_none() && placed
     };
-    pane.search.as_ref().is_some_and(over) && pane.message().is_none()
+    pane.counted && pane.search.as_ref().is_some_and(over) && pane.message().is_none()
 }
 
 fn numbered(n: usize) -> Vec<u8> {
