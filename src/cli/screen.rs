@@ -140,6 +140,13 @@ async fn leave_running(summary: &str, attach: &str, signals: &mut Signals) {
     let stuck = format!(
         "the run goes on in process {process}, and no key stops it here: close this terminal;\n{attach} shows it"
     );
+    // Before the terminal is given back: a key may be pressed meanwhile.
+    let listen = |signals: &mut Signals, said: String| {
+        if let Err(error) = signals.leave_terminal(said) {
+            tracing::warn!("a key at the terminal may stop the run: {error}");
+        }
+    };
+    listen(signals, stuck.clone());
     let answer = match background::let_go(fetched.clone(), stuck.clone()).await {
         Ok(true) => fetched,
         Ok(false) => stuck,
@@ -148,9 +155,7 @@ async fn leave_running(summary: &str, attach: &str, signals: &mut Signals) {
             stuck
         }
     };
-    if let Err(error) = signals.leave_terminal(answer) {
-        tracing::warn!("a key at the terminal may stop the run: {error}");
-    }
+    listen(signals, answer);
 }
 
 /// A terminal that is not read holds up whoever writes to it, and with it the console and its answer to SIGTERM. The engine has tasks of its own:

@@ -47,8 +47,8 @@ impl Signals {
         })
     }
 
-    /// From now on the keys of the terminal stop nothing (Ctrl-C and Ctrl-\\): this process was left there to go on. They are answered there with
-    /// `said`. A SIGINT that is no key of the terminal stops as ever.
+    /// From now on only SIGTERM stops: this process was left at its terminal to go on, and SIGINT and SIGQUIT are keys there (Ctrl-C and Ctrl-\\). They
+    /// are answered there with `said`. Where they come from cannot be asked: the terminal may have gone before they are heard.
     ///
     /// # Errors
     /// The system refuses.
@@ -57,7 +57,7 @@ impl Signals {
         Ok(())
     }
 
-    /// The next one.
+    /// The next one that asks for something.
     pub async fn next(&mut self) -> Asked {
         loop {
             let Self { interrupt, terminate, hang_up, left } = self;
@@ -74,8 +74,8 @@ impl Signals {
                 _ = hang_up.recv() => return Asked::HangUp,
             };
             match &self.left {
-                Some((_, said)) if background::is_in_foreground() => background::say(said),
-                _ => return Asked::Stop(signal),
+                Some((_, said)) => background::say(said),
+                None => return Asked::Stop(signal),
             }
         }
     }

@@ -207,6 +207,8 @@ pub struct App {
     drawn: Drawn,
     /// The key that was pressed last, and when.
     pub(super) pressed: Option<(Key, DateTime<Utc>)>,
+    /// When something was typed last that no field is there for.
+    pub(super) typed_on: Option<DateTime<Utc>>,
 }
 
 impl App {
@@ -230,6 +232,7 @@ impl App {
             opening: None,
             making: false,
             pressed: None,
+            typed_on: None,
             layers: Vec::new(),
             typing: None,
             message: None,
@@ -428,6 +431,11 @@ impl App {
         for layer in &mut self.layers {
             layer.drawn = true;
         }
+        self.drawn = self.to_be_drawn();
+    }
+
+    /// A key is about the selected step before a frame has shown it: what it asks names it.
+    pub(super) fn mean_selected(&mut self) {
         self.drawn = self.to_be_drawn();
     }
 

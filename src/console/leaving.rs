@@ -58,7 +58,7 @@ impl App {
             return Some(Effect::Quit);
         }
         self.leaving = None;
-        self.layers.retain(|layer| !matches!(layer.popup, Popup::Quit(_)));
+        self.close_layers(|layer| matches!(layer.popup, Popup::Quit(_)));
         self.say(self.keys.fill("nothing runs any more: {quit} leaves"));
         None
     }

@@ -29,6 +29,8 @@ pub struct Message {
     /// When it was said.
     pub since: DateTime<Utc>,
     about: About,
+    /// What is said behind it.
+    note: Option<&'static str>,
 }
 
 /// What a message speaks of.
@@ -82,6 +84,13 @@ impl Subject {
         let Some(state) = state.filter(|state| state.run_id == self.run && state.seq >= self.seq) else { return true };
         let now = Stood::of(state, self.step.as_deref());
         *self.stood.get_or_insert(now) == now
+    }
+}
+
+impl Message {
+    /// What is said, with what is said behind it.
+    pub fn in_full(&self) -> String {
+        self.note.map_or_else(|| self.text.clone(), |note| format!("{} · {note}", self.text))
     }
 }
 
@@ -139,7 +148,15 @@ impl App {
     }
 
     fn tell(&mut self, said: &str, bad: bool, about: About) {
-        self.message = Some(Message { text: one_line(said), bad, since: self.now, about });
+        self.message = Some(Message { text: one_line(said), bad, since: self.now, about, note: None });
+    }
+
+    /// Says something behind the message that stands there, which stays as long as if it had just been said.
+    pub(super) fn note_beside_message(&mut self, note: &'static str) {
+        match &mut self.message {
+            Some(message) => (message.note, message.since) = (Some(note), self.now),
+            None => self.complain(note),
+        }
     }
 
     /// When the message is to be looked at again though nothing happens: it is over then.

@@ -75,6 +75,7 @@ pub mod runs_model;
 pub mod runtime;
 mod saving;
 pub mod statuses;
+mod stray;
 pub mod strip;
 pub mod summary;
 pub mod terminal;

@@ -406,6 +406,7 @@ impl App {
             // Somebody else has cancelled it, or it is gone: the same answer would now do something else.
             _ => {
                 self.layers.pop();
+                self.expect_text();
                 self.complain("what was asked is overtaken: look again");
             }
         }

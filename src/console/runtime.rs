@@ -544,7 +544,7 @@ impl Loop {
         keys.go_on();
         let edited = edited?;
         // What the terminal sent to the editor's process group was not meant for the console.
-        signals.forget_keys();
+        signals.forget_keys().await;
         self.resized()?;
         self.take(Event::Edited(edited));
         Ok(())

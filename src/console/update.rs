@@ -6,7 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use uuid::Uuid;
 
 use crate::engine::request;
-use crate::run::{Command, Request, RunStatus, StepStatus, short_id};
+use crate::run::{Command, Request, RunStatus, StepState, StepStatus, short_id};
 
 use super::actions::{Action, Entry, Group, Kind, Target};
 use super::app::{App, Effect, Place};
@@ -55,6 +55,9 @@ impl App {
         }
         if self.typing.is_some() {
             return self.filter_key(event);
+        }
+        if self.is_stray(event) {
+            return Vec::new();
         }
         self.message = None;
         let key = Key::from(event);
@@ -133,8 +136,10 @@ impl App {
     /// Does what an action's key does.
     pub(super) fn take(&mut self, action: Action) -> Vec<Effect> {
         self.keep_drawn_selection(action);
+        self.go_to_the_only(action);
         if let Err(why) = availability(self, action) {
             self.refuse(action, &why);
+            self.expect_text_for(action);
             return Vec::new();
         }
         if let Some(list) = leads_to(self, action) {
@@ -255,6 +260,7 @@ impl App {
         let id = run.id();
         if let Err(why) = availability::allowed(self, run, &command) {
             self.complain_of(command.target(), format!("{}: {why}", action.entry().label));
+            self.expect_text_for(action);
             return Vec::new();
         }
         if action == Action::Resume && run.ownership == Ownership::Nobody {
@@ -649,6 +655,30 @@ impl App {
     }
 
     /// The next step that waits for a person, in this run or else in the next run that waits.
+    /// Signing off, and answering, is about the one step that waits for it, wherever the selection stands: what is asked names it. Never where the
+    /// selected one was on the screen as one that waits for it: then that one was meant, and it is said what has become of it.
+    fn go_to_the_only(&mut self, action: Action) {
+        let (status, asks) = match action {
+            Action::Release => (StepStatus::Held, false),
+            Action::Approve | Action::Reject => (StepStatus::InReview, false),
+            Action::Answer => (StepStatus::Running, true),
+            _ => return,
+        };
+        if self.place != Place::Run || self.is_about_marks(action) || availability(self, action).is_ok() {
+            return;
+        }
+        if self.drawn().step.as_ref().is_some_and(|(_, seen)| *seen == status) {
+            return;
+        }
+        let Some(run) = &mut self.run else { return };
+        let mut waiting = run.state.needs_person();
+        let waits = |step: &StepState| step.status == status && (!asks || step.question().is_some());
+        waiting.retain(|position| waits(&run.state.steps[*position]));
+        let [only] = waiting[..] else { return };
+        go_to_waiting(run, only);
+        self.mean_selected();
+    }
+
     fn next_needing_me(&mut self) -> Vec<Effect> {
         let here = self.run.as_ref().filter(|_| self.place != Place::Runs);
         let next = here.and_then(|run| self.next_here(run));
@@ -673,15 +703,7 @@ impl App {
             self.place = Place::Run;
         }
         let Some(run) = &mut self.run else { return Vec::new() };
-        run.graph.group = None;
-        if !run.list.filter.is_empty() {
-            run.list.filter.clear();
-            run.refresh_rows();
-        }
-        run.select(position);
-        // With what it asks, or why it has failed.
-        run.tab = Tab::Output;
-        run.focus = Pane::Steps;
+        go_to_waiting(run, position);
         let step = &run.state.steps[position];
         let why = match step.status {
             StepStatus::Failed => "it has failed",
@@ -768,6 +790,18 @@ pub(super) fn distance(action: Action, page: isize) -> Option<isize> {
 /// What is said when a question was answered with no, so that nobody believes that something was done.
 fn left_alone(ask: &Ask) -> String {
     format!("{}: not done", ask.asked())
+}
+
+/// Selects a step that waits for a person, with what it asks, or why it has failed.
+fn go_to_waiting(run: &mut OpenRun, position: usize) {
+    run.graph.group = None;
+    if !run.list.filter.is_empty() {
+        run.list.filter.clear();
+        run.refresh_rows();
+    }
+    run.select(position);
+    run.tab = Tab::Output;
+    run.focus = Pane::Steps;
 }
 
 /// The reason that was typed; an answer to the question is none, though it was typed there.

@@ -83,10 +83,11 @@ impl Session {
                 let (server, Voice { stdin, stdout }) =
                     Server::start(command, spec, context, Arc::clone(&router)).await?;
                 let wire = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE);
-                match handshake(handler, Tap::new(wire, Arc::clone(&router)), connect).await {
+                let ended = || server.ended();
+                match handshake(handler, Tap::new(wire, Arc::clone(&router)), connect, ended).await {
                     Ok(service) => (service, Some(server)),
                     Err(error) => {
-                        let ended = if error.closed { server.wait(DYING).await } else { server.ended() };
+                        let ended = if error.closed { server.wait(DYING).await } else { error.ended };
                         server.kill();
                         server.wait(GOODBYE).await;
                         return Err(match ended {
@@ -115,7 +116,7 @@ impl Session {
                 again.max_delay = Some(LONGEST_PAUSE);
                 config.retry_config = Arc::new(again);
                 let wire = StreamableHttpClientTransport::with_client(connector.client, config);
-                let service = handshake(handler, Tap::new(wire, Arc::clone(&router)), connect).await;
+                let service = handshake(handler, Tap::new(wire, Arc::clone(&router)), connect, || None).await;
                 let place = words::url(&url, &context.secrets);
                 (service.map_err(|error| format!("{place}: {}", error.words))?, None)
             }
@@ -298,22 +299,29 @@ struct NoHandshake {
     words: String,
     /// The server has closed its end.
     closed: bool,
+    /// How it had ended by itself, while its connection was still open.
+    ended: Option<String>,
 }
 
+/// `ended` says how the server has ended, if it has.
 async fn handshake<T>(
     handler: Handler,
     wire: T,
     patience: Duration,
+    ended: impl Fn() -> Option<String>,
 ) -> Result<RunningService<RoleClient, Handler>, NoHandshake>
 where
     T: Transport<RoleClient> + 'static,
 {
-    let failed = |words: String, closed| Err(NoHandshake { words, closed });
-    match tokio::time::timeout(patience, handler.serve(wire)).await {
+    let failed = |words: String, closed| Err(NoHandshake { words, closed, ended: None });
+    let mut serving = std::pin::pin!(handler.serve(wire));
+    match tokio::time::timeout(patience, serving.as_mut()).await {
         Ok(Ok(service)) => Ok(service),
         Err(_) => {
             let limit = words::seconds(patience);
-            failed(format!("the server was not ready within {limit} (`connect_timeout_seconds`)"), false)
+            let words = format!("the server was not ready within {limit} (`connect_timeout_seconds`)");
+            // Asked before the connection is closed, at which a server may well end.
+            Err(NoHandshake { words, closed: false, ended: ended() })
         }
         Ok(Err(ClientInitializeError::JsonRpcError(error))) => {
             failed(format!("the server refused the session: {}", refusal(&error)), false)

@@ -298,7 +298,7 @@ impl App {
                 self.drag = None;
                 self.moving = None;
                 // What was asked about the run before is not asked any more.
-                self.layers.retain(|layer| !matches!(&layer.popup, Popup::Ask(ask) if ask.run != id));
+                self.close_layers(|layer| matches!(&layer.popup, Popup::Ask(ask) if ask.run != id));
             }
             // Left again before it was there.
             _ => return effects,
@@ -307,7 +307,9 @@ impl App {
             self.opening = None;
             self.place = Place::Run;
             self.history = None;
-            self.typing = None;
+            if self.typing.take().is_some() {
+                self.expect_text();
+            }
         }
         if !self.visited.contains(&id) {
             self.visited.push(id);

@@ -43,7 +43,14 @@ impl Signals {
     }
 
     /// Forgets the signals that a terminal sends for keys (Ctrl-C, Ctrl-Z, and to go on): another program had it.
-    pub fn forget_keys(&mut self) {
+    pub async fn forget_keys(&mut self) {
+        // What was sent may not have come through yet. A signal that this process sends itself comes behind it; twice, as those that have come are told
+        // in an order of their own.
+        for _ in 0..2 {
+            if rustix::process::kill_process(rustix::process::getpid(), Sig::CONT).is_ok() {
+                self.cont.recv().await;
+            }
+        }
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         for signal in [&mut self.interrupt, &mut self.stop, &mut self.cont] {
             while signal.poll_recv(&mut context).is_ready() {}

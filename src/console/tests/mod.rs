@@ -21,6 +21,7 @@ mod rollback;
 mod saying;
 mod screens;
 mod steer;
+mod stray;
 mod strip;
 mod styles;
 mod timeline;
@@ -347,7 +348,19 @@ fn press(app: &mut App, keys: &str) -> Vec<Effect> {
     for name in keys.split(' ') {
         // The clock stands still, but no key is held.
         app.pressed = None;
+        app.typed_on = None;
         effects.extend(press_unseen(app, name));
+        screen(app);
+    }
+    effects
+}
+
+/// Types text as whoever does not look at the screen: key by key, a quarter of a second apart, with a frame after each.
+fn type_on(app: &mut App, text: &str) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for letter in text.chars() {
+        app.now += TimeDelta::milliseconds(250);
+        effects.extend(press_unseen(app, if letter == '\n' { "Enter".into() } else { letter.to_string() }.as_str()));
         screen(app);
     }
     effects

@@ -64,7 +64,7 @@ pub(super) fn said(app: &App) -> Option<(String, Role)> {
         });
     }
     let message = app.message.as_ref()?;
-    Some((message.text.clone(), if message.bad { Role::Warning } else { Role::Accent }))
+    Some((message.in_full(), if message.bad { Role::Warning } else { Role::Accent }))
 }
 
 fn say(brush: &mut Brush<'_>, rule: Rect, message: &str, role: Role) {
