@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Map;
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use crate::run::{Answer, Command, Question, Rejection, StepState};
 use super::app::{App, Effect};
 use super::forms::{self, Fields, Meant};
 use super::input::Input;
+use super::keys::Key;
 use super::popups::Popup;
 use super::{text, views};
 
@@ -200,6 +201,11 @@ impl AnswerForm {
         }
     }
 
+    /// Whether the answer that the keys are on lets the step fail.
+    pub fn fails_step(&self) -> bool {
+        self.focus == Focus::No && self.question.is_task
+    }
+
     /// The answer that the keys are on; `None`: something is wrong, and the keys are there.
     fn answer(&mut self) -> Option<Answer> {
         if self.focus == Focus::No {
@@ -271,12 +277,19 @@ impl App {
                 return Vec::new();
             }
             _ if sends => {}
+            None if form.fails_step() && Key::from(event) == Key::new(KeyCode::Char('y'), KeyModifiers::NONE) => {}
             _ => {
                 form.key(event);
                 return Vec::new();
             }
         }
         let Some(answer) = form.answer() else { return Vec::new() };
+        // A step fails by no key that does something else elsewhere.
+        if form.fails_step() && sends {
+            let why = if form.notes.is_empty() { "; a word in Notes first says why" } else { "" };
+            form.notice = Some(format!("{} fails with this answer: y says so{why}", form.step));
+            return Vec::new();
+        }
         let (run, step, question) = (form.run, form.step.clone(), Some(form.asked.1));
         let command = Command::Answer { step, question, answer };
         form.sent = Some(command.clone());

@@ -19,6 +19,13 @@ pub struct Looking {
     last: String,
 }
 
+/// A field with what holds by now: typing replaces it, and who wants to change it moves in it first.
+fn stands(text: &str) -> Input {
+    let mut input = Input::default();
+    input.insert(text);
+    input.selected()
+}
+
 impl App {
     pub(super) fn start_filter(&mut self) {
         let (of, text) = match (self.place, &self.run) {
@@ -29,9 +36,7 @@ impl App {
             }
             _ => (FilterOf::Runs, self.runs.filter.clone()),
         };
-        let mut input = Input::default();
-        input.insert(&text);
-        self.typing = Some((of, input));
+        self.typing = Some((of, stands(&text)));
     }
 
     /// What is to be searched for in the output.
@@ -53,9 +58,7 @@ impl App {
         if !shown.text.is_empty() {
             self.looking.regex = shown.regex;
         }
-        let mut input = Input::default();
-        input.insert(&shown.text);
-        self.typing = Some((FilterOf::Lines, input));
+        self.typing = Some((FilterOf::Lines, stands(&shown.text)));
     }
 
     pub(super) fn filter_key(&mut self, event: KeyEvent) -> Vec<Effect> {

@@ -20,11 +20,13 @@ pub struct Input {
     limit: usize,
     /// It may have several lines.
     lines: bool,
+    /// What stands there goes with the first character that is typed, as if all of it were selected.
+    selected: bool,
 }
 
 impl Default for Input {
     fn default() -> Self {
-        Self { characters: Vec::new(), cursor: 0, limit: LIMIT, lines: false }
+        Self { characters: Vec::new(), cursor: 0, limit: LIMIT, lines: false, selected: false }
     }
 }
 
@@ -52,13 +54,23 @@ impl Input {
     /// A field with a text in it, whatever that is, the cursor behind it, and room for a long command.
     pub fn of(held: &str) -> Self {
         let characters: Vec<char> = held.chars().collect();
-        Self { cursor: characters.len(), limit: LONG.max(characters.len()), characters, lines: false }
+        Self { cursor: characters.len(), limit: LONG.max(characters.len()), characters, lines: false, selected: false }
     }
 
     /// The same for a text of one line that can be typed; `None` for another.
     pub fn holding(held: &str) -> Option<Self> {
         let typed = |c: char| c == '\t' || !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
         (held.chars().all(typed) && held.chars().nth(LONG).is_none()).then(|| Self::of(held))
+    }
+
+    /// The same field with what stands in it selected: typing begins anew, and moving goes on with it.
+    pub fn selected(self) -> Self {
+        Self { selected: !self.is_empty(), ..self }
+    }
+
+    /// Whether what stands there is selected.
+    pub fn is_selected(&self) -> bool {
+        self.selected
     }
 
     /// The same field, which takes several lines if it `may`.
@@ -85,10 +97,20 @@ impl Input {
 
     /// Puts text in at the cursor, as it is; what finds no room is left out.
     pub fn insert(&mut self, text: &str) {
+        self.drop_selected();
         let room = self.limit.saturating_sub(self.characters.len());
         let before = self.characters.len();
         self.characters.splice(self.cursor..self.cursor, text.chars().take(room));
         self.cursor += self.characters.len() - before;
+    }
+
+    fn drop_selected(&mut self) -> bool {
+        let selected = std::mem::take(&mut self.selected);
+        if selected {
+            self.characters.clear();
+            self.cursor = 0;
+        }
+        selected
     }
 
     /// Puts pasted text in at the cursor: all of it as it is, or nothing.
@@ -104,7 +126,7 @@ impl Input {
             }
         }
         let characters = text.chars().count();
-        if characters > self.limit.saturating_sub(self.characters.len()) {
+        if characters > self.limit.saturating_sub(if self.selected { 0 } else { self.characters.len() }) {
             let (has, most) = (words::thousands(characters), words::thousands(self.limit));
             return Err(format!("it has {has} characters, and the field takes {most}: nothing was pasted"));
         }
@@ -157,6 +179,7 @@ impl Input {
                     self.insert(character.encode_utf8(&mut [0; 4]));
                 }
             }
+            KeyCode::Backspace | KeyCode::Delete if self.drop_selected() => {}
             KeyCode::Backspace => {
                 let start = self.before();
                 self.characters.drain(start..self.cursor);
@@ -171,6 +194,7 @@ impl Input {
             KeyCode::End => self.cursor = self.characters.len(),
             _ => return false,
         }
+        self.selected = false;
         true
     }
 
@@ -229,6 +253,30 @@ mod tests {
         press(&mut input, KeyCode::Char('u'), KeyModifiers::CONTROL);
         assert!(input.is_empty());
         assert!(!press(&mut input, KeyCode::Enter, KeyModifiers::NONE));
+    }
+
+    #[test]
+    fn what_is_selected_goes_with_what_is_typed_and_stays_for_who_moves_in_it() {
+        let held = || {
+            let mut input = Input::default();
+            input.insert("channel");
+            input.selected()
+        };
+        let after = |code: KeyCode| {
+            let mut input = held();
+            press(&mut input, code, KeyModifiers::NONE);
+            letters(&mut input, "s");
+            assert!(!input.is_selected());
+            input.text()
+        };
+        assert_eq!(after(KeyCode::Char('e')), "es");
+        assert_eq!(after(KeyCode::Backspace), "s");
+        assert_eq!(after(KeyCode::Right), "channels");
+        assert_eq!(after(KeyCode::Home), "schannel");
+        let mut input = held();
+        input.paste("é".repeat(LIMIT).as_str()).unwrap();
+        assert_eq!(input.text().chars().count(), LIMIT);
+        assert!(!Input::default().selected().is_selected());
     }
 
     #[test]

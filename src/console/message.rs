@@ -113,7 +113,8 @@ impl App {
 
     /// Says why an action is not possible, as long as it is not.
     pub(super) fn refuse(&mut self, action: Action, why: &str) {
-        self.tell(&refusal(action, why), true, About::Refused(action));
+        let said = self.refusal(action, why);
+        self.tell(&said, true, About::Refused(action));
     }
 
     /// Says that the engine has refused a command, as long as what it is about stands as it does.
@@ -145,6 +146,15 @@ impl App {
     pub(super) fn say_of_all(&mut self, answers: Vec<Answered>) {
         let (said, bad) = bulk::told(&answers, None, &self.keys);
         self.tell(&said, bad, About::All(answers));
+    }
+
+    /// Why an action is not possible, under its name: with its key where that is none of this place, and nobody has asked for the action by name.
+    fn refusal(&self, action: Action, why: &str) -> String {
+        let (label, key) = (action.entry().label, self.key_of(action));
+        match action.entry().scope.covers(self.scope()) || key.is_empty() {
+            true => format!("{label}: {why}"),
+            false => format!("{label} ({key}): {why}"),
+        }
     }
 
     fn tell(&mut self, said: &str, bad: bool, about: About) {
@@ -195,7 +205,7 @@ impl App {
                 }
             }
             About::Refused(action) => match availability(self, *action) {
-                Err(why) => message.text = one_line(&refusal(*action, &why)),
+                Err(why) => message.text = one_line(&self.refusal(*action, &why)),
                 Ok(()) => return,
             },
         }
@@ -205,10 +215,6 @@ impl App {
 
 fn life(bad: bool) -> TimeDelta {
     if bad { BAD_NEWS } else { GOOD_NEWS }
-}
-
-fn refusal(action: Action, why: &str) -> String {
-    format!("{}: {why}", action.entry().label)
 }
 
 /// A text of several lines as one, neutralised.

@@ -421,6 +421,16 @@ impl OpenRun {
         self.open_above(position);
     }
 
+    /// Selects a step that something else than the list has led to: no filter hides it.
+    pub fn show_step(&mut self, position: usize) {
+        self.graph.group = None;
+        if !self.list.filter.is_empty() {
+            self.list.filter.clear();
+            self.refresh_rows();
+        }
+        self.select(position);
+    }
+
     /// Lets an instance be seen.
     fn open_above(&mut self, position: usize) {
         if let Some(parent) = self.state.parent(position)

@@ -307,6 +307,9 @@ impl App {
         let area = ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1);
         let page = views::popups::text_height(area) as isize;
         let furthest = views::popups::longest_offset(self, area);
+        if let Some(effects) = self.take_offer(key) {
+            return effects;
+        }
         let Some(layer) = self.layers.last_mut() else { return Vec::new() };
         match &mut layer.popup {
             Popup::Help { offset } | Popup::Text { offset, .. } => {
@@ -675,7 +678,7 @@ impl App {
         let waits = |step: &StepState| step.status == status && (!asks || step.question().is_some());
         waiting.retain(|position| waits(&run.state.steps[*position]));
         let [only] = waiting[..] else { return };
-        go_to_waiting(run, only);
+        run.show_step(only);
         self.mean_selected();
     }
 
@@ -703,7 +706,10 @@ impl App {
             self.place = Place::Run;
         }
         let Some(run) = &mut self.run else { return Vec::new() };
-        go_to_waiting(run, position);
+        run.show_step(position);
+        // With what it asks, or why it has failed.
+        run.tab = Tab::Output;
+        run.focus = Pane::Steps;
         let step = &run.state.steps[position];
         let why = match step.status {
             StepStatus::Failed => "it has failed",
@@ -790,18 +796,6 @@ pub(super) fn distance(action: Action, page: isize) -> Option<isize> {
 /// What is said when a question was answered with no, so that nobody believes that something was done.
 fn left_alone(ask: &Ask) -> String {
     format!("{}: not done", ask.asked())
-}
-
-/// Selects a step that waits for a person, with what it asks, or why it has failed.
-fn go_to_waiting(run: &mut OpenRun, position: usize) {
-    run.graph.group = None;
-    if !run.list.filter.is_empty() {
-        run.list.filter.clear();
-        run.refresh_rows();
-    }
-    run.select(position);
-    run.tab = Tab::Output;
-    run.focus = Pane::Steps;
 }
 
 /// The reason that was typed; an answer to the question is none, though it was typed there.

@@ -10,6 +10,7 @@ use crate::run::{self, Command, Outside, Reason};
 use super::actions::{Action, Entry, Kind, TABLE, Target};
 use super::app::{App, Effect, OutputPath};
 use super::keymap::Keymap;
+use super::keys::Key;
 use super::output::quoted;
 use super::popups::Popup;
 use super::run_model::{OpenRun, Ownership};
@@ -34,7 +35,12 @@ pub struct Explained {
     counts: bool,
     /// Whether what outputs say is waited for.
     quotes: bool,
+    /// What it offers.
+    offers: Vec<Offer>,
 }
+
+/// A key that would help, and the step that it is about, if it is about one.
+pub type Offer = (Action, Option<String>);
 
 /// The answer, in which the last words of attempts that failed are to be put: they are in files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +51,8 @@ pub struct Said {
     pub outputs: Vec<(usize, PathBuf)>,
     /// Whether it says how long something lasts.
     pub counts: bool,
+    /// The keys that it names: they work while it is read.
+    pub offers: Vec<Offer>,
 }
 
 impl Said {
@@ -85,7 +93,14 @@ pub fn why(
             let path = output_path(run.state.home_of(attempt), step, attempt.number);
             said.outputs.push((said.lines.len(), path));
         }
-        said.lines.extend(keys(&reason, selected, keymap, run.state.options.max_parallel));
+        let offers = offers(&reason, run.state.options.max_parallel);
+        said.lines.extend(offers.iter().map(|(action, step)| {
+            let place = step.as_deref().filter(|step| *step != selected).map(|step| format!(" on {step}"));
+            let doc =
+                if *action == Action::Resume && reason.take_over { "take the run over" } else { action.entry().doc };
+            format!("  {}{}  {doc}", keymap.shown(*action), place.unwrap_or_default())
+        }));
+        said.offers.extend(offers);
     }
     if matches!(run.ownership, Ownership::Elsewhere(_)) {
         said.lines.push("Another process runs this; what you see may be a second old.".into());
@@ -93,22 +108,15 @@ pub fn why(
     said
 }
 
-/// The keys that do what would help.
-fn keys(reason: &Reason, selected: &str, keymap: &Keymap, max_parallel: u32) -> Vec<String> {
-    let mut keys: Vec<(&str, &str)> = Vec::new();
-    for command in &reason.commands {
-        if let Some(entry) = entry_of(command, max_parallel) {
-            keys.push((keymap.shown(entry.action), entry.doc));
-        }
+/// What would help.
+fn offers(reason: &Reason, max_parallel: u32) -> Vec<Offer> {
+    let step = |command: &Command| command.target().map(str::to_owned);
+    let made = |command: &Command| Some((entry_of(command, max_parallel)?.action, step(command)));
+    let mut offers: Vec<Offer> = reason.commands.iter().filter_map(made).collect();
+    if offers.is_empty() && reason.take_over {
+        offers.push((Action::Resume, None));
     }
-    if keys.is_empty() && reason.take_over {
-        keys.push((keymap.shown(Action::Resume), "take the run over"));
-    }
-    let place = match reason.commands.first().and_then(Command::target) {
-        Some(step) if step != selected => format!(" on {step}"),
-        _ => String::new(),
-    };
-    keys.into_iter().map(|(key, doc)| format!("  {key}{place}  {doc}")).collect()
+    offers
 }
 
 /// The line of the table that makes a command.
@@ -145,7 +153,8 @@ impl App {
             (None, false) => format!("Why is {step} not running?"),
         };
         let (seq, at, quotes) = (run.state.seq, self.now, !said.outputs.is_empty());
-        Some((Explained { run: run.id(), step, title, seq, at, counts: said.counts, quotes }, said))
+        let offers = std::mem::take(&mut said.offers);
+        Some((Explained { run: run.id(), step, title, seq, at, counts: said.counts, quotes, offers }, said))
     }
 
     /// What is to be read for the answer.
@@ -161,6 +170,38 @@ impl App {
             Popup::Text { title, .. } if *title == explained.title => Some(explained),
             _ => None,
         }
+    }
+
+    /// Whether the answer that is read names keys.
+    pub fn offers_keys(&self) -> bool {
+        self.read_answer().is_some_and(|explained| !explained.offers.is_empty())
+    }
+
+    /// Takes a key that the answer which is read names: it is put away, and the key does to the step that it is named for what it does among the steps. Gives
+    /// back nothing where it names no such key.
+    pub(super) fn take_offer(&mut self, key: Key) -> Option<Vec<Effect>> {
+        let explained =
+            self.read_answer().filter(|explained| self.run.as_ref().is_some_and(|run| run.id() == explained.run))?;
+        let pressed: Vec<Action> = self.keys.actions(key).map(|entry| entry.action).collect();
+        let mut offers: Vec<Offer> =
+            explained.offers.iter().filter(|(action, _)| pressed.contains(action)).cloned().collect();
+        offers.dedup();
+        let (action, step) = offers.first()?.clone();
+        self.layers.pop();
+        if offers.len() > 1 {
+            let steps: Vec<&str> = offers.iter().filter_map(|(_, step)| step.as_deref()).collect();
+            self.complain(format!("{}: {} could be meant; select the one", action.entry().label, steps.join(" and ")));
+            return Some(Vec::new());
+        }
+        if let Some((run, step)) = self.run.as_mut().zip(step) {
+            let Some(position) = run.state.position(&step) else {
+                self.complain(format!("{}: {step} is not there any more", action.entry().label));
+                return Some(Vec::new());
+            };
+            run.show_step(position);
+        }
+        self.mean_selected();
+        Some(self.take(action))
     }
 
     /// Whether the answer that is read is one of a state that is no longer the run's.

@@ -163,6 +163,11 @@ impl App {
         form.tried = true;
         if !form.mistakes.is_empty() {
             form.go_to_mistake();
+            // Among the fields it is seen where the keys go.
+            form.notice = (form.page == Page::Json).then(|| match form.told().count() {
+                1 => "not sent: there is a mistake".to_owned(),
+                number => format!("not sent: there are {number} mistakes, and this is the first"),
+            });
             return Vec::new();
         }
         if form.standing.is_some() {

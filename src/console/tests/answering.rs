@@ -198,7 +198,13 @@ fn the_other_answer_needs_no_field_and_takes_the_notes() {
     typed(&mut app, "the disk is full");
     press(&mut app, "Tab Right");
     assert_eq!(form(&app).focus, Focus::No);
-    let effects = press(&mut app, "Enter");
+    // What lets a step fail is done by y alone.
+    for key in ["Enter", "Ctrl-d"] {
+        assert!(press(&mut app, key).is_empty() && form(&app).sent.is_none(), "{key}");
+        let text = screen(&mut app);
+        assert!(text.contains("sign fails with this answer: y says so") && text.contains("y failed"), "{text}");
+    }
+    let effects = press(&mut app, "y");
     let (command, _, reason) = sent(&effects);
     assert_eq!(command, &Command::Answer { step: "sign".into(), question: Some(1), answer: Answer::Declined });
     assert_eq!(reason, Some("the disk is full"));

@@ -182,7 +182,7 @@ fn what_the_selected_step_needs_is_said_and_a_step_is_not_touched_from_here() {
     let text = screen(&mut app);
     assert!(text.contains("needs docs, sign and smoke · nothing needs it"), "{text}");
     assert!(press(&mut app, "s").is_empty());
-    assert_eq!(said(&app), "skip: this works among the steps: Enter goes to the selected one");
+    assert_eq!(said(&app), "skip (s): this works among the steps: Enter goes to the selected one");
     assert!(press(&mut app, "/").is_empty());
     assert!(said(&app).contains("the graph has no filter"), "{}", said(&app));
 }

@@ -571,7 +571,7 @@ fn the_run_is_steered_from_the_places_and_other_keys_say_where_they_work() {
     assert_eq!(command(&app), &Command::Undo { version: Some(4) }, "the newest change");
     let mut app = console(SIZE);
     press(&mut app, "s");
-    assert_eq!(said(&app), "skip: this works in an open run: Enter opens the one that is selected");
+    assert_eq!(said(&app), "skip (s): this works in an open run: Enter opens the one that is selected");
 }
 
 #[test]

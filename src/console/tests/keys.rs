@@ -662,7 +662,7 @@ fn the_title_says_whether_the_selection_follows_and_its_key_lets_it_again() {
     }
     press(&mut app, "j");
     let here = selected(&app);
-    assert!(title(&mut app).contains("Steps  8 · F follows"), "{}", title(&mut app));
+    assert!(title(&mut app).contains("Steps  8 · F to follow"), "{}", title(&mut app));
     catch_up(&mut app, &running().failed("verify", 1).wait(60).failed("verify", 1).wait(1));
     screen(&mut app);
     assert_eq!(selected(&app), here, "it stays where it was put");
@@ -670,7 +670,7 @@ fn the_title_says_whether_the_selection_follows_and_its_key_lets_it_again() {
     assert_eq!(selected(&app), "verify", "what waits for a person");
     assert!(title(&mut app).contains("following") && said(&app).starts_with("the selection follows"), "{}", said(&app));
     press(&mut app, "F");
-    assert!(title(&mut app).contains("F follows"));
+    assert!(title(&mut app).contains("F to follow"));
     // Where nothing goes on there is nothing to follow.
     let mut app = open(&completed(), SIZE);
     assert!(!title(&mut app).contains("follow"), "{}", title(&mut app));

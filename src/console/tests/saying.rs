@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use super::keys::select;
 use super::screens::shown;
 use super::*;
 use crate::console::app::CommandLine;
+use crate::console::popups::Popup;
 use crate::console::summary;
 use crate::engine::Ack;
 use crate::run::InterventionStatus;
@@ -202,4 +204,48 @@ fn a_time_limit_that_was_over_is_called_so_everywhere() {
     let text = summary::describe(&sim.state, Path::new("c6"), false, &settings().command_line);
     assert!(text.contains("slow failed: timed out after 3 s"), "{text}");
     shown("run_timed_out", |size| open(&sim, size));
+}
+
+#[test]
+fn the_keys_that_an_answer_names_work_while_it_is_read() {
+    // For the step that they are named for, wherever the selection is.
+    let mut app = open(&held(), (100, 30));
+    select(&mut app, "prune");
+    press(&mut app, "W");
+    let text = screen(&mut app);
+    assert!(text.contains("o on ship") && text.contains("the keys work here · Esc closes"), "{text}");
+    assert!(press(&mut app, "o").is_empty());
+    assert!(screen(&mut app).contains("Release ship?"), "{}", screen(&mut app));
+    assert_eq!(sent(&press(&mut app, "Enter")).0, &Command::Release { step: "ship".into() });
+    // The selected one's own; and what it names no key for does nothing.
+    let mut app = open(&failed(), (100, 30));
+    select(&mut app, "verify");
+    press(&mut app, "W");
+    assert!(press(&mut app, "a").is_empty() && matches!(app.layers.last().unwrap().popup, Popup::Text { .. }));
+    let effects = press(&mut app, "r");
+    assert_eq!(
+        sent(&effects),
+        (&Command::Retry { step: "verify".into(), downstream: false }, Some(StepStatus::Failed), None)
+    );
+    assert!(app.layers.is_empty());
+}
+
+#[test]
+fn a_key_that_an_answer_names_for_several_steps_chooses_none() {
+    let both = Sim::new(plan(
+        "two",
+        "Two",
+        vec![
+            Step { depends_on: Some(vec![]), ..step("one") },
+            Step { depends_on: Some(vec![]), ..step("two") },
+            Step { depends_on: Some(vec!["one".into(), "two".into()]), ..step("last") },
+        ],
+    ));
+    let mut app = open(&both.ask(Command::Start).failed("one", 1).failed("two", 1), (100, 30));
+    select(&mut app, "last");
+    press(&mut app, "W");
+    let text = screen(&mut app);
+    assert!(text.contains("r on one") && text.contains("r on two"), "{text}");
+    assert!(press(&mut app, "r").is_empty() && app.layers.is_empty());
+    assert_eq!(said(&app), "retry: one and two could be meant; select the one");
 }

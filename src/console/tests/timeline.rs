@@ -227,7 +227,7 @@ fn keys_go_closer_and_back_along_the_time_and_to_the_step() {
     let mut app = look(&completed(), SIZE, &Past::default(), "T f");
     assert_eq!((stretch(&app), said(&app)), (Stretch::Whole, "follow now: nothing runs: the time stands still here"));
     press(&mut app, "t");
-    assert!(said(&app).starts_with("times: this works among the steps"), "{}", said(&app));
+    assert!(said(&app).starts_with("times (t): this works among the steps"), "{}", said(&app));
 }
 
 #[test]

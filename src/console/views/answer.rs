@@ -224,7 +224,11 @@ fn answers(form: &AnswerForm, brush: &mut Brush<'_>, area: Rect) {
     for (focus, word) in [(Focus::Yes, yes), (Focus::No, no)] {
         // Enter in a field gives the answer as well.
         let chosen = form.focus == focus || (focus == Focus::Yes && form.focus != Focus::No);
-        let key = if chosen { "Enter" } else { "" };
+        let key = match chosen {
+            true if form.fails_step() => "y",
+            true => "Enter",
+            false => "",
+        };
         let width = (text::width(key) + text::width(word)) as u16 + if chosen { 5 } else { 4 };
         if chosen {
             brush.over(Rect { x, width, ..area }, Role::Selection);

@@ -319,7 +319,10 @@ fn looking(app: &App, lines: bool, input: &Input, brush: &mut Brush<'_>, area: R
     }
     let room = limit.saturating_sub(at);
     let (shown, column) = input.visible(room as usize);
-    brush.text(at, y, room, &shown, Role::Text);
+    let end = brush.text(at, y, room, &shown, Role::Text);
+    if input.is_selected() {
+        brush.over(Rect { x: at, y, width: end - at, height: 1 }, Role::Selection);
+    }
     let column = at + column as u16;
     if let Some(wrong) = wrong {
         // Counted from the cursor, which is always to be seen.

@@ -290,11 +290,14 @@ fn progress(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
         (counts.of(StepStatus::Interrupted), "interrupted", Role::Held),
         (counts.of(StepStatus::Held), "held", Role::Held),
         (counts.of(StepStatus::InReview), "in review", Role::Review),
+        // What nothing is done about any more, where there is room for it beside the clock.
+        (counts.of(StepStatus::Cancelled), "cancelled", Role::Muted),
+        (counts.of(StepStatus::Skipped), "skipped", Role::Muted),
     ];
     let part = |number: u32, word: &str| format!("{} {word}", words::thousands(number as usize));
     let told: usize = parts
         .iter()
-        .filter(|(number, ..)| *number > 0)
+        .filter(|(number, _, role)| *number > 0 && *role != Role::Muted)
         .map(|(number, word, _)| text::width(&part(*number, word)) + 3)
         .sum();
     // What is in which state has its room before the estimate has.

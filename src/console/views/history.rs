@@ -10,7 +10,7 @@ use super::super::run_model::OpenRun;
 use super::super::theme::{Role, run_role, step_role};
 use super::super::{text, words};
 use super::paint::Brush;
-use super::{footer, header, layout};
+use super::{filter, footer, header, layout};
 use crate::run::{CheckpointCause, CheckpointMark, Ending, InterventionStatus, RunStatus, StepStatus, checkpoint_id};
 
 /// Where the list and the text are.
@@ -121,12 +121,10 @@ fn heading(
     }
     let room = area.right().saturating_sub(at + 4);
     if let Some((FilterOf::History, input)) = &app.typing {
-        let (shown, column) = input.visible(room.saturating_sub(1) as usize);
-        brush.text(at + 3, area.y, 1, "/", Role::Accent);
-        brush.text(at + 4, area.y, room, &shown, Role::Text);
-        *cursor = Some((at + 4 + column as u16, area.y));
+        let (_, column) = filter::typed(input, brush, at + 3, area.y, room + 1);
+        *cursor = Some((column, area.y));
     } else if !history.filter.is_empty() {
-        brush.text(at + 3, area.y, room, &format!("/{}", history.filter), Role::Accent);
+        filter::kept(app, &history.filter, brush, at + 3, area.y, room);
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod detail;
+mod filter;
 pub mod footer;
 pub mod form;
 mod glimpse;

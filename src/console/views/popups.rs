@@ -51,7 +51,8 @@ pub fn draw(app: &App, popup: &Popup, brush: &mut Brush<'_>, area: Rect, cursor:
             for (row, line) in lines.iter().skip(*offset).take(rows).enumerate() {
                 brush.text(inner.x, inner.y + 1 + row as u16, inner.width, line, Role::Text);
             }
-            more(brush, inner, *offset, rows, lines.len());
+            let leave = if app.offers_keys() { "the keys work here · Esc closes" } else { "Esc closes" };
+            more(brush, inner, *offset, rows, lines.len(), leave);
         }
         Popup::Ask(ask) => question::draw(ask, brush, area, cursor),
         Popup::Form(form) => form::draw(form, brush, area, cursor),
@@ -126,12 +127,12 @@ pub(super) fn frame(brush: &mut Brush<'_>, area: Rect, width: u16, rows: u16, ti
     Rect { x: x + 3, y: y + 1, width: width.saturating_sub(6), height: height.saturating_sub(2) }
 }
 
-fn more(brush: &mut Brush<'_>, inner: Rect, offset: usize, rows: usize, total: usize) {
+fn more(brush: &mut Brush<'_>, inner: Rect, offset: usize, rows: usize, total: usize, leave: &str) {
     let below = total.saturating_sub(offset + rows);
     let said = match (offset, below) {
-        (0, 0) => " Esc closes ".to_string(),
-        (_, 0) => " the end · Esc closes ".to_string(),
-        (_, below) => format!(" {} more below · Esc closes ", words::thousands(below)),
+        (0, 0) => format!(" {leave} "),
+        (_, 0) => format!(" the end · {leave} "),
+        (_, below) => format!(" {} more below · {leave} ", words::thousands(below)),
     };
     brush.text_right(inner.x, inner.right(), inner.bottom(), &said, Role::Muted);
 }
@@ -338,5 +339,5 @@ fn help(app: &App, brush: &mut Brush<'_>, area: Rect, offset: usize) {
         String::new()
     };
     brush.text(inner.x - 1, inner.bottom(), inner.width, &dim, Role::Muted);
-    more(brush, inner, offset, rows, lines.len());
+    more(brush, inner, offset, rows, lines.len(), "Esc closes");
 }

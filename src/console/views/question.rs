@@ -98,13 +98,15 @@ pub fn draw(ask: &Ask, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
     y += 1;
     if let Some(reason) = &ask.reason {
         let row = Rect { y, height: 1, ..inner };
-        input(brush, row, "Reason  ", reason, "optional, goes into the log", ask.focus == Focus::Reason, cursor);
+        let hint = ("optional, goes into the log", "none · begins with Tab, or any letter but y");
+        input(brush, row, "Reason  ", reason, hint, ask.focus == Focus::Reason, cursor);
         y += 1;
     }
     if let Some(field) = &ask.result {
         let row = Rect { y, height: 1, ..inner };
         let focused = ask.focus == Focus::Result;
-        let at = input(brush, row, "Result  ", &field.input, "optional: JSON, or a text", focused, cursor);
+        let hint = ("optional: JSON, or a text", "none · Tab goes there");
+        let at = input(brush, row, "Result  ", &field.input, hint, focused, cursor);
         if let Some(said) = &field.mistake {
             mistake(brush, Rect { y: y + 1, ..row }, at, said);
         }
@@ -114,13 +116,13 @@ pub fn draw(ask: &Ask, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
     answers(ask, brush, inner, y);
 }
 
-/// Draws a field; gives back where its cursor is.
+/// Draws a field; gives back where its cursor is. The hints stand in an empty one: while it has the keys, and while it has not.
 fn input(
     brush: &mut Brush<'_>,
     row: Rect,
     label: &str,
     input: &Input,
-    hint: &str,
+    (focused_hint, hint): (&str, &str),
     focused: bool,
     cursor: &mut Option<(u16, u16)>,
 ) -> u16 {
@@ -131,9 +133,9 @@ fn input(
     if !input.is_empty() {
         brush.text(at, y, room, &shown, Role::Text);
     } else if focused {
-        brush.text(at + 1, y, room.saturating_sub(1), hint, Role::Faint);
+        brush.text(at + 1, y, room.saturating_sub(1), focused_hint, Role::Faint);
     } else {
-        brush.text(at, y, room, "none · begins with Tab, or any letter but y", Role::Faint);
+        brush.text(at, y, room, hint, Role::Faint);
     }
     let place = at + column as u16;
     if focused {

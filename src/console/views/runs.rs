@@ -11,7 +11,7 @@ use super::super::runs_model::{Line, PlanEntry, RowId, Section, state_word};
 use super::super::theme::{Role, run_role};
 use super::super::{text, tour, words};
 use super::paint::Brush;
-use super::{footer, glimpse, steps};
+use super::{filter, footer, glimpse, steps};
 
 /// Rows of the tour: a heading, its keys and a blank above.
 const TOUR: u16 = 3 + tour::KEYS.len() as u16;
@@ -200,12 +200,10 @@ fn heading(app: &App, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u1
     let x = steps::marked(app, brush, title, at) + 3;
     let width = end.saturating_sub(x + 2);
     if let Some((FilterOf::Runs, input)) = &app.typing {
-        let (shown, column) = input.visible(width.saturating_sub(2).min(60) as usize);
-        brush.text(x, area.y, 1, "/", Role::Accent);
-        brush.text(x + 1, area.y, width.saturating_sub(1), &shown, Role::Text);
-        *cursor = Some((x + 1 + column as u16, area.y));
+        let (_, column) = filter::typed(input, brush, x, area.y, width.min(62));
+        *cursor = Some((column, area.y));
     } else if !app.runs.filter.is_empty() {
-        brush.text(x, area.y, width, &format!("/{}", app.runs.filter), Role::Accent);
+        filter::kept(app, &app.runs.filter, brush, x, area.y, width);
     } else {
         let from = format!("{} · {}", app.settings.plans_dir.display(), app.settings.checkpoints_dir.display());
         brush.text(x, area.y, width, &from, Role::Faint);

@@ -13,6 +13,7 @@ use super::super::rows::{Row, StepRow, View};
 use super::super::run_model::{OpenRun, Pane};
 use super::super::theme::{Role, step_role, step_word};
 use super::super::{text, words};
+use super::filter;
 use super::paint::Brush;
 
 /// Columns of the list, by the width it has: they stay where they are whatever the rows say.
@@ -115,12 +116,10 @@ fn heading(
     let x = unseen(run, brush, title, x, height);
     let room = title.right().saturating_sub(x + 1);
     if let Some((FilterOf::Steps, input)) = &app.typing {
-        let (shown, column) = input.visible(room.saturating_sub(2) as usize);
-        brush.text(x, title.y, 1, "/", Role::Accent);
-        brush.text(x + 1, title.y, room.saturating_sub(1), &shown, Role::Text);
-        *cursor = Some((x + 1 + column as u16, title.y));
+        let (_, column) = filter::typed(input, brush, x, title.y, room);
+        *cursor = Some((column, title.y));
     } else if !run.list.filter.is_empty() {
-        brush.text(x, title.y, room, &format!("/{}", run.list.filter), Role::Accent);
+        filter::kept(app, &run.list.filter, brush, x, title.y, room);
     }
 }
 
@@ -129,7 +128,7 @@ fn following(app: &App, run: &OpenRun, brush: &mut Brush<'_>, title: Rect, x: u1
     let right = title.right().saturating_sub(1);
     let (said, role) = match (run.follows(), app.key_of(Action::FollowRun)) {
         (true, _) => ("following".to_owned(), Role::Accent),
-        (false, key) if run.moves_on() && !key.is_empty() => (format!("{key} follows"), Role::Muted),
+        (false, key) if run.moves_on() && !key.is_empty() => (format!("{key} to follow"), Role::Muted),
         _ => return x,
     };
     if usize::from(right.saturating_sub(x)) < text::width(&said) + 3 {

@@ -11,7 +11,7 @@ use super::super::theme::{Role, step_role};
 use super::super::timeline::{self, Between, Stretch, Timeline};
 use super::super::{text, words};
 use super::paint::Brush;
-use super::{footer, header, layout};
+use super::{filter, footer, header, layout};
 
 /// Where things are.
 #[derive(Debug, Clone, Copy, Default)]
@@ -146,10 +146,10 @@ fn heading(
     at = brush.text(at + 2, area.y, area.right().saturating_sub(at + 2), &said, Role::Muted);
     let typed = run.list.filter.as_str();
     if let Some((FilterOf::Steps, input)) = &app.typing {
-        let (shown, column) = input.visible(20);
-        brush.text(at + 3, area.y, 1, "/", Role::Accent);
-        at = brush.text(at + 4, area.y, area.right().saturating_sub(at + 4), &shown, Role::Text);
-        *cursor = Some((at - text::width(&shown) as u16 + column as u16, area.y));
+        let room = area.right().saturating_sub(at + 3).min(22);
+        let (end, column) = filter::typed(input, brush, at + 3, area.y, room);
+        at = end;
+        *cursor = Some((column, area.y));
     } else if !typed.is_empty() {
         at = brush.text(at + 3, area.y, area.right().saturating_sub(at + 3), &format!("/{typed}"), Role::Accent);
     }
