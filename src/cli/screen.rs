@@ -38,7 +38,7 @@ const UNHEARD: Duration = Duration::from_secs(5);
 pub enum First {
     /// The list of runs and plans.
     Nothing,
-    /// A plan that was loaded from a file, opened as a new run and started.
+    /// A plan that was loaded from a file, opened as a new run and started: by itself, unless another run of it is under way.
     Plan(Chosen),
     /// A run on disk, which goes on once what was said about its steps is done.
     Run(Box<ResumeArgs>),
@@ -78,7 +78,7 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
             if let Some(said) = &beside {
                 complain(said);
             }
-            Some(Initial::New { new: Box::new(new), beside })
+            Some(Initial::New { new: Box::new(new), path, beside })
         }
         First::Run(args) => {
             let (store, run_id, dir) = context.run(&args.run)?;

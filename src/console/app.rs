@@ -184,7 +184,7 @@ pub struct App {
     pub answer_drafts: Vec<AnswerForm>,
     /// Of what the answer is that was opened last to why a step does not run.
     pub(super) explained: Option<Explained>,
-    /// What is to be said when the run has started that was named on the command line.
+    /// Why the run of the plan that was named on the command line is opened and not started.
     pub(super) beside: Option<String>,
     /// What has happened while nobody looked.
     pub away: Away,

@@ -14,6 +14,10 @@ use crate::plan::{self, Loaded, Plan, Terms};
 
 use super::runs_model::{PlanEntry, PlanFacts};
 
+/// Lines of a plan in the picture of a mistake, in characters: what is longer would be broken in a box at 80 columns, and the sign below it would stand
+/// under something else.
+const LONGEST_LINE: usize = 58;
+
 /// What was found in plan files: one that has not changed since is not read again. To read a plan of many thousand steps takes more memory, for a
 /// moment, than to keep it. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -98,9 +102,9 @@ fn load(path: &Path, terms: &Terms, shelf: &Shelf) -> (PlanEntry, Option<Arc<Pla
 
 /// What the list shows of a plan file with this text, in which this was found.
 pub fn entry(path: &Path, text: &str, found: &Loaded, terms: &Terms) -> PlanEntry {
-    let mut report = plan::render_text(&path.display().to_string(), text, &found.diagnostics, false);
+    let mut report = plan::render_within(&path.display().to_string(), text, &found.diagnostics, false, LONGEST_LINE);
     if let Some(agents) = &terms.agents {
-        report.push_str(&agents.render(&found.of_agents_file, false));
+        report.push_str(&agents.render_within(&found.of_agents_file, false, LONGEST_LINE));
     }
     // What changes the run and cannot be honoured is a reason not to run it, though the plan is right.
     let refused = found.plan.as_ref().map_or(0, |plan| plan::unsupported(plan).len());
@@ -156,6 +160,19 @@ mod tests {
         assert!(list(folder.path().join("nowhere"), Terms::default(), Shelf::default()).await.is_empty());
         let nowhere = folder.path().join("nowhere.json");
         assert!(read(nowhere, Terms::default(), Shelf::default()).await.0.report.contains("cannot be read"));
+    }
+
+    #[test]
+    fn a_mistake_in_a_long_line_is_pointed_at_where_no_line_is_broken() {
+        let before = format!(r#"{{"plan_id": "long", "description": "{}", "steps": "#, "words ".repeat(20));
+        let text = format!("{before}3, \"metadata\": {{\"x\": \"{}\"}}}}", "more ".repeat(30));
+        let found = plan::check_bytes("long.json", text.as_bytes(), &Terms::default());
+        let report = entry(Path::new("long.json"), &text, &found, &Terms::default()).report;
+        let lines: Vec<&str> = report.lines().collect();
+        let at = lines.iter().position(|line| line.contains("\"steps\": 3")).unwrap_or_else(|| panic!("{report}"));
+        assert!(lines[at].chars().count() <= 70 - 4, "{report}");
+        let column = |line: &str, sign: &str| line.find(sign).map(|place| line[..place].chars().count());
+        assert_eq!(column(lines[at + 1], "^"), column(lines[at], "3, \""), "{report}");
     }
 
     #[tokio::test]

@@ -265,6 +265,7 @@ impl Ask {
         self.no = fresh.no;
         self.care = fresh.care;
         self.deed = fresh.deed;
+        self.instead = fresh.instead;
         self.run = fresh.run;
         let less = self.about() < about;
         self.foretold.renew(fresh.foretold, less);

@@ -382,7 +382,8 @@ impl App {
         format!("{} did it at {when}{why}", text::clean(&record.user))
     }
 
-    /// Attempts start and end while the question whether to cancel is open, and what is marked changes: it says what would be done now. Done before
+    /// Attempts start and end while the question whether to cancel is open, other runs of a plan become known while that whether to start one is, and what
+    /// is marked changes: it says what would be done now. Done before
     /// each frame, and before it is answered; one that has become another question takes no answer before it was drawn.
     pub(super) fn refresh_question(&mut self) {
         let Some(Popup::Ask(ask)) = self.layers.last().map(|layer| &layer.popup) else { return };
@@ -392,12 +393,13 @@ impl App {
         let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) else { return };
         let (about, title) = (ask.about(), ask.title.clone());
         let marked = match &mut ask.deed {
-            Deed::Send(Command::Cancel) => None,
+            Deed::Send(Command::Cancel | Command::Start) => None,
             Deed::Many(marked) => Some(std::mem::take(&mut **marked)),
             _ => return,
         };
         let fresh = match marked {
             Some(marked) => self.asked_again(marked),
+            None if matches!(ask.deed, Deed::Send(Command::Start)) => self.question(&Command::Start, None),
             None => self.question(&Command::Cancel, None).filter(|fresh| fresh.title == title),
         };
         let Some(layer) = self.layers.last_mut() else { return };

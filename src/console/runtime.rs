@@ -117,11 +117,13 @@ pub struct Left {
 /// What is opened at the start.
 #[derive(Debug, Clone)]
 pub enum Initial {
-    /// A new run, started.
+    /// A new run, started; not by itself where another one of its plan is under way.
     New {
         /// The run.
         new: Box<NewRun>,
-        /// What is said when another one of its plan is under way.
+        /// The plan's file.
+        path: PathBuf,
+        /// What is said of the other run.
         beside: Option<String>,
     },
     /// A run on disk, only looked at until the first command.
@@ -376,10 +378,11 @@ impl Loop {
         let (handle, sender) = (self.handle.clone(), self.sender.clone());
         match self.options.initial.take() {
             None => {}
-            Some(Initial::New { new, beside }) => {
+            Some(Initial::New { new, path, beside }) => {
+                let looked_at = beside.is_some().then_some(path);
                 self.app.beside = beside;
                 self.app.making = true;
-                self.register(*new, true);
+                self.register(*new, looked_at);
             }
             Some(Initial::Look(run)) => {
                 // A run that this engine does not own yet is read from disk.
@@ -410,12 +413,14 @@ impl Loop {
         }
     }
 
-    fn register(&self, new: NewRun, start: bool) {
+    /// Makes a run, and starts it if it is not made to be looked at.
+    fn register(&self, new: NewRun, looked_at: Option<PathBuf>) {
         let handle = self.handle.clone();
         self.report(async move {
             let name = new.plan.plan_id.clone();
             let result = handle.register(new).await;
-            Event::Registered { result, name, looked_at: None, start }
+            let start = looked_at.is_none();
+            Event::Registered { result, name, looked_at, start }
         });
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::diagnostic::{Diagnostic, Report, visible};
 use super::json::{Document, Kind, NodeId};
 use super::load::{not_text, too_large};
-use super::{AgentSpec, MAX_BYTES, Plan, SimulatedSpec, render_text, rules, shape};
+use super::{AgentSpec, MAX_BYTES, Plan, SimulatedSpec, render_text, render_within, rules, shape};
 
 /// What a file with agents may hold besides them.
 const BESIDE: [&str; 2] = ["agents", "$schema"];
@@ -43,6 +43,11 @@ impl AgentsFile {
     /// Problems as a picture of their places in the file.
     pub fn render(&self, diagnostics: &[Diagnostic], color: bool) -> String {
         render_text(&self.name, &self.text, diagnostics, color)
+    }
+
+    /// The same where lines of more than `longest` characters have no room.
+    pub fn render_within(&self, diagnostics: &[Diagnostic], color: bool, longest: usize) -> String {
+        render_within(&self.name, &self.text, diagnostics, color, longest)
     }
 
     /// Binds the file's agents in a plan. An entry that is wrong is an error, so that the plan is refused; its name counts as bound, so that

@@ -55,7 +55,7 @@ pub use http::{FRAMING_HEADERS, is_pointer};
 pub use load::{Loaded, Terms, check, check_bytes, defaults_for, load, load_bytes, step_from_value};
 pub use mcp::PROTOCOL_HEADERS;
 pub use rare::{Empty, Rare};
-pub use render::render_text;
+pub use render::{render_text, render_within};
 pub use schema::{is_schema, schema};
 pub use suggest::suggest;
 pub use support::{

@@ -10,15 +10,18 @@ use super::diagnostic::{Diagnostic, Lines, Related, Severity, push_visible, visi
 
 /// A related place is drawn in the same picture when it is no further away than this many lines.
 const NEAR: usize = 100;
-/// Longer lines are cut around the place that matters.
+/// Longer lines, in characters, are cut around the place that matters.
 const LONGEST_LINE: usize = 150;
-/// How much of a long line is kept before that place.
-const KEPT_BEFORE: usize = 50;
 
-/// The diagnostics of one text, one below the other, with a blank line between them.
+/// The diagnostics of one text, one below the other, with a blank line between them, as they are printed.
 ///
 /// `text` must be the text that was loaded: for bytes that are not UTF-8, [`String::from_utf8_lossy`] of them.
 pub fn render_text(source_name: &str, text: &str, diagnostics: &[Diagnostic], color: bool) -> String {
+    render_within(source_name, text, diagnostics, color, LONGEST_LINE)
+}
+
+/// The same where lines of more than `longest` characters have no room: they are cut around the place that matters, a third of that before it.
+pub fn render_within(source_name: &str, text: &str, diagnostics: &[Diagnostic], color: bool, longest: usize) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.term_width(LONGEST_LINE * 2);
     let lines = Lines::new(text);
@@ -28,13 +31,20 @@ pub fn render_text(source_name: &str, text: &str, diagnostics: &[Diagnostic], co
         if !rendered.is_empty() {
             rendered.push('\n');
         }
-        rendered.push_str(&render_one(&renderer, &name, text, &lines, diagnostic));
+        rendered.push_str(&render_one(&renderer, &name, text, &lines, diagnostic, longest));
         rendered.push('\n');
     }
     rendered
 }
 
-fn render_one(renderer: &Renderer, name: &str, text: &str, lines: &Lines, diagnostic: &Diagnostic) -> String {
+fn render_one(
+    renderer: &Renderer,
+    name: &str,
+    text: &str,
+    lines: &Lines,
+    diagnostic: &Diagnostic,
+    longest: usize,
+) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -45,7 +55,7 @@ fn render_one(renderer: &Renderer, name: &str, text: &str, lines: &Lines, diagno
     let origin = Origin::path(name).line(line).char_column(diagnostic.column.max(1));
     let mut group = Group::with_title(level.primary_title(visible(&diagnostic.message))).element(origin);
     if !text.is_empty() && line <= lines.count() {
-        group = group.element(picture(text, lines, diagnostic, &near));
+        group = group.element(picture(text, lines, diagnostic, &near, longest));
     }
     for related in far {
         let place = format!("{}: {name}:{}:{}", visible(&related.label), related.line, related.column);
@@ -86,6 +96,7 @@ fn picture(
     lines: &Lines,
     diagnostic: &Diagnostic,
     near: &[&Related],
+    longest: usize,
 ) -> Snippet<'static, annotate_snippets::Annotation<'static>> {
     let mark = |span: &Range<usize>, primary: bool, label: Option<String>| {
         let start = span.start.min(text.len());
@@ -104,12 +115,12 @@ fn picture(
         }
         // Lines without a mark are folded away; what they say does not matter.
         if here.is_empty() && line != first && line != last {
-            let shown = draw_line(text, lines.range(text, line), &[]).0;
+            let shown = draw_line(text, lines.range(text, line), &[], longest).0;
             source.push_str(&shown);
             continue;
         }
         let base = source.len();
-        let (shown, places) = draw_line(text, lines.range(text, line), &here);
+        let (shown, places) = draw_line(text, lines.range(text, line), &here, longest);
         source.push_str(&shown);
         for (mark, place) in here.iter().zip(places) {
             let kind = if mark.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
@@ -124,17 +135,18 @@ fn picture(
 }
 
 /// One line as it is shown, and where in it the marks stand. A mark that goes on behind the line ends with it.
-fn draw_line(text: &str, range: Range<usize>, marks: &[&Mark]) -> (String, Vec<Range<usize>>) {
+fn draw_line(text: &str, range: Range<usize>, marks: &[&Mark], longest: usize) -> (String, Vec<Range<usize>>) {
     let mut shown = String::new();
     let line = &text[range.clone()];
     let inside = |place: usize| place.clamp(range.start, range.end) - range.start;
     // A long line is cut so that the first mark is in sight.
     let focus = marks.iter().find(|mark| mark.primary).or(marks.first()).map_or(0, |mark| inside(mark.span.start));
-    let (from, to) = if line.len() <= LONGEST_LINE || line.chars().nth(LONGEST_LINE).is_none() {
+    let (from, to) = if line.len() <= longest || line.chars().nth(longest).is_none() {
         (0, line.len())
     } else {
-        let from = line[..focus].char_indices().rev().nth(KEPT_BEFORE - 1).map_or(0, |(place, _)| place);
-        let to = line[from..].char_indices().nth(LONGEST_LINE).map_or(line.len(), |(place, _)| from + place);
+        let from =
+            line[..focus].char_indices().rev().nth((longest / 3).saturating_sub(1)).map_or(0, |(place, _)| place);
+        let to = line[from..].char_indices().nth(longest).map_or(line.len(), |(place, _)| from + place);
         (from, to)
     };
     let mut places = vec![0..0; marks.len()];

@@ -188,6 +188,20 @@ fn a_second_run_of_a_plan_is_told_of_the_first() {
     console.wait_for_text("A steers it from here");
     console.keys("q");
     assert!(console.wait_exit().success());
+    // So it is where the plan was named at the prompt; and one that was not started is not left behind.
+    let before = runs(sandbox.path());
+    let mut console = open(sandbox.path(), &["plans/shared.json"]);
+    console.wait_for("why it is not started", |screen| {
+        let text = screen.contents().replace(['\n', '─'], " ");
+        ["IDLE", "a run of shared is active already", "this one has not started: p starts it"]
+            .iter()
+            .all(|said| text.split_whitespace().collect::<Vec<_>>().join(" ").contains(said))
+    });
+    console.keys("p");
+    answer(&mut console, "<Esc>", "Start another run of shared?");
+    console.keys("q");
+    console.wait_exit();
+    assert_eq!(runs(sandbox.path()), before);
     std::fs::write(sandbox.path().join("go"), "").unwrap();
     let second = second.wait_with_output().unwrap();
     let stderr = String::from_utf8(second.stderr).unwrap();

@@ -296,7 +296,7 @@ fn an_edit_of_a_step_that_has_started_is_refused_and_its_text_kept() {
     assert!(!console.is_soon(|screen| screen.contents().contains("Change second?")), "{}", console.screen_text());
     assert!(console.screen_text().contains("4711"), "what was typed stays");
     until(&mut console, "<Esc>", "Change second", false);
-    console.wait_for_text("what you typed is kept");
+    console.wait_for_text("what you typed for second is kept");
     std::fs::write(field.path().join("stop"), "").unwrap();
     console.wait_for_text("COMPLETED");
     assert!(field.interventions().iter().all(|(kind, _, _)| kind != "modify_step"), "{:?}", field.interventions());

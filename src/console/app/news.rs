@@ -97,6 +97,9 @@ impl App {
                 let mut effects = self.open(run, true);
                 if start {
                     effects.push(self.request(run, Command::Start, None, None));
+                } else if let Some(beside) = self.beside.take() {
+                    let starts = self.keys.fill("this one has not started: {start} starts it");
+                    self.complain(format!("{beside}; {starts}"));
                 } else {
                     let place = self.settings.attached.map(|pid| format!(" in process {pid}")).unwrap_or_default();
                     self.say_of(run, format!("{name} is open{place} and has not started"));
@@ -186,11 +189,6 @@ impl App {
                             self.select_what_came_back(&command);
                         }
                         self.done(&command, &ack);
-                        if command == Command::Start
-                            && let Some(beside) = self.beside.take()
-                        {
-                            self.complain(beside);
-                        }
                     }
                     Err(rejection) => self.refused(&command, &rejection.to_string()),
                 }

@@ -3,7 +3,7 @@
 use crossterm::event::KeyEvent;
 
 use crate::engine::{Ack, request};
-use crate::run::{Command, Rejection, RejectionCode};
+use crate::run::{Command, Rejection, RejectionCode, still_open};
 
 use super::super::app::{App, Effect};
 use super::super::foretold::Foretold;
@@ -55,8 +55,14 @@ impl App {
         let Some(place) = self.layers.iter().rposition(|layer| matches!(layer.popup, Popup::Form(_))) else { return };
         let Popup::Form(form) = self.layers.remove(place).popup else { return };
         if form.is_changed() {
-            let told = if form.own().is_some() { "{modify}" } else { "{add}" };
-            self.say(self.keys.fill(&format!("what you typed is kept: {told} opens it again")));
+            let state = self.run.as_ref().filter(|run| run.id() == form.run).map(|run| &run.state);
+            // By the rule that its key asks.
+            let over = |own: &&str| state.is_none_or(|state| still_open(state, own, false).is_err());
+            self.say(match form.own().filter(over) {
+                Some(own) => format!("what you typed for {own} is kept: it is in a file when the console ends"),
+                None if form.own().is_some() => self.keys.fill("what you typed is kept: {modify} opens it again"),
+                None => self.keys.fill("what you typed is kept: {add} opens it again"),
+            });
             self.drafts.push(Form { sent: None, notice: None, starts_over: false, ..*form });
         }
     }

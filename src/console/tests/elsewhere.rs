@@ -160,6 +160,22 @@ fn second() -> Sim {
 }
 
 #[test]
+fn a_question_that_was_asked_before_the_other_run_was_known_becomes_the_careful_one() {
+    let idle = Sim::new(backup());
+    let mut app = open(&idle, SIZE);
+    app.now = running().now;
+    press(&mut app, "p");
+    assert_eq!(question(&app).title, "Start nightly-backup?");
+    let listed = (vec![idle.listed(), of_process(&second())], Vec::new());
+    app.update(Event::RunsListed(Ok(listed)), app.now);
+    assert!(press_unseen(&mut app, "y").is_empty(), "the one that was drawn is not asked any more");
+    screen(&mut app);
+    assert_eq!(question(&app).title, "Start another run of nightly-backup?");
+    assert!(question(&app).instead.is_some() && press(&mut app, "Enter").is_empty());
+    assert_eq!(sent(&press(&mut app, "y")).0, &Command::Start);
+}
+
+#[test]
 fn a_second_run_of_a_plan_is_not_started_without_a_word() {
     shown("start_beside", |size| {
         let mut app = beside(size, of_process(&second()));

@@ -199,8 +199,18 @@ fn a_step_that_starts_while_it_is_edited_keeps_what_was_typed() {
     assert!(press(&mut app, "Enter").is_empty() && app.layers.len() == 1);
     // The engine's own refusal, when it knew first.
     press(&mut app, "Esc");
-    assert_eq!(said(&app), "what you typed is kept: e opens it again");
+    assert_eq!(said(&app), "what you typed for prune is kept: it is in a file when the console ends");
     assert_eq!(app.drafts.len(), 1);
+    // While it can be changed, its key is said.
+    let mut app = editing("prune");
+    fill(&mut app, "command", "./prune --keep 9");
+    press(&mut app, "Esc");
+    assert_eq!(said(&app), "what you typed is kept: e opens it again");
+    let mut app = editing("prune");
+    fill(&mut app, "command", "./prune --keep 9");
+    batch(&mut app, &running().ask(Command::Remove { step: "prune".into() }));
+    press(&mut app, "Esc");
+    assert_eq!(said(&app), "what you typed for prune is kept: it is in a file when the console ends");
 }
 
 #[test]

@@ -321,7 +321,7 @@ fn looking(app: &App, lines: bool, input: &Input, brush: &mut Brush<'_>, area: R
     let (shown, column) = input.visible(room as usize);
     let end = brush.text(at, y, room, &shown, Role::Text);
     if input.is_selected() {
-        brush.over(Rect { x: at, y, width: end - at, height: 1 }, Role::Selection);
+        brush.over(Rect { x: at, y, width: end.saturating_sub(at), height: 1 }, Role::Selection);
     }
     let column = at + column as u16;
     if let Some(wrong) = wrong {

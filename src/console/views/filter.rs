@@ -14,7 +14,7 @@ pub fn typed(input: &Input, brush: &mut Brush<'_>, x: u16, y: u16, room: u16) ->
     let at = brush.text(x, y, room.min(1), "/", Role::Accent);
     let end = brush.text(at, y, room.saturating_sub(1), &shown, Role::Text);
     if input.is_selected() {
-        brush.over(Rect { x: at, y, width: end - at, height: 1 }, Role::Selection);
+        brush.over(Rect { x: at, y, width: end.saturating_sub(at), height: 1 }, Role::Selection);
     }
     (end, at + column as u16)
 }

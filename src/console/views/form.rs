@@ -348,14 +348,19 @@ fn json(form: &Form, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u16
         }
         rows.push(Line::Text(number));
         for mistake in form.told().filter(|mistake| mistake.line == number + 1) {
-            // At its place, unless there is no room to read it there.
-            let start = column(line, mistake.column - 1).saturating_sub(shift).min(width / 3);
+            // At its place, unless there is no room to read it there: then the sign alone is.
+            let place = column(line, mistake.column - 1).saturating_sub(shift).min(width.saturating_sub(1));
+            let start = place.min(width / 3);
+            let mut mark = brush.glyphs.up;
+            if start < place {
+                rows.push(Line::Mistake(place, mark.to_owned(), Role::Error));
+                mark = " ";
+            }
             let room = width.saturating_sub(start + 2);
-            let message = wrap(&mistake.message, room).into_iter().enumerate();
-            rows.extend(message.map(|(place, line)| {
-                let mark = if place == 0 { brush.glyphs.up } else { " " };
-                Line::Mistake(start, format!("{mark} {line}"), Role::Error)
-            }));
+            for line in wrap(&mistake.message, room) {
+                rows.push(Line::Mistake(start, format!("{mark} {line}"), Role::Error));
+                mark = " ";
+            }
             let help = mistake.help.iter().flat_map(|help| wrap(help, room));
             rows.extend(help.map(|line| Line::Mistake(start, format!("  {line}"), Role::Muted)));
         }

@@ -149,6 +149,7 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
     let named = format!("{}{more}", named.join(", "));
     let width = WIDEST.min(area.width.saturating_sub(4));
     let columns = width.saturating_sub(6) as usize;
+    let paused = active.iter().all(|run| run.status != RunStatus::Running);
     let said = match leaving {
         Leaving::Asking => {
             let verb = if active.len() == 1 { "is" } else { "are" };
@@ -165,7 +166,6 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
             vec!["The disk does not take the journal: nothing was paused or stopped.".to_owned()]
         }
         Leaving::Draining => {
-            let paused = active.iter().all(|run| run.status != RunStatus::Running);
             let word = if paused { "Paused." } else { "Pausing." };
             vec![format!("{word} {running} may finish; then the console ends.")]
         }
@@ -186,6 +186,7 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
                 "l",
                 if active.len() == 1 { "leave it running" } else { "leave them running" },
                 match (app.settings.reachable, app.settings.has_shell) {
+                    (true, _) if paused => "what runs may finish; it stays paused",
                     (true, true) => "goes on without a console, behind your shell",
                     (true, false) => "goes on; then close this terminal",
                     (false, _) => "not now: no other console could reach it",
