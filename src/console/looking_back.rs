@@ -7,9 +7,9 @@ use crate::run::{RunState, checkpoint_id, parse_checkpoint_id, short_id};
 use super::actions::Action;
 use super::app::{App, Effect, Place};
 use super::event::Exported;
+use super::going::distance;
 use super::history::{History, Kind as HistoryKind};
 use super::run_model::{OpenRun, Pane};
-use super::update::distance;
 use super::views;
 
 impl App {

@@ -7,8 +7,8 @@ use crate::run::{AgentHealth, Metrics, Pause, Recorded, RunState};
 
 use super::actions::Action;
 use super::app::{App, Effect, Place};
+use super::going::distance;
 use super::run_model::{OpenRun, Pane};
-use super::update::distance;
 use super::{timeline, views, words};
 
 /// Numbers that have to be made of the whole state are not made more often than this.

@@ -12,8 +12,8 @@ use crate::run::{
 
 use super::actions::Action;
 use super::app::{App, Effect, Place};
+use super::going::distance;
 use super::run_model::{OpenRun, Pane};
-use super::update::distance;
 use super::{views, words};
 
 /// No less time is seen, in seconds.

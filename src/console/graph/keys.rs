@@ -2,8 +2,8 @@
 
 use super::super::actions::Action;
 use super::super::app::{App, Place};
+use super::super::going::distance;
 use super::super::run_model::{OpenRun, Pane};
-use super::super::update::distance;
 use super::super::views;
 use super::{Direction, Drawing, Node, Placed};
 
