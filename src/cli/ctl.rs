@@ -21,6 +21,7 @@ use crate::run::{
 
 use super::args::Format;
 use super::failure::{Exit, Failure};
+use super::page::{Page, complain};
 use super::{Context, start};
 
 /// Options of `ctl`.
@@ -297,10 +298,11 @@ pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
             writeln!(out)?;
         }
         Format::Text if exit == Exit::Fine => {
-            let mut out = std::io::stdout().lock();
+            let mut out = Page::stdout(context.no_color);
             for line in &lines {
-                writeln!(out, "{}", clean(line))?;
+                out.prose(&clean(line))?;
             }
+            out.flush()?;
         }
         Format::Text => return Err(Failure::Said { message: lines.join("\n"), exit }),
     }
@@ -398,7 +400,7 @@ async fn reach(context: &Context, name: &str, how: &How) -> Result<Result<Reache
         match start::open(context, &engine, run_id, false).await {
             Ok(opened) => {
                 for note in &opened.notes {
-                    let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(note));
+                    complain(note);
                 }
             }
             Err(failure) => {
@@ -429,7 +431,7 @@ pub async fn live(context: &Context, name: &str) -> Result<(EngineHandle, Uuid),
             let console = context.command("");
             let console = console.trim_end();
             format!(
-                "run {short} is not live: it is {}. To look at it: {show}, or the console: {console}",
+                "run {short} is not live: it is {}. To look at it: {show}\nor in the console: {console}",
                 status.word()
             )
         } else {

@@ -1,6 +1,6 @@
 //! Subcommands and the headless run. Everything a key can do here a command can do, through the same engine and the same validation.
 //!
-//! - `args`: what may be typed; `failure`: exit codes and errors; `say`: printing.
+//! - `args`: what may be typed; `failure`: exit codes and errors; `page`: printing, to a terminal and to a pipe; `say`: colours, and questions.
 //! - `start`: from a plan's file to a run; `headless`: a run without a console; `narrate`: its events as lines.
 //! - `config`: what is configured for every run, for the console and for the command line;
 //!   `settings`: the same, shown with where it comes from.
@@ -17,6 +17,7 @@ mod detach;
 mod failure;
 mod headless;
 mod narrate;
+mod page;
 mod plans;
 mod prune;
 mod read;
@@ -178,7 +179,7 @@ pub fn main() -> Exit {
             // `--help` and `--version` come this way too, and are fine.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Fine };
             match args::without_run(&error) {
-                Some(message) => say_failure(&message),
+                Some(message) => page::complain_in_lines(&message),
                 None => drop(error.print()),
             }
             return exit;
@@ -189,18 +190,9 @@ pub fn main() -> Exit {
         Err(Failure::ClosedPipe) => Exit::Fine,
         Err(Failure::Silent(exit)) => exit,
         Err(Failure::Said { message, exit }) => {
-            say_failure(&message);
+            page::complain_in_lines(&message);
             exit
         }
-    }
-}
-
-/// Line by line: a message may list things, and quotes names that others chose.
-fn say_failure(message: &str) {
-    let mut stderr = std::io::stderr().lock();
-    for (number, line) in crate::console::text::clean_lines(message).enumerate() {
-        let lead = if number == 0 { "holdpoint: " } else { "" };
-        let _ = writeln!(stderr, "{lead}{line}");
     }
 }
 
@@ -330,7 +322,7 @@ fn console(
 fn new_run(context: &Context, chosen: start::Chosen, wishes: &Wishes) -> Result<NewRun, Failure> {
     let new = wishes.new_run(&context.user, chosen.plan, &chosen.path)?;
     if let Some(said) = start::under_way(context, &new.plan.plan_id) {
-        narrate::complain(&said);
+        page::complain(&said);
     }
     Ok(new)
 }

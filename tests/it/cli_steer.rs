@@ -100,9 +100,9 @@ fn what_has_ended_is_shown_and_not_acted_on() {
     assert_eq!(refused.code, Some(5));
     let short = state(&sandbox, "back").summary().short_id();
     assert!(
-        refused
-            .stderr
-            .contains(&format!("it is completed. To look at it: holdpoint show {short}, or the console: holdpoint")),
+        refused.stderr.contains(&format!(
+            "it is completed. To look at it: holdpoint show {short}\nor in the console: holdpoint\n"
+        )),
         "{}",
         refused.stderr
     );
