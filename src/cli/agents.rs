@@ -15,7 +15,8 @@ use crate::plan::{self, AgentSpec, At, Finding, KINDS_WITHOUT_ENTRY, Plan, Scope
 use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
-use super::say::{Ink, Paint, cell, table};
+use super::page::{Page, cell};
+use super::say::{Ink, Paint};
 use super::start::{self, Read};
 
 /// So many agents are asked at the same time.
@@ -162,7 +163,7 @@ pub async fn list(
     };
     let asked = ask(plan, &path, set).await?;
     let all = asked.iter().all(|one| one.probe.answer.is_ok());
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = Page::stdout(context.no_color);
     match format {
         Format::Json => {
             let shown: Vec<Value> = asked.iter().map(Asked::json).collect();
@@ -172,7 +173,7 @@ pub async fn list(
         Format::Text if asked.is_empty() => {
             writeln!(out, "the plan has no agents: its steps are commands of their own")?
         }
-        Format::Text => text(&mut out, Paint::stdout(context.no_color), &asked)?,
+        Format::Text => text(&mut out, &asked)?,
     }
     out.flush()?;
     Ok(if all { Exit::Fine } else { Exit::Failed })
@@ -205,7 +206,7 @@ impl Asked {
     }
 }
 
-fn text(out: &mut impl Write, paint: Paint, asked: &[Asked]) -> std::io::Result<()> {
+fn text(out: &mut Page<impl Write>, asked: &[Asked]) -> std::io::Result<()> {
     let rows: Vec<_> = asked
         .iter()
         .map(|one| {
@@ -224,9 +225,7 @@ fn text(out: &mut impl Write, paint: Paint, asked: &[Asked]) -> std::io::Result<
             ]
         })
         .collect();
-    let mut lines = Vec::new();
-    table(&mut lines, paint, "", &rows)?;
-    for (line, one) in String::from_utf8_lossy(&lines).lines().zip(asked) {
+    for (line, one) in out.rows("", &rows).iter().zip(asked) {
         writeln!(out, "{line}")?;
         let tools = one.probe.tools.iter().flat_map(|tools| tools.named());
         let rows: Vec<_> = tools
@@ -236,10 +235,10 @@ fn text(out: &mut impl Write, paint: Paint, asked: &[Asked]) -> std::io::Result<
                     Some((end, _)) => format!("{}…", &line[..end]),
                     None => line.to_owned(),
                 };
-                vec![cell(name), cell(shown).ink(Ink::Dim)]
+                vec![cell(name), cell(shown).ink(Ink::Dim).gives(0)]
             })
             .collect();
-        table(out, paint, "    ", &rows)?;
+        out.table("    ", &rows)?;
     }
     Ok(())
 }

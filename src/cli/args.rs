@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::plan::FailurePolicy;
@@ -45,20 +46,21 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// Options of every subcommand.
+/// Options of every subcommand. What they are without is for [`super::Context`] to find: clap would take a variable of the environment for something
+/// that was typed, and name it in the usage as if it had to be.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// Where plans are looked for
-    #[arg(long, global = true, value_name = "DIR", env = "HOLDPOINT_PLANS", hide_env_values = true, default_value = "plans", value_hint = ValueHint::DirPath)]
+    /// Where plans are looked for [env: HOLDPOINT_PLANS]
+    #[arg(long, global = true, value_name = "DIR", default_value = "plans", value_hint = ValueHint::DirPath)]
     pub plans: PathBuf,
-    /// Where runs lie, one folder each
-    #[arg(long, global = true, value_name = "DIR", env = "HOLDPOINT_CHECKPOINTS", hide_env_values = true, default_value = DEFAULT_CHECKPOINTS, value_hint = ValueHint::DirPath)]
+    /// Where runs lie, one folder each [env: HOLDPOINT_CHECKPOINTS]
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_CHECKPOINTS, value_hint = ValueHint::DirPath)]
     pub checkpoints: PathBuf,
-    /// Who acts; without it the login name
-    #[arg(long, global = true, value_name = "NAME", env = "HOLDPOINT_USER", hide_env_values = true)]
+    /// Who acts; without it the login name [env: HOLDPOINT_USER]
+    #[arg(long, global = true, value_name = "NAME")]
     pub user: Option<String>,
-    /// The configuration; without it `holdpoint/config.toml` in the user's folder for configuration, if that is there
-    #[arg(long, global = true, value_name = "FILE", env = "HOLDPOINT_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    /// The configuration; without it `holdpoint/config.toml` in the user's folder for configuration, if that is there [env: HOLDPOINT_CONFIG]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// No colours (also NO_COLOR)
     #[arg(long, global = true)]
@@ -86,6 +88,25 @@ pub struct ConsoleArgs {
 /// The definition of the whole command line, with the words of the console's table of actions.
 pub fn command() -> clap::Command {
     Cli::command().mut_subcommand("ctl", super::ctl::described)
+}
+
+/// What is said instead of clap's own words where a subcommand was given no RUN; `None` where something else is wrong.
+pub fn without_run(error: &clap::Error) -> Option<String> {
+    let of = |kind| error.get(kind);
+    let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), of(ContextKind::InvalidArg))
+    else {
+        return None;
+    };
+    missing.iter().find(|name| *name == "<RUN>")?;
+    let names: Vec<&str> = missing.iter().map(|name| name.trim_matches(['<', '>'])).collect();
+    let (last, others) = names.split_last()?;
+    let (names, verb) = match others {
+        [] => ((*last).to_owned(), "is"),
+        others => (format!("{} and {last}", others.join(", ")), "are"),
+    };
+    let usage = of(ContextKind::Usage).map(|usage| format!("\n{usage}")).unwrap_or_default();
+    Some(format!("{names} {verb} missing: `holdpoint runs` lists the runs; `latest` is the newest one{usage}"))
 }
 
 /// What to do.

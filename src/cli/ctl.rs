@@ -15,12 +15,13 @@ use crate::engine::hooks::Hooks;
 use crate::engine::remote::Server;
 use crate::journal::Store;
 use crate::run::{
-    Answer, Command, InterventionStatus, Place, Rejection, RejectionCode, Request, RunState, RunStatus,
-    parse_checkpoint_id, short_id,
+    Answer, Command, InterventionStatus, Place, Rejection, RejectionCode, Request, RunState, RunStatus, leave_alone,
+    parse_checkpoint_id, permits, restorable, short_id,
 };
 
 use super::args::Format;
 use super::failure::{Exit, Failure};
+use super::page::{Page, complain};
 use super::{Context, start};
 
 /// Options of `ctl`.
@@ -237,7 +238,10 @@ pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
         let resume = context.command(&format!("resume {}", args.run));
         return Err(Failure::usage(format!("--open lets nothing go on; to go on with the run: {resume}")));
     }
-    let mut reached = reach(context, &args.run, &how).await?;
+    let mut reached = match reach(context, &args.run, &how).await? {
+        Ok(reached) => reached,
+        Err(nobody) => return Err(not_live(nobody.in_words(context, &how, &command, &fields))),
+    };
     let run_id = reached.run_id;
     if let Command::Answer { step, answer: Answer::Accepted(values), .. } = &mut command
         && let Ok(state) = reached.engine.state(run_id).await
@@ -250,12 +254,7 @@ pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
             }
         }
     }
-    let request = Request {
-        command_id: how.command_id,
-        expected_plan_version: how.expected_version,
-        stay_paused: reached.here.is_some(),
-        ..context.request(command.clone()).because(how.reason.unwrap_or_default())
-    };
+    let request = how.request(context, command.clone(), reached.here.is_some());
     let answer = if how.preview {
         reached.engine.preview(run_id, request).await.map(|preview| {
             let lines = preview.in_words();
@@ -299,14 +298,27 @@ pub async fn ctl(context: &Context, args: CtlArgs) -> Result<Exit, Failure> {
             writeln!(out)?;
         }
         Format::Text if exit == Exit::Fine => {
-            let mut out = std::io::stdout().lock();
+            let mut out = Page::stdout(context.no_color);
             for line in &lines {
-                writeln!(out, "{}", clean(line))?;
+                out.prose(&clean(line))?;
             }
+            out.flush()?;
         }
         Format::Text => return Err(Failure::Said { message: lines.join("\n"), exit }),
     }
     Ok(exit)
+}
+
+impl How {
+    /// What the engine is asked; `here`: it was opened for this alone.
+    fn request(&self, context: &Context, command: Command, here: bool) -> Request {
+        Request {
+            command_id: self.command_id.clone(),
+            expected_plan_version: self.expected_version,
+            stay_paused: here,
+            ..context.request(command).because(self.reason.clone().unwrap_or_default())
+        }
+    }
 }
 
 /// The engine that a run is acted on through.
@@ -327,18 +339,58 @@ impl Reached {
     }
 }
 
+/// A run that no process has open, and that is not opened for the command either.
+struct Nobody {
+    message: String,
+    /// As whoever opened it would find it; `None` where it cannot be read, or not be opened.
+    state: Option<RunState>,
+}
+
+impl Nobody {
+    /// That nobody has it open, and what `--open` would come to: by the rules that the engine itself decides by.
+    fn in_words(&self, context: &Context, how: &How, command: &Command, fields: &[(String, String)]) -> String {
+        let Self { message, state } = self;
+        // Nothing is let go on by --open.
+        let (Some(state), false) = (state, matches!(command, Command::Start | Command::Resume)) else {
+            return message.clone();
+        };
+        let command = match command {
+            Command::Answer { step, question, answer: Answer::Accepted(_) } => {
+                let values = read_fields(state, step, fields).unwrap_or_default();
+                Command::Answer { step: step.clone(), question: *question, answer: Answer::Accepted(values) }
+            }
+            other => other.clone(),
+        };
+        let permitted = match command {
+            // Where it leads is read when it is asked for.
+            Command::Restore { checkpoint } => restorable(state, checkpoint),
+            command => permits(state, &how.request(context, command, true)),
+        };
+        match permitted {
+            Ok(()) => {
+                format!("{message}\nWith --open the command is carried out all the same, and nothing is started.")
+            }
+            Err(rejection) => format!("{message}\nWith --open it would be refused as well: {rejection}"),
+        }
+    }
+}
+
 /// The engine of the run, in whichever process it is; with `--open`, one in this process when it has none.
-async fn reach(context: &Context, name: &str, how: &How) -> Result<Reached, Failure> {
+async fn reach(context: &Context, name: &str, how: &How) -> Result<Result<Reached, Nobody>, Failure> {
     let (store, run_id, dir) = context.run(name)?;
     if !how.open || store.owner(&dir).is_some() {
         let (engine, run_id) = match live(context, name).await {
             Err(Failure::Said { message, exit: Exit::NotLive }) if store.owner(&dir).is_none() => {
-                let all_the_same = "With --open the command is carried out all the same, and nothing is started.";
-                return Err(not_live(format!("{message}\n{all_the_same}")));
+                let loaded = store.load(&dir).ok().filter(|loaded| loaded.damage.is_none());
+                let state = loaded.map(|mut loaded| {
+                    leave_alone(&mut loaded.state);
+                    loaded.state
+                });
+                return Ok(Err(Nobody { message, state }));
             }
             reached => reached?,
         };
-        return Ok(Reached { engine, run_id, here: None });
+        return Ok(Ok(Reached { engine, run_id, here: None }));
     }
     let hooks = context.config.hooks()?;
     let (engine, server) = start::engine(context)?;
@@ -348,7 +400,7 @@ async fn reach(context: &Context, name: &str, how: &How) -> Result<Reached, Fail
         match start::open(context, &engine, run_id, false).await {
             Ok(opened) => {
                 for note in &opened.notes {
-                    let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(note));
+                    complain(note);
                 }
             }
             Err(failure) => {
@@ -357,7 +409,7 @@ async fn reach(context: &Context, name: &str, how: &How) -> Result<Reached, Fail
             }
         }
     }
-    Ok(Reached { engine, run_id, here: Some((server, hooks)) })
+    Ok(Ok(Reached { engine, run_id, here: Some((server, hooks)) }))
 }
 
 fn refusal(rejection: &Rejection, run_id: Uuid) -> Value {
@@ -379,7 +431,7 @@ pub async fn live(context: &Context, name: &str) -> Result<(EngineHandle, Uuid),
             let console = context.command("");
             let console = console.trim_end();
             format!(
-                "run {short} is not live: it is {}. To look at it: {show}, or the console: {console}",
+                "run {short} is not live: it is {}. To look at it: {show}\nor in the console: {console}",
                 status.word()
             )
         } else {

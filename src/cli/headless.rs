@@ -19,7 +19,8 @@ use crate::run::{
 
 use super::args::{ResumeArgs, RunFormat};
 use super::failure::{Exit, Failure};
-use super::narrate::{Beginning, Teller, complain};
+use super::narrate::{Beginning, Teller};
+use super::page::{Page, complain};
 use super::say::Paint;
 use super::signals::{Asked, Signals};
 use super::{Context, ctl, show, start, trouble};
@@ -247,13 +248,18 @@ fn ended(context: &Context, state: &RunState, status: RunStatus) -> Failure {
     Failure::failed(format!("run {run} is {}{hint}", status.word()))
 }
 
+fn say(mut out: Page<impl Write>, text: &str) -> std::io::Result<()> {
+    out.prose(text)?;
+    out.flush()
+}
+
 /// Says something that is no part of the run's story: where people read it, and never between the journal's lines.
 fn announce(format: RunFormat, text: &str) {
     let text = crate::console::text::clean(text);
     // A closed pipe is noticed by the teller.
     let _ = match format {
-        RunFormat::Text => writeln!(std::io::stdout().lock(), "{text}"),
-        RunFormat::Jsonl => writeln!(std::io::stderr().lock(), "{text}"),
+        RunFormat::Text => say(Page::stdout(true), &text),
+        RunFormat::Jsonl => say(Page::stderr(true), &text),
     };
 }
 
@@ -493,13 +499,14 @@ impl<'a> Session<'a> {
             let events = self.context.command(&format!("events {}", short_id(self.run_id)));
             complain(&format!("the output is not read; it ends here (`{events}` prints all of it)"));
         }
-        for line in show::summary(self.context, &self.engine, state) {
-            // Whoever does not read any more misses nothing that is not on disk.
-            let _ = match self.format {
-                RunFormat::Text if read => writeln!(std::io::stdout().lock(), "{line}"),
-                RunFormat::Text | RunFormat::Jsonl => writeln!(std::io::stderr().lock(), "{line}"),
-            };
-        }
+        let (context, engine) = (self.context, &self.engine);
+        // Whoever does not read any more misses nothing that is not on disk.
+        let _ = match self.format {
+            RunFormat::Text if read => show::summary(&mut Page::stdout(context.no_color), context, engine, state),
+            RunFormat::Text | RunFormat::Jsonl => {
+                show::summary(&mut Page::stderr(context.no_color), context, engine, state)
+            }
+        };
         Ok(Exit::of(state.status))
     }
 }

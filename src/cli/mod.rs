@@ -1,6 +1,6 @@
 //! Subcommands and the headless run. Everything a key can do here a command can do, through the same engine and the same validation.
 //!
-//! - `args`: what may be typed; `failure`: exit codes and errors; `say`: printing.
+//! - `args`: what may be typed; `failure`: exit codes and errors; `page`: printing, to a terminal and to a pipe; `say`: colours, and questions.
 //! - `start`: from a plan's file to a run; `headless`: a run without a console; `narrate`: its events as lines.
 //! - `config`: what is configured for every run, for the console and for the command line;
 //!   `settings`: the same, shown with where it comes from.
@@ -17,6 +17,7 @@ mod detach;
 mod failure;
 mod headless;
 mod narrate;
+mod page;
 mod plans;
 mod prune;
 mod read;
@@ -32,6 +33,7 @@ mod trouble;
 mod versions;
 mod why;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +53,17 @@ use args::{
 use config::{Config, Source};
 pub use failure::{Exit, Failure};
 use start::Wishes;
+
+/// The variables of the environment that say what else a flag would.
+const USER: &str = "HOLDPOINT_USER";
+const PLANS: &str = "HOLDPOINT_PLANS";
+const CHECKPOINTS: &str = "HOLDPOINT_CHECKPOINTS";
+const CONFIG: &str = "HOLDPOINT_CONFIG";
+
+/// A variable of the environment; one that is set to nothing is as good as none.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
 
 /// What every subcommand knows.
 #[derive(Debug, Clone)]
@@ -84,32 +97,38 @@ pub struct Sources {
 
 impl Context {
     fn new(global: Global, matches: &ArgMatches, config: Config) -> Self {
-        let source = |name: &'static str, flag: &'static str, variable: &'static str| match matches.value_source(name) {
-            Some(ValueSource::CommandLine) => Source::Flag(flag),
-            Some(ValueSource::EnvVariable) => Source::Environment(variable),
-            _ => config.source(&format!("defaults.{name}")),
+        let typed = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+        let configured = |name: &str| config.source(&format!("defaults.{name}"));
+        let of_user = |user: &String| !user.trim().is_empty();
+        let of_environment = || variable(USER).map(|user| user.to_string_lossy().into_owned()).filter(of_user);
+        let (user, user_from) = match (global.user.filter(of_user), of_environment(), &config.user) {
+            (Some(user), ..) => (user, Source::Flag("--user")),
+            (None, Some(user), _) => (user, Source::Environment(USER)),
+            (None, None, Some(user)) => (user.clone(), configured("user")),
+            (None, None, None) => (login_name(), configured("user")),
         };
-        let given = global.user.filter(|user| !user.trim().is_empty());
-        let sources = Sources {
-            user: match given {
-                Some(_) => source("user", "--user", "HOLDPOINT_USER"),
-                None => config.source("defaults.user"),
-            },
-            plans: source("plans", "--plans", "HOLDPOINT_PLANS"),
-            checkpoints: source("checkpoints", "--checkpoints", "HOLDPOINT_CHECKPOINTS"),
-        };
-        let of_file = |path: PathBuf, source: &Source, configured: &Option<PathBuf>| match (source, configured) {
-            (Source::File(_), Some(configured)) => configured.clone(),
-            _ => path,
-        };
+        let folder =
+            |name: &str, flag: &'static str, set: &'static str, given: PathBuf, of_file: &Option<PathBuf>| match (
+                typed(name),
+                variable(set),
+                of_file,
+            ) {
+                (true, ..) => (given, Source::Flag(flag)),
+                (false, Some(path), _) => (path.into(), Source::Environment(set)),
+                (false, None, Some(path)) => (path.clone(), configured(name)),
+                (false, None, None) => (given, configured(name)),
+            };
+        let (plans, plans_from) = folder("plans", "--plans", PLANS, global.plans, &config.plans);
+        let (checkpoints, checkpoints_from) =
+            folder("checkpoints", "--checkpoints", CHECKPOINTS, global.checkpoints, &config.checkpoints);
         Self {
-            plans: of_file(global.plans, &sources.plans, &config.plans),
-            checkpoints: of_file(global.checkpoints, &sources.checkpoints, &config.checkpoints),
-            user: given.or_else(|| config.user.clone()).unwrap_or_else(login_name),
+            plans,
+            checkpoints,
+            user,
             config_file: global.config,
             no_color: global.no_color,
             config: Arc::new(config),
-            sources,
+            sources: Sources { user: user_from, plans: plans_from, checkpoints: checkpoints_from },
         }
     }
 
@@ -118,10 +137,10 @@ impl Context {
         let is_set = |name: &str, path: &Path| std::env::var_os(name).is_some_and(|set| set == path.as_os_str());
         let mut line = "holdpoint ".to_owned();
         let usual = self.config.checkpoints.as_deref().unwrap_or(Path::new(DEFAULT_CHECKPOINTS));
-        if self.checkpoints != usual && !is_set("HOLDPOINT_CHECKPOINTS", &self.checkpoints) {
+        if self.checkpoints != usual && !is_set(CHECKPOINTS, &self.checkpoints) {
             line.push_str(&format!("--checkpoints {} ", shell_word(&self.checkpoints.to_string_lossy())));
         }
-        if let Some(config) = self.config_file.as_deref().filter(|config| !is_set("HOLDPOINT_CONFIG", config)) {
+        if let Some(config) = self.config_file.as_deref().filter(|config| !is_set(CONFIG, config)) {
             line.push_str(&format!("--config {} ", shell_word(&config.to_string_lossy())));
         }
         line + rest
@@ -159,7 +178,10 @@ pub fn main() -> Exit {
         Err(error) => {
             // `--help` and `--version` come this way too, and are fine.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Fine };
-            let _ = error.print();
+            match args::without_run(&error) {
+                Some(message) => page::complain_in_lines(&message),
+                None => drop(error.print()),
+            }
             return exit;
         }
     };
@@ -168,18 +190,14 @@ pub fn main() -> Exit {
         Err(Failure::ClosedPipe) => Exit::Fine,
         Err(Failure::Silent(exit)) => exit,
         Err(Failure::Said { message, exit }) => {
-            // Line by line: a message may list things, and quotes names that others chose.
-            let mut stderr = std::io::stderr().lock();
-            for (number, line) in crate::console::text::clean_lines(&message).enumerate() {
-                let lead = if number == 0 { "holdpoint: " } else { "" };
-                let _ = writeln!(stderr, "{lead}{line}");
-            }
+            page::complain_in_lines(&message);
             exit
         }
     }
 }
 
-fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
+fn dispatch(mut cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
+    cli.global.config = cli.global.config.or_else(|| variable(CONFIG).map(PathBuf::from));
     // What only prints something of the program itself is not held up by a mistake in a file.
     let itself = matches!(cli.command, Some(Command::Schema | Command::Completions { .. } | Command::Man));
     let config = if itself { Config::default() } else { Config::read(cli.global.config.as_deref())? };
@@ -304,7 +322,7 @@ fn console(
 fn new_run(context: &Context, chosen: start::Chosen, wishes: &Wishes) -> Result<NewRun, Failure> {
     let new = wishes.new_run(&context.user, chosen.plan, &chosen.path)?;
     if let Some(said) = start::under_way(context, &new.plan.plan_id) {
-        narrate::complain(&said);
+        page::complain(&said);
     }
     Ok(new)
 }

@@ -14,13 +14,13 @@ use tokio::sync::oneshot;
 
 use crate::console::log::{Log, Weight};
 use crate::console::output::{TAIL_LINES, tail};
-use crate::console::text::clean;
 use crate::console::words::Zone;
 use crate::engine::output_path;
 use crate::journal::{Events, JOURNAL, JournalError, JournalLine, Store};
 use crate::run::{AlertRules, Event, Recorded, RunState, Then};
 
 use super::args::RunFormat;
+use super::page::{Page, complain};
 use super::say::{Ink, Paint};
 use super::signals::{Asked, Signals};
 
@@ -28,6 +28,8 @@ use super::signals::{Asked, Signals};
 const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Lines of the journal read at once.
 const AT_ONCE: usize = 500;
+/// Where a line begins that goes on below a time.
+const BELOW: &str = "          ";
 
 /// Where the telling begins.
 pub struct Beginning {
@@ -264,7 +266,7 @@ impl Voice {
         if self.deaf {
             return Ok(());
         }
-        let mut out = io::stdout().lock();
+        let mut out = Page::on(io::stdout().lock(), self.paint);
         for line in self.log.lines().iter().skip(before) {
             let ink = match line.weight {
                 Weight::Quiet => Ink::Plain,
@@ -274,21 +276,16 @@ impl Voice {
                 Weight::Bad => Ink::Bad,
             };
             let clock = self.paint.ink(Ink::Dim, &Zone::Local.clock(line.time));
-            writeln!(out, "{clock}  {}", self.paint.ink(ink, &line.text))?;
+            out.hanging(&format!("{clock}  {}", self.paint.ink(ink, &line.text)), BELOW)?;
         }
         if let Event::AttemptEnded { step, attempt, then: Then::Fail { .. } | Then::Retry { .. }, .. } = &recorded.event
         {
             for line in tail(&output_path(&self.root, state.run_id, step, *attempt), TAIL_LINES) {
-                writeln!(out, "{}", self.paint.ink(Ink::Dim, &format!("          │ {line}")))?;
+                out.quoted(BELOW, &line)?;
             }
         }
         out.flush()
     }
-}
-
-/// Says something on stderr; a stderr that nobody reads is no reason to stop.
-pub fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "holdpoint: {}", clean(text));
 }
 
 /// The journal's first line, which says what the file is, with its line feed.

@@ -12,7 +12,8 @@ use super::Context;
 use super::agents;
 use super::args::Format;
 use super::failure::{Exit, Failure};
-use super::say::{Cell, Ink, Paint, cell, table};
+use super::page::{Cell, Page, cell, complain};
+use super::say::{Ink, Paint};
 use super::start::{self, Read};
 
 /// What lies beside the plans and is none.
@@ -38,7 +39,7 @@ pub async fn check(
                 shown.push(json!({"plan": one.to_string_lossy(), "ok": false, "error": message, "diagnostics": []}));
                 if format == Format::Text {
                     out.flush()?;
-                    let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", crate::console::text::clean(&message));
+                    complain(&message);
                 }
                 continue;
             }
@@ -137,7 +138,11 @@ pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
                     "query": plan.query, "steps": plan.steps.len(),
                 }));
                 let steps = format!("{} steps", plan.steps.len());
-                rows.push(vec![cell(&name).ink(Ink::Strong), cell(steps).right().ink(Ink::Dim), cell(plan.headline())]);
+                rows.push(vec![
+                    cell(&name).ink(Ink::Strong),
+                    cell(steps).right().ink(Ink::Dim),
+                    cell(plan.headline()).gives(0),
+                ]);
             }
             None => {
                 shown.push(json!({"file": file, "path": path.to_string_lossy(), "ok": false, "errors": errors}));
@@ -146,14 +151,14 @@ pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
             }
         }
     }
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = Page::stdout(context.no_color);
     match format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, &shown).map_err(std::io::Error::from)?;
             writeln!(out)?;
         }
         Format::Text if rows.is_empty() => writeln!(out, "no plans in {}", context.plans.display())?,
-        Format::Text => table(&mut out, Paint::stdout(context.no_color), "", &rows)?,
+        Format::Text => out.table("", &rows)?,
     }
     out.flush()?;
     Ok(Exit::Fine)

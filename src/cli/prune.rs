@@ -8,14 +8,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::console::text::clean;
 use crate::console::words::{self, Zone};
 use crate::journal::{JournalError, ListedRun, Store, size};
 
 use super::Context;
 use super::args::{Format, PruneArgs};
 use super::failure::{Exit, Failure};
-use super::say::{Cell, Ink, Paint, cell, confirmed, table};
+use super::page::{Cell, Page, cell, complain};
+use super::say::{Ink, confirmed};
 
 /// `holdpoint prune`
 pub fn prune(context: &Context, args: &PruneArgs) -> Result<Exit, Failure> {
@@ -68,10 +68,10 @@ pub fn prune(context: &Context, args: &PruneArgs) -> Result<Exit, Failure> {
     out.flush()?;
     for (dir, error) in &found.unreadable {
         let line = format!("{}: {error}", dir.display());
-        let _ = writeln!(std::io::stderr().lock(), "holdpoint: kept, it cannot be read: {}", clean(&line));
+        complain(&format!("kept, it cannot be read: {line}"));
     }
     for (_, error) in &failed {
-        let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(error));
+        complain(error);
     }
     Ok(if failed.is_empty() { Exit::Fine } else { Exit::Failed })
 }
@@ -187,8 +187,7 @@ fn choose(runs: &[Sized], args: &PruneArgs, now: DateTime<Utc>) -> HashSet<Uuid>
 }
 
 fn show(context: &Context, found: &Found, goes: &[&Sized], bytes: u64) -> Result<(), Failure> {
-    let paint = Paint::stdout(context.no_color);
-    let mut out = std::io::stdout().lock();
+    let mut out = Page::stdout(context.no_color);
     let rows: Vec<Vec<Cell>> = goes
         .iter()
         .map(|run| {
@@ -202,12 +201,12 @@ fn show(context: &Context, found: &Found, goes: &[&Sized], bytes: u64) -> Result
             ]
         })
         .collect();
-    table(&mut out, paint, "", &rows)?;
+    out.table("", &rows)?;
     let all = format!("{}, {}", words::count(found.runs.len(), "run"), size(found.bytes()));
     if goes.is_empty() {
-        writeln!(out, "no run would go, of {all}")?;
+        out.prose(&format!("no run would go, of {all}"))?;
     } else {
-        writeln!(out, "{}, {}, would go, of {all}", words::count(goes.len(), "run"), size(bytes))?;
+        out.prose(&format!("{}, {}, would go, of {all}", words::count(goes.len(), "run"), size(bytes)))?;
     }
     let mut kept: Vec<(&str, usize)> = Vec::new();
     for why in found.runs.iter().filter_map(|run| run.stays) {
@@ -217,8 +216,10 @@ fn show(context: &Context, found: &Found, goes: &[&Sized], bytes: u64) -> Result
         }
     }
     for (why, count) in kept {
-        writeln!(out, "{}", paint.ink(Ink::Dim, &format!("{} kept in any case: {why}", words::count(count, "run"))))?;
+        let line = format!("{} kept in any case: {why}", words::count(count, "run"));
+        out.prose(&out.paint().ink(Ink::Dim, &line))?;
     }
+    out.flush()?;
     Ok(())
 }
 

@@ -15,7 +15,8 @@ use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
 use super::narrate::first_line;
-use super::say::{Cell, Ink, Paint, cell, sgr, table};
+use super::page::{Cell, Page, cell, complain};
+use super::say::{Ink, Paint, sgr};
 
 /// How often a file that another process writes is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -121,8 +122,7 @@ pub fn output(context: &Context, name: &str, step: &str, attempt: Option<u32>, f
         if !live {
             screen.finish(&mut stdout)?;
             if file.is_none() && !any {
-                let _ =
-                    writeln!(std::io::stderr().lock(), "holdpoint: attempt {number} of {} has no output", clean(step));
+                complain(&format!("attempt {number} of {step} has no output"));
             }
             return Ok(Exit::Fine);
         }
@@ -201,11 +201,11 @@ pub fn checkpoints(context: &Context, name: &str, format: Format) -> Result<Exit
     let (store, _, dir) = context.run(name)?;
     let loaded = store.load_checked(&dir)?;
     if let Some(damage) = &loaded.damage {
-        let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(&damage.to_string()));
+        complain(&damage.to_string());
     }
     let full = store.full_checkpoints(&dir)?;
     let state = &loaded.state;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = Page::stdout(context.no_color);
     if format == Format::Json {
         serde_json::to_writer_pretty(&mut out, &checkpoint_list(state)).map_err(std::io::Error::from)?;
         writeln!(out)?;
@@ -214,6 +214,16 @@ pub fn checkpoints(context: &Context, name: &str, format: Format) -> Result<Exit
     }
     let (branches, sizes) = (Branches::of(state), PlanSizes::of(state));
     let now = chrono::Utc::now();
+    // To the second, and with the day where that is another one. Programs, which count the columns, get the minute as well.
+    let twice = !out.is_terminal();
+    let when = |time| {
+        let (moment, clock) = (Zone::Local.moment(time, now), Zone::Local.clock(time));
+        match moment.strip_suffix(&Zone::Local.show(time, "%H:%M")) {
+            _ if twice => vec![moment, clock],
+            Some(day) => vec![format!("{day}{clock}")],
+            None => vec![format!("{moment} {clock}")],
+        }
+    };
     let rows: Vec<Vec<Cell>> = state
         .checkpoints
         .iter()
@@ -225,20 +235,20 @@ pub fn checkpoints(context: &Context, name: &str, format: Format) -> Result<Exit
             if full.binary_search(&mark.seq).is_ok() {
                 notes.push("full file".to_owned());
             }
-            vec![
+            let mut row = vec![
                 cell(checkpoint_id(mark.seq)).ink(if left.is_some() { Ink::Dim } else { Ink::Strong }),
                 cell(format!("{}/{}", mark.step_index, sizes.at(mark))).right(),
-                cell(Zone::Local.moment(mark.time, now)).ink(Ink::Dim),
-                cell(Zone::Local.clock(mark.time)).ink(Ink::Dim),
-                cell(state.what_made(entry)),
-                cell(notes.join(" · ")).ink(Ink::Dim),
-            ]
+            ];
+            row.extend(when(mark.time).into_iter().map(|time| cell(time).ink(Ink::Dim)));
+            row.push(cell(state.what_made(entry)).gives(0));
+            row.push(cell(notes.join(" · ")).ink(Ink::Dim).gives(1));
+            row
         })
         .collect();
     if rows.is_empty() {
-        writeln!(out, "no checkpoints: the run has not started")?;
+        out.prose("no checkpoints: the run has not started")?;
     }
-    table(&mut out, Paint::stdout(context.no_color), "", &rows)?;
+    out.table("", &rows)?;
     out.flush()?;
     Ok(Exit::Fine)
 }
@@ -284,36 +294,37 @@ pub fn verify(context: &Context, name: &str, head: Option<&str>) -> Result<Exit,
         .transpose()
         .map_err(|error| Failure::usage(format!("--head: {error}; it is printed when a run stops")))?;
     let verified = store.verify(&dir, head)?;
-    let paint = Paint::stdout(context.no_color);
-    let mut out = std::io::stdout().lock();
+    let mut out = Page::stdout(context.no_color);
+    let paint = out.paint();
     for problem in &verified.problems {
-        writeln!(out, "{}", paint.ink(Ink::Bad, &clean(&problem.to_string())))?;
+        out.prose(&paint.ink(Ink::Bad, &clean(&problem.to_string())))?;
     }
     if let Some(cut) = &verified.cut {
         let line = format!("{}: {cut}; it will be cut off when the run is opened", dir.join(JOURNAL).display());
-        writeln!(out, "{}", clean(&line))?;
+        out.prose(&clean(&line))?;
     }
     if !verified.is_whole() {
-        writeln!(out, "run {run_id} is {}", paint.ink(Ink::Bad, "not whole"))?;
+        out.prose(&format!("run {run_id} is {}", paint.ink(Ink::Bad, "not whole")))?;
         // Damage of the journal itself; a checkpoint file that differs stops nobody.
         let good = store.load(&dir).ok().filter(|loaded| loaded.damage.is_some());
         if let Some(mark) = good.as_ref().and_then(|loaded| loaded.state.checkpoints.last()) {
             let id = checkpoint_id(mark.seq);
             let fork = context.command(&format!("restore {} {id} --fork", short_id(run_id)));
-            writeln!(out, "the last good checkpoint is {id}; to begin a new run there: {fork}")?;
+            out.prose(&format!("the last good checkpoint is {id}; to begin a new run there: {fork}"))?;
         }
+        out.flush()?;
         return Ok(Exit::Failed);
     }
     let compared = if head.is_some() { ", and the journal has the head you gave" } else { "" };
-    writeln!(
-        out,
+    out.prose(&format!(
         "run {run_id} is {}: {}, {}{compared}",
         paint.ink(Ink::Good, "whole"),
         words::count(verified.events as usize, "event"),
         words::count(verified.checkpoints, "full checkpoint")
-    )?;
+    ))?;
     if let Some(place) = verified.head {
         writeln!(out, "head {}", place.hash)?;
     }
+    out.flush()?;
     Ok(Exit::Fine)
 }

@@ -9,7 +9,8 @@ use crate::run::{Command, Preview, RunState, checkpoint_id, ran_before, short_id
 
 use super::args::RestoreArgs;
 use super::failure::{Exit, Failure};
-use super::say::{Ink, Paint, confirmed};
+use super::page::{Page, complain};
+use super::say::{Ink, confirmed};
 use super::{Context, read, start};
 
 /// So many steps are told by name.
@@ -28,7 +29,11 @@ pub async fn restore(context: &Context, args: &RestoreArgs) -> Result<Exit, Fail
         false => go_back(context, &engine, &state, checkpoint, args).await,
     };
     start::end(&engine, hooks).await;
-    writeln!(std::io::stdout().lock(), "{}", done?)?;
+    let mut out = Page::stdout(context.no_color);
+    for line in done?.lines() {
+        out.prose(line)?;
+    }
+    out.flush()?;
     Ok(Exit::Fine)
 }
 
@@ -57,7 +62,7 @@ async fn go_back(
     // A run that was going when its engine ended is not let go on: it is to go back first.
     let opened = start::open(context, engine, run_id, false).await?;
     for note in &opened.notes {
-        let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(note));
+        complain(note);
     }
     engine.send(run_id, request()).await?;
     let status = engine.state(run_id).await?.status;
@@ -81,10 +86,9 @@ async fn show(
     preview: &Preview,
 ) -> Result<(), Failure> {
     let then = engine.state_at(now.run_id, checkpoint).await?;
-    let paint = Paint::stdout(context.no_color);
-    let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
+    let mut out = Page::stdout(context.no_color);
+    let paint = out.paint();
+    out.prose(&format!(
         "{} of {} was made {}, with {} of {} done (now {} of {}). Going back to it:",
         checkpoint_id(checkpoint),
         clean(&now.plan.plan_id),
@@ -93,13 +97,14 @@ async fn show(
         words::count(then.steps.len(), "step"),
         now.step_index(),
         now.steps.len()
-    )?;
+    ))?;
     let loud = usize::from(!preview.stops.is_empty()) + usize::from(!preview.runs_again.is_empty());
     for (number, line) in preview.in_words().iter().enumerate() {
         // What cannot be taken back stands first.
         let ink = if number < loud { Ink::Attention } else { Ink::Plain };
-        writeln!(out, "  {}", paint.ink(ink, &clean(line)))?;
+        out.prose(&format!("  {}", paint.ink(ink, &clean(line))))?;
     }
+    out.flush()?;
     Ok(())
 }
 

@@ -14,7 +14,8 @@ use crate::run::{RunStatus, RunSummary, StepStatus, short_id};
 use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
-use super::say::{Cell, Ink, Paint, cell, table};
+use super::page::{Cell, Page, cell, complain};
+use super::say::Ink;
 use super::trouble;
 
 /// `holdpoint runs`
@@ -22,7 +23,7 @@ pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
     let store = context.store();
     let list = store.list_runs()?;
     let troubled = trouble::storage(&store, list.runs.iter().filter_map(|run| run.owner.as_ref()));
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = Page::stdout(context.no_color);
     match format {
         Format::Json => {
             let mut shown: Vec<Value> =
@@ -37,25 +38,28 @@ pub fn list(context: &Context, format: Format) -> Result<Exit, Failure> {
         }
         Format::Text => {
             if list.runs.is_empty() && list.unreadable.is_empty() {
-                writeln!(out, "no runs in {}", clean(&context.checkpoints.to_string_lossy()))?;
+                out.prose(&format!("no runs in {}", clean(&context.checkpoints.to_string_lossy())))?;
             }
-            let rows: Vec<Vec<Cell>> =
-                list.runs.iter().map(|run| row(run, troubled.get(&run.summary.run_id))).collect();
-            table(&mut out, Paint::stdout(context.no_color), "", &rows)?;
+            let terminal = out.is_terminal();
+            let rows = list.runs.iter().map(|run| row(run, troubled.get(&run.summary.run_id), terminal)).collect();
+            out.headed_table(&HEADING, rows)?;
+            if terminal && list.runs.iter().any(|run| run.damaged) {
+                out.prose(&format!("damaged: `{}` says where", context.command("verify RUN")))?;
+            }
             let bytes: u64 = list.runs.iter().filter_map(|run| store.size_of(&run.dir).ok()).sum();
             if !list.runs.is_empty() {
                 let free = Space::of(&context.checkpoints).map(|space| format!(", {} free", space.left()));
                 let runs = words::count(list.runs.len(), "run");
                 let line = format!("{runs}, {} on disk{}", size(bytes), free.unwrap_or_default());
-                writeln!(out, "{}", Paint::stdout(context.no_color).ink(Ink::Dim, &line))?;
+                out.prose(&out.paint().ink(Ink::Dim, &line))?;
             }
             out.flush()?;
             if let Some(warning) = trouble::nearly_full(&context.checkpoints) {
-                let _ = writeln!(std::io::stderr().lock(), "holdpoint: {}", clean(&warning));
+                complain(&warning);
             }
             for (dir, error) in &list.unreadable {
                 let line = format!("{}: {error}", dir.display());
-                let _ = writeln!(std::io::stderr().lock(), "holdpoint: cannot be read: {}", clean(&line));
+                complain(&format!("cannot be read: {line}"));
             }
         }
     }
@@ -89,34 +93,53 @@ fn as_json(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Value {
     shown
 }
 
-fn row(run: &ListedRun, trouble: Option<&StorageTrouble>) -> Vec<Cell> {
+/// What the columns of the list are called.
+const HEADING: [&str; 8] = ["run", "state", "steps", "started", "ran", "plan", "user", ""];
+
+/// A line of the list. A program is told when the run was opened, as it always was; a person when it began, as everywhere on the screen.
+fn row(run: &ListedRun, trouble: Option<&StorageTrouble>, terminal: bool) -> Vec<Cell> {
     let summary = &run.summary;
     let counts = summary.own_counts();
     let mut marks: Vec<String> = summary.paused.iter().map(|reason| reason.word().replace('_', " ")).collect();
     let interrupted = summary.counts.of(StepStatus::Interrupted);
     marks.extend((interrupted > 0).then(|| format!("{interrupted} interrupted")));
     marks.extend(summary.parent.map(|parent| format!("fork of {}", short_id(parent))));
-    if run.damaged {
-        marks.push("damaged: `holdpoint verify` says where".into());
+    match run.damaged {
+        // Said once, below the list.
+        true if terminal => marks.insert(0, "damaged".into()),
+        true => marks.push("damaged: `holdpoint verify` says where".into()),
+        false => {}
     }
     marks.extend(trouble.map(trouble::in_words));
     match &run.owner {
-        Some(owner) => marks.push(owner.pid.map_or("open elsewhere".into(), |pid| format!("open in process {pid}"))),
+        Some(owner) => marks.push(match owner.pid {
+            Some(pid) if terminal => format!("process {pid}"),
+            Some(pid) => format!("open in process {pid}"),
+            None => "open elsewhere".into(),
+        }),
+        // What is at the end may be cut on a terminal.
+        None if summary.is_halted(false) && terminal => marks.push("resume it: its engine ended".into()),
         None if summary.is_halted(false) => marks.push("its engine ended: resume it".into()),
         None => {}
     }
     if summary.simulate {
         marks.push("simulated".into());
     }
+    let moment = |time| Zone::Local.moment(time, Utc::now());
+    let when = match summary.started_at {
+        Some(started) if terminal => moment(started),
+        None if terminal => "not yet".into(),
+        _ => moment(summary.created_at),
+    };
     vec![
         cell(summary.short_id()).ink(Ink::Dim),
         cell(word(summary, run.owner.is_some())).ink(Ink::of_run(summary.status)),
         cell(format!("{}/{}", counts.done(), counts.total())).right(),
-        cell(Zone::Local.moment(summary.created_at, Utc::now())).ink(Ink::Dim),
+        cell(when).ink(Ink::Dim),
         cell(ran(summary, run.owner.is_some())).right(),
         cell(&summary.plan_id).ink(Ink::Strong),
-        cell(&summary.user),
-        cell(marks.join(" · ")).ink(Ink::Dim),
+        cell(&summary.user).gives(0),
+        cell(marks.join(" · ")).ink(Ink::Dim).gives(1),
     ]
 }
 

@@ -1,11 +1,10 @@
-//! Printing: colours where they are wanted, lines and tables of neutralised text.
+//! Printing: colours where they are wanted, and questions.
 
 use std::io::{BufRead, IsTerminal, Write};
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 
-use crate::console::text::{clean, width};
 use crate::run::{RunStatus, StepStatus};
 
 use super::failure::Failure;
@@ -104,66 +103,6 @@ impl Paint {
     }
 }
 
-/// A cell of a table.
-#[derive(Debug, Clone)]
-pub struct Cell {
-    text: String,
-    ink: Ink,
-    right: bool,
-}
-
-/// A cell with foreign text; it is neutralised.
-pub fn cell(text: impl AsRef<str>) -> Cell {
-    Cell { text: clean(text.as_ref()).into_owned(), ink: Ink::Plain, right: false }
-}
-
-impl Cell {
-    /// In a colour.
-    #[must_use]
-    pub fn ink(mut self, ink: Ink) -> Self {
-        self.ink = ink;
-        self
-    }
-
-    /// At the right edge of its column.
-    #[must_use]
-    pub fn right(mut self) -> Self {
-        self.right = true;
-        self
-    }
-}
-
-/// Prints rows in columns, two spaces between them and nothing after the last.
-///
-/// # Errors
-/// The stream does not take it.
-pub fn table(out: &mut impl Write, paint: Paint, indent: &str, rows: &[Vec<Cell>]) -> std::io::Result<()> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(&cell.text)).max().unwrap_or(0))
-        .collect();
-    for row in rows {
-        let mut line = indent.to_owned();
-        for (column, cell) in row.iter().enumerate() {
-            let rest = widths[column].saturating_sub(width(&cell.text));
-            let blank = " ".repeat(rest);
-            let text = paint.ink(cell.ink, &cell.text);
-            let last = row[column + 1..].iter().all(|cell| cell.text.is_empty());
-            match (cell.right, last) {
-                (true, _) => line.extend([blank.as_str(), &text]),
-                (false, true) => line.push_str(&text),
-                (false, false) => line.extend([text.as_str(), &blank]),
-            }
-            if last {
-                break;
-            }
-            line.push_str("  ");
-        }
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
-}
-
 /// A drawn line as text for a terminal: its colours, and nothing else that a terminal would act on.
 pub fn sgr(line: &Line<'_>) -> String {
     let mut text = String::new();
@@ -254,17 +193,5 @@ mod tests {
         let text = sgr(&line);
         assert!(text.contains("\x1b[1;31mred\x1b[0m plain \x1b[38;5;94mbrown\x1b[0m"), "{text:?}");
         assert!(!text.contains("[2J") && !text.contains("]0;"), "{text:?}");
-    }
-
-    #[test]
-    fn a_table_keeps_its_columns_and_ends_no_line_with_blanks() {
-        let rows = [
-            vec![cell("a"), cell("12").right(), cell("x")],
-            vec![cell("long"), cell("3").right(), cell("")],
-            vec![cell("\u{1b}[2Jb"), cell(""), cell("日本")],
-        ];
-        let mut out = Vec::new();
-        table(&mut out, Paint { on: false }, " ", &rows).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), " a      12  x\n long    3\n ␛[2Jb      日本\n");
     }
 }

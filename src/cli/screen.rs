@@ -25,7 +25,7 @@ use crate::run::short_id;
 
 use super::args::ResumeArgs;
 use super::failure::{Exit, Failure};
-use super::narrate::complain;
+use super::page::complain;
 use super::signals::Signals;
 use super::start::{self, Chosen, Wishes};
 use super::{Context, background, ctl, detach, headless};

@@ -21,7 +21,8 @@ use crate::run::{
 use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
-use super::say::{Cell, Ink, Paint, cell, table};
+use super::page::{Cell, Page, cell};
+use super::say::Ink;
 use super::{ctl, trouble};
 
 /// So many steps are shown one by one.
@@ -34,7 +35,7 @@ pub fn show(context: &Context, name: &str, format: Format) -> Result<Exit, Failu
     let (store, _, dir) = context.run(name)?;
     let loaded = store.load_checked(&dir)?;
     let now = Utc::now();
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = Page::stdout(context.no_color);
     match format {
         Format::Json => {
             let mut shown = snapshot(&loaded.state, now);
@@ -79,7 +80,7 @@ fn health(state: &RunState, now: DateTime<Utc>) -> Value {
 }
 
 fn text(
-    out: &mut impl Write,
+    out: &mut Page<impl Write>,
     context: &Context,
     loaded: &Loaded,
     halted: bool,
@@ -87,21 +88,24 @@ fn text(
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     let state = &loaded.state;
-    let paint = Paint::stdout(context.no_color);
+    let paint = out.paint();
     let plan = &state.plan;
     let headline =
         if plan.headline() == plan.plan_id { String::new() } else { format!("  {}", clean(plan.headline())) };
-    writeln!(out, "{}{headline}", paint.ink(Ink::Strong, &clean(&plan.plan_id)))?;
-    writeln!(out, "{}", paint.ink(Ink::of_run(state.status), &headline_of_state(state, halted)))?;
+    out.prose(&format!("{}{headline}", paint.ink(Ink::Strong, &clean(&plan.plan_id))))?;
+    out.parts(Ink::of_run(state.status), &headline_of_state(state, halted))?;
     if let Some(trouble) = trouble::storage(store, &loaded.owner).get(&state.run_id) {
         let since = Zone::Local.moment(trouble.since, now);
         let line = format!("{} (since {since}); nothing starts until it does", trouble::in_words(trouble));
-        writeln!(out, "{}", paint.ink(Ink::Bad, &clean(&line)))?;
+        out.prose(&paint.ink(Ink::Bad, &clean(&line)))?;
     }
     let mut marks = vec![
         format!("run {}", state.run_id),
         format!("opened by {} {}", clean(&state.user), moment(state.created_at, now)),
     ];
+    // The word and the time of the list of runs; programs find it in the snapshot.
+    let started = state.started_at.filter(|_| out.is_terminal());
+    marks.extend(started.map(|time| format!("started {}", moment(time, now))));
     marks.extend(state.times(now, loaded.owner.is_some()).map(|times| words::times(&times)));
     marks.push(format!("plan v{}", state.plan_version));
     marks.extend(words::forked_from(state));
@@ -111,39 +115,42 @@ fn text(
     if state.options.durability == crate::run::Durability::Relaxed {
         marks.push("relaxed durability".into());
     }
-    writeln!(out, "{}", paint.ink(Ink::Dim, &marks.join(" · ")))?;
-    writeln!(out, "{}", paint.ink(Ink::Dim, &owner_line(loaded, halted)))?;
+    out.parts(Ink::Dim, &marks)?;
+    out.parts(Ink::Dim, &owner_parts(loaded, halted))?;
     if let Some(forecast) = forecast(loaded, store, now) {
-        writeln!(out, "{}", clean(&estimate_line(&forecast, state)))?;
+        out.prose(&clean(&estimate_line(&forecast, state)))?;
     }
     writeln!(out)?;
-    table(out, paint, "  ", &step_rows(state, now))?;
+    out.table("  ", &step_rows(state, now))?;
     let mut questions = open_questions(state);
     // A thousand failures are not a thousand lines.
     let more = questions.len().saturating_sub(8);
     questions.truncate(8);
     if state.cancelling {
-        writeln!(out, "\nIt is being cancelled: cancelling it again kills what still runs.")?;
+        writeln!(out)?;
+        out.prose("It is being cancelled: cancelling it again kills what still runs.")?;
     }
     if state.rolling_back && !state.cancelling {
         let why = state.rollback.as_ref().map(|rollback| format!(" ({})", clean(&rollback.why))).unwrap_or_default();
-        writeln!(out, "\nWhat was completed is being undone{why}: cancelling it ends that where it is.")?;
+        writeln!(out)?;
+        out.prose(&format!("What was completed is being undone{why}: cancelling it ends that where it is."))?;
     }
     if let Some(error) = state.error.as_deref().filter(|_| state.rollback.is_some() && state.status.is_ended()) {
-        writeln!(out, "\n{}", clean(error))?;
+        writeln!(out)?;
+        out.prose(&clean(error))?;
     }
     if !questions.is_empty() {
         let ended = state.status.is_ended();
         writeln!(out, "\n{}", if ended { "What opens it again:" } else { "It waits for a person:" })?;
         for question in questions {
-            writeln!(out, "  {}", paint.ink(Ink::Attention, &clean(&question)))?;
+            out.prose(&format!("  {}", paint.ink(Ink::Attention, &clean(&question))))?;
         }
         if more > 0 {
             writeln!(out, "  and {more} more")?;
         }
     }
     for position in state.failed().take(2) {
-        last_lines(out, paint, store, state, position)?;
+        last_lines(out, store, state, position)?;
     }
     if !state.interventions.is_empty() {
         writeln!(out, "\nLast interventions:")?;
@@ -161,20 +168,21 @@ fn text(
                 vec![
                     cell(moment(one.timestamp, now)).ink(Ink::Dim),
                     cell(signed_by(&one.user, one.uid)),
-                    cell(asked(one, state)),
-                    cell(note).ink(Ink::Dim),
+                    cell(asked(one, state)).gives(1),
+                    cell(note).ink(Ink::Dim).gives(0),
                 ]
             })
             .collect();
-        table(out, paint, "  ", &rows)?;
+        out.table("  ", &rows)?;
     }
     let ways = if loaded.owner.is_some() { Vec::new() } else { ways_on(context, state) };
     if let Some(damage) = &loaded.damage {
-        writeln!(out, "\n{}", paint.ink(Ink::Bad, &clean(&damage.to_string())))?;
+        writeln!(out)?;
+        out.prose(&paint.ink(Ink::Bad, &clean(&damage.to_string())))?;
     } else if !ways.is_empty() {
         writeln!(out, "\nTo go on:")?;
         for way in ways {
-            writeln!(out, "  {way}")?;
+            out.prose(&format!("  {way}"))?;
         }
     }
     Ok(())
@@ -220,7 +228,7 @@ fn as_json(forecast: &Forecast, state: &RunState) -> Value {
 }
 
 /// The state, and why it is so.
-fn headline_of_state(state: &RunState, halted: bool) -> String {
+fn headline_of_state(state: &RunState, halted: bool) -> Vec<String> {
     let counts = state.counts();
     let own = state.own_counts();
     let mut said = vec![if halted { "NOT RUNNING" } else { words::run_word(state) }.to_owned()];
@@ -241,19 +249,18 @@ fn headline_of_state(state: &RunState, halted: bool) -> String {
     ];
     said.extend(words::counted(&counts, &statuses, StepStatus::word));
     said.retain(|part| !part.is_empty());
-    said.join(" · ")
+    said
 }
 
-fn owner_line(loaded: &Loaded, halted: bool) -> String {
+/// Who has it open, and where it lies.
+fn owner_parts(loaded: &Loaded, halted: bool) -> Vec<String> {
+    let owner = loaded.owner.as_ref().map(|owner| match owner.pid {
+        Some(pid) => format!("open in process {pid}"),
+        None => "open in another process".into(),
+    });
+    let nobody = || halted.then(|| "nobody has it open: its engine ended while it was running".into());
     let dir = clean(&loaded.dir.to_string_lossy()).into_owned();
-    match &loaded.owner {
-        Some(owner) => match owner.pid {
-            Some(pid) => format!("open in process {pid} · {dir}"),
-            None => format!("open in another process · {dir}"),
-        },
-        None if halted => format!("nobody has it open: its engine ended while it was running · {dir}"),
-        None => dir,
-    }
+    owner.or_else(nobody).into_iter().chain([dir]).collect()
 }
 
 fn step_rows(state: &RunState, now: DateTime<Utc>) -> Vec<Vec<Cell>> {
@@ -294,10 +301,10 @@ fn step_row(state: &RunState, position: usize, now: DateTime<Utc>) -> Vec<Cell> 
             Some(_) => format!("  {}", definition.step_id),
             None => definition.step_id.clone(),
         }),
-        cell(definition.agent_label()).ink(Ink::Dim),
+        cell(definition.agent_label()).ink(Ink::Dim).gives(0),
         cell(attempts),
         cell(took).right(),
-        cell(remark(state, position, now)),
+        cell(remark(state, position, now)).gives(1),
     ]
 }
 
@@ -346,20 +353,15 @@ fn remark(state: &RunState, position: usize, now: DateTime<Utc>) -> String {
     }
 }
 
-fn last_lines(
-    out: &mut impl Write,
-    paint: Paint,
-    store: &Store,
-    state: &RunState,
-    position: usize,
-) -> Result<(), Failure> {
+fn last_lines(out: &mut Page<impl Write>, store: &Store, state: &RunState, position: usize) -> Result<(), Failure> {
     let Some(attempt) = state.steps[position].attempt() else { return Ok(()) };
     let id = &state.plan.steps[position].step_id;
     let lines = tail(&output_path(store.root(), state.home_of(attempt), id, attempt.number), TAIL_LINES);
     if !lines.is_empty() {
-        writeln!(out, "\nLast output of {} (attempt {}):", clean(id), attempt.number)?;
+        writeln!(out)?;
+        out.prose(&format!("Last output of {} (attempt {}):", clean(id), attempt.number))?;
         for line in lines {
-            writeln!(out, "{}", paint.ink(Ink::Dim, &format!("  │ {line}")))?;
+            out.quoted("  ", &line)?;
         }
     }
     Ok(())
@@ -423,51 +425,61 @@ pub fn ways_on(context: &Context, state: &RunState) -> Vec<String> {
 }
 
 /// What there is to say when a run without a console stops: what ran, what failed and why, where things lie, how to go on.
-pub fn summary(context: &Context, engine: &EngineHandle, state: &RunState) -> Vec<String> {
-    let paint = Paint::stdout(context.no_color);
+pub fn summary(
+    out: &mut Page<impl Write>,
+    context: &Context,
+    engine: &EngineHandle,
+    state: &RunState,
+) -> std::io::Result<()> {
+    /// What stands behind a name stays behind it.
+    const BELOW: &str = "          ";
+    let paint = out.paint();
     let counts = state.counts();
-    let mut lines = vec![String::new()];
+    writeln!(out)?;
     let ran = state.times(state.updated_at, false);
-    lines.push(format!(
+    out.prose(&format!(
         "{}  {} · run {} · {}",
         paint.ink(Ink::of_run(state.status), words::run_word(state)),
         clean(&state.plan.plan_id),
         short_id(state.run_id),
         ran.map(|times| words::times(&times)).unwrap_or_default()
-    ));
+    ))?;
     let ran = words::counted(&counts, &STEP_STATUSES, StepStatus::word);
-    lines.push(format!("steps     {}", ran.join(", ")));
+    out.hanging(&format!("steps     {}", ran.join(", ")), BELOW)?;
     for position in state.failed().take(5) {
         let step = &state.steps[position];
         let why = step.why_failed().map(|why| format!(": {}", clean(&why))).unwrap_or_default();
         let id = &state.plan.steps[position].step_id;
         let Some(attempt) = step.attempt() else {
-            lines.push(format!("failed    {}{why}", paint.ink(Ink::Bad, &clean(id))));
+            out.hanging(&format!("failed    {}{why}", paint.ink(Ink::Bad, &clean(id))), BELOW)?;
             continue;
         };
-        lines.push(format!("failed    {} (attempt {}){why}", paint.ink(Ink::Bad, &clean(id)), attempt.number));
-        let output = tail(&engine.output_path(state.home_of(attempt), id, attempt.number), QUOTED_LINES);
-        lines.extend(output.iter().map(|line| paint.ink(Ink::Dim, &format!("            │ {line}"))));
+        let failed = format!("failed    {} (attempt {}){why}", paint.ink(Ink::Bad, &clean(id)), attempt.number);
+        out.hanging(&failed, BELOW)?;
+        for line in tail(&engine.output_path(state.home_of(attempt), id, attempt.number), QUOTED_LINES) {
+            out.quoted("            ", &line)?;
+        }
     }
     if let Some(error) = state.error.as_deref().filter(|_| state.rollback.is_some()) {
-        lines.push(format!("because   {}", clean(error)));
+        out.hanging(&format!("because   {}", clean(error)), BELOW)?;
     }
     if state.status == RunStatus::Paused {
         let reasons: Vec<&str> = state.paused.iter().map(|reason| reason.word()).collect();
-        lines.push(format!("paused    {}", reasons.join(", ")));
-        lines.extend(open_questions(state).iter().take(8).map(|question| format!("waits     {}", clean(question))));
+        out.hanging(&format!("paused    {}", reasons.join(", ")), BELOW)?;
+        for question in open_questions(state).iter().take(8) {
+            out.hanging(&format!("waits     {}", clean(question)), BELOW)?;
+        }
     }
     let dir = engine.store().dir(state.run_id);
-    lines.push(format!(
-        "folder    {} (output/, checkpoints, journal.jsonl)",
-        clean(&context.shown(&dir).to_string_lossy())
-    ));
+    let shown = context.shown(&dir);
+    let folder = format!("folder    {} (output/, checkpoints, journal.jsonl)", clean(&shown.to_string_lossy()));
+    out.hanging(&folder, BELOW)?;
     // The journal's last word; whoever keeps it elsewhere can tell later whether the journal was rewritten or cut.
     if let Ok(loaded) = engine.store().load(&dir) {
-        lines.push(format!("head      {}", loaded.place.hash));
+        out.prose(&format!("head      {}", loaded.place.hash))?;
     }
     for (number, way) in ways_on(context, state).iter().enumerate() {
-        lines.push(format!("{}{way}", if number == 0 { "go on     " } else { "       or " }));
+        out.hanging(&format!("{}{way}", if number == 0 { "go on     " } else { "       or " }), BELOW)?;
     }
-    lines
+    out.flush()
 }

@@ -21,7 +21,7 @@ use crate::run::{DEFAULT_GRACE_SECONDS, Durability, RunOptions, RunStatus, Secre
 use super::Context;
 use super::args::RunArgs;
 use super::failure::{Exit, Failure};
-use super::narrate::complain;
+use super::page::complain;
 use super::say::Paint;
 
 /// Among so many of the newest runs other ones of a plan are looked for.

@@ -12,7 +12,8 @@ use crate::run::{RunState, plan_changes, short_id, version_list};
 use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
-use super::say::{Cell, Ink, Paint, cell, table};
+use super::page::{Cell, Page, cell};
+use super::say::Ink;
 
 /// `holdpoint versions`
 pub fn versions(
@@ -32,7 +33,7 @@ pub fn versions(
 
 /// Every version, oldest first: when it was made, by whom, how and why.
 fn list(context: &Context, state: &RunState, format: Format) -> Result<Exit, Failure> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = Page::stdout(context.no_color);
     if format == Format::Json {
         serde_json::to_writer_pretty(&mut out, &version_list(state)).map_err(std::io::Error::from)?;
         writeln!(out)?;
@@ -43,8 +44,8 @@ fn list(context: &Context, state: &RunState, format: Format) -> Result<Exit, Fai
                 cell(format!("v{version}")).ink(Ink::Strong),
                 cell(Zone::Local.moment(time, now)).ink(Ink::Dim),
                 cell(user),
-                cell(what),
-                cell(reason).ink(Ink::Dim),
+                cell(what).gives(1),
+                cell(reason).ink(Ink::Dim).gives(0),
             ]
         };
         let opened = row(1, state.created_at, &state.user, "opened".into(), "");
@@ -54,7 +55,7 @@ fn list(context: &Context, state: &RunState, format: Format) -> Result<Exit, Fai
             row(change.version, one.time, &change.user, change.headline(), reason)
         });
         let rows: Vec<_> = std::iter::once(opened).chain(later).collect();
-        table(&mut out, Paint::stdout(context.no_color), "", &rows)?;
+        out.table("", &rows)?;
     }
     out.flush()?;
     Ok(Exit::Fine)
@@ -64,7 +65,7 @@ fn list(context: &Context, state: &RunState, format: Format) -> Result<Exit, Fai
 fn compare(context: &Context, state: &RunState, from: u64, to: u64, format: Format) -> Result<Exit, Failure> {
     let (one, other) = (plan_at(context, state, from)?, plan_at(context, state, to)?);
     let changes = plan_changes(&one, &other);
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = Page::stdout(context.no_color);
     if format == Format::Json {
         let document = json!({"from": from, "to": to, "changes": changes, "patch": difference(&one, &other)});
         serde_json::to_writer_pretty(&mut out, &document).map_err(std::io::Error::from)?;
@@ -72,14 +73,14 @@ fn compare(context: &Context, state: &RunState, from: u64, to: u64, format: Form
     } else if changes.is_empty() {
         writeln!(out, "versions {from} and {to} are the same plan")?;
     } else {
-        let paint = Paint::stdout(context.no_color);
+        let paint = out.paint();
         for change in &changes {
             let ink = match change.chars().next() {
                 Some('+') => Ink::Good,
                 Some('-') => Ink::Bad,
                 _ => Ink::Plain,
             };
-            writeln!(out, "{}", paint.ink(ink, &clean(change)))?;
+            out.prose(&paint.ink(ink, &clean(change)))?;
         }
     }
     out.flush()?;

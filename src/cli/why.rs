@@ -5,7 +5,7 @@ use std::io::Write;
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use crate::console::output::{QUOTED_LINES, quoted, tail};
+use crate::console::output::{QUOTED_LINES, tail};
 use crate::console::text::clean;
 use crate::console::words::{self, Zone};
 use crate::engine::output_path;
@@ -14,7 +14,7 @@ use crate::run::{self, Command, Outside, Reason, RunState, short_id};
 use super::Context;
 use super::args::Format;
 use super::failure::{Exit, Failure};
-use super::say::{Ink, Paint};
+use super::page::Page;
 use super::{ctl, shell_word, trouble};
 
 /// `holdpoint why`
@@ -41,17 +41,16 @@ pub fn why(context: &Context, name: &str, step: &str, format: Format) -> Result<
         let attempt = reason.failed_attempt(state)?;
         Some(output_path(store.root(), state.home_of(attempt), reason.step.as_deref()?, attempt.number))
     };
-    let paint = Paint::stdout(context.no_color);
-    let mut out = std::io::stdout().lock();
+    let mut out = Page::stdout(context.no_color);
     match format {
         Format::Text => {
             for reason in &reasons {
-                writeln!(out, "{}", clean(&words::reason(reason, Zone::Local, Utc::now())))?;
-                for line in output(reason).iter().flat_map(|path| quoted(path)) {
-                    writeln!(out, "{}", paint.ink(Ink::Dim, &line))?;
+                out.prose(&clean(&words::reason(reason, Zone::Local, Utc::now())))?;
+                for line in output(reason).iter().flat_map(|path| tail(path, QUOTED_LINES)) {
+                    out.quoted("  ", &line)?;
                 }
                 for command in ways(context, run_id, reason, &line) {
-                    writeln!(out, "  {}", clean(&command))?;
+                    out.prose(&format!("  {}", clean(&command)))?;
                 }
             }
         }
@@ -79,6 +78,7 @@ pub fn why(context: &Context, name: &str, step: &str, format: Format) -> Result<
             writeln!(out)?;
         }
     }
+    out.flush()?;
     Ok(Exit::Fine)
 }
 

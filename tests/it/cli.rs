@@ -85,6 +85,57 @@ fn wrong_usage_is_two_and_help_is_zero() {
 }
 
 #[test]
+fn a_missing_run_is_said_with_how_to_find_one() {
+    let sandbox = Sandbox::new();
+    for (arguments, missing) in [
+        (&["verify"][..], "RUN is missing"),
+        (&["show"], "RUN is missing"),
+        (&["why"], "RUN and STEP are missing"),
+        (&["checkpoint", "show"], "RUN and ID are missing"),
+    ] {
+        let ended = sandbox.run(arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}");
+        let usage = format!("Usage: holdpoint {} <RUN>", arguments.join(" "));
+        for said in ["holdpoint: ", missing, "`holdpoint runs` lists the runs", "`latest`", &usage] {
+            assert!(ended.stderr.contains(said), "{said:?} of {arguments:?}: {}", ended.stderr);
+        }
+    }
+}
+
+/// What is set in the environment was not typed, and need not be.
+#[test]
+fn the_usage_in_errors_does_not_name_what_the_environment_says() {
+    let sandbox = Sandbox::new();
+    let set = [
+        ("HOLDPOINT_USER", "eve"),
+        ("HOLDPOINT_PLANS", "elsewhere"),
+        ("HOLDPOINT_CHECKPOINTS", "elsewhere"),
+        ("HOLDPOINT_CONFIG", "mine.toml"),
+    ];
+    std::fs::write(sandbox.path().join("mine.toml"), "").unwrap();
+    for arguments in [&["why"][..], &["why", "latest"], &["run"], &["runs", "--nonsense"]] {
+        let said = |set: &[(&str, &str)]| {
+            let mut command = sandbox.command(arguments);
+            let output = command.env_remove("HOLDPOINT_USER").envs(set.iter().copied()).output().unwrap();
+            String::from_utf8(output.stderr).unwrap()
+        };
+        assert_eq!(said(&set), said(&[]), "{arguments:?}");
+    }
+    let help = sandbox.ok(0, &["--help"]);
+    for (variable, value) in set {
+        assert!(help.contains(variable), "{variable}: {help}");
+        let mut command = sandbox.command(&["config"]);
+        let shown = String::from_utf8(command.envs(set).output().unwrap().stdout).unwrap();
+        assert!(shown.contains(value), "{variable}: {shown}");
+        assert!(variable == "HOLDPOINT_CONFIG" || shown.contains(&format!("# ${variable}")), "{variable}: {shown}");
+    }
+    // What is typed goes before it, and what is set to nothing is not set.
+    let mut typed = sandbox.command(&["config", "--user", "ann"]);
+    let shown = String::from_utf8(typed.envs(set).env("HOLDPOINT_PLANS", "").output().unwrap().stdout).unwrap();
+    assert!(shown.contains("user = \"ann\"") && shown.contains("plans = \"plans\""), "{shown}");
+}
+
+#[test]
 fn what_is_made_for_shells_and_editors() {
     let sandbox = Sandbox::new();
     let schema: Value = serde_json::from_str(&sandbox.ok(0, &["schema"])).unwrap();

@@ -100,9 +100,9 @@ fn what_has_ended_is_shown_and_not_acted_on() {
     assert_eq!(refused.code, Some(5));
     let short = state(&sandbox, "back").summary().short_id();
     assert!(
-        refused
-            .stderr
-            .contains(&format!("it is completed. To look at it: holdpoint show {short}, or the console: holdpoint")),
+        refused.stderr.contains(&format!(
+            "it is completed. To look at it: holdpoint show {short}\nor in the console: holdpoint\n"
+        )),
         "{}",
         refused.stderr
     );
@@ -140,6 +140,39 @@ fn versions_are_listed_and_compared() {
     let none = sandbox.run(&["versions", "back", "9"]);
     assert_eq!(none.code, Some(2));
     assert!(none.stderr.contains("the plan has no version 9: it is at version 4"), "{}", none.stderr);
+}
+
+/// `--open` is named where it would help: not for what the run as it stands refuses whoever asks, nor for what lets it go on.
+#[test]
+fn what_a_run_refuses_anyway_is_not_said_to_be_carried_out_with_open() {
+    let sandbox = Sandbox::new();
+    let done = sandbox.plan("done", json!([{"step_id": "one", "run": "true"}]));
+    let left = sandbox.plan(
+        "left",
+        json!([{"step_id": "one", "run": "exit 1", "on_failure": "pause"}, {"step_id": "two", "run": "true"}]),
+    );
+    sandbox.ok(0, &["run", &done, "--headless"]);
+    sandbox.ok(4, &["run", &left, "--headless"]);
+    let told = |arguments: &[&str]| {
+        let ended = sandbox.run(&[&["ctl"], arguments].concat());
+        assert_eq!(ended.code, Some(5), "{arguments:?}: {}", ended.stderr);
+        ended.stderr
+    };
+    const HELPS: &str = "With --open the command is carried out all the same";
+    let pause = told(&["done", "pause"]);
+    assert!(pause.contains("is not live: it is completed"), "{pause}");
+    assert!(pause.contains("only a running run can be paused; this one is completed"), "{pause}");
+    assert!(!pause.contains(HELPS), "{pause}");
+    for refused in
+        [&["done", "skip", "one"][..], &["done", "restore", "cp-999"], &["left", "release", "two"], &["left", "resume"]]
+    {
+        let said = told(refused);
+        assert!(!said.contains(HELPS), "{refused:?}: {said}");
+    }
+    for taken in [&["left", "skip", "one"][..], &["done", "retry", "one", "--downstream"], &["left", "cancel"]] {
+        let said = told(taken);
+        assert!(said.contains(HELPS), "{taken:?}: {said}");
+    }
 }
 
 /// Nobody has the run open: a command opens it for itself alone, starts nothing and leaves it to `resume`.

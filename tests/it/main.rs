@@ -8,6 +8,7 @@ mod chaos;
 mod cli;
 mod cli_steer;
 mod cli_support;
+mod cli_terminal;
 mod configuration;
 mod console;
 mod docs;
