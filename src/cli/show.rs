@@ -246,6 +246,8 @@ fn headline_of_state(state: &RunState, halted: bool) -> Vec<String> {
         StepStatus::Interrupted,
         StepStatus::Held,
         StepStatus::InReview,
+        StepStatus::Cancelled,
+        StepStatus::Skipped,
     ];
     said.extend(words::counted(&counts, &statuses, StepStatus::word));
     said.retain(|part| !part.is_empty());
