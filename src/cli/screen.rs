@@ -25,7 +25,6 @@ use crate::run::short_id;
 
 use super::args::ResumeArgs;
 use super::failure::{Exit, Failure};
-use super::page::complain;
 use super::signals::Signals;
 use super::start::{self, Chosen, Wishes};
 use super::{Context, background, ctl, detach, headless};
@@ -54,10 +53,11 @@ pub async fn attach(context: &Context, name: &str) -> Result<Exit, Failure> {
     let Left { summary, .. } = left.map_err(|error: ConsoleError| Failure::failed(error.to_string()))?;
     let mut out = std::io::stdout().lock();
     let _ = write!(out, "{}", summary.text);
-    let goes_on = context.store().owner(&engine.store().dir(run_id)).is_some();
-    if goes_on {
+    // Another one may have it by now.
+    if let Some(owner) = context.store().owner(&engine.store().dir(run_id)) {
         let again = context.command(&format!("attach {}", short_id(run_id)));
-        let _ = writeln!(out, "it stays in process {}; to come back: {again}", engine.process());
+        let place = owner.pid.map_or("in another process".to_owned(), |pid| format!("in process {pid}"));
+        let _ = writeln!(out, "it stays {place}; to come back: {again}");
     }
     Ok(Exit::Fine)
 }
@@ -75,9 +75,6 @@ pub async fn open(context: &Context, wishes: Wishes, first: First) -> Result<Exi
             let new = wishes.new_run(&context.user, plan, &path)?;
             shelf = found;
             let beside = start::under_way(context, &new.plan.plan_id);
-            if let Some(said) = &beside {
-                complain(said);
-            }
             Some(Initial::New { new: Box::new(new), path, beside })
         }
         First::Run(args) => {

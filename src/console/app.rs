@@ -36,6 +36,7 @@ use super::output::{Pane as OutputPane, Request as OutputRequest, Source};
 use super::popups::{Layer, Leaving, Popup};
 use super::run_model::{OpenRun, Ownership, Pane, Tab};
 use super::runs_model::RunsList;
+use super::stray::Stray;
 use super::theme::{Glyphs, Theme};
 use super::timeline::Timeline;
 use super::why::Explained;
@@ -103,6 +104,8 @@ pub struct Drawn {
     pub live: bool,
     /// The selected step and its status.
     pub step: Option<(String, StepStatus)>,
+    /// Whether that step asked something.
+    pub asks: bool,
 }
 
 /// Which list a filter is typed for.
@@ -207,8 +210,8 @@ pub struct App {
     drawn: Drawn,
     /// The key that was pressed last, and when.
     pub(super) pressed: Option<(Key, DateTime<Utc>)>,
-    /// When something was typed last that no field is there for.
-    pub(super) typed_on: Option<DateTime<Utc>>,
+    /// What is typed, or may be, that no field is there for.
+    pub(super) typed_on: Option<Stray>,
 }
 
 impl App {
@@ -447,6 +450,7 @@ impl App {
             status: Some(run.state.status),
             live: run.ownership.is_live(),
             step: run.list.selected.clone().filter(|_| steps).zip(run.step().map(|step| step.status)),
+            asks: steps && run.step().is_some_and(|step| step.question().is_some()),
         })
     }
 

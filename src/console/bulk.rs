@@ -362,6 +362,7 @@ impl App {
             foretold: Foretold::beside(notes, single.is_some()),
             seen: None,
             kills: false,
+            agreed: None,
             deed: Deed::Many(Box::new(marked)),
         };
         Ok(match single {

@@ -77,28 +77,48 @@ impl App {
         request
     }
 
-    /// Signing off, and answering, is about the one step that waits for it, wherever the selection stands: what is asked names it. Never where the
-    /// selected one was on the screen as one that waits for it: then that one was meant, and it is said what has become of it.
-    pub(super) fn go_to_the_only(&mut self, action: Action) {
-        let (status, asks) = match action {
-            Action::Release => (StepStatus::Held, false),
-            Action::Approve | Action::Reject => (StepStatus::InReview, false),
-            Action::Answer => (StepStatus::Running, true),
-            _ => return,
+    /// Signing off, and answering, is about the one step that waits for it, wherever the selection stands: what is asked names it. Gives back what is to be
+    /// done there; `None` where several wait, which is said. Never where the selected one was on the screen as one that waits: then that one was meant,
+    /// and it is said what has become of it.
+    pub(super) fn go_to_the_only(&mut self, action: Action) -> Option<Action> {
+        let family: &[Action] = match action {
+            Action::Release | Action::Approve | Action::Answer => &[Action::Release, Action::Approve, Action::Answer],
+            Action::Reject => &[Action::Reject],
+            _ => return Some(action),
         };
-        if self.place != Place::Run || self.is_about_marks(action) || availability(self, action).is_ok() {
-            return;
+        let drawn = self.drawn();
+        let was_waiting = drawn.asks || matches!(drawn.step, Some((_, StepStatus::Held | StepStatus::InReview)));
+        if self.place != Place::Run || self.is_about_marks(action) || was_waiting || availability(self, action).is_ok()
+        {
+            return Some(action);
         }
-        if self.drawn().step.as_ref().is_some_and(|(_, seen)| *seen == status) {
-            return;
+        let Some(run) = &mut self.run else { return Some(action) };
+        let answer_to = |step: &StepState| {
+            family.iter().copied().find(|action| match action {
+                Action::Release => step.status == StepStatus::Held,
+                Action::Approve | Action::Reject => step.status == StepStatus::InReview,
+                _ => step.question().is_some(),
+            })
+        };
+        let needing = run.state.needs_person().into_iter();
+        let waiting: Vec<(usize, Action)> =
+            needing.filter_map(|place| Some((place, answer_to(&run.state.steps[place])?))).collect();
+        match waiting[..] {
+            [] => Some(action),
+            [(only, action)] => {
+                run.show_step(only);
+                self.mean_selected();
+                Some(action)
+            }
+            [..] => {
+                let steps: Vec<usize> = waiting.iter().map(|(place, _)| *place).collect();
+                let named = run.state.step_ids(&steps).join(", ");
+                let said = format!("{}: {named} wait for you: {{next-needing-me}} goes to one", action.entry().label);
+                self.complain(self.keys.fill(&said));
+                self.expect_text();
+                None
+            }
         }
-        let Some(run) = &mut self.run else { return };
-        let mut waiting = run.state.needs_person();
-        let waits = |step: &StepState| step.status == status && (!asks || step.question().is_some());
-        waiting.retain(|position| waits(&run.state.steps[*position]));
-        let [only] = waiting[..] else { return };
-        run.show_step(only);
-        self.mean_selected();
     }
 
     /// What an action is about, as it was drawn.

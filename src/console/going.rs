@@ -254,6 +254,7 @@ impl App {
         // With what it asks, or why it has failed.
         run.tab = Tab::Output;
         run.focus = Pane::Steps;
+        run.zoom = false;
         let step = &run.state.steps[position];
         let why = match step.status {
             StepStatus::Failed => "it has failed",

@@ -81,12 +81,8 @@ impl App {
                 self.leaving = Some(Leaving::GoingOn);
                 return vec![Effect::Quit];
             }
-            // Nothing that is not on the screen: whoever presses them again, in a hurry, wants to leave, not to stop what may finish.
-            _ if control_c || event.code == KeyCode::Char('q') => match state {
-                Leaving::Asking | Leaving::ToCancel => Some(Leaving::Draining),
-                Leaving::Stopping => Some(Leaving::Stopping),
-                Leaving::Draining | Leaving::Cancelling | Leaving::GoingOn => None,
-            },
+            // Nothing that is not on the screen: whoever presses them again has not read it, and a run that is paused by that stands still all night.
+            _ if control_c || event.code == KeyCode::Char('q') => None,
             // The same key twice must not stop attempts: who taps it again means what it meant before.
             KeyCode::Char('p') if state == Leaving::Asking => Some(Leaving::Draining),
             KeyCode::Char('k') if state == Leaving::Draining => Some(Leaving::Stopping),

@@ -290,6 +290,9 @@ pub fn asked(record: &Intervention, state: &RunState) -> String {
         "skip_step" => format!("skipped {step}"),
         "hold" => format!("set a hold point on {step}"),
         "unhold" => format!("took the hold point off {step}"),
+        "release" if state.position(step).is_some_and(|place| state.signatures(place).1 > 1) => {
+            format!("signed {step} off")
+        }
         "release" => format!("released {step}"),
         "approve" => format!("approved the result of {step}"),
         "reject" => format!("rejected the result of {step}"),

@@ -1,5 +1,6 @@
 //! Keys in a popup, and what becomes of the answer to a question.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::app::{App, Effect};
@@ -8,6 +9,9 @@ use super::input::Input;
 use super::keys::Key;
 use super::popups::{Ask, Care, Deed, Focus, Layer, Popup};
 use super::views;
+
+/// A `y` behind which nothing is typed for so long is an answer, and no beginning of a text: whoever types leaves a quarter of a second between letters.
+const ALONE: TimeDelta = TimeDelta::milliseconds(350);
 
 impl App {
     pub(super) fn popup_key(&mut self, event: KeyEvent) -> Vec<Effect> {
@@ -19,6 +23,7 @@ impl App {
         if let Some(effects) = self.take_offer(key) {
             return effects;
         }
+        let now = self.now;
         let Some(layer) = self.layers.last_mut() else { return Vec::new() };
         match &mut layer.popup {
             Popup::Help { offset } | Popup::Text { offset, .. } => {
@@ -46,7 +51,16 @@ impl App {
             }
             Popup::Ask(ask) => {
                 let letter = key.is_letter();
+                let agreed = ask.agreed.take().is_some();
                 match event.code {
+                    // Twice is once more the same, and Enter behind it as well.
+                    KeyCode::Char('y') | KeyCode::Enter if agreed => return self.answer(),
+                    _ if agreed && letter => {
+                        if let Some(reason) = ask.begin_reason() {
+                            reason.insert("y");
+                            reason.key(event);
+                        }
+                    }
                     KeyCode::Esc => return self.decline(),
                     _ if pressed("Ctrl-c") => return self.decline(),
                     // No further than the text goes: drawing knows how long it is.
@@ -65,8 +79,9 @@ impl App {
                         }
                     }
                     KeyCode::Char('o') if letter && ask.instead.is_some() => return self.open_instead(),
-                    KeyCode::Char('y') if letter => return self.answer(),
-                    // A reason need not be gone to: whatever else is typed begins it, so that no letter of it is taken for a key.
+                    KeyCode::Char('y') if letter && ask.reason.is_none() => return self.answer(),
+                    KeyCode::Char('y') if letter => ask.agreed = Some(now),
+                    // A reason need not be gone to: what is typed begins it, so that no letter of it is taken for a key.
                     _ if letter => {
                         if let Some(reason) = ask.begin_reason() {
                             reason.key(event);
@@ -88,6 +103,26 @@ impl App {
             Popup::Quit(_) => self.quit_key(event),
             Popup::Palette(_) => self.palette_key(event),
         }
+    }
+
+    /// When a question is answered with the `y` that was pressed, if nothing else is typed by then.
+    pub fn agrees_at(&self) -> Option<DateTime<Utc>> {
+        match &self.layers.last()?.popup {
+            Popup::Ask(ask) => Some(ask.agreed? + ALONE),
+            _ => None,
+        }
+    }
+
+    /// Answers a question with the `y` that has stayed alone: a reason that begins with that letter is no yes.
+    pub(super) fn agree_when_due(&mut self) -> Vec<Effect> {
+        let agreed = self.agrees_at().filter(|due| *due <= self.now || self.now < *due - ALONE);
+        if agreed.is_none() {
+            return Vec::new();
+        }
+        if let Some(Popup::Ask(ask)) = self.layers.last_mut().map(|layer| &mut layer.popup) {
+            ask.agreed = None;
+        }
+        self.answer()
     }
 
     /// The run that a question names is opened, and what it asks is not done.

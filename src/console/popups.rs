@@ -2,6 +2,7 @@
 //!
 //! A popup takes no key before it has been drawn: what was typed before it was on the screen was not meant for it.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -168,6 +169,8 @@ pub struct Ask {
     pub seen: Option<StepStatus>,
     /// The question is whether to kill, of a run that is being cancelled.
     pub kills: bool,
+    /// When `y` was pressed, which is the answer if nothing is typed on.
+    pub agreed: Option<DateTime<Utc>>,
 }
 
 impl Ask {

@@ -61,6 +61,7 @@ impl App {
             foretold: Foretold::default(),
             seen,
             kills: false,
+            agreed: None,
         };
         let live = seen.is_some_and(StepStatus::is_live);
         let grace = words::span(state.options.grace_seconds);
@@ -328,6 +329,7 @@ impl App {
             foretold: Foretold::default(),
             seen: None,
             kills: false,
+            agreed: None,
         })
     }
 

@@ -333,7 +333,7 @@ impl Loop {
             let now = Utc::now();
             let second = Duration::from_millis(1000 - u64::from(now.timestamp_subsec_millis().min(999)));
             // Without a clock on the screen nothing wakes this up but the end of a message, once, and a minute more of a pause.
-            let moments = self.app.fades().into_iter().chain(self.app.next_minute());
+            let moments = self.app.fades().into_iter().chain(self.app.next_minute()).chain(self.app.agrees_at());
             let moment = moments.min().map(|end| (end - now).to_std().unwrap_or_default());
             let wake = moment.into_iter().chain(tick.then_some(second)).min();
             tokio::select! {

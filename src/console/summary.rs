@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::engine::EngineHandle;
-use crate::run::{RunState, RunStatus, StepStatus, short_id};
+use crate::run::{RunState, RunStatus, StepStatus, leave_alone, short_id};
 
 use super::app::CommandLine;
 use super::{text, words};
@@ -32,7 +32,12 @@ pub async fn collect(
         // A run that another process has open goes on there.
         let found = match handle.subscribe(*run).await {
             Ok(subscription) => Some((subscription.state, handle.is_remote() || goes_on)),
-            Err(_) => handle.load(*run).await.ok().map(|stored| (stored.state, stored.owner.is_some())),
+            Err(_) => handle.load(*run).await.ok().map(|mut stored| {
+                if stored.owner.is_none() {
+                    leave_alone(Arc::make_mut(&mut stored.state));
+                }
+                (stored.state, stored.owner.is_some())
+            }),
         };
         if let Some((state, elsewhere)) = found {
             texts.push(describe(&state, handle.root(), elsewhere, command_line));

@@ -25,6 +25,12 @@ impl App {
         if event.kind == KeyEventKind::Release {
             return Vec::new();
         }
+        let mut effects = self.agree_when_due();
+        effects.extend(self.pressed_key(event));
+        effects
+    }
+
+    fn pressed_key(&mut self, event: KeyEvent) -> Vec<Effect> {
         if self.leave_drag() {
             return Vec::new();
         }
@@ -128,7 +134,7 @@ impl App {
     /// Does what an action's key does.
     pub(super) fn take(&mut self, action: Action) -> Vec<Effect> {
         self.keep_drawn_selection(action);
-        self.go_to_the_only(action);
+        let Some(action) = self.go_to_the_only(action) else { return Vec::new() };
         if let Err(why) = availability(self, action) {
             self.refuse(action, &why);
             self.expect_text_for(action);

@@ -4,8 +4,8 @@ use chrono::{DateTime, FixedOffset, Local, Utc};
 
 use crate::engine::ListedRun;
 use crate::run::{
-    Command, Counts, Lacking, Left, PauseReason, Reason, RunState, RunStatus, RunSummary, StepStatus, Times,
-    can_resume, checkpoint_id, short_id,
+    Command, Counts, Intervention, InterventionStatus, Lacking, Left, PauseReason, Reason, RunState, RunStatus,
+    RunSummary, StepStatus, Times, can_resume, checkpoint_id, short_id,
 };
 
 use super::text;
@@ -250,6 +250,15 @@ pub fn run_word(state: &RunState) -> &'static str {
 }
 
 /// Who asked for the newest intervention of a kind that was carried out.
+/// What an operator has done by which a run is paused.
+fn paused_by(state: &RunState) -> Option<&Intervention> {
+    let pauses = |one: &&Intervention| {
+        one.status == InterventionStatus::Applied
+            && ["pause", "interrupt", "restore"].contains(&one.intervention_type.as_str())
+    };
+    state.interventions.iter().rev().take(200).map(|one| &**one).find(pauses)
+}
+
 fn who(state: &RunState, kind: &str) -> Option<String> {
     let record = state.interventions.iter().rev().take(200).find(|one| one.intervention_type == kind)?;
     Some(record.user.clone())
@@ -305,12 +314,13 @@ pub fn run_reason(state: &RunState) -> String {
                 .paused
                 .iter()
                 .map(|reason| match reason {
-                    PauseReason::Operator => match who(state, "pause") {
-                        Some(user) => format!("by {user}"),
+                    PauseReason::Operator => match paused_by(state) {
+                        Some(record) if record.intervention_type == "restore" => format!("{} went back", record.user),
+                        Some(record) => format!("by {}", record.user),
                         None => "by an operator".into(),
                     },
                     PauseReason::StepFailed if counts.of(StepStatus::Failed) > 0 => named(StepStatus::Failed, "failed"),
-                    PauseReason::StepFailed => "a step failed".into(),
+                    PauseReason::StepFailed => "had a failure".into(),
                     PauseReason::Hold if counts.of(StepStatus::Held) > 0 => named(StepStatus::Held, "held"),
                     PauseReason::Hold => "at a hold point".into(),
                     PauseReason::Review => named(StepStatus::InReview, "in review"),
@@ -448,6 +458,7 @@ pub fn done(command: &Command, state: Option<&RunState>) -> String {
             format!("the run is paused; what runs may finish: {}", count(live, "attempt"))
         }
         Command::Pause => "the run is paused".into(),
+        Command::Resume if is_paused => "the run was resumed, and is paused again".into(),
         Command::Resume => "the run is resumed".into(),
         Command::Cancel if status == Some(RunStatus::Cancelled) => "the run is cancelled".into(),
         Command::Cancel => "the run is being cancelled".into(),

@@ -39,7 +39,8 @@ impl App {
                 Vec::new()
             }
             Event::Tick => {
-                let mut effects = self.followed();
+                let mut effects = self.agree_when_due();
+                effects.extend(self.followed());
                 effects.extend(self.remind());
                 effects
             }

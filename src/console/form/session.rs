@@ -216,6 +216,7 @@ impl App {
             foretold: Foretold::default(),
             seen: None,
             kills: false,
+            agreed: None,
         };
         self.ask(ask)
     }

@@ -70,7 +70,7 @@ fn a_question_all_of_whose_runs_were_cancelled_goes_away() {
         let sim = sim.ask(Command::Cancel);
         app.update(update_of(&sim), sim.now);
     }
-    assert!(press_unseen(&mut app, "y").is_empty());
+    assert!(press(&mut app, "y").is_empty());
     assert!(app.layers.is_empty() && said(&app).contains("overtaken"), "{}", said(&app));
 }
 

@@ -351,6 +351,11 @@ fn press(app: &mut App, keys: &str) -> Vec<Effect> {
         app.typed_on = None;
         effects.extend(press_unseen(app, name));
         screen(app);
+        // A yes is one when nothing is typed behind it.
+        if let Some(due) = app.agrees_at() {
+            effects.extend(app.update(Event::Tick, due));
+            screen(app);
+        }
     }
     effects
 }

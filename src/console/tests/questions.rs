@@ -5,6 +5,37 @@ use crate::console::popups::{Ask, Care, Popup};
 
 const SIZE: (u16, u16) = (100, 30);
 
+/// A `y` is an answer when nothing is typed behind it, and else begins a reason as every letter does.
+#[test]
+fn a_reason_may_begin_with_the_letter_that_says_yes() {
+    for text in ["you said so", "yes, Ann agreed", "y2k"] {
+        let mut app = open(&running(), SIZE);
+        press(&mut app, "c");
+        assert!(type_on(&mut app, text).is_empty());
+        let Some(Popup::Ask(ask)) = app.layers.last().map(|layer| &layer.popup) else {
+            panic!("{text}: it was answered")
+        };
+        assert_eq!(ask.reason.as_ref().unwrap().text(), text);
+        let effects = press(&mut app, "Enter y");
+        assert_eq!(sent(&effects), (&Command::Cancel, None, Some(text)));
+    }
+    // Enter behind it, and the letter again, are in a hurry.
+    for hurry in ["y", "Enter"] {
+        let mut app = open(&running(), SIZE);
+        press(&mut app, "c");
+        assert!(press_unseen(&mut app, "y").is_empty());
+        assert_eq!(sent(&press_unseen(&mut app, hurry)).0, &Command::Cancel);
+    }
+    // Esc takes it back.
+    let mut app = open(&running(), SIZE);
+    press(&mut app, "c");
+    press_unseen(&mut app, "y");
+    assert!(press(&mut app, "Esc").is_empty() && app.layers.is_empty());
+    assert!(
+        app.update(Event::Tick, app.now + TimeDelta::seconds(1)).iter().all(|one| !matches!(one, Effect::Send { .. }))
+    );
+}
+
 /// Whether a command is asked about in some state. Without a wildcard: a new command has to be put into one of the two, and into [`asked`].
 fn asks(command: &Command) -> bool {
     match command {

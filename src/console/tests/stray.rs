@@ -34,7 +34,7 @@ fn whoever_stops_typing_or_presses_no_letter_has_looked_up() {
     let mut app = open(&running(), SIZE);
     select(&mut app, "compress");
     typed_on(&mut app, "s", "ab");
-    app.now += TimeDelta::milliseconds(700);
+    app.now += TimeDelta::milliseconds(900);
     press_unseen(&mut app, "?");
     assert!(matches!(app.layers.last().unwrap().popup, Popup::Help { .. }));
     screen(&mut app);
@@ -45,6 +45,27 @@ fn whoever_stops_typing_or_presses_no_letter_has_looked_up() {
     assert_ne!(app.run.as_ref().unwrap().list.selected.as_deref(), Some("compress"));
     press_unseen(&mut app, "?");
     assert!(matches!(app.layers.last().unwrap().popup, Popup::Help { .. }));
+}
+
+#[test]
+fn whoever_thinks_for_a_while_before_typing_is_not_taken_for_pressing_keys() {
+    for text in ["prod is down\n", "just a reason\n", "kill it\n", "Ann says so\n"] {
+        let mut app = open(&running(), SIZE);
+        select(&mut app, "compress");
+        press(&mut app, "s");
+        app.now += TimeDelta::seconds(3);
+        let effects = type_on(&mut app, text);
+        assert!(effects.is_empty() && app.layers.is_empty(), "{text} {effects:?} {:?}", app.layers.last());
+        assert!(screen(&mut app).contains("what you typed then was not taken"), "{text}");
+    }
+    // Moving on, and signs, are no text.
+    let mut app = open(&running(), SIZE);
+    select(&mut app, "compress");
+    press(&mut app, "s");
+    type_on(&mut app, "jj");
+    assert_eq!(app.run.as_ref().unwrap().list.selected.as_deref(), Some("stats"));
+    type_on(&mut app, ":");
+    assert!(matches!(app.layers.last().unwrap().popup, Popup::Palette(_)));
 }
 
 #[test]

@@ -345,7 +345,10 @@ fn facts_text(app: &App, run: &OpenRun, position: usize) -> ((String, Role), Str
     if step.status == StepStatus::Held && run.attempt.is_none() {
         let why = state.hold_reason(position).unwrap_or("waits to be released");
         let signed = state.signatures_in_words(position).map(|signed| format!("{signed} · ")).unwrap_or_default();
-        return ((why.to_string(), Role::Held), format!("{signed}o releases it"));
+        // Who has signed it cannot sign it again.
+        let mine = state.signatures(position).0.iter().any(|one| one.user == app.settings.user);
+        let next = if mine { "another person has to sign".into() } else { app.keys.fill("{release} releases it") };
+        return ((why.to_string(), Role::Held), format!("{signed}{next}"));
     }
     if let Some(skip) = step.skip.as_ref().filter(|_| step.status == StepStatus::Skipped && run.attempt.is_none()) {
         let who = skip.user.as_deref().map(|user| format!("skipped by {user}")).unwrap_or_default();

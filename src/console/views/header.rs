@@ -50,9 +50,12 @@ pub fn call(app: &App, run: &OpenRun) -> Option<Call> {
             return Some(Call { what, keys, role: Role::Muted });
         }
         Ownership::Nobody if !state.status.is_ended() && state.status != RunStatus::Idle => {
-            let what =
-                if run.halted { "its engine ended; nothing of it runs now" } else { "nobody runs it now" }.to_string();
-            return Some(Call { what, keys: vec![does(Action::Resume, "goes on with it")], role: Role::Warning });
+            // What was stopped with its engine is a person's to decide about first.
+            let (what, goes_on) = match run.halted {
+                true => ("its engine ended; nothing of it runs now".to_owned(), "takes it over"),
+                false => ("nobody runs it now".to_owned(), "goes on with it"),
+            };
+            return Some(Call { what, keys: vec![does(Action::Resume, goes_on)], role: Role::Warning });
         }
         _ => {}
     }
@@ -304,12 +307,30 @@ fn progress(app: &App, run: &OpenRun, brush: &mut Brush<'_>, area: Rect) {
     let room = usize::from(right.saturating_sub(at)).saturating_sub(told + 2);
     let clock = clocks(app, run).into_iter().find(|clock| text::width(clock) <= room).unwrap_or_default();
     let end = brush.text_right(at, right, y, &clock, Role::Muted).saturating_sub(1);
-    for (number, word, role) in parts {
-        let part = part(number, word);
-        if number > 0 && at + 3 + (text::width(&part) as u16) < end {
-            at = brush.text(at, y, end - at, " · ", Role::Faint);
-            at = brush.text(at, y, end - at, &part, role);
-        }
+    // Where there is no room for all of them, what waits for a person is said.
+    let mut room = usize::from(end.saturating_sub(at + 1));
+    let mut by_weight: Vec<usize> = (0..parts.len()).filter(|place| parts[*place].0 > 0).collect();
+    by_weight.sort_by_key(|place| weight(parts[*place].2));
+    by_weight.retain(|place| {
+        let width = text::width(&part(parts[*place].0, parts[*place].1)) + 3;
+        let fits = width <= room;
+        room -= if fits { width } else { 0 };
+        fits
+    });
+    by_weight.sort_unstable();
+    for (number, word, role) in by_weight.into_iter().map(|place| parts[place]) {
+        at = brush.text(at, y, end - at, " · ", Role::Faint);
+        at = brush.text(at, y, end - at, &part(number, word), role);
+    }
+}
+
+/// How late a count is said where there is no room for all of them: what has failed and what waits for a person first, what is over last.
+fn weight(role: Role) -> u8 {
+    match role {
+        Role::Failed => 0,
+        Role::Held | Role::Review => 1,
+        Role::Muted => 3,
+        _ => 2,
     }
 }
 

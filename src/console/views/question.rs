@@ -98,7 +98,7 @@ pub fn draw(ask: &Ask, brush: &mut Brush<'_>, area: Rect, cursor: &mut Option<(u
     y += 1;
     if let Some(reason) = &ask.reason {
         let row = Rect { y, height: 1, ..inner };
-        let hint = ("optional, goes into the log", "none · begins with Tab, or any letter but y");
+        let hint = ("optional, goes into the log", "none · begins with what you type");
         input(brush, row, "Reason  ", reason, hint, ask.focus == Focus::Reason, cursor);
         y += 1;
     }
