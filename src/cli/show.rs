@@ -239,7 +239,6 @@ fn headline_of_state(state: &RunState, halted: bool) -> Vec<String> {
         words::thousands(own.total() as usize)
     ));
     let statuses = [
-        StepStatus::Running,
         StepStatus::Stopping,
         StepStatus::Waiting,
         StepStatus::Failed,
@@ -249,6 +248,11 @@ fn headline_of_state(state: &RunState, halted: bool) -> Vec<String> {
         StepStatus::Cancelled,
         StepStatus::Skipped,
     ];
+    // One that asks runs, but nobody waits for it to end.
+    let asking = u32::try_from(state.asking().count()).unwrap_or(u32::MAX);
+    let part = |number: u32, word: &str| (number > 0).then(|| format!("{} {word}", words::thousands(number as usize)));
+    said.extend(part(counts.of(StepStatus::Running).saturating_sub(asking), StepStatus::Running.word()));
+    said.extend(part(asking, "asking you"));
     said.extend(words::counted(&counts, &statuses, StepStatus::word));
     said.retain(|part| !part.is_empty());
     said
@@ -294,11 +298,17 @@ fn step_rows(state: &RunState, now: DateTime<Utc>) -> Vec<Vec<Cell>> {
 
 fn step_row(state: &RunState, position: usize, now: DateTime<Utc>) -> Vec<Cell> {
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
-    let status = shown_status(state, position);
+    let (status, word) = match state.steps[position].question() {
+        Some(_) => (StepStatus::Held, "asks you"),
+        None => {
+            let status = shown_status(state, position);
+            (status, status.word())
+        }
+    };
     let attempts = step.tried_again().map(|number| format!("attempt {number}")).unwrap_or_default();
     let took = step.seconds(now).map(words::duration).unwrap_or_default();
     vec![
-        cell(status.word()).ink(Ink::of_step(status)),
+        cell(word).ink(Ink::of_step(status)),
         cell(match state.parent(position) {
             Some(_) => format!("  {}", definition.step_id),
             None => definition.step_id.clone(),

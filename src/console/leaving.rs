@@ -85,10 +85,12 @@ impl App {
             _ if control_c || event.code == KeyCode::Char('q') => None,
             // The same key twice must not stop attempts: who taps it again means what it meant before.
             KeyCode::Char('p') if state == Leaving::Asking => Some(Leaving::Draining),
-            KeyCode::Char('k') if state == Leaving::Draining => Some(Leaving::Stopping),
+            // It loses work, of runs that are perhaps not on the screen: as everywhere, one key does not do that.
+            KeyCode::Char('k') if state == Leaving::Draining => Some(Leaving::ToStop),
+            KeyCode::Char('y') if state == Leaving::ToStop => Some(Leaving::Stopping),
+            KeyCode::Esc | KeyCode::Char('n') if state == Leaving::ToStop => Some(Leaving::Draining),
             KeyCode::Char('e') if state == Leaving::Stopping && self.disk_fails() => Some(Leaving::Stopping),
             KeyCode::Char('c') if state == Leaving::Cancelling => Some(Leaving::Cancelling),
-            // It loses work, of runs that are perhaps not on the screen: as everywhere, one key does not do that.
             KeyCode::Char('c') => Some(Leaving::ToCancel),
             KeyCode::Char('y') if state == Leaving::ToCancel => Some(Leaving::Cancelling),
             KeyCode::Esc | KeyCode::Char('s' | 'n') => {
@@ -98,7 +100,7 @@ impl App {
                     Some(Leaving::Draining) => self.say("you stay; what was paused stays so"),
                     Some(Leaving::Stopping) => self.say("you stay; what was paused or stopped stays so"),
                     Some(Leaving::Cancelling) => self.say("you stay; cancelling goes on"),
-                    Some(Leaving::Asking | Leaving::ToCancel | Leaving::GoingOn) | None => {}
+                    Some(Leaving::Asking | Leaving::ToStop | Leaving::ToCancel | Leaving::GoingOn) | None => {}
                 }
                 return Vec::new();
             }
@@ -127,7 +129,7 @@ impl App {
         active
             .iter()
             .filter_map(|run| match next {
-                Leaving::Asking | Leaving::ToCancel | Leaving::GoingOn => None,
+                Leaving::Asking | Leaving::ToStop | Leaving::ToCancel | Leaving::GoingOn => None,
                 Leaving::Draining if run.status == RunStatus::Running && !run.cancelling => {
                     Some(send(run.run_id, Command::Pause))
                 }

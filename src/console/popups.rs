@@ -297,6 +297,8 @@ pub enum Leaving {
     Asking,
     /// Every run was paused; what runs may finish.
     Draining,
+    /// It is asked once more whether to stop every attempt.
+    ToStop,
     /// Every attempt was asked to stop; their runs stay paused.
     Stopping,
     /// It is asked once more whether to cancel every run.

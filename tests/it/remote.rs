@@ -454,7 +454,7 @@ fn beside_a_signature_stands_the_account_it_was_given_from() {
     let signed = &sandbox.snapshot()["steps"][1]["hold"]["signed"];
     assert_eq!(*signed, json!([{"user": "zoe", "uid": uid}, {"user": "bob", "uid": uid}]));
     let log = sandbox.ok(0, &["show", "latest"]);
-    assert!(log.contains(&format!("bob (uid {uid})  released two")), "{log}");
+    assert!(log.contains(&format!("bob (uid {uid})  signed two off")), "{log}");
 }
 
 /// A client that never reads and one that talks nonsense: the run goes on as if they were not there.

@@ -245,8 +245,8 @@ fn pause_and_quit_drains_then_stops_and_the_console_ends_when_nothing_runs() {
     screen(&mut app);
     assert!(press(&mut app, "p").is_empty(), "a double tap stops nothing");
     assert!(screen(&mut app).contains("k    stop them now"));
-    assert_eq!(sent(&press(&mut app, "k")).0, &Command::Interrupt);
-    assert!(press(&mut app, "k q").is_empty(), "asked once");
+    assert_eq!(sent(&press(&mut app, "k y")).0, &Command::Interrupt);
+    assert!(press(&mut app, "k y q").is_empty(), "asked once");
     let mut sim = sim.ask(Command::Interrupt);
     for step in ["verify", "stats", "report"] {
         sim = sim.end(step, Outcome::stopped());
@@ -272,7 +272,11 @@ fn quit_pressed_again_does_nothing_and_only_what_says_so_does_more() {
         assert!(press(&mut app, keys).is_empty() && press(&mut app, keys).is_empty());
         let seen = screen(&mut app);
         assert!(seen.contains("k    stop them now"), "{seen}");
-        assert_eq!(sent(&press(&mut app, "k")).0, &Command::Interrupt);
+        // That loses work, and is asked about.
+        assert!(press(&mut app, "k").is_empty() && screen(&mut app).contains("y    stop them"), "{}", screen(&mut app));
+        assert!(press(&mut app, "Esc").is_empty() && screen(&mut app).contains("k    stop them now"));
+        assert!(press(&mut app, "k k Enter").is_empty());
+        assert_eq!(sent(&press(&mut app, "y")).0, &Command::Interrupt);
     }
 }
 

@@ -226,11 +226,16 @@ fn popups() {
         press(&mut app, "q p");
         app
     });
+    shown("quit_stopping_asks", |size| {
+        let mut app = open(&sim, size);
+        press(&mut app, "q p k");
+        app
+    });
     shown("quit_full_disk", |size| {
         let mut app = open(&sim, size);
         let trouble = StorageTrouble { error: "No space left on device".into(), since: sim.now };
         app.update(Event::Storage { run: sim.state.run_id, trouble: Some(Arc::new(trouble)) }, sim.now);
-        press(&mut app, "q p k");
+        press(&mut app, "q p k y");
         let effects = press(&mut app, "e");
         assert!(effects.iter().any(|effect| matches!(effect, Effect::Quit)), "the console can be left");
         app

@@ -169,6 +169,9 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
             let word = if paused { "Paused." } else { "Pausing." };
             vec![format!("{word} {running} may finish; then the console ends.")]
         }
+        Leaving::ToStop => {
+            wrap(&format!("Stop {running} of {named} now? What they have done so far is lost."), columns)
+        }
         Leaving::Stopping => vec![format!("{running} asked to stop; then the console ends.")],
         Leaving::ToCancel => wrap(&format!("Cancel {named}? {running} would be stopped."), columns),
         Leaving::Cancelling => vec![format!("Cancelling {runs}; {running} being stopped. Then the console ends.")],
@@ -197,7 +200,7 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
             ("Esc", "stay", ""),
         ],
         Leaving::Draining => vec![
-            ("k", "stop them now", "they become interrupted"),
+            ("k", "stop them now", "they become interrupted; asks first"),
             ("c", "cancel instead", "the runs end; asks first"),
             ("Esc", "stay", "the runs stay paused"),
         ],
@@ -205,6 +208,9 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
             vec![("e", "end all the same", "attempts are stopped, the journal is not told"), ("Esc", "stay", "")]
         }
         Leaving::Stopping => vec![("Esc", "stay", "the runs stay paused")],
+        Leaving::ToStop => {
+            vec![("y", "stop them", "they become interrupted"), ("Esc", "let them finish", "then the console ends")]
+        }
         Leaving::ToCancel => {
             vec![
                 ("y", "cancel and quit", "attempts are stopped, the runs end"),
