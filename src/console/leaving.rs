@@ -90,7 +90,10 @@ impl App {
             KeyCode::Char('y') if state == Leaving::ToStop => Some(Leaving::Stopping),
             KeyCode::Esc | KeyCode::Char('n') if state == Leaving::ToStop => Some(Leaving::Draining),
             KeyCode::Char('e') if state == Leaving::Stopping && self.disk_fails() => Some(Leaving::Stopping),
-            KeyCode::Char('c') if state == Leaving::Cancelling => Some(Leaving::Cancelling),
+            KeyCode::Char('c') if state == Leaving::Cancelling => Some(Leaving::ToKill),
+            KeyCode::Char('y') if state == Leaving::ToKill => Some(Leaving::Cancelling),
+            KeyCode::Esc | KeyCode::Char('n') if state == Leaving::ToKill => Some(Leaving::Cancelling),
+            KeyCode::Char('c') if state == Leaving::ToKill => None,
             KeyCode::Char('c') => Some(Leaving::ToCancel),
             KeyCode::Char('y') if state == Leaving::ToCancel => Some(Leaving::Cancelling),
             KeyCode::Esc | KeyCode::Char('s' | 'n') => {
@@ -100,7 +103,10 @@ impl App {
                     Some(Leaving::Draining) => self.say("you stay; what was paused stays so"),
                     Some(Leaving::Stopping) => self.say("you stay; what was paused or stopped stays so"),
                     Some(Leaving::Cancelling) => self.say("you stay; cancelling goes on"),
-                    Some(Leaving::Asking | Leaving::ToStop | Leaving::ToCancel | Leaving::GoingOn) | None => {}
+                    Some(
+                        Leaving::Asking | Leaving::ToStop | Leaving::ToCancel | Leaving::ToKill | Leaving::GoingOn,
+                    )
+                    | None => {}
                 }
                 return Vec::new();
             }
@@ -108,6 +114,8 @@ impl App {
         };
         let Some(next) = next else { return Vec::new() };
         let again = next == state;
+        // Only who says so to a box that asks it wants to kill.
+        let kills = state == Leaving::ToKill && event.code == KeyCode::Char('y');
         if again && next == Leaving::Stopping && self.disk_fails() {
             // The engine stops what runs when it ends, also where it cannot write that down.
             return vec![Effect::Quit];
@@ -115,6 +123,8 @@ impl App {
         self.leaving = Some(next);
         if let Some(layer) = self.layers.last_mut() {
             layer.popup = Popup::Quit(next);
+            // It is another question, which has not been on the screen.
+            layer.drawn &= again;
         }
         let active = self.still_active();
         if active.is_empty() {
@@ -122,21 +132,20 @@ impl App {
         }
         let send = |run: Uuid, command: Command| {
             let mut request = request(command, &self.settings.user).because("leaving the console");
-            // Only who presses it again, on a screen that says so, wants to kill.
-            request.no_kill = request.command == Command::Cancel && !again;
+            request.no_kill = request.command == Command::Cancel && !kills;
             Effect::Send { run, request: Box::new(request) }
         };
         active
             .iter()
             .filter_map(|run| match next {
-                Leaving::Asking | Leaving::ToStop | Leaving::ToCancel | Leaving::GoingOn => None,
+                Leaving::Asking | Leaving::ToStop | Leaving::ToCancel | Leaving::ToKill | Leaving::GoingOn => None,
                 Leaving::Draining if run.status == RunStatus::Running && !run.cancelling => {
                     Some(send(run.run_id, Command::Pause))
                 }
                 Leaving::Draining => None,
                 Leaving::Stopping if !run.cancelling && !again => Some(send(run.run_id, Command::Interrupt)),
                 Leaving::Stopping => None,
-                Leaving::Cancelling if !run.cancelling || again => Some(send(run.run_id, Command::Cancel)),
+                Leaving::Cancelling if !run.cancelling || kills => Some(send(run.run_id, Command::Cancel)),
                 Leaving::Cancelling => None,
             })
             .collect()

@@ -305,6 +305,8 @@ pub enum Leaving {
     ToCancel,
     /// Every run is being cancelled.
     Cancelling,
+    /// It is asked once more whether to kill what still runs of them.
+    ToKill,
     /// The runs go on, and the console ends.
     GoingOn,
 }

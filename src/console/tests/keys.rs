@@ -340,7 +340,7 @@ fn is_no_kill(effects: &[Effect]) -> bool {
 }
 
 #[test]
-fn cancel_and_quit_waits_for_the_end_and_again_kills() {
+fn cancel_and_quit_waits_for_the_end_and_kills_who_says_so() {
     let sim = running();
     let mut app = open(&sim, SIZE);
     assert!(press(&mut app, "q c").is_empty(), "it asks once more");
@@ -350,7 +350,14 @@ fn cancel_and_quit_waits_for_the_end_and_again_kills() {
     assert!(app.update(update_of(&sim), sim.now).is_empty());
     screen(&mut app);
     assert!(press(&mut app, "q Ctrl-c").is_empty(), "only what the box says kills");
-    assert!(!is_no_kill(&press(&mut app, "c")));
+    assert!(press(&mut app, "c").is_empty() && screen(&mut app).contains("y    kill them"), "{}", screen(&mut app));
+    assert!(press(&mut app, "Esc c c Enter").is_empty());
+    // What was typed before the box asked is no answer to it.
+    press(&mut app, "Esc");
+    press_unseen(&mut app, "c");
+    assert!(press_unseen(&mut app, "y").is_empty());
+    screen(&mut app);
+    assert!(!is_no_kill(&press(&mut app, "y")));
     // Staying is possible at any time.
     assert!(press(&mut app, "Esc").is_empty());
     let ended = cancelled();

@@ -231,6 +231,14 @@ fn popups() {
         press(&mut app, "q p k");
         app
     });
+    shown("quit_killing_asks", |size| {
+        let cancelling = running().ask(Command::Cancel);
+        let mut app = open(&sim, size);
+        press(&mut app, "q c y");
+        app.update(update_of(&cancelling), cancelling.now);
+        press(&mut app, "c");
+        app
+    });
     shown("quit_full_disk", |size| {
         let mut app = open(&sim, size);
         let trouble = StorageTrouble { error: "No space left on device".into(), since: sim.now };

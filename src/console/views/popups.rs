@@ -174,6 +174,7 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
         }
         Leaving::Stopping => vec![format!("{running} asked to stop; then the console ends.")],
         Leaving::ToCancel => wrap(&format!("Cancel {named}? {running} would be stopped."), columns),
+        Leaving::ToKill => wrap(&format!("Kill {running} of {named} at once (KILL)?"), columns),
         Leaving::Cancelling => vec![format!("Cancelling {runs}; {running} being stopped. Then the console ends.")],
         Leaving::GoingOn => Vec::new(),
     };
@@ -217,7 +218,8 @@ fn quit(app: &App, leaving: Leaving, brush: &mut Brush<'_>, area: Rect) {
                 ("Esc", "stay", "nothing is cancelled"),
             ]
         }
-        Leaving::Cancelling => vec![("c", "kill them now", ""), ("Esc", "stay", "cancelling goes on")],
+        Leaving::ToKill => vec![("y", "kill them", "nothing they do is tidied up"), ("Esc", "wait", "")],
+        Leaving::Cancelling => vec![("c", "kill them now", "asks first"), ("Esc", "stay", "cancelling goes on")],
     };
     let back = back.map(|back| wrap(&format!("What is left running is seen again with {back}"), columns));
     let back = back.unwrap_or_default();
