@@ -70,7 +70,7 @@ pub struct Global {
 /// Options of the console.
 #[derive(Debug, Clone, Args)]
 pub struct ConsoleArgs {
-    /// Opens this plan and starts it
+    /// Opens this plan and starts it; one that another process is running is only opened
     #[arg(value_hint = ValueHint::FilePath)]
     pub plan: Option<PathBuf>,
     /// Steps whose agent is not bound are simulated; the console says so for as long as it lasts

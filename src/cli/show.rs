@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::console::listing::{instances_in_words, shown_status};
+use crate::console::listing::{instances_in_words, shown, shown_status};
 use crate::console::log::asked;
 use crate::console::output::{QUOTED_LINES, TAIL_LINES, tail};
 use crate::console::text::clean;
@@ -298,8 +298,8 @@ fn step_rows(state: &RunState, now: DateTime<Utc>) -> Vec<Vec<Cell>> {
 
 fn step_row(state: &RunState, position: usize, now: DateTime<Utc>) -> Vec<Cell> {
     let (definition, step) = (&state.plan.steps[position], &state.steps[position]);
-    let (status, word) = match state.steps[position].question() {
-        Some(_) => (StepStatus::Held, "asks you"),
+    let (status, word) = match step.question() {
+        Some(_) => shown(state, position),
         None => {
             let status = shown_status(state, position);
             (status, status.word())

@@ -93,8 +93,7 @@ impl App {
             KeyCode::Char('c') if state == Leaving::Cancelling => Some(Leaving::ToKill),
             KeyCode::Char('y') if state == Leaving::ToKill => Some(Leaving::Cancelling),
             KeyCode::Esc | KeyCode::Char('n') if state == Leaving::ToKill => Some(Leaving::Cancelling),
-            KeyCode::Char('c') if state == Leaving::ToKill => None,
-            KeyCode::Char('c') => Some(Leaving::ToCancel),
+            KeyCode::Char('c') if matches!(state, Leaving::Asking | Leaving::Draining) => Some(Leaving::ToCancel),
             KeyCode::Char('y') if state == Leaving::ToCancel => Some(Leaving::Cancelling),
             KeyCode::Esc | KeyCode::Char('s' | 'n') => {
                 self.layers.pop();

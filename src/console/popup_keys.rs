@@ -51,15 +51,17 @@ impl App {
             }
             Popup::Ask(ask) => {
                 let letter = key.is_letter();
-                let agreed = ask.agreed.take().is_some();
+                let agreed = ask.agreed.is_some();
+                // Only a letter goes on with the text that the `y` may have begun.
+                if !letter {
+                    ask.agreed = None;
+                }
                 match event.code {
                     // Twice is once more the same, and Enter behind it as well.
-                    KeyCode::Char('y') | KeyCode::Enter if agreed => return self.answer(),
-                    _ if agreed && letter => {
-                        if let Some(reason) = ask.begin_reason() {
-                            reason.insert("y");
-                            reason.key(event);
-                        }
+                    KeyCode::Enter if agreed => return self.answer(),
+                    KeyCode::Char('y') if agreed && letter => {
+                        ask.agreed = None;
+                        return self.answer();
                     }
                     KeyCode::Esc => return self.decline(),
                     _ if pressed("Ctrl-c") => return self.decline(),

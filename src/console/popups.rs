@@ -201,9 +201,12 @@ impl Ask {
         self.focus = ring[(place + step) % ring.len()];
     }
 
-    /// What is typed here begins a reason, if one can be given.
+    /// What is typed, or pasted, here begins a reason, if one can be given: behind a `y` that was no answer, as it turns out.
     pub fn begin_reason(&mut self) -> Option<&mut Input> {
         let reason = self.reason.as_mut()?;
+        if self.agreed.take().is_some() {
+            reason.insert("y");
+        }
         self.focus = Focus::Reason;
         Some(reason)
     }

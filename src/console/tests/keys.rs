@@ -275,7 +275,10 @@ fn quit_pressed_again_does_nothing_and_only_what_says_so_does_more() {
         // That loses work, and is asked about.
         assert!(press(&mut app, "k").is_empty() && screen(&mut app).contains("y    stop them"), "{}", screen(&mut app));
         assert!(press(&mut app, "Esc").is_empty() && screen(&mut app).contains("k    stop them now"));
-        assert!(press(&mut app, "k k Enter").is_empty());
+        assert!(
+            press(&mut app, "k k c Enter").is_empty() && app.leaving == Some(Leaving::ToStop),
+            "no key but those it names"
+        );
         assert_eq!(sent(&press(&mut app, "y")).0, &Command::Interrupt);
     }
 }

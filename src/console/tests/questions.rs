@@ -26,6 +26,13 @@ fn a_reason_may_begin_with_the_letter_that_says_yes() {
         assert!(press_unseen(&mut app, "y").is_empty());
         assert_eq!(sent(&press_unseen(&mut app, hurry)).0, &Command::Cancel);
     }
+    // So does what is pasted behind it.
+    let mut app = open(&running(), SIZE);
+    press(&mut app, "c");
+    press_unseen(&mut app, "y");
+    app.update(Event::Paste("ou said so".into()), app.now);
+    assert!(app.agrees_at().is_none());
+    assert_eq!(sent(&press(&mut app, "Enter y")).2, Some("you said so"));
     // Esc takes it back.
     let mut app = open(&running(), SIZE);
     press(&mut app, "c");
